@@ -1,0 +1,56 @@
+# make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
+# make test   the whole test suite, on a real Elasticsearch node
+# The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
+
+PORT ?= 5001
+HOST ?= 127.0.0.1
+VENV := .venv
+PY := $(VENV)/bin/python
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+ifdef PHOTOS
+export IMAGE_DIR := $(abspath $(PHOTOS))
+endif
+
+.PHONY: run index serve test lint types check install install-dev constraints clean
+.DEFAULT_GOAL := run
+
+run: index
+	@$(MAKE) --no-print-directory serve
+
+index: install
+	@$(PY) -m image_embeddings index
+
+serve: install
+	@$(VENV)/bin/gunicorn --config app/gunicorn.conf.py --bind $(HOST):$(PORT) 'app:create_app()'
+
+test: install-dev
+	$(PY) -m pytest
+
+lint: install-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: install-dev
+	$(VENV)/bin/mypy
+
+check: lint types test
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: requirements.txt constraints.txt tools/install.sh
+	@PYTHON="$(PYTHON)" sh tools/install.sh requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@PYTHON="$(PYTHON)" sh tools/install.sh requirements-dev.txt
+	@touch $@
+
+# Rewrites constraints.txt with today's newest versions that fit; needs uv.
+constraints:
+	sh tools/constraints.sh
+
+clean:
+	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

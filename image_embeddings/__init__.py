@@ -1,0 +1,1 @@
+"""Index photos and search them by text or image, with Elasticsearch kNN."""

@@ -1,0 +1,164 @@
+"""The settings: one typed table, read once from the environment and `.env`."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from image_embeddings.errors import SettingError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_CA_CERTS = ROOT / "app" / "conf" / "ca.crt"
+
+VECTOR_INDEX_TYPES = (
+    "hnsw",
+    "int8_hnsw",
+    "int4_hnsw",
+    "bbq_hnsw",
+    "flat",
+    "int8_flat",
+    "int4_flat",
+    "bbq_flat",
+)
+TEXT_ENCODERS = ("auto", "local", "elasticsearch")
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    path = Path(value).expanduser()
+    return path if path.is_absolute() else ROOT / path
+
+
+def _boolean(value: str) -> bool:
+    lowered = value.lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("Not a boolean: use true or false")
+
+
+def _positive(value: str) -> int:
+    number = int(value) if value.isascii() and value.isdigit() else 0
+    if number < 1:
+        raise ValueError("Not a whole number above zero")
+    return number
+
+
+def _heap(value: str) -> str:
+    if not (value[:-1].isdigit() and value[-1:] in "mg"):
+        raise ValueError("Not a heap size: use a number with m or g, such as 512m or 2g")
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"Not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _setting(default: str | None, parse: Callable[[str], Any], help_text: str) -> Any:
+    """A row of the table: default as it would stand in the environment (None: unset), parser, help."""
+    return dataclass_field(metadata={"default": default, "parse": parse, "help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting by its lower-case name; in the environment and `.env` the names are upper-case."""
+
+    es_host: str | None = _setting(None, _text, "Elasticsearch's address. Unset: the embedded node is started")
+    es_user: str | None = _setting(None, _text, "User name, together with ES_PWD")
+    es_pwd: str | None = _setting(None, _text, "Password of ES_USER")
+    es_api_key: str | None = _setting(None, _text, "Encoded API key, instead of user and password")
+    es_cloud_id: str | None = _setting(None, _text, "Elastic Cloud ID, instead of ES_HOST")
+    es_ca_certs: Path | None = _setting(
+        None, _path, "CA certificate file (PEM) that signed the server's; app/conf/ca.crt where that file exists"
+    )
+    es_verify_certs: bool = _setting("true", _boolean, "Whether the server's certificate is verified")
+    es_heap: str = _setting("1g", _heap, "Memory of the embedded node's Java heap")
+    index_name: str = _setting("my-image-embeddings", _text, "Name of the Elasticsearch index (an alias)")
+    image_dir: Path = _setting("app/static/images", _path, "Folder of the photos")
+    data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, and the thumbnails")
+    image_model: str = _setting(
+        "auto", _text, "auto, conse (built in), clip-ViT-B-32, or any sentence-transformers CLIP name or folder"
+    )
+    text_model: str | None = _setting(None, _text, "Text model of the same space. Unset: the one that fits IMAGE_MODEL")
+    text_encoder: str = _setting("auto", _one_of(*TEXT_ENCODERS), "Where texts are encoded: auto, local, elasticsearch")
+    es_text_model_id: str = _setting(
+        "sentence-transformers__clip-vit-b-32-multilingual-v1", _text, "Id of the text model inside Elasticsearch"
+    )
+    vector_index_type: str = _setting(
+        "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
+    )
+    secret_key: str | None = _setting(None, _text, "Flask's key for signed cookies; none are set today")
+    max_content_length: int = _setting("20000000", _positive, "Largest upload in bytes")
+    max_image_pixels: int = _setting("200000000", _positive, "Largest image in pixels, uploaded or indexed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingRow:
+    """One row of the table, for help texts and docs."""
+
+    name: str
+    default: str | None
+    help: str
+
+
+def setting_rows() -> list[SettingRow]:
+    """The table of settings, in order."""
+    return [
+        SettingRow(name=row.name.upper(), default=row.metadata["default"], help=row.metadata["help"])
+        for row in fields(Settings)
+    ]
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from `environ` (default: the process's environment over the file `.env`), then `overrides`.
+
+    An empty value counts as unset. Overrides are parsed values by lower-case name; None leaves a setting as it is.
+
+    Raises:
+        SettingError: a value cannot be used, or two settings contradict each other; names the setting.
+    """
+    if environ is None:
+        environ = {**{k: v or "" for k, v in dotenv_values(ROOT / ".env").items()}, **os.environ}
+    values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():
+        values["es_ca_certs"] = DEFAULT_CA_CERTS
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any:
+    value = environ.get(name, "").strip() or row["default"]
+    if value is None:
+        return None
+    try:
+        return row["parse"](value)
+    except ValueError as error:
+        raise SettingError(f"{name} has value '{value}'. {error}.") from None
+
+
+def _check(settings: Settings) -> None:
+    if settings.es_host and settings.es_cloud_id:
+        raise SettingError("ES_HOST and ES_CLOUD_ID are both set. Keep the one that names your cluster.")
+    if settings.es_host and not settings.es_host.startswith(("http://", "https://")):
+        raise SettingError(
+            f"ES_HOST has value '{settings.es_host}'. It needs a scheme: https://{settings.es_host} "
+            f"(or http:// where the server has no TLS)."
+        )
+    if bool(settings.es_user) != bool(settings.es_pwd) and not settings.es_api_key:
+        missing = "ES_PWD" if settings.es_user else "ES_USER"
+        raise SettingError(f"{missing} is not set. ES_USER and ES_PWD go together (or use ES_API_KEY instead).")

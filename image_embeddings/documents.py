@@ -1,0 +1,75 @@
+"""The records that pass between the modules, and the one alias for arrays of embeddings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Embedding = NDArray[np.float32]  # shape (dims,), unit length
+Embeddings = NDArray[np.float32]  # shape (n, dims), each row of unit length
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDocument:
+    """One indexed photo: what is stored of it besides its embedding."""
+
+    image_id: str  # POSIX path relative to the corpus root
+    width: int  # pixels, as shown (after EXIF orientation)
+    height: int
+    bytes: int
+    mtime_ns: int
+    content_hash: str  # of the file's bytes, hexadecimal
+    location: tuple[float, float] | None = None  # latitude, longitude in degrees
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What an index was built with; kept in its mapping's `_meta`."""
+
+    model_id: str
+    dims: int
+    preprocessing: str  # name and version of the steps from file to model input
+    normalized: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """What tells whether a file has changed since it was indexed."""
+
+    bytes: int
+    mtime_ns: int
+    content_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One found document. `similarity` is the raw cosine in [-1, 1], `score` is (1 + cosine) / 2."""
+
+    rank: int  # from 1
+    score: float
+    document: ImageDocument
+
+    @property
+    def image_id(self) -> str:
+        """The hit's image_id."""
+        return self.document.image_id
+
+    @property
+    def similarity(self) -> float:
+        """Raw cosine between query and photo, in [-1, 1]."""
+        return 2 * self.score - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """The hits of one search, best first, and how they came about."""
+
+    hits: tuple[Hit, ...]
+    total: int  # photos in the index
+    model_id: str
+    took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
+
+
+JSON = dict[str, Any]  # a request or response body

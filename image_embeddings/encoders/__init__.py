@@ -1,0 +1,1 @@
+"""Encoders: models that embed images and texts in one space."""

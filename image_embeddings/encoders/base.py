@@ -1,0 +1,62 @@
+"""What every encoder offers: embeddings of images and texts in one shared space."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from image_embeddings.documents import Embeddings, ModelInfo
+from image_embeddings.errors import ModelUnavailableError
+
+
+class Encoder(ABC):
+    """Turns images and texts into unit-length float32 embeddings of one joint space.
+
+    Implementations give `model_id`, `dims` and `preprocessing`, and the two `_embed_*` methods, whose rows need not be
+    normalised. Images come in as upright RGB images of any size. Encoders may be used from several threads.
+    """
+
+    model_id: str  # names the weights
+    dims: int
+    preprocessing: str  # name and version of the steps from RGB image to model input
+
+    @abstractmethod
+    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Raw embeddings of RGB images, shape (n, dims); n ≥ 1."""
+
+    @abstractmethod
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Raw embeddings of texts, shape (n, dims); n ≥ 1."""
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Embeddings of `images`, shape (n, dims), float32, unit length, in the same order."""
+        if not images:
+            return np.empty((0, self.dims), np.float32)
+        return self._normalized(self._embed_images(images), count=len(images))
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embeddings of `texts`, shape (n, dims), float32, unit length, in the same order."""
+        if not texts:
+            return np.empty((0, self.dims), np.float32)
+        return self._normalized(self._embed_texts(texts), count=len(texts))
+
+    @property
+    def info(self) -> ModelInfo:
+        """What an index built with this encoder records of it."""
+        return ModelInfo(model_id=self.model_id, dims=self.dims, preprocessing=self.preprocessing)
+
+    def _normalized(self, embeddings: Embeddings, *, count: int) -> Embeddings:
+        embeddings = np.asarray(embeddings, np.float32)
+        if embeddings.shape != (count, self.dims):
+            raise ModelUnavailableError(
+                f"Model {self.model_id} gave an array of shape {embeddings.shape}, not {(count, self.dims)}: "
+                "its image and text halves do not belong together, or its files are damaged."
+            )
+        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        if not (np.isfinite(norms).all() and (norms > 0).all()):
+            raise ModelUnavailableError(
+                f"Model {self.model_id} gave an embedding without a direction (zero or not a number): "
+                "its files are damaged. Fetch them again."
+            )
+        return np.asarray(embeddings / norms, np.float32)

@@ -1,0 +1,192 @@
+"""Every error this package raises on purpose. The message is safe to show a user: what happened, and the remedy.
+
+ImageSearchError
+├── SettingError               a setting has a value that cannot be used
+├── QueryError                 a query that makes no sense: empty text, k out of range, …
+├── ImageError
+│   ├── ImageUnreadableError   not an image, or a damaged one
+│   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
+├── CorpusError                the folder of photos is missing or empty
+├── ModelError
+│   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
+│   └── ModelMismatchError     the index was built with another model
+├── ElasticsearchError
+│   ├── UnreachableError       nothing answers at ES_HOST
+│   ├── AuthenticationError    wrong user, password or API key
+│   ├── PermissionDeniedError  right credentials, too few privileges
+│   ├── CertificateError       the server's certificate is not signed by ES_CA_CERTS
+│   ├── ServerVersionError     an Elasticsearch this client cannot talk to
+│   └── RequestError           Elasticsearch refused a request
+├── IndexStateError
+│   ├── IndexMissingError      nothing has been indexed yet
+│   ├── IndexForeignError      an index of that name exists, but is not ours
+│   └── ImageNotFoundError     no document with that image_id
+└── LocalNodeError
+    ├── NodeDownloadError      the embedded node's jars cannot be fetched
+    ├── NodePortError          its port is taken
+    ├── NodeMemoryError        not enough memory for its heap
+    ├── NodeDataError          its data was written by a newer version, or is damaged
+    └── NodeStartError         it did not start for another reason
+"""
+
+
+class ImageSearchError(Exception):
+    """Base of all errors here; `code` is the stable name that the JSON API gives it."""
+
+    code = "internal_error"
+
+
+class SettingError(ImageSearchError):
+    """A setting has a value that cannot be used."""
+
+    code = "bad_setting"
+
+
+class QueryError(ImageSearchError):
+    """A query that makes no sense."""
+
+    code = "bad_query"
+
+
+class ImageError(ImageSearchError):
+    """An image that cannot be used."""
+
+    code = "image_unusable"
+
+
+class ImageUnreadableError(ImageError):
+    """Not an image, or a damaged one."""
+
+    code = "image_unreadable"
+
+
+class ImageTooLargeError(ImageError):
+    """An image of more pixels or bytes than allowed."""
+
+    code = "image_too_large"
+
+
+class CorpusError(ImageSearchError):
+    """The folder of photos is missing, or holds nothing that can be indexed."""
+
+    code = "corpus_unusable"
+
+
+class ModelError(ImageSearchError):
+    """A model that cannot be used."""
+
+    code = "model_unusable"
+
+
+class ModelUnavailableError(ModelError):
+    """A model whose files cannot be had or loaded."""
+
+    code = "model_unavailable"
+
+
+class ModelMismatchError(ModelError):
+    """An index built with another model than the one at hand."""
+
+    code = "model_mismatch"
+
+
+class ElasticsearchError(ImageSearchError):
+    """Elasticsearch could not do what was asked."""
+
+    code = "elasticsearch_error"
+
+
+class UnreachableError(ElasticsearchError):
+    """Nothing answers at the address of Elasticsearch."""
+
+    code = "elasticsearch_unreachable"
+
+
+class AuthenticationError(ElasticsearchError):
+    """Elasticsearch does not accept the user and password, or the API key."""
+
+    code = "elasticsearch_authentication"
+
+
+class PermissionDeniedError(ElasticsearchError):
+    """Elasticsearch knows the user, who lacks a privilege."""
+
+    code = "elasticsearch_permission"
+
+
+class CertificateError(ElasticsearchError):
+    """The server's certificate could not be verified."""
+
+    code = "elasticsearch_certificate"
+
+
+class ServerVersionError(ElasticsearchError):
+    """An Elasticsearch of a version that this client cannot talk to."""
+
+    code = "elasticsearch_version"
+
+
+class RequestError(ElasticsearchError):
+    """Elasticsearch refused a request."""
+
+    code = "elasticsearch_request"
+
+
+class IndexStateError(ImageSearchError):
+    """The index is not in a state to do what was asked."""
+
+    code = "index_unusable"
+
+
+class IndexMissingError(IndexStateError):
+    """Nothing has been indexed yet."""
+
+    code = "index_missing"
+
+
+class IndexForeignError(IndexStateError):
+    """An index of that name exists, but this program did not make it."""
+
+    code = "index_foreign"
+
+
+class ImageNotFoundError(IndexStateError):
+    """No document with that image_id."""
+
+    code = "image_not_found"
+
+
+class LocalNodeError(ImageSearchError):
+    """The embedded Elasticsearch node could not do what was asked."""
+
+    code = "local_node_error"
+
+
+class NodeDownloadError(LocalNodeError):
+    """The embedded node's jars cannot be fetched."""
+
+    code = "local_node_download"
+
+
+class NodePortError(LocalNodeError):
+    """The embedded node's port is taken."""
+
+    code = "local_node_port"
+
+
+class NodeMemoryError(LocalNodeError):
+    """Not enough memory for the embedded node's heap."""
+
+    code = "local_node_memory"
+
+
+class NodeDataError(LocalNodeError):
+    """The embedded node's data was written by a newer version, or is damaged."""
+
+    code = "local_node_data"
+
+
+class NodeStartError(LocalNodeError):
+    """The embedded node did not start."""
+
+    code = "local_node_start"

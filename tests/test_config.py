@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.config import ROOT, load_settings, setting_rows
+from image_embeddings.errors import SettingError
+
+
+def test_defaults_need_no_environment():
+    settings = load_settings({})
+    assert settings.es_host is None
+    assert settings.index_name == "my-image-embeddings"
+    assert settings.image_dir == ROOT / "app" / "static" / "images"
+
+
+def test_a_relative_folder_is_taken_from_the_repository_root():
+    assert load_settings({"IMAGE_DIR": "photos"}).image_dir == ROOT / "photos"
+
+
+def test_an_absolute_folder_stays():
+    assert load_settings({"IMAGE_DIR": "/photos"}).image_dir == Path("/photos")
+
+
+def test_an_empty_value_counts_as_unset():
+    assert load_settings({"ES_HOST": "", "VECTOR_INDEX_TYPE": " "}).vector_index_type == "int8_hnsw"
+
+
+def test_overrides_win_and_none_leaves_a_setting_alone():
+    settings = load_settings({"INDEX_NAME": "a", "IMAGE_MODEL": "conse"}, index_name="b", image_model=None)
+    assert (settings.index_name, settings.image_model) == ("b", "conse")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ES_VERIFY_CERTS", "ture"),
+        ("VECTOR_INDEX_TYPE", "hnws"),
+        ("TEXT_ENCODER", "remote"),
+        ("MAX_IMAGE_PIXELS", "0"),
+        ("MAX_CONTENT_LENGTH", "-5"),
+        ("ES_HEAP", "lots"),
+        ("ES_HOST", "localhost:9200"),
+        ("ES_USER", "elastic"),
+    ],
+)
+def test_a_bad_value_names_its_setting(name, value):
+    with pytest.raises(SettingError, match=name if name != "ES_USER" else "ES_PWD"):
+        load_settings({name: value})
+
+
+def test_two_addresses_are_refused():
+    with pytest.raises(SettingError, match="ES_CLOUD_ID"):
+        load_settings({"ES_HOST": "https://a:9200", "ES_CLOUD_ID": "b:c"})
+
+
+def test_every_setting_has_help():
+    assert all(row.help for row in setting_rows())
