@@ -1,0 +1,41 @@
+import os
+
+import pytest
+
+from image_embeddings.config import share_cores
+from image_embeddings.local_node import LocalNode
+from image_embeddings.local_node_jars import VERSION, fetch_from_maven, install_jars
+from tests import goldens
+from tests.browser import chromium
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
+
+
+def pytest_configure(config):
+    os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the model hub, here and in the commands that tests start
+    share_cores()
+    goldens.rewrite = config.getoption("--rewrite-goldens")
+
+
+def pytest_report_header():
+    return f"Chromium: {chromium.describe()}"
+
+
+@pytest.fixture(scope="session")
+def node_jars(tmp_path_factory):
+    """Elasticsearch's jars, laid out once for all nodes of the test session."""
+    folder = tmp_path_factory.mktemp("jars") / f"jars-{VERSION}"
+    install_jars(folder, fetch=fetch_from_maven, notify=print)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(tmp_path_factory, node_jars):
+    """The address of one real node for the whole test session. Failing to start is a failure, never a skip."""
+    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars)
+    try:
+        yield node.start().url
+    finally:
+        node.stop()
