@@ -1,1 +1,41 @@
-"""Index photos and search them by text or image, with Elasticsearch kNN."""
+"""Index photos and search them by text or image, with Elasticsearch kNN.
+
+settings = load_settings()
+search = open_search(settings)
+for hit in search.by_text("a dog on the beach").hits:
+    print(hit.similarity, hit.image_id)
+"""
+
+from image_embeddings import errors
+from image_embeddings.assembly import index_photos, open_index, open_search, thumbnails_of
+from image_embeddings.config import Settings, load_settings
+from image_embeddings.corpus import content_hash, resolve
+from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.images import decode
+from image_embeddings.index import ImageIndex, IndexState
+from image_embeddings.pipeline import IndexReport
+from image_embeddings.search import MAX_K, ImageSearch
+from image_embeddings.thumbnails import Thumbnails
+
+__all__ = [
+    "MAX_K",
+    "Hit",
+    "ImageDocument",
+    "ImageIndex",
+    "ImageSearch",
+    "IndexReport",
+    "IndexState",
+    "ModelInfo",
+    "SearchResult",
+    "Settings",
+    "Thumbnails",
+    "content_hash",
+    "decode",
+    "errors",
+    "index_photos",
+    "load_settings",
+    "open_index",
+    "open_search",
+    "resolve",
+    "thumbnails_of",
+]

@@ -11,6 +11,9 @@ Embedding = NDArray[np.float32]  # shape (dims,), unit length
 Embeddings = NDArray[np.float32]  # shape (n, dims), each row of unit length
 
 
+PROBE_TOLERANCE = 0.01  # bfloat16 and int8 move a number of a 512-dims unit vector by less, other weights by more
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageDocument:
     """One indexed photo: what is stored of it besides its embedding."""
@@ -32,6 +35,17 @@ class ModelInfo:
     dims: int
     preprocessing: str  # name and version of the steps from file to model input
     normalized: bool = True
+    # The first numbers of a fixed image's embedding: tells two models apart that go by the same name.
+    probe: tuple[float, ...] = ()
+
+    def makes_same_embeddings_as(self, other: "ModelInfo") -> bool:
+        """Whether embeddings of the two can be compared; the probe may differ by what number formats cost."""
+        named_alike = (self.model_id, self.dims, self.preprocessing) == (
+            other.model_id,
+            other.dims,
+            other.preprocessing,
+        )
+        return named_alike and np.allclose(self.probe, other.probe, atol=PROBE_TOLERANCE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,94 @@
-"""Encoders: models that embed images and texts in one space."""
+"""Encoders: models that embed images and texts in one space, and the choice between them."""
+
+from collections.abc import Callable
+
+from image_embeddings.documents import ModelInfo
+from image_embeddings.encoders import clip
+from image_embeddings.encoders.base import Encoder
+from image_embeddings.encoders.clip import ClipEncoder
+from image_embeddings.encoders.conse import ConseEncoder
+from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
+
+__all__ = ["AUTO", "CONSE", "ClipEncoder", "ConseEncoder", "Encoder", "check_same_model", "choose_encoder"]
+
+AUTO = "auto"
+CONSE = "conse"
+
+
+def choose_encoder(
+    image_model: str,
+    *,
+    text_model: str | None = None,
+    built_with: ModelInfo | None = None,
+    notify: Callable[[str], None] = lambda line: None,
+) -> Encoder:
+    """The encoder that IMAGE_MODEL and TEXT_MODEL name; `auto` follows the index (`built_with`), else prefers CLIP.
+
+    `notify` gets the one line that says when `auto` fell back to the built-in model.
+
+    Raises:
+        ModelMismatchError: the index was built with another model than the one named.
+    """
+    if image_model == AUTO:
+        return _followed(built_with, text_model) if built_with else _best_at_hand(text_model, notify=notify)
+    encoder = _named(image_model, text_model)
+    if built_with and encoder.model_id != built_with.model_id:
+        raise _mismatch(encoder.model_id, built_with.model_id)
+    return encoder
+
+
+def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
+    """Returns where embeddings of `encoder` can be compared with those of the index.
+
+    Raises:
+        ModelMismatchError: they cannot: another model, other weights of the same name, or other preprocessing.
+    """
+    if encoder.model_id != built_with.model_id:
+        raise _mismatch(encoder.model_id, built_with.model_id)
+    if not encoder.info.makes_same_embeddings_as(built_with):
+        raise ModelMismatchError(
+            f"The index was built with another '{built_with.model_id}' than the one at hand: weights, dims "
+            f"({built_with.dims} and {encoder.info.dims}) or preprocessing ({built_with.preprocessing} and "
+            f"{encoder.info.preprocessing}) differ. Give IMAGE_MODEL the model it was built with, or build it anew: "
+            "index --delete-existing."
+        )
+
+
+def _named(image_model: str, text_model: str | None) -> Encoder:
+    return ConseEncoder() if image_model == CONSE else ClipEncoder(image_model, text_model=text_model)
+
+
+def _followed(built_with: ModelInfo, text_model: str | None) -> Encoder:
+    if built_with.model_id != CONSE and not clip.obtainable(built_with.model_id):
+        raise ModelUnavailableError(
+            f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
+            "name, connect to the model hub once, or build the index anew with the built-in model: "
+            "IMAGE_MODEL=conse and index --delete-existing."
+        )
+    return _named(built_with.model_id, text_model)
+
+
+def _best_at_hand(text_model: str | None, *, notify: Callable[[str], None]) -> Encoder:
+    reason = "it is neither in the cache nor can the model hub be reached"
+    if clip.obtainable(clip.CLIP):
+        encoder = ClipEncoder(clip.CLIP, text_model=text_model)
+        try:
+            encoder.encode_texts(["a photo"])
+            encoder.info  # noqa: B018 - loads the image model, and shows that it works
+        except ModelUnavailableError as error:
+            reason = str(error)
+        else:
+            return encoder
+    notify(
+        f"CLIP cannot be had here ({reason}): using the built-in model 'conse'. It knows fewer things; to change, set "
+        "IMAGE_MODEL to a clip-ViT-B-32 folder or connect to the hub, then index --delete-existing."
+    )
+    return ConseEncoder()
+
+
+def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:
+    return ModelMismatchError(
+        f"The index was built with '{built_with}', but IMAGE_MODEL asks for '{wanted}'; their embeddings cannot be "
+        f"compared. Keep the index with IMAGE_MODEL={built_with}, or build it anew with '{wanted}': "
+        "index --delete-existing."
+    )

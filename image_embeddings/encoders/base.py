@@ -2,12 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
 from image_embeddings.documents import Embeddings, ModelInfo
 from image_embeddings.errors import ModelUnavailableError
+from image_embeddings.images import DECODING
+
+PROBE_DIMS = 16
+
+
+def _probe_image() -> Image.Image:
+    """A fixed picture with edges, colours and a gradient, so that every part of a model has a say."""
+    ramp = np.add.outer(np.arange(224), 2 * np.arange(224))
+    return Image.fromarray(np.stack([ramp % 256, ramp.T % 199, (ramp // 97) * 50 % 256], axis=2).astype(np.uint8))
 
 
 class Encoder(ABC):
@@ -39,12 +49,20 @@ class Encoder(ABC):
         """Embeddings of `texts`, shape (n, dims), float32, unit length, in the same order."""
         if not texts:
             return np.empty((0, self.dims), np.float32)
+        # Half a surrogate pair, as a broken form may send it, is nothing that a tokenizer takes.
+        texts = [text.encode(errors="replace").decode() for text in texts]
         return self._normalized(self._embed_texts(texts), count=len(texts))
 
-    @property
+    @cached_property
     def info(self) -> ModelInfo:
         """What an index built with this encoder records of it."""
-        return ModelInfo(model_id=self.model_id, dims=self.dims, preprocessing=self.preprocessing)
+        probe = self.encode_images([_probe_image()])[0, :PROBE_DIMS]
+        return ModelInfo(
+            model_id=self.model_id,
+            dims=self.dims,
+            preprocessing=f"{DECODING}+{self.preprocessing}",
+            probe=tuple(round(float(number), 4) for number in probe),
+        )
 
     def _normalized(self, embeddings: Embeddings, *, count: int) -> Embeddings:
         embeddings = np.asarray(embeddings, np.float32)

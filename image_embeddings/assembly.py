@@ -1,0 +1,159 @@
+"""Puts the parts together as the settings say: node, index, encoder, search, and an indexing run."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from image_embeddings import pipeline
+from image_embeddings.config import Settings
+from image_embeddings.documents import ModelInfo
+from image_embeddings.encoders import Encoder, check_same_model, choose_encoder
+from image_embeddings.errors import CorpusError, IndexMissingError, SettingError
+from image_embeddings.index import ImageIndex, IndexState, connect
+from image_embeddings.local_node import LocalNode
+from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
+from image_embeddings.search import ImageSearch
+from image_embeddings.thumbnails import Thumbnails
+
+Notify = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Takes a line for the user and drops it."""
+
+
+def local_node(settings: Settings) -> LocalNode:
+    """The embedded node that these settings stand for; nothing is started."""
+    return LocalNode(settings.data_dir / "elasticsearch", heap=settings.es_heap, java_home=settings.java_home)
+
+
+def uses_local_node(settings: Settings) -> bool:
+    """Whether Elasticsearch is the embedded node, because no other is named."""
+    return not (settings.es_host or settings.es_cloud_id)
+
+
+def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = _silent) -> ImageIndex:
+    """The index that the settings name; starts the embedded node where they name no Elasticsearch."""
+    hosts = [host.strip() for host in settings.es_host.split(",")] if settings.es_host else []
+    if uses_local_node(settings):
+        hosts = [local_node(settings).start(notify=notify).url]
+    client = connect(
+        hosts,
+        cloud_id=settings.es_cloud_id,
+        user=settings.es_user,
+        password=settings.es_pwd,
+        api_key=settings.es_api_key,
+        ca_certs=str(settings.es_ca_certs) if settings.es_ca_certs else None,
+        verify_certs=settings.es_verify_certs,
+        timeout=timeout,
+    )
+    return ImageIndex(client, name=settings.index_name)
+
+
+def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:
+    """A search of the index that the settings name; its encoder is loaded on first use.
+
+    Raises:
+        SettingError: texts are to be encoded inside Elasticsearch, which this version cannot do yet.
+    """
+    if settings.text_encoder == "elasticsearch":
+        raise SettingError(
+            "TEXT_ENCODER has value 'elasticsearch'. This version encodes texts itself only: use auto or local."
+        )
+
+    def encoder_for(built_with: ModelInfo) -> Encoder:
+        return choose_encoder(
+            settings.image_model, text_model=settings.text_model, built_with=built_with, notify=notify
+        )
+
+    return ImageSearch(open_index(settings, notify=notify), encoder_for=encoder_for)
+
+
+def thumbnails_of(settings: Settings) -> Thumbnails:
+    """Where the thumbnails are kept."""
+    return Thumbnails(settings.data_dir / "thumbnails")
+
+
+def index_photos(
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    delete_existing: bool = False,
+    prune: bool = False,
+    options: IndexOptions | None = None,
+    timeout: float = 30,
+    progress: Callable[[int], Progress],
+    notify: Notify = _silent,
+) -> IndexReport:
+    """Makes the index hold exactly the photos of `folder` (default IMAGE_DIR); encodes only what is new or changed.
+
+    `progress` is called once with the number of photos to encode, and gives what is told of each.
+
+    Raises:
+        ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
+    """
+    folder = folder or settings.image_dir
+    with _only_run(settings):
+        index = open_index(settings, timeout=timeout, notify=notify)
+        state = None if delete_existing else _state(index)
+        encoder = _encoder(settings, state, notify=notify)
+        indexed = index.file_states() if state else {}
+        work = pipeline.plan(folder, indexed=indexed, prune=prune)
+        if not work.report.found and not indexed:
+            raise CorpusError(f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff).")
+        if state is None:
+            _replace(index, encoder, vector_index_type=settings.vector_index_type)
+        elif work.to_encode:
+            check_same_model(encoder, state.model)
+        return pipeline.run(
+            work,
+            index=index,
+            encoder=encoder,
+            thumbnails=thumbnails_of(settings),
+            progress=progress(len(work.to_encode)),
+            options=options or IndexOptions(max_pixels=settings.max_image_pixels),
+        )
+
+
+def _state(index: ImageIndex) -> IndexState | None:
+    try:
+        return index.state()
+    except IndexMissingError:
+        return None
+
+
+def _encoder(settings: Settings, state: IndexState | None, *, notify: Notify) -> Encoder:
+    return choose_encoder(
+        settings.image_model,
+        text_model=settings.text_model,
+        built_with=state.model if state else None,
+        notify=notify,
+    )
+
+
+def _replace(index: ImageIndex, encoder: Encoder, *, vector_index_type: str) -> None:
+    info = encoder.info  # loads the model: if that fails, the old index is still there
+    index.drop()
+    index.create(model=info, vector_index_type=vector_index_type)
+
+
+@contextmanager
+def _only_run(settings: Settings) -> Iterator[None]:
+    """Holds the lock that keeps two indexing runs of one machine out of one index."""
+    target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CorpusError(
+            f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
+            "INDEX_NAME."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

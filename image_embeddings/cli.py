@@ -1,0 +1,326 @@
+"""The commands; the only module that prints and exits. Exit status: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from image_embeddings import assembly, evaluation, images
+from image_embeddings.config import Settings, load_settings, share_cores
+from image_embeddings.documents import SearchResult
+from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
+from image_embeddings.pipeline import IndexOptions, IndexReport
+
+SHOWN_SKIPS = 20
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_k_option = click.option("-k", default=10, show_default=True, help="Photos wanted.")
+
+
+def _say(line: str) -> None:
+    """Prints a line for the person at the terminal, away from what programs read."""
+    click.echo(line, err=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _fail(message: str) -> NoReturn:
+    _say(f"Error: {message}")
+    sys.exit(1)
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    """Prints our errors as one line and exits with 1; Ctrl-C too."""
+    share_cores()
+    try:
+        yield
+    except ImageSearchError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("Stopped. What was indexed stays; the same command goes on from there.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Index photos and search them by text or image.
+
+    Settings come from the environment and the file .env: see .env.example.
+    """
+
+
+@main.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
+@click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
+@click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
+@click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
+@_json_option
+def index(
+    folder: Path | None,
+    delete_existing: bool,
+    prune: bool,
+    batch_size: int,
+    chunk_size: int,
+    thread_count: int,
+    as_json: bool,
+) -> None:
+    """Index the photos of FOLDER (default: IMAGE_DIR).
+
+    Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
+    """
+    with _errors_shown():
+        settings = load_settings()
+        options = IndexOptions(
+            batch_size=batch_size,
+            chunk_size=chunk_size,
+            thread_count=thread_count,
+            max_pixels=settings.max_image_pixels,
+        )
+        folder = folder.expanduser().absolute() if folder else None
+        report = run_index(settings, folder=folder, delete_existing=delete_existing, prune=prune, options=options)
+        if as_json:
+            _print_json(asdict(report))
+        else:
+            show_report(report)
+        if folder and folder != settings.image_dir:
+            _say(f"To see them in the browser, set IMAGE_DIR={folder} (or: make run PHOTOS={folder}).")
+        exit_by(report)
+
+
+def run_index(settings: Settings, *, timeout: float = 30, **choices: Any) -> IndexReport:
+    """An indexing run with a progress bar, which stays away where nobody looks."""
+    bars: list[tqdm[Any]] = []
+
+    def bar(total: int) -> tqdm[Any]:
+        quiet = not total or not sys.stderr.isatty()
+        bars.append(tqdm(total=total, unit="photo", desc="Indexing", disable=quiet))
+        return bars[-1]
+
+    try:
+        return assembly.index_photos(settings, progress=bar, notify=_say, timeout=timeout, **choices)
+    finally:
+        for opened in bars:
+            opened.close()
+
+
+def show_report(report: IndexReport) -> None:
+    """Prints what an indexing run did, with each file that was skipped, why, and what to do."""
+    click.echo(
+        f"{report.found} photos: {report.encoded} encoded, {report.unchanged} unchanged, {report.deleted} removed, "
+        f"{len(report.skipped)} skipped ({report.seconds:.1f} s)"
+    )
+    for skipped in report.skipped[:SHOWN_SKIPS]:
+        _say(f"skipped {skipped.image_id!r}: {skipped.reason}")
+    if len(report.skipped) > SHOWN_SKIPS:
+        _say(f"… and {len(report.skipped) - SHOWN_SKIPS} more: --json lists them all")
+
+
+def exit_by(report: IndexReport) -> None:
+    """Exits with 1 where every photo was skipped."""
+    if report.skipped and not report.encoded and not report.unchanged:
+        _fail("No photo could be indexed; the reasons stand above.")
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option("--image", type=click.Path(path_type=Path), help="Search by this image file.")
+@click.option("--like", "image_id", help="Search by a photo of the index, by its image_id.")
+@_k_option
+@click.option("--offset", default=0, show_default=True, help="Photos to pass over.")
+@click.option("--folder", help="Only photos of this folder of the corpus.")
+@_json_option
+def search(
+    text: str | None, image: Path | None, image_id: str | None, k: int, offset: int, folder: str | None, as_json: bool
+) -> None:
+    """Find photos by TEXT in any language, or by an image."""
+    if sum(query is not None for query in (text, image, image_id)) != 1:
+        raise click.UsageError("Give one query: TEXT, or --image FILE, or --like IMAGE_ID.")
+    with _errors_shown():
+        settings = load_settings()
+        opened = assembly.open_search(settings, notify=_say)
+        if text is not None:
+            result = opened.by_text(text, k=k, offset=offset, folder=folder)
+        elif image is not None:
+            result = opened.by_image(_query_image(image, settings), k=k, offset=offset, folder=folder)
+        else:
+            result = opened.like(str(image_id), k=k, offset=offset, folder=folder)
+        _show_result(result, as_json=as_json)
+
+
+def _query_image(path: Path, settings: Settings) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise QueryError(f"{path} cannot be opened ({error.strerror}).") from error
+    return images.decode(data, max_pixels=settings.max_image_pixels, what=str(path)).image
+
+
+def _show_result(result: SearchResult, *, as_json: bool) -> None:
+    if as_json:
+        hits = [
+            {
+                "image_id": hit.image_id,
+                "rank": hit.rank,
+                "similarity": round(hit.similarity, 4),
+                "score": round(hit.score, 4),
+            }
+            for hit in result.hits
+        ]
+        _print_json({"hits": hits, "total": result.total, "model_id": result.model_id, "took_ms": result.took_ms})
+        return
+    for hit in result.hits:
+        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {hit.image_id}")
+    _say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}")
+
+
+@main.command()
+@_json_option
+def status(as_json: bool) -> None:
+    """Show what is indexed, where, and with which model."""
+    with _errors_shown():
+        settings = load_settings()
+        found = _status(settings)
+        if as_json:
+            _print_json(found)
+        else:
+            for name, value in found.items():
+                click.echo(f"{name:>14}  {value}")
+
+
+def _status(settings: Settings) -> dict[str, Any]:
+    opened = assembly.open_index(settings, notify=_say)
+    found: dict[str, Any] = {
+        "elasticsearch": ".".join(map(str, opened.server_version())),
+        "embedded_node": assembly.uses_local_node(settings),
+        "address": opened.address,
+        "index": settings.index_name,
+        "image_dir": str(settings.image_dir),
+    }
+    try:
+        state = opened.state()
+    except IndexMissingError as error:
+        return {**found, "photos": 0, "note": str(error)}
+    found |= {"model": state.model.model_id, "dims": state.model.dims, "photos": opened.count()}
+    if state.indexing:
+        age = int(time.time()) - int(state.indexing["updated"])
+        found["indexing"] = f"{state.indexing['done']} of {state.indexing['total']} photos, {age} s ago"
+    return found
+
+
+@main.command()
+@click.option(
+    "--captions", type=click.Path(path_type=Path), help="CSV of image_id, language, caption.  [IMAGE_DIR/captions.csv]"
+)
+@click.option("--queries", default=100, show_default=True, type=click.IntRange(1), help="Photos drawn as queries.")
+@_k_option
+@_json_option
+def evaluate(captions: Path | None, queries: int, k: int, as_json: bool) -> None:
+    """Measure the search: recall on captions, and agreement with exact search."""
+    with _errors_shown():
+        settings = load_settings()
+        search = assembly.open_search(settings, notify=_say)
+        file = captions or settings.image_dir / evaluation.CAPTIONS
+        texts = evaluation.read_captions(file) if captions or file.exists() else {}
+        ann = evaluation.ann_recall(search.index, k=k, queries=queries)
+        recalls = evaluation.text_recall(search, texts)
+        if as_json:
+            _print_json({"ann_recall": asdict(ann), "text_recall": [asdict(recall) for recall in recalls]})
+            return
+        for recall in recalls:
+            shares = "  ".join(f"recall@{rank} {share:.3f}" for rank, share in recall.recall_at.items())
+            click.echo(f"{recall.language:>5}  {shares}  ({recall.captions} captions)")
+        click.echo(f"ANN recall@{ann.k} {ann.recall:.3f}  ({ann.queries} photos as queries)")
+        if not texts:
+            _say(f"No captions at {file}: text search was not measured.")
+
+
+@main.group()
+def node() -> None:
+    """Start and stop the embedded Elasticsearch node."""
+
+
+@node.command()
+def start() -> None:
+    """Start it, unless it runs."""
+    with _errors_shown():
+        running = assembly.local_node(load_settings()).start(notify=_say)
+        click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
+
+
+@node.command()
+def stop() -> None:
+    """Stop it and wait until it is gone; its data stays."""
+    with _errors_shown():
+        stopped = assembly.local_node(load_settings()).stop()
+        click.echo("Elasticsearch has stopped" if stopped else "Elasticsearch was not running")
+
+
+@node.command("status")
+@_json_option
+def node_status(as_json: bool) -> None:
+    """Say whether it runs, and where; exits with 1 where it does not."""
+    with _errors_shown():
+        running = assembly.local_node(load_settings()).status()
+        if as_json:
+            place = {"url": running.url, "pid": running.pid} if running else {}
+            _print_json({"running": running is not None, **place})
+        elif running:
+            click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
+        else:
+            click.echo("Elasticsearch is not running")
+        sys.exit(0 if running else 1)
+
+
+@click.command("create-image-embeddings.py", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--es_host", help="Elasticsearch's address, instead of ES_HOST.")
+@click.option("--es_user", help="User name, instead of ES_USER.")
+@click.option("--es_password", help="Password, instead of ES_PWD.")
+@click.option("--ca_certs", type=click.Path(path_type=Path), help="CA certificate file, instead of ES_CA_CERTS.")
+@click.option("--verify_certs/--no-verify_certs", default=None, help="Whether the certificate is verified.")
+@click.option("--thread_count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
+@click.option("--chunk_size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds a request may take.")
+@click.option("--delete_existing/--no-delete_existing", default=False, help="Build the index anew.")
+@click.option(
+    "--extract_GPS_location/--no-extract_GPS_location",
+    "gps",
+    default=True,
+    show_default=True,
+    help="Store where photos were taken, from their EXIF.",
+)
+def create_image_embeddings(
+    es_host: str | None,
+    es_user: str | None,
+    es_password: str | None,
+    ca_certs: Path | None,
+    verify_certs: bool | None,
+    thread_count: int,
+    chunk_size: int,
+    timeout: float,
+    delete_existing: bool,
+    gps: bool,
+) -> None:
+    """Index the photos of IMAGE_DIR; the same as `python -m image_embeddings index`."""
+    with _errors_shown():
+        settings = load_settings(
+            es_host=es_host, es_user=es_user, es_pwd=es_password, es_ca_certs=ca_certs, es_verify_certs=verify_certs
+        )
+        options = IndexOptions(
+            chunk_size=chunk_size, thread_count=thread_count, max_pixels=settings.max_image_pixels, with_location=gps
+        )
+        report = run_index(settings, timeout=timeout, delete_existing=delete_existing, options=options)
+        show_report(report)
+        exit_by(report)

@@ -1,0 +1,11 @@
+"""The familiar script: the `index` command under its well-known name and flags."""
+
+import sys
+from pathlib import Path
+
+# Python puts this script's own folder first on the path, where our modules would hide libraries of the same name.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from image_embeddings.cli import create_image_embeddings  # noqa: E402
+
+create_image_embeddings()

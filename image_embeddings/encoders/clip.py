@@ -1,0 +1,158 @@
+"""CLIP through sentence-transformers: photos by the image model, texts by a text model of the same space.
+
+Sources: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021; for the
+multilingual text model, Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
+Distillation", 2020.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from image_embeddings.documents import Embeddings
+from image_embeddings.encoders.base import Encoder
+from image_embeddings.errors import ModelUnavailableError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+CLIP = "clip-ViT-B-32"
+MULTILINGUAL_CLIP = "clip-ViT-B-32-multilingual-v1"
+HUB_ORGANISATION = "sentence-transformers"
+SHORTEST_SIDE = 4  # pixels
+HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
+
+_TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}
+
+
+class ClipEncoder(Encoder):
+    """Embeddings of a sentence-transformers CLIP model, equal to `SentenceTransformer.encode` but for their length 1.
+
+    `image_model` and `text_model` are names on the hub or folders. Without `text_model`, texts are encoded by the
+    multilingual model made for clip-ViT-B-32, or by the image model's own text half. Both are loaded on first use.
+    """
+
+    preprocessing = "clip-1"
+
+    def __init__(self, image_model: str, *, text_model: str | None = None) -> None:
+        self.model_id = model_id_of(image_model)
+        self._image_model = _LazyModel(image_model)
+        own_text = text_model or _TEXT_MODELS.get(self.model_id)
+        self._text_model = _LazyModel(_beside(own_text, image_model)) if own_text else self._image_model
+
+    @property
+    def dims(self) -> int:  # type: ignore[override]
+        """Length of an embedding, as the image model says."""
+        if self._dims is None:
+            self._dims = len(self._embed_images([Image.new("RGB", (8, 8))])[0])
+        return self._dims
+
+    _dims: int | None = None
+
+    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        return self._image_model.encode([_wide_enough(image) for image in images])
+
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        return self._text_model.encode(texts)
+
+
+class _LazyModel:
+    """A SentenceTransformer that is loaded when it is first used, once, whichever thread comes first."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loaded: SentenceTransformer | None = None
+
+    def encode(self, inputs: Sequence[Image.Image] | Sequence[str]) -> Embeddings:
+        with self._lock:
+            model = self._loaded = self._loaded or _load(self._name)
+        batch: Any = list(inputs)  # the library's types know texts only
+        vectors = model.encode(batch, batch_size=len(inputs), convert_to_numpy=True, show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
+
+
+def _wide_enough(image: Image.Image) -> Image.Image:
+    """The image, blown up where a side is so short that the processor would take it for the colour channels."""
+    width, height = (max(side, SHORTEST_SIDE) for side in image.size)
+    return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.NEAREST)
+
+
+def model_id_of(name: str) -> str:
+    """The model_id of a hub name or folder: the folder's own name; hub names without `sentence-transformers/`."""
+    if _is_folder(name):
+        return Path(name).expanduser().resolve().name
+    return name.removeprefix(f"{HUB_ORGANISATION}/")
+
+
+def obtainable(name: str) -> bool:
+    """Whether the model can probably be loaded: a folder, in the hub's cache, or on a hub that answers in time."""
+    if _is_folder(name):
+        return True
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), "modules.json"), str):
+        return True
+    try:
+        huggingface_hub.HfApi().model_info(_hub_name(name), timeout=HUB_TIMEOUT)
+    except (OSError, HfHubHTTPError, OfflineModeIsEnabled):  # network errors of every kind are OSErrors here
+        return False
+    return True
+
+
+def _is_folder(name: str) -> bool:
+    return Path(name).expanduser().is_dir()
+
+
+def _hub_name(name: str) -> str:
+    return name if "/" in name else f"{HUB_ORGANISATION}/{name}"
+
+
+def _beside(text_model: str, image_model: str) -> str:
+    """A text model named without a folder is looked for beside the image model's folder first."""
+    folder = Path(image_model).expanduser().resolve().parent / text_model
+    return str(folder) if _is_folder(image_model) and folder.is_dir() else text_model
+
+
+def _load(name: str) -> SentenceTransformer:
+    from huggingface_hub.errors import HfHubHTTPError
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    if ("/" in name or "\\" in name) and Path(name).expanduser().is_absolute() and not _is_folder(name):
+        raise ModelUnavailableError(
+            f"There is no folder {name} to load a model from. Look at IMAGE_MODEL and TEXT_MODEL."
+        )
+    path = str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
+    try:
+        with _quiet("transformers", "sentence_transformers"):
+            return SentenceTransformer(path, device=None)
+    except (OSError, HfHubHTTPError, SafetensorError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelUnavailableError(
+            f"The model '{name}' cannot be loaded ({reason[0] if reason else type(error).__name__}). Give IMAGE_MODEL "
+            "or TEXT_MODEL a sentence-transformers folder, connect to the model hub once, or use IMAGE_MODEL=conse."
+        ) from error
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keeps loaders' chatter off the terminal; their errors still come through as exceptions."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

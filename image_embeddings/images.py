@@ -1,0 +1,144 @@
+"""From the bytes of a file to an upright RGB image, safely."""
+
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
+
+# The only decoders that run on files and uploads.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+# What Pillow's decoders raise on damaged files, beyond its own UnidentifiedImageError (an OSError).
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    ZeroDivisionError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+# EXIF orientation -> what turns the stored picture upright
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow's own limit is a warning and a fixed number; `decode` checks against the setting before it decodes.
+Image.MAX_IMAGE_PIXELS = None
+# Damaged metadata in a sound picture is no news to the user.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+# Large photos are shrunk while they are decoded, to no less than twice what models look at (224 pixels). Whatever
+# changes the pixels that come out needs a new name here: embeddings made before and after are not compared.
+DECODING = "decode-1"
+SHORT_SIDE = 448
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """An upright RGB image, shrunk towards SHORT_SIDE, and what the file says: full size as shown, and EXIF."""
+
+    image: Image.Image
+    width: int
+    height: int
+    exif: Image.Exif
+
+
+def decode(data: bytes, *, max_pixels: int, what: str) -> Decoded:
+    """The upright RGB image in `data`; the first frame of an animation, transparency on white.
+
+    `what` names the image in errors.
+
+    Raises:
+        ImageUnreadableError: not one of FORMATS, empty, truncated or damaged.
+        ImageTooLargeError: more than `max_pixels` pixels; found out before anything is decoded.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _check_size(image, max_pixels=max_pixels, what=what)
+            full = image.size
+            image.draft("RGB", _scaled_to_short_side(full))  # JPEG: decodes at a half, a quarter or an eighth
+            image.load()
+            exif = _exif(image)
+            turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            width, height = reversed(full) if turned else full
+            return Decoded(image=_upright(_rgb(_shrunk(image)), exif), width=width, height=height, exif=exif)
+    except _DECODE_ERRORS as error:
+        raise ImageUnreadableError(
+            f"{what} is not an image that can be read ({_reason(data, error)}). "
+            "JPEG, PNG, WebP, GIF, BMP and TIFF can: open it in an image program and save it again."
+        ) from error
+
+
+def _check_size(image: Image.Image, *, max_pixels: int, what: str) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageTooLargeError(
+            f"{what} has {image.width} × {image.height} pixels; at most {max_pixels:,} in all are read. "
+            "Make it smaller, or raise MAX_IMAGE_PIXELS."
+        )
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    if not data:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is of no known image format"
+    return f"damaged: {str(error).rstrip('.') or type(error).__name__}"
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    try:
+        return image.getexif()
+    except _DECODE_ERRORS:  # damaged EXIF in a sound picture
+        return Image.Exif()
+
+
+def _scaled_to_short_side(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, SHORT_SIDE / min(size))
+    return round(size[0] * scale), round(size[1] * scale)
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    factor = min(image.size) // SHORT_SIDE
+    return image.reduce(factor) if factor > 1 and image.mode not in ("P", "1") else image
+
+
+def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
+    method = _TRANSPOSE.get(exif.get(ExifTags.Base.Orientation, 1))
+    return image if method is None else image.transpose(method)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A 16-bit, 32-bit or float greyscale image, its range fitted to 0–255 (Pillow itself would clip it)."""
+    pixels = np.asarray(image, np.float64)
+    full = 65535 if image.mode.startswith("I") and pixels.max(initial=0) <= 65535 else pixels.max(initial=0)
+    return Image.fromarray((pixels.clip(0) * (255 / max(full, 1e-9))).clip(0, 255).astype(np.uint8))

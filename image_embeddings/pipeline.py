@@ -1,0 +1,203 @@
+"""From a folder of photos to an index that holds exactly them: walk, read, encode, write."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from image_embeddings import corpus
+from image_embeddings.corpus import Photo, PhotoFile, Skipped
+from image_embeddings.documents import Embedding, FileState, ImageDocument
+from image_embeddings.encoders import Encoder
+from image_embeddings.errors import CorpusError
+from image_embeddings.index import ImageIndex, IndexState
+from image_embeddings.thumbnails import Thumbnails
+
+FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
+PROGRESS_SECONDS = 2.0  # how often the index's `_meta` is told how far the run is
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """How an indexing run goes about its work."""
+
+    batch_size: int = 32  # images per encode call
+    chunk_size: int = 500  # documents per bulk request
+    thread_count: int = 4  # threads that read and decode
+    max_pixels: int = 200_000_000
+    with_location: bool = True  # store where a photo was taken
+
+
+@dataclass(kw_only=True)
+class IndexReport:
+    """What an indexing run did."""
+
+    found: int = 0  # photos in the folder
+    encoded: int = 0  # new or changed ones, now in the index
+    unchanged: int = 0
+    deleted: int = 0  # gone from the folder, and now from the index
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Progress(Protocol):
+    """What the pipeline tells of its progress; tqdm's bar fits."""
+
+    def update(self, n: float | None = 1, /) -> bool | None:
+        """`n` more photos are done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The work that makes the index match the folder."""
+
+    to_encode: list[PhotoFile]
+    to_delete: list[str]
+    report: IndexReport
+
+
+def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False) -> Plan:
+    """What is new or changed in `folder` against `indexed` (by size and time), and what is gone from it.
+
+    A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
+
+    Raises:
+        CorpusError: `folder` is not a folder, or cannot be read; or, without `prune`, most of a large index would go.
+    """
+    report = IndexReport()
+    to_encode = []
+    gone = dict(indexed)
+    for file in corpus.walk(folder, skip=report.skipped.append):
+        report.found += 1
+        before = gone.pop(file.image_id, None)
+        if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
+            report.unchanged += 1
+        else:
+            to_encode.append(file)
+    unopened = tuple(f"{skipped.image_id}/" for skipped in report.skipped)
+    to_delete = [image_id for image_id in gone if not image_id.startswith(unopened)]
+    if not prune and len(indexed) > FREE_TO_DELETE and len(to_delete) > len(indexed) / 2:
+        raise CorpusError(
+            f"{folder} lacks {len(to_delete):,} of the {len(indexed):,} indexed photos. Is it another folder, or a "
+            "drive that is not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
+        )
+    return Plan(to_encode=to_encode, to_delete=to_delete, report=report)
+
+
+def run(
+    work: Plan,
+    *,
+    index: ImageIndex,
+    encoder: Encoder,
+    thumbnails: Thumbnails,
+    progress: Progress,
+    options: IndexOptions,
+) -> IndexReport:
+    """Carries out a plan; the report says what became of every file.
+
+    A photo that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents
+    are made from one read of one file each, so a failure never touches another photo's data.
+    """
+    begun = time.monotonic()
+    report = work.report
+    heartbeat = _Heartbeat(index, state=index.state(), total=report.found)
+    documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
+
+    def counted() -> Iterator[tuple[ImageDocument, Embedding]]:
+        for document, embedding in documents:
+            report.encoded += 1
+            heartbeat.beat(done=report.unchanged + report.encoded)
+            yield document, embedding
+
+    heartbeat.beat(done=report.unchanged)
+    for rejected in index.add(counted(), chunk_size=options.chunk_size):
+        report.encoded -= 1
+        report.skipped.append(Skipped(image_id=rejected.image_id, reason=rejected.reason))
+    _delete(work, index=index, options=options)
+    index.refresh()
+    heartbeat.stop()
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
+    report = work.report
+    unusable = {skipped.image_id for skipped in report.skipped} & {file.image_id for file in work.to_encode}
+    kept = [
+        Skipped(image_id=rejected.image_id, reason=rejected.reason)
+        for rejected in index.remove([*work.to_delete, *sorted(unusable)], chunk_size=options.chunk_size)
+    ]
+    report.skipped.extend(kept)
+    report.deleted = len(work.to_delete) - len(kept)
+
+
+def _encoded(
+    files: Iterable[PhotoFile],
+    encoder: Encoder,
+    thumbnails: Thumbnails,
+    *,
+    report: IndexReport,
+    progress: Progress,
+    options: IndexOptions,
+) -> Iterator[tuple[ImageDocument, Embedding]]:
+    """Documents with their embeddings, for the files that can be read; the others go to the report."""
+
+    def read(file: PhotoFile) -> Photo | Skipped:
+        photo = corpus.try_read(file, max_pixels=options.max_pixels, with_location=options.with_location)
+        if isinstance(photo, Photo):
+            thumbnails.make(photo.image, content_hash=photo.document.content_hash)
+        return photo
+
+    photos = _usable(_ahead(read, files, threads=options.thread_count), report=report, progress=progress)
+    while batch := list(islice(photos, options.batch_size)):
+        embeddings = encoder.encode_images([photo.image for photo in batch])
+        progress.update(len(batch))
+        yield from zip((photo.document for photo in batch), embeddings, strict=True)
+
+
+def _usable(photos: Iterable[Photo | Skipped], *, report: IndexReport, progress: Progress) -> Iterator[Photo]:
+    for photo in photos:
+        if isinstance(photo, Photo):
+            yield photo
+        else:
+            report.skipped.append(photo)
+            progress.update(1)
+
+
+def _ahead(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """`map` in order, with twice as many results under way as there are threads."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Heartbeat:
+    """Tells the index's `_meta`, now and then, how far the run is, so that the web app can say "still indexing"."""
+
+    def __init__(self, index: ImageIndex, *, state: IndexState, total: int) -> None:
+        self._index, self._state, self._total = index, state, total
+        self._last = float("-inf")
+
+    def beat(self, *, done: int) -> None:
+        if time.monotonic() - self._last >= PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            self._index.note_progress(self._state, {"done": done, "total": self._total, "updated": int(time.time())})
+
+    def stop(self) -> None:
+        self._index.note_progress(self._state, None)

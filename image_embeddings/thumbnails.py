@@ -1,0 +1,38 @@
+"""Small WebP pictures of the photos, made once and kept by content."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+SIZE = 400  # pixels, the longer side
+QUALITY = 78
+
+
+class Thumbnails:
+    """A folder of thumbnails named by the content hash of their photo."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, content_hash: str) -> Path:
+        """Where the thumbnail of that photo is, or would be."""
+        return self._folder / content_hash[:2] / f"{content_hash}.webp"
+
+    def make(self, image: Image.Image, *, content_hash: str) -> Path:
+        """The path of the thumbnail of an upright RGB image, written unless it is there."""
+        path = self.path(content_hash)
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        thumbnail = image.copy()
+        thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        handle, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                thumbnail.save(file, "WEBP", quality=QUALITY, method=4)
+            Path(unfinished).replace(path)  # whole or not at all, also with two writers
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
+        return path

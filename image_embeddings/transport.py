@@ -1,0 +1,49 @@
+"""The connection to one Elasticsearch node, of version 9 or 8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from elastic_transport import HttpHeaders, Urllib3HttpNode
+
+if TYPE_CHECKING:
+    from elastic_transport._node import NodeApiResponse
+
+_NINE, _EIGHT = "compatible-with=9", "compatible-with=8"
+
+
+class NineOrEightNode(Urllib3HttpNode):
+    """A connection that asks in the form of version 9, and from its first refusal on in that of version 8.
+
+    The client of version 9 names only its own form, which servers of version 8 refuse whatever the request; what we
+    send is the same in both.
+    """
+
+    _eight = False
+
+    def perform_request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: HttpHeaders | None = None,
+        request_timeout: Any = None,
+    ) -> NodeApiResponse:
+        """The node's answer; asked twice where it turns out to be of version 8."""
+
+        def ask() -> NodeApiResponse:
+            return super(NineOrEightNode, self).perform_request(
+                method, target, body=body, headers=self._spoken(headers), request_timeout=request_timeout
+            )
+
+        answer = ask()
+        if not self._eight and answer.meta.status == 400 and b"media_type_header_exception" in answer.body:
+            self._eight = True
+            answer = ask()
+        return answer
+
+    def _spoken(self, headers: Mapping[str, str] | None) -> HttpHeaders | None:
+        if headers is None or not self._eight:
+            return HttpHeaders(headers) if headers is not None else None
+        return HttpHeaders({name: value.replace(_NINE, _EIGHT) for name, value in headers.items()})

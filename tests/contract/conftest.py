@@ -1,0 +1,46 @@
+"""The encoders that every contract test runs over. To add one: a name and a function that makes it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder
+from tests.tiny_models import make_clip_folder, make_text_folder
+
+
+@cache
+def tiny_models() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tiny-models-"))
+    make_clip_folder(folder / "clip")
+    make_text_folder(folder / "text")
+    return folder
+
+
+def tiny_clip() -> Encoder:
+    return ClipEncoder(str(tiny_models() / "clip"), text_model=str(tiny_models() / "text"))
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "conse": ConseEncoder,
+    "clip": tiny_clip,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _remove_tiny_models():
+    yield
+    shutil.rmtree(tiny_models(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=ENCODERS)
+def encoder(request):
+    return ENCODERS[request.param]()
+
+
+@pytest.fixture(params=ENCODERS)
+def make_encoder(request):
+    return ENCODERS[request.param]

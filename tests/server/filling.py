@@ -1,0 +1,21 @@
+"""An index filled with the six colour photos of tests/pictures.py."""
+
+from image_embeddings import pipeline
+from image_embeddings.pipeline import IndexOptions
+from image_embeddings.thumbnails import Thumbnails
+from tests.fakes import ColourEncoder, RecordedProgress
+from tests.pictures import colour_photos
+
+
+def fill(index, folder, *, encoder=None):
+    """Makes the photos below `folder`/photos, and indexes them."""
+    photos = colour_photos(folder / "photos")
+    pipeline.run(
+        pipeline.plan(photos, indexed=index.file_states()),
+        index=index,
+        encoder=encoder or ColourEncoder(),
+        thumbnails=Thumbnails(folder / "data" / "thumbnails"),
+        progress=RecordedProgress(),
+        options=IndexOptions(),
+    )
+    return photos

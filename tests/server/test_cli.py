@@ -1,0 +1,229 @@
+"""The commands as people run them, on the real node; with a tiny CLIP folder where the model is no matter."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.goldens import check_golden
+from tests.pictures import colour_photos, save
+from tests.tiny_models import make_clip_folder
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory):
+    return make_clip_folder(tmp_path_factory.mktemp("models") / "tiny-clip")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return colour_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def run(elasticsearch_url, tmp_path, photos, tiny_clip, name):
+    """Runs a command of ours; `run.environ` holds its settings."""
+    environ = {
+        "ES_HOST": elasticsearch_url,
+        "INDEX_NAME": name,
+        "DATA_DIR": str(tmp_path / "data"),
+        "IMAGE_DIR": str(photos),
+        "IMAGE_MODEL": str(tiny_clip),
+        "COLUMNS": "100",
+    }
+
+    def go(*arguments, expect=0, **changes):
+        command = [sys.executable, *arguments] if arguments[0].endswith(".py") else [sys.executable, "-m", *MODULE]
+        command += [] if arguments[0].endswith(".py") else arguments
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environ, **changes},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert done.returncode == expect, done.stderr
+        return done
+
+    go.environ = environ
+    return go
+
+
+MODULE = ["image_embeddings"]
+SCRIPT = "image_embeddings/create-image-embeddings.py"
+
+
+def settled(text):
+    """Output with what differs from run to run replaced."""
+    text = re.sub(r"\d+\.\d s\)", "SECONDS)", text)
+    return re.sub(r"-?\d\.\d{3}", "COSINE", text)
+
+
+@pytest.mark.parametrize("command", ["", "index", "search", "status", "evaluate", "node", "node start"])
+def test_every_help_text_is_as_it_was(run, command):
+    shown = run(*command.split(), "--help").stdout
+    check_golden(f"help-{command.replace(' ', '-') or 'main'}.txt", shown)
+
+
+def test_the_help_of_the_familiar_script_is_as_it_was(run):
+    check_golden("help-create-image-embeddings.txt", run(SCRIPT, "--help").stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["index", "--batch-size", "0"],
+        ["index", "a", "b"],
+        ["search"],
+        ["search", "red", "--like", "x"],
+        ["search", "red", "-k", "many"],
+        ["node", "restart"],
+    ],
+)
+def test_wrong_usage_exits_with_two_and_says_what_is_right(run, arguments):
+    assert "Usage:" in run(*arguments, expect=2).stderr
+
+
+def test_a_session_from_first_index_to_search(run, photos):
+    first = run("index")
+    check_golden("index-first.txt", settled(first.stdout + first.stderr))
+    check_golden("index-again.txt", settled(run("index").stdout))
+    check_golden("search-like.txt", settled(run("search", "--like", "warm/red.png", "-k", "3").stderr))
+    found = run("search", "--image", str(photos / "warm" / "red.png"), "-k", "1").stdout
+    assert found == "   1   1.000  warm/red.png\n"
+
+
+def test_json_is_for_programs(run):
+    report = json.loads(run("index", "--json").stdout)
+    assert (report["found"], report["encoded"], report["skipped"]) == (6, 6, [])
+    answer = json.loads(run("search", "red", "-k", "2", "--json").stdout)
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
+    assert (answer["total"], answer["model_id"]) == (6, "tiny-clip")
+    status = json.loads(run("status", "--json").stdout)
+    assert (status["photos"], status["model"], status["embedded_node"]) == (6, "tiny-clip", False)
+
+
+def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, photos):
+    (photos / "bad.jpg").write_text("no photo")
+    (photos / "empty.png").touch()
+    done = run("index")
+    assert "6 encoded" in done.stdout
+    assert "2 skipped" in done.stdout
+    assert "skipped 'bad.jpg': bad.jpg is not an image" in done.stderr
+    assert "skipped 'empty.png'" in done.stderr
+
+
+def test_nothing_but_unreadable_photos_is_a_failure(run, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.jpg").write_text("no photo")
+    assert "No photo could be indexed" in run("index", str(tmp_path / "bad"), expect=1).stderr
+
+
+def test_an_empty_folder_is_a_failure_that_says_so(run, tmp_path):
+    (tmp_path / "none").mkdir()
+    assert "no photos in" in run("index", str(tmp_path / "none"), expect=1).stderr
+
+
+def test_another_folder_says_how_to_serve_it(run, tmp_path):
+    colour_photos(tmp_path / "other")
+    assert f"IMAGE_DIR={tmp_path / 'other'}" in run("index", str(tmp_path / "other")).stderr
+
+
+def test_an_index_of_another_model_is_left_alone_unless_it_is_to_be_replaced(run, tmp_path):
+    run("index")
+    other = str(make_clip_folder(tmp_path / "other-clip", seed=5))
+    said = run("index", expect=1, IMAGE_MODEL=other).stderr
+    assert "'tiny-clip'" in said
+    assert "'other-clip'" in said
+    assert "6 unchanged" in run("index").stdout
+    assert "6 encoded" in run("index", "--delete-existing", IMAGE_MODEL=other).stdout
+
+
+def test_other_weights_of_the_same_name_are_refused(run, tmp_path, photos):
+    run("index")
+    twin = str(make_clip_folder(tmp_path / "elsewhere" / "tiny-clip", seed=7))
+    save(photos / "new.png", colour="white")
+    assert "another 'tiny-clip'" in run("index", expect=1, IMAGE_MODEL=twin).stderr
+    assert "another 'tiny-clip'" in run("search", "red", expect=1, IMAGE_MODEL=twin).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "said"),
+    [
+        (["search", "red"], {}, "There is no index"),
+        (["status"], {"ES_HOST": "http://127.0.0.1:9"}, "Nothing answers at http://127.0.0.1:9"),
+        (["index"], {"ES_VERIFY_CERTS": "ture"}, "ES_VERIFY_CERTS has value 'ture'"),
+        (["index"], {"IMAGE_DIR": "/no/such/folder"}, "/no/such/folder"),
+        (["index"], {"IMAGE_MODEL": "/no/such/model"}, "/no/such/model"),
+        (["search", "--image", "/no/such.jpg"], {}, "/no/such.jpg cannot be opened"),
+        (["search", " "], {}, "empty"),
+        (["search", "red"], {"TEXT_ENCODER": "elasticsearch"}, "use auto or local"),
+        (["evaluate"], {}, "There is no index"),
+        (["evaluate", "--captions", "/no/such.csv"], {}, "captions cannot be read"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_with_a_remedy_and_exit_status_one(run, arguments, changes, said):
+    done = run(*arguments, expect=1, **changes)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("Error: ") == 1
+
+
+def test_evaluate_measures_captions_and_agreement_with_exact_search(run, photos, tmp_path):
+    run("index")
+    captions = tmp_path / "captions.csv"
+    captions.write_text("image_id,language,caption\nwarm/red.png,en,red\ngone.png,en,gone\n", encoding="utf-8")
+    answer = json.loads(run("evaluate", "--captions", str(captions), "--json").stdout)
+    assert answer["ann_recall"] == {"queries": 6, "k": 10, "recall": 1.0}
+    assert [(recall["language"], recall["captions"]) for recall in answer["text_recall"]] == [("en", 1)]
+    assert answer["text_recall"][0]["recall_at"]["10"] == 1.0
+
+
+def test_captions_without_their_columns_are_refused_by_line(run, tmp_path):
+    run("index")
+    captions = tmp_path / "captions.csv"
+    captions.write_text("image_id,caption\na.png,red\n", encoding="utf-8")
+    assert "line 2" in run("evaluate", "--captions", str(captions), expect=1).stderr
+
+
+def test_two_runs_into_one_index_do_not_meet(run, photos):
+    from filelock import FileLock
+
+    run("index")
+    lock = next(Path(run.environ["DATA_DIR"]).glob("index-*.lock"))
+    with FileLock(lock):
+        assert "Another run is indexing" in run("index", expect=1).stderr
+    run("index")
+
+
+def test_the_familiar_script_takes_its_flags(run, elasticsearch_url):
+    flags = ["--es_host", elasticsearch_url, "--thread_count", "2", "--chunk_size", "3", "--timeout", "60"]
+    flags += ["--no-verify_certs", "--no-delete_existing", "--no-extract_GPS_location"]
+    assert "6 encoded" in run(SCRIPT, *flags, ES_HOST="http://127.0.0.1:9").stdout
+    assert "6 unchanged" in run(SCRIPT).stdout
+    assert "6 encoded" in run(SCRIPT, "--delete_existing").stdout
+
+
+def test_the_embedded_node_is_started_by_need_and_stopped_by_hand(run, tmp_path):
+    own = {"ES_HOST": "", "DATA_DIR": str(tmp_path / "own"), "ES_HEAP": "256m"}
+    assert "not running" in run("node", "status", expect=1, **own).stdout
+    try:
+        assert "6 encoded" in run("index", **own).stdout
+        assert "runs at http://127.0.0.1:" in run("node", "status", **own).stdout
+        assert json.loads(run("status", "--json", **own).stdout)["embedded_node"] is True
+        assert "has stopped" in run("node", "stop", **own).stdout
+        assert "6 unchanged" in run("index", **own).stdout  # started again, with its data
+    finally:
+        run("node", "stop", **own)
+    assert json.loads(run("node", "status", "--json", expect=1, **own).stdout) == {"running": False}

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+
+from image_embeddings import queries
+from image_embeddings.documents import FileState, ImageDocument
+from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
+from image_embeddings.index import ImageIndex
+from tests.fakes import ColourEncoder
+
+pytestmark = pytest.mark.server
+
+ENCODER = ColourEncoder()
+BEFORE_PACKED_AND_LOOKUP = (9, 0)
+
+
+def document(image_id, **changes):
+    values = {"width": 3, "height": 2, "bytes": 10, "mtime_ns": 5, "content_hash": "ab"} | changes
+    return ImageDocument(image_id=image_id, **values)
+
+
+def add(index, *names):
+    pairs = [(document(f"{name}.jpg"), ENCODER.encode_texts([name])[0]) for name in names]
+    rejected = list(index.add(pairs))
+    index.refresh()
+    return rejected
+
+
+def test_a_missing_index_says_how_to_make_one(client, name):
+    with pytest.raises(IndexMissingError, match="python -m image_embeddings index"):
+        ImageIndex(client, name=name).state()
+
+
+def test_an_index_of_someone_else_is_refused(client, name):
+    client.indices.create(index=name)
+    with pytest.raises(IndexForeignError, match="INDEX_NAME"):
+        ImageIndex(client, name=name).state()
+
+
+def test_a_new_index_remembers_its_model(index):
+    assert index.state().model == ENCODER.info
+
+
+def test_documents_are_found_and_given_back_whole(index):
+    stored = document("a/b.jpg", location=(41.5, -12.25))
+    list(index.add([(stored, ENCODER.encode_texts(["red"])[0])]))
+    assert index.get("a/b.jpg") == stored
+
+
+def test_the_stored_embedding_is_the_one_that_was_written(index):
+    add(index, "red")
+    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+
+
+def test_vectors_as_lists_do_as_well_as_packed_ones(index, client):
+    index = ImageIndex(client, name=index.name, version=BEFORE_PACKED_AND_LOOKUP)
+    add(index, "red", "green")
+    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+def test_photos_like_an_indexed_one_leave_it_out(index, client, version):
+    add(index, "red", "magenta", "cyan")
+    index = ImageIndex(client, name=index.name, version=version)
+    assert [hit.document.image_id for hit in index.like("red.jpg", k=10).hits] == ["magenta.jpg", "cyan.jpg"]
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+def test_photos_like_one_that_is_missing_is_an_error(index, client, version):
+    add(index, "red")
+    index = ImageIndex(client, name=index.name, version=version)
+    with pytest.raises(ImageNotFoundError, match=r"nope\.jpg"):
+        index.like("nope.jpg", k=3)
+
+
+def test_scores_are_exact_cosines(index):
+    add(index, "red", "magenta", "cyan")
+    query = ENCODER.encode_texts(["red"])[0]
+    for hit in index.near(query, k=3).hits:
+        expected = float(query @ ENCODER.encode_texts([hit.document.image_id[:-4]])[0])
+        assert 2 * hit.score - 1 == pytest.approx(expected, abs=1e-5)
+
+
+def test_pages_continue_each_other(index):
+    add(index, "red", "green", "blue", "yellow", "cyan")
+    query = ENCODER.encode_texts(["red"])[0]
+    whole = [hit.document.image_id for hit in index.near(query, k=5).hits]
+    pages = [hit.document.image_id for offset in (0, 2, 4) for hit in index.near(query, k=2, offset=offset).hits]
+    assert pages == whole
+
+
+def test_a_filter_still_gives_k_hits(index):
+    pairs = [
+        (document(f"{folder}/{number}.jpg"), ENCODER.encode_texts([colour])[0])
+        for folder, colour in (("near", "red"), ("far/off", "cyan"))
+        for number in range(20)
+    ]
+    list(index.add(pairs))
+    index.refresh()
+    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, filters=[queries.in_folder("far")])
+    assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
+    assert found.total == 40
+
+
+def test_file_states_cover_every_document_across_pages(index):
+    add(index, "red", "green", "blue", "yellow", "cyan")
+    states = index.file_states(page_size=2)
+    assert len(states) == 5
+    assert states["red.jpg"] == FileState(bytes=10, mtime_ns=5, content_hash="ab")
+
+
+def test_a_refused_document_is_named_and_the_others_are_kept(index):
+    good, bad = ENCODER.encode_texts(["red"])[0], np.zeros(4, np.float32)
+    rejected = list(index.add([(document("a.jpg"), good), (document("b.jpg"), bad), (document("c.jpg"), good)]))
+    index.refresh()
+    assert [item.image_id for item in rejected] == ["b.jpg"]
+    assert "zero magnitude" in rejected[0].reason
+    assert index.count() == 2
+
+
+def test_removing_what_is_gone_already_is_no_error(index):
+    add(index, "red")
+    assert list(index.remove(["red.jpg", "never-there.jpg"])) == []
+    index.refresh()
+    assert index.count() == 0
+
+
+def test_a_run_in_progress_is_noted_and_cleared(index):
+    state = index.state()
+    index.note_progress(state, {"done": 1, "total": 3, "updated": 0})
+    assert index.state().indexing == {"done": 1, "total": 3, "updated": 0}
+    assert index.state().model == state.model
+    index.note_progress(state, None)
+    assert index.state().indexing is None
+
+
+def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
+    index.drop()
+    index.drop()
+    with pytest.raises(IndexMissingError):
+        index.count()
+
+
+def test_embeddings_of_other_dims_are_refused_by_name(index):
+    add(index, "red")
+    with pytest.raises(RequestError, match="dimension"):
+        index.near(np.ones(7, np.float32), k=1)
+
+
+def test_the_mapping_is_strict(index, client):
+    with pytest.raises(Exception, match="strict_dynamic_mapping_exception"):
+        client.index(index=index.name, id="x", document={"surprise": 1})
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "int8_hnsw", "int4_hnsw", "flat", "int8_flat", "int4_flat"])
+def test_every_vector_index_type_searches_exactly_on_a_small_index(client, name, kind):
+    made = ImageIndex(client, name=name)
+    made.create(model=ENCODER.info, vector_index_type=kind)
+    add(made, "red", "magenta", "cyan")
+    found = made.near(ENCODER.encode_texts(["red"])[0], k=1).hits[0]
+    assert (found.document.image_id, found.score) == ("red.jpg", pytest.approx(1, abs=1e-4))

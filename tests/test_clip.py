@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_embeddings.encoders import clip
+from image_embeddings.encoders.clip import ClipEncoder
+from image_embeddings.errors import ModelUnavailableError
+from tests.tiny_models import DIMS, make_clip_folder, make_text_folder
+
+TEXTS = ["a dog", "кошка", "Straße", "猫", "word " * 300, "🐈"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    return {
+        "clip": make_clip_folder(place / "tiny-clip"),
+        "text": make_text_folder(place / "tiny-text"),
+        "wide text": make_text_folder(place / "wide-text", dims=DIMS + 1),
+    }
+
+
+@pytest.fixture(scope="module")
+def encoder(folders):
+    return ClipEncoder(str(folders["clip"]), text_model=str(folders["text"]))
+
+
+@pytest.fixture(scope="module")
+def photos():
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 255, (h, w, 3), np.uint8)) for h, w in ((300, 200), (64, 640), (224, 224))]
+
+
+def by_the_library(folder, inputs):
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu").encode(list(inputs), normalize_embeddings=True)
+
+
+def test_images_come_out_as_by_sentence_transformers(encoder, folders, photos):
+    np.testing.assert_allclose(encoder.encode_images(photos), by_the_library(folders["clip"], photos), atol=1e-4)
+
+
+def test_texts_come_out_as_by_sentence_transformers(encoder, folders):
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS), by_the_library(folders["text"], TEXTS), atol=1e-4)
+
+
+def test_without_a_text_model_the_image_model_reads_texts_too(folders):
+    alone = ClipEncoder(str(folders["clip"]))
+    expected = by_the_library(folders["clip"], ["a dog", "a cat"])
+    np.testing.assert_allclose(alone.encode_texts(["a dog", "a cat"]), expected, atol=1e-4)
+
+
+def test_the_model_id_is_the_name_of_the_folder(encoder):
+    assert (encoder.model_id, encoder.dims) == ("tiny-clip", DIMS)
+
+
+def test_a_text_model_of_other_dims_is_refused(folders):
+    mixed = ClipEncoder(str(folders["clip"]), text_model=str(folders["wide text"]))
+    with pytest.raises(ModelUnavailableError, match="do not belong together"):
+        mixed.encode_texts(["a dog"])
+
+
+def test_a_text_model_is_found_beside_the_image_models_folder(folders):
+    encoder = ClipEncoder(str(folders["clip"]), text_model="tiny-text")
+    np.testing.assert_allclose(encoder.encode_texts(["a dog"]), by_the_library(folders["text"], ["a dog"]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("clip-ViT-B-32", "clip-ViT-B-32"),
+        ("sentence-transformers/clip-ViT-B-32", "clip-ViT-B-32"),
+        ("someone/their-clip", "someone/their-clip"),
+    ],
+)
+def test_hub_names_are_model_ids(name, model_id):
+    assert clip.model_id_of(name) == model_id
+
+
+def test_a_folder_that_is_missing_is_named():
+    with pytest.raises(ModelUnavailableError, match="/no/such/folder"):
+        ClipEncoder("/no/such/folder").encode_images([Image.new("RGB", (9, 9))])
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(ModelUnavailableError, match=str(tmp_path)):
+        ClipEncoder(str(tmp_path)).encode_images([Image.new("RGB", (9, 9))])
+
+
+def test_damaged_weights_are_named(tmp_path):
+    folder = make_clip_folder(tmp_path / "damaged")
+    for path in folder.rglob("*.safetensors"):
+        path.write_bytes(b"\x10\0\0\0\0\0\0\0 no header")
+    with pytest.raises(ModelUnavailableError, match="damaged"):
+        ClipEncoder(str(folder)).encode_images([Image.new("RGB", (9, 9))])

@@ -1,0 +1,109 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from image_embeddings import corpus
+from image_embeddings.errors import CorpusError
+from tests.pictures import save
+
+
+def walked(folder):
+    skipped = []
+    found = [file.image_id for file in corpus.walk(folder, skip=skipped.append)]
+    return found, {skip.image_id: skip.reason for skip in skipped}
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_every_suffix_is_found_in_any_case_and_depth(tmp_path):
+    names = ["a.jpg", "B.JPEG", "c.Png", "d/e.webp", "d/f/g.GIF", "h.bmp", "i.tif", "j.TIFF"]
+    for name in [*names, "k.txt", "l.svg", "m"]:
+        touch(tmp_path / name)
+    assert sorted(walked(tmp_path)[0]) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["日本語/写真.jpg", "Ä ö.jpg", "e\u0301.jpg", "emoji 🐈.jpg", "line\nbreak.jpg", "quo\"te'.jpg"]
+)
+def test_any_unicode_name_is_an_image_id_as_it_stands(tmp_path, name):
+    touch(tmp_path / name)
+    assert walked(tmp_path)[0] == [name]
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    touch(tmp_path / ".thumbs" / "a.jpg")
+    touch(tmp_path / "._b.jpg")
+    assert walked(tmp_path) == ([], {})
+
+
+def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"x")
+    assert walked(tmp_path) == ([], {"caf\ufffd.jpg": "its name is not valid UTF-8: rename it"})
+
+
+def test_a_path_longer_than_an_id_may_be_is_skipped(tmp_path):
+    touch(tmp_path / ("a" * 200) / ("b" * 200) / ("c" * 200 + ".jpg"))
+    found, skipped = walked(tmp_path)
+    assert not found
+    assert "606 bytes" in next(iter(skipped.values()))
+
+
+def test_links_inside_the_folder_are_photos_and_links_outside_are_skipped(tmp_path):
+    outside = touch(tmp_path / "outside.jpg")
+    photos = tmp_path / "photos"
+    inside = touch(photos / "inside.jpg")
+    (photos / "to-inside.jpg").symlink_to(inside)
+    (photos / "to-outside.jpg").symlink_to(outside)
+    (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
+    (photos / "loop").symlink_to(photos)
+    found, skipped = walked(photos)
+    assert found == ["inside.jpg", "to-inside.jpg"]
+    assert sorted(skipped) == ["broken.jpg", "to-outside.jpg"]
+
+
+def test_a_pipe_is_skipped_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert walked(tmp_path) == ([], {"pipe.jpg": "not a regular file"})
+
+
+def test_a_missing_folder_says_how_to_name_one(tmp_path):
+    with pytest.raises(CorpusError, match="IMAGE_DIR"):
+        walked(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("image_id", ["../outside.jpg", "/etc/hostname", "a/../../outside.jpg", "", "nul\0.jpg", "a"])
+def test_nothing_outside_the_folder_is_resolved(tmp_path, image_id):
+    touch(tmp_path / "outside.jpg")
+    touch(tmp_path / "photos" / "a" / "b.jpg")
+    assert corpus.resolve(tmp_path / "photos", image_id) is None
+
+
+def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
+    outside = touch(tmp_path / "outside.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "link.jpg").symlink_to(outside)
+    assert corpus.resolve(tmp_path / "photos", "link.jpg") is None
+
+
+def test_document_and_picture_come_from_the_same_bytes(tmp_path):
+    path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
+    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    photo = corpus.read(file, max_pixels=1000)
+    assert photo.document.content_hash == corpus.content_hash(path.read_bytes())
+    assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
+    assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
+    assert photo.image.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_file_that_cannot_be_read_is_skipped_with_its_name_and_reason(tmp_path):
+    touch(tmp_path / "bad.jpg")
+    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    skipped = corpus.try_read(file, max_pixels=1000)
+    assert isinstance(skipped, corpus.Skipped)
+    assert skipped.image_id == "bad.jpg"
+    assert "no known image format" in skipped.reason

@@ -1,0 +1,110 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
+from image_embeddings.images import SHORT_SIDE, decode
+
+
+def encoded(image, format="PNG", **options):  # noqa: A002
+    buffer = BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def decoded(data, *, max_pixels=10_000_000):
+    return decode(data, max_pixels=max_pixels, what="photo.jpg")
+
+
+def colour_at(data, place=(0, 0)):
+    return decoded(data).image.getpixel(place)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_every_format_comes_out_as_rgb_of_its_own_size(format):  # noqa: A002
+    photo = decoded(encoded(Image.new("RGB", (30, 20), "red"), format))
+    assert (photo.image.mode, photo.image.size, photo.width, photo.height) == ("RGB", (30, 20), 30, 20)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_comes_out_white(mode):
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0)).convert(mode)
+    if mode == "P":
+        image.info["transparency"] = image.getpixel((0, 0))
+    assert colour_at(encoded(image)) == (255, 255, 255)
+
+
+def test_cmyk_comes_out_as_rgb():
+    assert colour_at(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))[0] > 200
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    assert decoded(encoded(Image.fromarray(ramp))).image.getpixel((4, 4))[0] == pytest.approx(145, abs=3)
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert colour_at(data) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(orientation):
+    upright = Image.new("RGB", (40, 24), "white")
+    upright.paste("red", (0, 0, 20, 12))  # red corner at the top left
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright.transpose(undo) if undo is not None else upright
+    photo = decoded(encoded(stored, "PNG", exif=exif))
+    assert (photo.width, photo.height, photo.image.size) == (40, 24, (40, 24))
+    assert photo.image.getpixel((5, 5)) == (255, 0, 0)
+    assert photo.image.getpixel((35, 5)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_large_photo_is_shrunk_but_tells_its_full_size(format):  # noqa: A002
+    photo = decoded(encoded(Image.new("RGB", (4000, 2000), "green"), format))
+    assert (photo.width, photo.height) == (4000, 2000)
+    assert SHORT_SIDE <= min(photo.image.size) < 2 * SHORT_SIDE
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded():
+    with pytest.raises(ImageTooLargeError, match=r"100 × 100 .*MAX_IMAGE_PIXELS"):
+        decoded(encoded(Image.new("RGB", (100, 100)))[:200], max_pixels=9_999)  # the rest of the file is missing
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>not a photo</html>", "no known image format"),
+        (encoded(Image.effect_noise((90, 90), 50).convert("RGB"), "JPEG")[:900], "damaged"),
+        (encoded(Image.effect_noise((90, 90), 50), "PNG")[:900], "damaged"),
+    ],
+)
+def test_what_is_no_image_says_why_and_names_the_file(data, reason):
+    with pytest.raises(ImageUnreadableError, match=rf"photo\.jpg .*{reason}"):
+        decoded(data)
+
+
+def test_a_format_that_is_not_listed_is_refused():
+    with pytest.raises(ImageUnreadableError):
+        decoded(encoded(Image.new("RGB", (8, 8)), "PPM"))
+
+
+def test_damaged_exif_does_not_stop_a_sound_picture():
+    data = encoded(Image.new("RGB", (8, 8), "red"), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f broken")
+    assert colour_at(data)[0] > 240

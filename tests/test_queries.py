@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from image_embeddings import queries
+from image_embeddings.documents import ImageDocument, ModelInfo
+from tests.goldens import check_golden
+
+MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))
+DOCUMENT = ImageDocument(
+    image_id="trips/2024/rome/forum.jpg",
+    width=4000,
+    height=3000,
+    bytes=5_000_000,
+    mtime_ns=1_700_000_000_123_456_789,
+    content_hash="ab12",
+    location=(41.89, 12.48),
+)
+
+
+def test_the_body_of_a_new_index():
+    check_golden("index_body.json", queries.index_body(model=MODEL, vector_index_type="int8_hnsw"))
+
+
+def test_the_body_of_a_document():
+    check_golden("document_body.json", queries.document_body(DOCUMENT, vector="PwAAAA=="))
+
+
+def test_a_knn_search_by_vector_with_filters():
+    query = queries.vector_query(np.array([0.6, 0.8], np.float32))
+    filters = [queries.in_folder("trips/2024"), queries.not_image("a.jpg")]
+    check_golden("knn_vector.json", queries.knn_search(query, k=10, offset=20, filters=filters))
+
+
+def test_a_knn_search_near_an_indexed_photo():
+    query = queries.lookup_query(index="photos", image_id="a.jpg")
+    check_golden("knn_lookup.json", queries.knn_search(query, k=5))
+
+
+def test_deep_pages_stay_within_the_limit_of_candidates():
+    knn = queries.knn_search({}, k=1000, offset=9000)["knn"]
+    assert (knn["k"], knn["num_candidates"]) == (10_000, 10_000)
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, ImageDocument(**{**DOCUMENT.__dict__, "location": None})])
+def test_a_document_comes_back_from_its_source(document):
+    source = queries.document_body(document, vector=[0.0])
+    assert queries.document_of(source) == document
+
+
+def test_a_model_comes_back_from_the_meta_of_a_mapping():
+    assert queries.model_of(queries.meta(model=MODEL)) == MODEL
+
+
+@pytest.mark.parametrize("meta", [{}, {"image_search": 0}, {"model_id": "clip"}])
+def test_the_meta_of_another_index_is_no_model(meta):
+    assert queries.model_of(meta) is None
