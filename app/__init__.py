@@ -1,0 +1,52 @@
+"""The web app: HTTP in, HTML or JSON out."""
+
+from apiflask import APIFlask
+
+from app import api, errors, metrics, pages, photos
+from app.services import Services
+from image_embeddings import Settings, load_settings
+
+# The page runs its own script and style, and shows its own pictures: nothing else, from nowhere else.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
+    """The app for these settings (default: from the environment). Nothing is connected or loaded until it is needed."""
+    settings = settings or load_settings()
+    # The photos of app/static/images are not static files: /image serves those that are in the index.
+    app = APIFlask(
+        __name__,
+        title="Image search",
+        version="1",
+        static_folder="static/ui",
+        docs_path=None,
+        spec_path="/api/openapi.json",
+    )
+    app.config.from_mapping(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=settings.max_content_length,
+        OPENAPI_VERSION="3.1.0",
+        SPEC_FORMAT="json",
+        SYNC_LOCAL_SPEC=False,
+        HTTP_ERROR_SCHEMA=api.ErrorSchema,
+        VALIDATION_ERROR_SCHEMA=api.ErrorSchema,
+        VALIDATION_ERROR_STATUS_CODE=400,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["services"] = services or Services(settings)
+    for blueprint in (pages.blueprint, photos.blueprint, api.blueprint, api.health):
+        app.register_blueprint(blueprint)
+    errors.init_app(app)
+    metrics.init_app(app)
+    app.after_request(_with_security_headers)
+    return app
+
+
+def _with_security_headers(response):  # type: ignore[no-untyped-def]
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response

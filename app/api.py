@@ -1,0 +1,196 @@
+"""The JSON API, and the health of the process."""
+
+from typing import Any
+
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import Dict, File, Float, Integer, List, Nested, String
+from apiflask.validators import Length, Range
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError, validates_schema
+
+from app.errors import body_of, status_of
+from app.metrics import observe
+from app.services import services
+from app.uploads import query_image
+from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
+
+blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
+health = Blueprint("health", __name__)
+
+
+class PageSchema(Schema):
+    """Which of the hits are wanted."""
+
+    k = Integer(load_default=10, validate=Range(1, MAX_K), metadata={"description": "Hits wanted."})
+    offset = Integer(load_default=0, validate=Range(0, 10_000), metadata={"description": "Hits to pass over."})
+    folder = String(metadata={"description": "Only photos of this folder."})
+
+
+class QuerySchema(PageSchema):
+    """A search by text or by an indexed photo."""
+
+    q = String(metadata={"description": "What the photo shows, in any language the model knows."})
+    like = String(validate=Length(1), metadata={"description": "image_id of a photo to find others like."})
+
+    @validates_schema
+    def one_query(self, data: dict[str, Any], **_: Any) -> None:
+        """Raises unless exactly one of `q` and `like` is given."""
+        if ("q" in data) == ("like" in data):
+            raise ValidationError("Give one query: q=TEXT or like=IMAGE_ID.", "q")
+
+
+class UploadSchema(PageSchema):
+    """A search by an uploaded photo."""
+
+    image = File(  # type: ignore[no-untyped-call]
+        required=True, metadata={"description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
+    )
+
+
+class ImageSchema(Schema):
+    """One indexed photo."""
+
+    image_id = String(required=True)
+    width = Integer()
+    height = Integer()
+    bytes = Integer()
+    image_url = String()
+    thumbnail_url = String()
+
+
+class HitSchema(ImageSchema):
+    """One found photo."""
+
+    rank = Integer(required=True)
+    similarity = Float(required=True, metadata={"description": "Raw cosine, -1 to 1."})
+    score = Float(required=True, metadata={"description": "Elasticsearch's _score: (1 + cosine) / 2."})
+
+
+class ResultSchema(Schema):
+    """What a search found, best first."""
+
+    hits = List(Nested(HitSchema), required=True)
+    total = Integer(required=True, metadata={"description": "Photos in the index."})
+    model_id = String(required=True)
+    took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
+
+
+class ErrorDetailSchema(Schema):
+    """What went wrong."""
+
+    code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
+    message = String(required=True, metadata={"description": "What happened, and the remedy."})
+
+
+class ErrorSchema(Schema):
+    """The one shape of errors."""
+
+    error = Nested(ErrorDetailSchema, required=True)
+
+
+class StatusSchema(Schema):
+    """What is indexed, with which model, and where."""
+
+    index = String()
+    total = Integer()
+    model_id = String()
+    dims = Integer()
+    elasticsearch = String(metadata={"description": "Version of the server."})
+    indexing = Dict(
+        metadata={
+            "description": "The indexing run in progress, if any: done, total, alive.",
+            "type": ["object", "null"],
+        }
+    )
+
+
+@blueprint.get("/search")
+@blueprint.input(QuerySchema, location="query", arg_name="query")
+@blueprint.output(ResultSchema)
+def search(query: dict[str, Any]) -> dict[str, Any]:
+    """Photos for a text, or like an indexed photo."""
+    found = services().search
+    page = _page(query)
+    result = found.by_text(query["q"], **page) if "q" in query else found.like(query["like"], **page)
+    return _result(observe(result))
+
+
+@blueprint.post("/search")
+@blueprint.input(UploadSchema, location="form_and_files", arg_name="query")
+@blueprint.output(ResultSchema)
+def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
+    """Photos like the uploaded one."""
+    image = query_image(query["image"])
+    return _result(observe(services().search.by_image(image, **_page(query))))
+
+
+@blueprint.get("/images/<path:image_id>")
+@blueprint.output(ImageSchema)
+def image(image_id: str) -> dict[str, Any]:
+    """One indexed photo."""
+    return _image(services().search.get(image_id))
+
+
+@blueprint.get("/status")
+@blueprint.output(StatusSchema)
+def status() -> dict[str, Any]:
+    """What is indexed, with which model, and where."""
+    index = services().search.index
+    model = index.state().model
+    indexing = services().indexing()
+    return {
+        "index": index.name,
+        "total": index.count(),
+        "model_id": model.model_id,
+        "dims": model.dims,
+        "elasticsearch": ".".join(map(str, index.server_version())),
+        "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
+    }
+
+
+@health.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process is up."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """A search can be answered; 503 with the reason otherwise."""
+    try:
+        services().search.warm_up()
+        total = services().search.index.count()
+    except errors.ImageSearchError as error:
+        if isinstance(error, errors.UnreachableError):
+            services().reconnect()
+        return body_of(code=error.code, message=str(error)), max(503, status_of(error))
+    return {"status": "ready", "total": total}
+
+
+def _page(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: query[name] for name in ("k", "offset", "folder") if name in query}
+
+
+def _image(document: ImageDocument) -> dict[str, Any]:
+    return {
+        "image_id": document.image_id,
+        "width": document.width,
+        "height": document.height,
+        "bytes": document.bytes,
+        "image_url": url_for("photos.image", image_id=document.image_id),
+        "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {**_image(hit.document), "rank": hit.rank, "similarity": hit.similarity, "score": hit.score}
+
+
+def _result(result: SearchResult) -> dict[str, Any]:
+    return {
+        "hits": [_hit(hit) for hit in result.hits],
+        "total": result.total,
+        "model_id": result.model_id,
+        "took_ms": dict(result.took_ms),
+    }

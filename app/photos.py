@@ -1,0 +1,56 @@
+"""The bytes of photos and thumbnails; only of photos that are in the index and inside IMAGE_DIR."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, request, send_file
+
+from app.services import services
+from image_embeddings import ImageDocument, content_hash, decode, errors, resolve
+
+blueprint = Blueprint("photos", __name__)
+
+# The browser's own viewer for a bare photo brings a style along; nothing else may run, whatever the file holds.
+BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+A_YEAR = 365 * 24 * 3600  # seconds
+
+
+@blueprint.get("/image/<path:image_id>")
+def image(image_id: str) -> Response:
+    """The photo as it is on disk."""
+    _, path = _document_and_file(image_id)
+    response = send_file(path, conditional=True, max_age=0)
+    response.headers["Content-Security-Policy"] = BARE_PHOTO_POLICY
+    return response
+
+
+@blueprint.get("/thumbnail/<path:image_id>")
+def thumbnail(image_id: str) -> Response:
+    """The photo in small, WebP; for good where the address names the content (`v`), else to be asked for again."""
+    document = services().search.get(image_id)
+    path = services().thumbnails.path(document.content_hash)
+    if not path.exists():
+        path = _made(image_id)
+    named = request.args.get("v") == document.content_hash[:12] and path.stem == document.content_hash
+    response = send_file(path, mimetype="image/webp", conditional=True, max_age=A_YEAR if named else 0)
+    if named:
+        response.cache_control.immutable = True
+    return response
+
+
+def _made(image_id: str) -> Path:
+    """A new thumbnail, named by what is in the file now: it may have changed since it was indexed."""
+    _, file = _document_and_file(image_id)
+    data = file.read_bytes()
+    decoded = decode(data, max_pixels=services().settings.max_image_pixels, what=image_id)
+    return services().thumbnails.make(decoded.image, content_hash=content_hash(data))
+
+
+def _document_and_file(image_id: str) -> tuple[ImageDocument, Path]:
+    document = services().search.get(image_id)
+    path = resolve(services().settings.image_dir, image_id)
+    if path is None:
+        raise errors.ImageNotFoundError(
+            f"'{image_id}' is in the index but not in the folder {services().settings.image_dir}. "
+            "Is IMAGE_DIR the folder that was indexed, and its drive mounted?"
+        )
+    return document, path

@@ -1,0 +1,66 @@
+"""The one ImageSearch of an app, built on first use; tests put their own in its place."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import current_app
+
+from image_embeddings import ImageSearch, Settings, Thumbnails, open_search, thumbnails_of
+
+INDEXING_STALE_AFTER = 60  # seconds without a word from an indexing run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """An indexing run that has not ended."""
+
+    done: int
+    total: int
+    alive: bool  # False: nothing heard of it for INDEXING_STALE_AFTER
+
+
+class Services:
+    """What the views work with."""
+
+    def __init__(self, settings: Settings, *, open_search: Callable[[Settings], ImageSearch] = open_search) -> None:
+        self.settings = settings
+        self.thumbnails: Thumbnails = thumbnails_of(settings)
+        self._open_search = open_search
+        self._lock = threading.Lock()
+        self._search: ImageSearch | None = None
+
+    @property
+    def search(self) -> ImageSearch:
+        """The search, connected on first use; that may start the embedded node."""
+        with self._lock:
+            if self._search is None:
+                self._search = self._open_search(self.settings)
+            return self._search
+
+    def reconnect(self) -> None:
+        """Has the next use connect anew: the embedded node may have moved or stopped."""
+        with self._lock:
+            self._search = None
+
+    def indexing(self) -> Indexing | None:
+        """The indexing run in progress, if any.
+
+        Raises:
+            IndexMissingError: nothing has been indexed yet.
+        """
+        progress = self.search.index.state().indexing
+        if not progress:
+            return None
+        return Indexing(
+            done=progress["done"],
+            total=progress["total"],
+            alive=time.time() - progress["updated"] < INDEXING_STALE_AFTER,
+        )
+
+
+def services() -> Services:
+    """The current app's services."""
+    found: Services = current_app.extensions["services"]
+    return found

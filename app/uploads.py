@@ -1,0 +1,22 @@
+"""Uploaded query photos: checked by content, kept in memory only."""
+
+from PIL import Image
+from werkzeug.datastructures import FileStorage
+
+from app.services import services
+from image_embeddings import decode, errors
+
+
+def query_image(upload: FileStorage | None) -> Image.Image:
+    """The upright RGB image that was uploaded.
+
+    Raises:
+        QueryError: no file came.
+        ImageError: it is no image, damaged, or too large.
+    """
+    if upload is None or not upload.filename:
+        raise errors.QueryError("No photo was sent. Choose an image file first.")
+    limit = services().settings.max_image_pixels
+    with upload.stream:
+        data = upload.read()
+    return decode(data, max_pixels=limit, what=f"The upload '{upload.filename}'").image

@@ -1,0 +1,20 @@
+"""Which Chromium the browser tests drive: the distribution's."""
+
+import shutil
+import subprocess
+
+MISSING = "Chromium is missing, and the tests in tests/browser need it. On Debian: apt-get install chromium"
+
+
+def executable() -> str | None:
+    """The path of Chromium, if it is installed."""
+    return shutil.which("chromium")
+
+
+def describe() -> str:
+    """Path and version, for pytest's header."""
+    path = executable()
+    if path is None:
+        return f"none: {MISSING}"
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+    return f"{version.strip() or 'of unknown version'} ({path})"

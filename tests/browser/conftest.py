@@ -1,0 +1,52 @@
+import pytest
+from playwright.sync_api import sync_playwright
+
+from image_embeddings.index import ImageIndex, connect
+from tests.browser import chromium, webapp
+from tests.browser.visit import Visit
+
+# Chromium asks nobody but the site: no updates, no proxy. /dev/shm is small in containers.
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-proxy-server",
+    "--disable-dev-shm-usage",
+)
+
+
+# Package scope: Playwright's event loop ends here, before other tests that may want one of their own.
+@pytest.fixture(scope="package")
+def browser():
+    executable = chromium.executable()
+    assert executable, chromium.MISSING
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def address(elasticsearch_url, tmp_path_factory):
+    """The web app on the sample photos."""
+    place = tmp_path_factory.mktemp("site")
+    env = webapp.environ(elasticsearch_url, data_dir=place, index_name="test-browser")
+    webapp.index_photos(env)
+    with webapp.served(env, log=place / "gunicorn.log") as address:
+        yield address
+    with connect([elasticsearch_url]) as client:
+        ImageIndex(client, name="test-browser").drop()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens pages of the site; fails where one of them logs an error, breaks the CSP or asks another origin."""
+    visit = Visit(browser, address)
+    yield visit
+    visit.close()
+    assert visit.problems == []
+
+
+@pytest.fixture
+def page(visit):
+    """The home page on a desktop."""
+    return visit("/")

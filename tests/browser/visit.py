@@ -1,0 +1,105 @@
+"""Pages under watch, and what a visitor does and sees on them."""
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+
+from tests.browser.webapp import PHOTOS
+
+# The events of a browser where a file is dropped on the page or pasted, one after another.
+_BRING_FILE = """(element, [kinds, name, type, bytes]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([Uint8Array.from(bytes)], name, {type}));
+  for (const kind of kinds) {
+    const made = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+    element.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, made) : new DragEvent(kind, made));
+  }
+}"""
+
+
+class Visit:
+    """Opens pages of the site at `address`, each in a browser context of its own, and notes what goes wrong there."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self.problems: list[str] = []
+        self._browser = browser
+        self._address = address
+        self._pages: list[Page] = []
+
+    def __call__(self, path: str, **context: Any) -> Page:
+        """The page at `path`, in a new context with these options."""
+        page = self._browser.new_context(base_url=self._address, **context).new_page()
+        self._pages.append(page)
+        page.on("console", self._note_message)
+        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
+        page.on("filechooser", lambda chooser: None)  # caught from here on: later, a key press could come before
+        page.on("request", lambda request: self._note_request(request.url))
+        page.goto(path)
+        return page
+
+    def close(self) -> None:
+        """Ends the contexts of all pages."""
+        for page in self._pages:
+            page.title()  # a round trip: what the page had to say has arrived by then
+            page.context.close()
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        where = message.location["url"]
+        if message.type in ("error", "warning") and not _is_expected(message, where=where):
+            self.problems.append(f"console: {message.text} ({where})")
+
+    def _note_request(self, url: str) -> None:
+        if not url.startswith((f"{self._address}/", "data:")):
+            self.problems.append(f"foreign request: {url}")
+
+
+def _is_expected(message: ConsoleMessage, *, where: str) -> bool:
+    """Whether this is Chromium's line on a page with an error status."""
+    own_status = message.page is not None and where == message.page.url
+    return message.text.startswith("Failed to load resource") and own_status
+
+
+def tiles(page: Page) -> Locator:
+    """The photos of the grid."""
+    return page.locator(".grid img")
+
+
+def shown(page: Page) -> list[str]:
+    """image_ids of the grid, in order."""
+    found: list[str] = tiles(page).evaluate_all("images => images.map(image => image.alt)")
+    return found
+
+
+def similarities(page: Page) -> list[float]:
+    """The similarities that the tiles show, in order."""
+    return [float(text.removeprefix("similarity ")) for text in page.locator(".similarity").all_text_contents()]
+
+
+def search(page: Page, text: str) -> None:
+    """Types a text, and has it searched for."""
+    page.get_by_role("searchbox").fill(text)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search", exact=True).click()
+
+
+def follow(page: Page, name: str) -> None:
+    """Follows the first link of that name."""
+    with page.expect_navigation():
+        page.get_by_role("link", name=name).first.click()
+
+
+def bring(page: Page, image_id: str, *, by: tuple[str, ...]) -> None:
+    """Brings a sample photo to the page by dragging or pasting."""
+    photo = PHOTOS / image_id
+    with page.expect_navigation():
+        page.locator("main").evaluate(_BRING_FILE, [by, photo.name, "image/jpeg", list(photo.read_bytes())])
+
+
+def choose(page: Page, file: Path) -> None:
+    """Chooses a file in the file chooser that a click on "Search by a photo" opens."""
+    with page.expect_file_chooser() as chooser:
+        page.locator("#image").click()
+    with page.expect_navigation():
+        chooser.value.set_files(file)

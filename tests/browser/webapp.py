@@ -1,0 +1,73 @@
+"""The web app as a process of its own, over an index that the command line filled."""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PHOTOS = ROOT / "app" / "static" / "images"
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[str, str]:
+    """This environment with the settings of a web app on the sample photos; nothing of the user's .env counts."""
+    settings = {
+        "ES_HOST": elasticsearch_url,
+        "IMAGE_MODEL": "conse",
+        "IMAGE_DIR": str(PHOTOS),
+        "DATA_DIR": str(data_dir),
+        "INDEX_NAME": index_name,
+    }
+    unset = dict.fromkeys(("ES_USER", "ES_PWD", "ES_API_KEY", "ES_CLOUD_ID", "ES_CA_CERTS", "TEXT_MODEL"), "")
+    return {**os.environ, **unset, **settings}
+
+
+def index_photos(env: Mapping[str, str]) -> None:
+    """Indexes the sample photos by the command that users type."""
+    command = [sys.executable, "-m", "image_embeddings", "index"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def served(env: Mapping[str, str], *, log: Path) -> Iterator[str]:
+    """The address of gunicorn, as `make run` starts it, from when it can answer a search; gone afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        bind = f"fd://{listener.fileno()}"  # the port is ours already: no other process can take it meanwhile
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "--bind", bind, "app:create_app()"],
+            cwd=ROOT,
+            env=env,
+            pass_fds=[listener.fileno()],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_ready(address, log)
+        yield address
+    finally:
+        _end(process)
+
+
+def _wait_until_ready(address: str, log: Path) -> None:
+    """One request is enough: the port listens already, and /readyz answers when the model is loaded."""
+    try:
+        with _OPENER.open(f"{address}/readyz", timeout=120) as answer:
+            assert answer.status == 200
+    except OSError as error:
+        raise AssertionError(f"{address} does not get ready ({error}):\n{log.read_text()}") from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,431 @@
+import re
+from io import BytesIO
+
+import html5lib
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from app import create_app
+from app.services import Services
+from image_embeddings.config import load_settings
+from image_embeddings.index import ImageIndex, connect
+from image_embeddings.search import ImageSearch
+from tests.fakes import COLOURS, ColourEncoder
+from tests.server.filling import fill
+
+pytestmark = pytest.mark.server
+
+
+def picture(colour="red", *, size=(64, 48), format="PNG"):  # noqa: A002
+    buffer = BytesIO()
+    Image.new("RGB", size, COLOURS[colour]).save(buffer, format)
+    return buffer.getvalue()
+
+
+def upload(data, name="photo.png", **fields):
+    return {"image": (BytesIO(data), name), **fields}
+
+
+class BufferedClient(FlaskClient):
+    """Reads answers whole, so that served files are closed."""
+
+    def open(self, *args, **options):
+        return super().open(*args, **{"buffered": True, **options})
+
+
+def make_app(index, place, **overrides):
+    """The app over an index, with its photos and data below `place`."""
+    settings = load_settings(
+        {"INDEX_NAME": index.name}, image_dir=place / "photos", data_dir=place / "data", **overrides
+    )
+    search = ImageSearch(index, encoder_for=lambda model: ColourEncoder())
+    app = create_app(settings, services=Services(settings, open_search=lambda settings: search))
+    app.test_client_class = BufferedClient
+    return app
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The folder of the photos and data that all tests share and none changes."""
+    return tmp_path_factory.mktemp("web")
+
+
+@pytest.fixture(scope="module")
+def filled(client, place):
+    """The index that all tests share and none changes."""
+    index = ImageIndex(client, name="test-web")
+    index.drop()
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    fill(index, place)
+    yield index
+    index.drop()
+
+
+@pytest.fixture(scope="module")
+def web(filled, place):
+    return make_app(filled, place).test_client()
+
+
+@pytest.fixture
+def own_index(index, tmp_path):
+    """An index for a test that changes something."""
+    fill(index, tmp_path)
+    return index
+
+
+@pytest.fixture
+def own_web(own_index, tmp_path):
+    return make_app(own_index, tmp_path).test_client()
+
+
+def shown(response):
+    """image_ids of the tiles of a page, in order."""
+    tree = html5lib.parse(response.text, namespaceHTMLElements=False)
+    return [image.get("alt") for image in tree.findall(".//li//img")]
+
+
+# Pages
+
+
+def test_home_shows_the_search_box_and_the_photos(web):
+    page = web.get("/")
+    assert page.status_code == 200
+    assert "6 photos" in page.text
+    assert len(shown(page)) == 6
+
+
+def test_a_text_search_shows_the_right_photo_first(web):
+    page = web.get("/image_search?q=red&k=3")
+    assert shown(page)[0] == "warm/red.png"
+    assert "1–3 of 6 photos" in page.text
+    assert "colour" in page.text  # the model that answered
+
+
+def test_a_page_links_to_the_next_and_back(web):
+    first = web.get("/image_search?q=red&k=4")
+    following = re.search(r'rel="next" href="([^"]+)"', first.text)[1].replace("&amp;", "&")
+    second = web.get(following)
+    assert len(shown(second)) == 2
+    assert not set(shown(first)) & set(shown(second))
+    assert 'rel="prev"' in second.text
+    assert 'rel="next"' not in second.text
+
+
+def test_more_like_this_shows_the_others(web):
+    page = web.get("/similar_image?id=warm/red.png")
+    assert "warm/red.png" not in shown(page)
+    assert len(shown(page)) == 5
+
+
+def test_an_upload_finds_its_photo_first(web):
+    page = web.post("/similar_image", data=upload(picture("blue")))
+    assert shown(page)[0] == "cold/deep/blue.png"
+    assert "data:image/webp;base64," in page.text
+
+
+@pytest.mark.parametrize("address", ["/image_search", "/image_search?q=%20", "/similar_image"])
+def test_an_empty_query_leads_home(web, address):
+    assert web.get(address).location == "/"
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [
+        ("/image_search?q=red&k=0", 400, "k is 0"),
+        ("/image_search?q=red&k=many", 400, "k is &#39;many&#39;"),
+        ("/image_search?q=red&offset=-1", 400, "offset is -1"),
+        ("/image_search?q=" + "x" * 1001, 400, "1001 characters"),
+        ("/similar_image?id=gone.jpg", 404, "no photo &#39;gone.jpg&#39;"),
+        ("/nowhere", 404, "Not found"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_words(web, address, status, said):
+    page = web.get(address)
+    assert page.status_code == status
+    assert said in page.text
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "said"),
+    [
+        (b"<script>alert(1)</script>", 415, "no known image format"),
+        (picture()[:60], 415, "damaged"),
+        (b"", 415, "empty"),
+        (picture(size=(400, 300)), 413, "MAX_IMAGE_PIXELS"),
+        (b"x" * 200_000, 413, "MAX_CONTENT_LENGTH"),
+    ],
+)
+def test_an_upload_that_cannot_be_used_says_why(filled, place, data, status, said):
+    client = make_app(filled, place, max_image_pixels=100_000, max_content_length=100_000).test_client()
+    page = client.post("/similar_image", data=upload(data, "x.jpg"))
+    assert page.status_code == status
+    assert said in page.text
+    as_json = client.post("/api/v1/search", data=upload(data, "x.jpg"))
+    assert as_json.status_code == status
+    assert said in as_json.json["error"]["message"]
+
+
+def test_no_upload_at_all_says_so(web):
+    assert "No photo was sent" in web.post("/similar_image").text
+
+
+def test_uploads_are_written_nowhere(web, place):
+    before = sorted(place.rglob("*"))
+    web.post("/similar_image", data=upload(picture("blue", size=(600, 250), format="BMP"), "../../evil.bmp"))
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_hostile_name_is_shown_as_text(web):
+    page = web.get("/image_search?q=<script>alert(1)</script>")
+    assert "<script>alert" not in page.text
+
+
+# States
+
+
+def test_nothing_indexed_yet_is_said_with_the_command(client, name, tmp_path):
+    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/")
+    assert page.status_code == 200
+    assert "No photos are indexed yet" in page.text
+    assert "python -m image_embeddings index" in page.text
+
+
+def test_an_index_of_another_model_is_said_with_both_names(filled, place):
+    other = ImageSearch(filled, encoder_for=lambda model: ColourEncoder(model_id="other"))
+    settings = load_settings({}, image_dir=place / "photos", data_dir=place / "data")
+    app = create_app(settings, services=Services(settings, open_search=lambda settings: other))
+    page = app.test_client().get("/image_search?q=red")
+    assert page.status_code == 503
+    assert "&#39;colour&#39;" in page.text
+    assert "&#39;other&#39;" in page.text
+
+
+def test_a_search_before_anything_is_indexed_says_so(client, name, tmp_path):
+    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/image_search?q=red")
+    assert page.status_code == 503
+    assert "Index your photos first" in page.text
+
+
+def test_still_indexing_is_said(own_web, own_index):
+    import time
+
+    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": int(time.time())})
+    assert "Still indexing: 6 of 1,234 photos" in own_web.get("/image_search?q=red").text
+
+
+def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index):
+    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": 1})
+    assert "stopped at 6 of 1,234" in own_web.get("/").text
+
+
+def test_elasticsearch_gone_is_said_and_found_again(filled, place):
+    gone = ImageIndex(connect(["http://127.0.0.1:9"]), name="x")
+    answering = iter([gone, gone, filled])
+    settings = load_settings({}, image_dir=place / "photos", data_dir=place / "data")
+    services = Services(
+        settings,
+        open_search=lambda settings: ImageSearch(next(answering), encoder_for=lambda model: ColourEncoder()),
+    )
+    web = create_app(settings, services=services).test_client()
+    page = web.get("/image_search?q=red")
+    assert page.status_code == 503
+    assert "Nothing answers at http://127.0.0.1:9" in page.text
+    assert web.get("/healthz").status_code == 200
+    assert web.get("/readyz").status_code == 503
+    assert web.get("/image_search?q=red").status_code == 200
+
+
+# Photos
+
+
+def test_a_photo_is_served_as_it_is(web, place):
+    answer = web.get("/image/warm/red.png")
+    assert answer.data == (place / "photos" / "warm" / "red.png").read_bytes()
+    assert answer.mimetype == "image/png"
+
+
+def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
+    version = filled.get("warm/red.png").content_hash[:12]
+    answer = web.get(f"/thumbnail/warm/red.png?v={version}")
+    assert answer.mimetype == "image/webp"
+    assert "immutable" in answer.headers["Cache-Control"]
+    again = web.get(f"/thumbnail/warm/red.png?v={version}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_a_thumbnail_without_a_version_is_asked_for_again(web):
+    assert "immutable" not in web.get("/thumbnail/warm/red.png").headers["Cache-Control"]
+
+
+def test_a_missing_thumbnail_is_made_anew(own_web, own_index, tmp_path):
+    kept = tmp_path / "data" / "thumbnails"
+    for path in kept.rglob("*.webp"):
+        path.unlink()
+    assert own_web.get("/thumbnail/warm/red.png").mimetype == "image/webp"
+    assert len(list(kept.rglob("*.webp"))) == 1
+
+
+def test_a_photo_that_changed_since_it_was_indexed_does_not_take_the_old_ones_name(own_web, own_index, tmp_path):
+    kept = tmp_path / "data" / "thumbnails"
+    for path in kept.rglob("*.webp"):
+        path.unlink()
+    Image.new("RGB", (9, 9), "white").save(tmp_path / "photos" / "warm" / "red.png")
+    old = own_index.get("warm/red.png").content_hash
+    answer = own_web.get(f"/thumbnail/warm/red.png?v={old[:12]}")
+    assert answer.status_code == 200
+    assert "immutable" not in answer.headers["Cache-Control"]
+    assert old not in {path.stem for path in kept.rglob("*.webp")}
+
+
+@pytest.mark.parametrize("kind", ["image", "thumbnail"])
+@pytest.mark.parametrize(
+    "image_id",
+    ["../secret.png", "..%2Fsecret.png", "%2e%2e/secret.png", "/etc/hostname", "warm/../../secret.png", "x%00.png"],
+)
+def test_nothing_but_indexed_photos_is_served(own_web, tmp_path, kind, image_id):
+    Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
+    assert own_web.get(f"/{kind}/{image_id}").status_code in (404, 308)
+    assert own_web.get(f"/{kind}/{image_id}", follow_redirects=True).status_code == 404
+
+
+def test_a_photo_that_is_not_in_the_index_is_not_served(own_web, tmp_path):
+    Image.new("RGB", (5, 5)).save(tmp_path / "photos" / "private.png")
+    assert own_web.get("/image/private.png").status_code == 404
+
+
+def test_a_document_that_points_outside_is_not_served(own_web, own_index, tmp_path):
+    from tests.server.test_index import document
+
+    Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
+    list(own_index.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
+    assert own_web.get("/image/..%2Fsecret.png").status_code == 404
+
+
+def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
+    (tmp_path / "photos" / "warm" / "red.png").unlink()
+    page = own_web.get("/image/warm/red.png")
+    assert page.status_code == 404
+    assert "IMAGE_DIR" in page.text
+
+
+def test_the_sample_photos_are_no_static_files(web):
+    assert web.get("/static/images/CREDITS.md").status_code == 404
+    assert web.get("/ui/../images/CREDITS.md").status_code == 404
+
+
+# API
+
+
+def test_a_text_search_as_json(web):
+    answer = web.get("/api/v1/search?q=red&k=2").json
+    first = answer["hits"][0]
+    assert {name: first[name] for name in ("image_id", "rank", "image_url", "thumbnail_url")} == {
+        "image_id": "warm/red.png",
+        "rank": 1,
+        "image_url": "/image/warm/red.png",
+        "thumbnail_url": "/thumbnail/warm/red.png",
+    }
+    assert first["score"] == pytest.approx((1 + first["similarity"]) / 2)
+    assert (answer["total"], answer["model_id"], len(answer["hits"])) == (6, "colour", 2)
+    assert set(answer["took_ms"]) >= {"encode", "search", "total"}
+
+
+def test_addresses_of_hits_lead_to_the_photos(own_web, own_index, tmp_path):
+    save_as = "warm/ä b#?%.png"
+    Image.new("RGB", (64, 48), "white").save(tmp_path / "photos" / save_as)
+    fill(own_index, tmp_path)
+    hits = own_web.get("/api/v1/search?q=red&k=10").json["hits"]
+    assert save_as in {hit["image_id"] for hit in hits}
+    for hit in hits:
+        assert own_web.get(hit["image_url"]).status_code == 200
+        assert own_web.get(hit["thumbnail_url"]).mimetype == "image/webp"
+
+
+def test_more_like_this_as_json(web):
+    hits = web.get("/api/v1/search?like=warm/red.png&k=2&offset=1").json["hits"]
+    assert [hit["rank"] for hit in hits] == [2, 3]
+
+
+def test_a_folder_limits_a_json_search(web):
+    hits = web.get("/api/v1/search?q=red&folder=cold/deep").json["hits"]
+    assert len(hits) == 3
+
+
+def test_an_upload_as_json(web):
+    hits = web.post("/api/v1/search", data=upload(picture("cyan"), k="1")).json["hits"]
+    assert [(hit["image_id"], hit["similarity"]) for hit in hits] == [
+        ("cold/deep/cyan.png", pytest.approx(1, abs=1e-5))
+    ]
+
+
+@pytest.mark.parametrize("query", ["", "q=red&like=a", "q=red&k=0", "q=red&k=x", "q=red&offset=-1", "q=%20"])
+def test_a_bad_query_is_a_400_of_the_one_shape(web, query):
+    answer = web.get(f"/api/v1/search?{query}")
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == "bad_query"
+    assert answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("address", ["/api/v1/images/gone.jpg", "/api/v1/search?like=gone.jpg"])
+def test_a_missing_photo_is_a_404_of_the_one_shape(web, address):
+    answer = web.get(address)
+    assert (answer.status_code, answer.json["error"]["code"]) == (404, "image_not_found")
+
+
+def test_an_unknown_address_below_api_is_json_too(web):
+    assert web.get("/api/v1/nope").json["error"]["code"] == "not_found"
+    assert web.delete("/api/v1/search").status_code == 405
+
+
+def test_one_photo_as_json(web):
+    answer = web.get("/api/v1/images/warm/red.png").json
+    assert (answer["image_id"], answer["width"], answer["height"]) == ("warm/red.png", 64, 48)
+
+
+def test_status_tells_model_and_count(web):
+    answer = web.get("/api/v1/status").json
+    assert (answer["total"], answer["model_id"], answer["dims"], answer["indexing"]) == (6, "colour", 4, None)
+
+
+def test_ready_when_a_search_can_be_answered(web):
+    assert web.get("/readyz").json == {"status": "ready", "total": 6}
+
+
+def test_not_ready_before_anything_is_indexed(client, name, tmp_path):
+    answer = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/readyz")
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
+
+
+def test_searches_are_counted(filled, place):
+    web = make_app(filled, place).test_client()
+    web.get("/api/v1/search?q=red")
+    counts = web.get("/metrics").text
+    assert 'image_search_stage_seconds_count{stage="search"} 1.0' in counts
+    assert 'image_search_requests_total{endpoint="api.search",status="200"} 1.0' in counts
+
+
+def test_the_openapi_document_is_valid_and_names_every_path(web):
+    from openapi_spec_validator import validate
+
+    document = web.get("/api/openapi.json").json
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    assert "nullable" not in str(document)
+    assert "422" not in document["paths"]["/api/v1/search"]["get"]["responses"]
+    assert set(document["paths"]) == {"/api/v1/search", "/api/v1/images/{image_id}", "/api/v1/status"}
+
+
+@pytest.mark.parametrize("address", ["/", "/image_search?q=red", "/nowhere", "/image/warm/red.png", "/api/v1/status"])
+def test_every_answer_forbids_foreign_content(web, address):
+    headers = web.get(address).headers
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("address", ["/", "/image_search?q=red&k=2", "/similar_image?id=warm/red.png", "/nowhere"])
+def test_every_page_is_valid_html_of_its_own_files(web, address):
+    page = web.get(address).text
+    parser = html5lib.HTMLParser(strict=True)
+    parser.parse(page)
+    assert not re.search(r'(src|href)="(https?:)?//', page)

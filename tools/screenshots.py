@@ -1,0 +1,43 @@
+"""Takes the screenshots of the documentation (docs/screenshots) of the sample photos, as a running web app shows them.
+
+make run, then in another terminal: .venv/bin/python tools/screenshots.py [http://127.0.0.1:5001]
+"""
+
+import shutil
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
+PAGES = {
+    "results.png": "/image_search?q=a+cat+with+green+eyes",
+    "similar.png": "/similar_image?id=vehicles/fire-truck.jpg",
+}
+SIZE = {"width": 1120, "height": 700}
+COLOURS = 256  # enough for photos this small, and a third of the bytes
+
+
+def main(address: str) -> None:
+    """Writes every screenshot anew."""
+    chromium = shutil.which("chromium") or sys.exit("Chromium is missing. On Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium)
+        page = browser.new_context(base_url=address, viewport=SIZE, color_scheme="light").new_page()
+        for name, path in PAGES.items():
+            page.goto(path, wait_until="networkidle")
+            save(page.screenshot(), FOLDER / name)
+        browser.close()
+
+
+def save(png: bytes, path: Path) -> None:
+    """Writes a screenshot with few colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(BytesIO(png)).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:] or ["http://127.0.0.1:5001"])
