@@ -1,28 +1,29 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
+# make index  index only       make serve  serve only
 # make test   the whole test suite, on a real Elasticsearch node
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
 
 PORT ?= 5001
-HOST ?= 127.0.0.1
+# Not from the environment: some systems export the machine's own name as HOST, which would let the network in.
+HOST := 127.0.0.1
 VENV := .venv
 PY := $(VENV)/bin/python
-TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 ifdef PHOTOS
-export IMAGE_DIR := $(abspath $(PHOTOS))
+export IMAGE_DIR := $(PHOTOS)
 endif
 
 .PHONY: run index serve test lint types check install install-dev constraints clean
 .DEFAULT_GOAL := run
 
-run: index
-	@$(MAKE) --no-print-directory serve
+run: export INDEX_FIRST := yes
+serve: export INDEX_FIRST := no
+run serve: install
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
+		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 
 index: install
 	@$(PY) -m image_embeddings index
-
-serve: install
-	@$(VENV)/bin/gunicorn --config app/gunicorn.conf.py --bind $(HOST):$(PORT) 'app:create_app()'
 
 test: install-dev
 	$(PY) -m pytest

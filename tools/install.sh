@@ -9,7 +9,7 @@ supported() {
 }
 
 find_python() {
-    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.10; do
+    for candidate in "${PYTHON:-python3}" python3 python3.13 python3.12 python3.11 python3.10; do
         if supported "$candidate"; then
             echo "$candidate"
             return

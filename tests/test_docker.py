@@ -1,0 +1,331 @@
+"""The app's image, as far as it can be tested without a Docker engine: its parts are run one by one."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.dockerfiles import ROOT, in_build_context, instructions
+
+DOCKERFILE = ROOT / "Dockerfile"
+ENTRYPOINT = ROOT / "tools" / "serve.sh"
+INSTRUCTIONS = instructions(DOCKERFILE)
+
+
+def arguments(instruction: str) -> list[str]:
+    return [rest for word, rest in INSTRUCTIONS if word == instruction]
+
+
+def environment() -> dict[str, str]:
+    return dict(pair.split("=", 1) for rest in arguments("ENV") for pair in shlex.split(rest))
+
+
+def copied() -> list[str]:
+    return [source for rest in arguments("COPY") for source in shlex.split(rest)[:-1]]
+
+
+# The Dockerfile
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "hadolint ignore" not in DOCKERFILE.read_text()
+
+
+def test_base_image_is_pinned_to_a_patch_release() -> None:
+    (base,) = arguments("FROM")
+    assert base.startswith("python:3.12.")
+    assert "-slim-" in base
+
+
+def test_every_copied_path_is_in_the_repository() -> None:
+    assert [source for source in copied() if not (ROOT / source).exists()] == []
+
+
+def test_every_copied_path_is_in_the_build_context() -> None:
+    assert [source for source in copied() if not in_build_context(source, ROOT / ".dockerignore")] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".env",
+        ".git/config",
+        ".venv/bin/python",
+        ".data/node/elasticsearch.yml",
+        "app/.env",
+        "app/conf/ca.crt",
+        "app/__pycache__/pages.cpython-312.pyc",
+        "es-docker/.env",
+        "tests/test_docker.py",
+        "id_rsa",
+    ],
+)
+def test_private_and_needless_files_stay_out_of_the_build_context(path: str) -> None:
+    assert not in_build_context(path, ROOT / ".dockerignore")
+
+
+@pytest.mark.parametrize("path", ["app/templates/index.html", "app/static/images/birds/owl.jpg", "LICENSE"])
+def test_what_the_app_needs_is_in_the_build_context(path: str) -> None:
+    assert in_build_context(path, ROOT / ".dockerignore")
+
+
+def test_nothing_runs_as_root() -> None:
+    words = [word for word, _ in INSTRUCTIONS]
+    assert arguments("USER") == ["10001:10001"]
+    assert words.index("USER") < words.index("ENTRYPOINT")
+    assert any("useradd" in rest and "--uid 10001" in rest for rest in arguments("RUN"))
+
+
+def test_volumes_belong_to_the_user_before_they_are_declared() -> None:
+    volumes = json.loads(arguments("VOLUME")[0])
+    (made,) = [rest for rest in arguments("RUN") if "install -d -o app" in rest]
+    assert [volume for volume in volumes if volume not in made.split()] == []
+
+
+def test_settings_point_to_the_volumes_and_the_photos() -> None:
+    from image_embeddings import load_settings
+
+    settings = load_settings(environment())
+    assert (settings.data_dir, settings.image_dir) == (Path("/data"), Path("/photos"))
+
+
+def test_model_cache_is_the_models_volume() -> None:
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    environ = {"PATH": os.environ["PATH"], "HF_HOME": environment()["HF_HOME"]}
+    assert subprocess.check_output([sys.executable, "-c", code], env=environ, text=True) == "/models/hub\n"
+
+
+def test_port_is_the_same_everywhere() -> None:
+    assert arguments("EXPOSE") == ["5001"]
+    assert "0.0.0.0:5001" in json.loads(arguments("CMD")[0])
+    assert "127.0.0.1:5001/healthz" in arguments("HEALTHCHECK")[0]
+
+
+def test_command_and_entrypoint_are_in_exec_form() -> None:
+    assert json.loads(arguments("ENTRYPOINT")[0]) == ["sh", "/app/tools/serve.sh"]
+    assert json.loads(arguments("CMD")[0])[0] == "gunicorn"
+
+
+def test_app_has_what_the_command_and_the_healthcheck_name() -> None:
+    from app import create_app
+
+    assert (ROOT / "app" / "gunicorn.conf.py").is_file()
+    assert "/healthz" in {rule.rule for rule in create_app().url_map.iter_rules()}
+
+
+@pytest.mark.parametrize("command", ["index", "node start", "node stop"])
+def test_commands_of_the_image_exist(command: str) -> None:
+    subprocess.run([sys.executable, "-m", "image_embeddings", *command.split(), "--help"], check=True, cwd=ROOT)
+
+
+# Installing: the Dockerfile's own line, run with a stand-in for Python that prints its arguments
+
+
+def install(folder: Path, torch_index: str) -> list[str]:
+    (line,) = [rest for rest in arguments("RUN") if "pip install" in rest]
+    for name in ("requirements.txt", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    stand_in(folder / "bin" / "python", 'printf "%s\\n" "$@"')
+    environ = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TORCH_INDEX": torch_index}
+    return subprocess.check_output(["sh", "-ec", line], cwd=folder, env=environ, text=True).splitlines()
+
+
+def stand_in(program: Path, script: str) -> None:
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def default_torch_index() -> str:
+    (argument,) = arguments("ARG")
+    return argument.removeprefix("TORCH_INDEX=")
+
+
+def test_default_index_is_the_one_of_the_requirements() -> None:
+    assert f"--extra-index-url {default_torch_index()}\n" in (ROOT / "requirements.txt").read_text()
+
+
+def test_torch_comes_from_the_index_of_the_build_argument(tmp_path: Path) -> None:
+    words = install(tmp_path, "https://example.test/whl/cu126")
+    assert words[words.index("--extra-index-url") + 1] == "https://example.test/whl/cu126"
+
+
+def test_empty_build_argument_means_no_extra_index(tmp_path: Path) -> None:
+    assert "--extra-index-url" not in install(tmp_path, "")
+
+
+def test_requirements_bring_no_index_of_their_own_and_keep_all_else(tmp_path: Path) -> None:
+    install(tmp_path, "")
+    before = (ROOT / "requirements.txt").read_text().splitlines()
+    after = (tmp_path / "requirements.txt").read_text().splitlines()
+    assert [line for line in before if line not in after] == [f"--extra-index-url {default_torch_index()}"]
+    assert "-c constraints.txt" in after
+
+
+def test_no_pip_cache_stays_in_the_image(tmp_path: Path) -> None:
+    assert "--no-cache-dir" in install(tmp_path, "")
+
+
+# The healthcheck's command, run against a small server
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(self.server.status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever)
+        thread.start()
+        yield http_server
+        http_server.shutdown()
+        thread.join()
+
+
+def check_health(port: int, **environ: str) -> int:
+    _, _, command = arguments("HEALTHCHECK")[0].partition("CMD ")
+    python, *words = [word.replace(":5001/", f":{port}/") for word in json.loads(command)]
+    assert python == "python"
+    return subprocess.run([sys.executable, *words], env=environ, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (404, 1), (500, 1), (503, 1)])
+def test_health_follows_the_status_of_healthz(server: HTTPServer, status: int, code: int) -> None:
+    server.status = status
+    assert check_health(server.server_port) == code
+
+
+def test_no_server_is_unhealthy(server: HTTPServer) -> None:
+    port = server.server_port
+    server.server_close()
+    assert check_health(port) == 1
+
+
+def test_health_is_not_asked_through_a_proxy(server: HTTPServer) -> None:
+    server.status = 200
+    assert check_health(server.server_port, http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") == 0
+
+
+# The entrypoint, run with stand-ins for python and gunicorn that note down what they are asked
+
+
+# Notes down what is asked, but for `node status`, which says that no node runs.
+NODE_STATUS = '[ "$4" != status ] || exit "${NODE_RUNS:-1}"; echo "$*" >>"$NOTES"'
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    stand_in(tmp_path / "bin" / "python", f'{NODE_STATUS}; [ "$3" != index ] || exit "${{INDEX_STATUS:-0}}"')
+    stand_in(tmp_path / "bin" / "gunicorn", 'echo "gunicorn $*" >>"$NOTES"; exit "${GUNICORN_STATUS:-0}"')
+    return tmp_path
+
+
+def start(image: Path, *command: str, **environ: str) -> "subprocess.Popen[str]":
+    paths = {"PATH": f"{image / 'bin'}:{os.environ['PATH']}", "NOTES": str(image / "notes")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(["sh", ENTRYPOINT, *command], env={**paths, **environ}, text=True, **pipes)
+
+
+def run(image: Path, *command: str, **environ: str) -> tuple[int, list[str]]:
+    with start(image, *command, **environ) as process:
+        process.communicate(timeout=30)
+    return process.returncode, notes(image)
+
+
+def notes(image: Path) -> list[str]:
+    file = image / "notes"
+    return (
+        [line.removeprefix("-m image_embeddings ") for line in file.read_text().splitlines()] if file.exists() else []
+    )
+
+
+def wait_for_note(image: Path, note: str) -> None:
+    deadline = time.monotonic() + 20
+    while note not in notes(image):
+        assert time.monotonic() < deadline, f"{note!r} is not among {notes(image)}"
+        time.sleep(0.02)
+
+
+def test_web_server_starts_after_indexing_and_the_node_stops_last(image: Path) -> None:
+    assert run(image, "gunicorn", "app:create_app()") == (0, ["index", "gunicorn app:create_app()", "node stop"])
+
+
+def test_web_server_does_not_start_when_indexing_fails(image: Path) -> None:
+    assert run(image, "gunicorn", INDEX_STATUS="1") == (1, ["index", "node stop"])
+
+
+def test_other_commands_run_alone(image: Path) -> None:
+    assert run(image, "python", "-m", "image_embeddings", "status") == (0, ["status", "node stop"])
+
+
+def test_exit_status_is_the_one_of_the_command(image: Path) -> None:
+    assert run(image, "gunicorn", GUNICORN_STATUS="3")[0] == 3
+    assert run(image, "sh", "-c", "exit 2")[0] == 2
+
+
+@pytest.mark.parametrize("cluster", [{"ES_HOST": "https://elasticsearch:9200"}, {"ES_CLOUD_ID": "photos:abc"}])
+def test_a_cluster_is_neither_indexed_into_nor_stopped(image: Path, cluster: dict[str, str]) -> None:
+    assert run(image, "gunicorn", **cluster)[1] == ["gunicorn "]
+
+
+def test_a_cluster_is_indexed_into_when_asked_for(image: Path) -> None:
+    assert run(image, "gunicorn", ES_HOST="https://a:9200", INDEX_FIRST="yes")[1] == ["index", "gunicorn "]
+
+
+def test_a_node_that_ran_before_runs_on(image: Path) -> None:
+    assert run(image, "gunicorn", NODE_RUNS="0")[1] == ["index", "gunicorn "]
+
+
+def test_standard_input_reaches_the_command(image: Path) -> None:
+    with start(image, "cat") as process:
+        assert process.communicate("photos\n", timeout=30)[0] == "photos\n"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_end_the_web_server_gracefully_and_then_the_node(image: Path, sent: signal.Signals) -> None:
+    graceful = (
+        'trap \'sleep 0.3; echo finished >>"$NOTES"; exit 0\' TERM; echo up >>"$NOTES"; while :; do sleep 0.1; done'
+    )
+    stand_in(image / "bin" / "gunicorn", graceful)
+    with start(image, "gunicorn") as process:
+        wait_for_note(image, "up")
+        process.send_signal(sent)
+        assert process.wait(timeout=30) == 0
+    assert notes(image) == ["index", "up", "finished", "node stop"]
+
+
+def test_a_signal_while_indexing_starts_no_web_server(image: Path) -> None:
+    stand_in(image / "bin" / "python", f'{NODE_STATUS}; [ "$3" != index ] || exec sleep 60')
+    with start(image, "gunicorn") as process:
+        wait_for_note(image, "index")
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert notes(image) == ["index", "node stop"]
+
+
+def test_no_web_server_starts_even_when_indexing_ends_well_after_a_signal(image: Path) -> None:
+    patient = f'trap "exit 0" TERM; {NODE_STATUS}; [ "$3" != index ] || while :; do sleep 0.1; done'
+    stand_in(image / "bin" / "python", patient)
+    with start(image, "gunicorn") as process:
+        wait_for_note(image, "index")
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert notes(image) == ["index", "node stop"]

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Runs a command, the web server as a rule, with what belongs around it: `make run` and the Docker image come here.
+#   - before gunicorn, the photos are indexed, if INDEX_FIRST says so or Elasticsearch is the embedded node;
+#   - after the command, the embedded node is stopped in good order, unless it ran before.
+# As PID 1 of a container it must stop the node itself: the kernel would kill it together with PID 1.
+set -eu
+
+child=
+status=0
+stopping=
+
+stop() {
+    stopping=yes
+    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || :
+}
+
+# In the background, for a shell acts on a signal at once only while it waits. The signal also ends that wait.
+run() {
+    [ -z "$stopping" ] || return 143
+    "$@" <&3 3<&- &
+    child=$!
+    [ -z "$stopping" ] || stop
+    while :; do
+        wait "$child" && status=0 || status=$?
+        kill -0 "$child" 2>/dev/null || break
+    done
+    child=
+    return "$status"
+}
+
+# A background command's own standard input is /dev/null: keep the real one, for `docker run -it ... bash`.
+exec 3<&0
+trap stop TERM INT HUP
+
+embedded=yes
+ran_before=
+if [ -n "${ES_HOST:-}${ES_CLOUD_ID:-}" ]; then
+    embedded=
+elif python -m image_embeddings node status >/dev/null 2>&1; then
+    ran_before=yes
+fi
+
+if [ "${1:-}" = gunicorn ] && [ "${INDEX_FIRST:-$embedded}" = yes ]; then
+    run python -m image_embeddings index || status=$?
+fi
+if [ "$status" -eq 0 ]; then
+    run "$@" || status=$?
+fi
+if [ -n "$embedded" ] && [ -z "$ran_before" ]; then
+    python -m image_embeddings node stop >/dev/null || :
+fi
+exit "$status"
