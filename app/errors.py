@@ -20,6 +20,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.ModelError, 503),
     (errors.LocalNodeError, 503),
     (errors.SettingError, 503),
+    (errors.DataDirError, 503),
 )
 
 log = logging.getLogger(__name__)

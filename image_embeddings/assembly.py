@@ -11,7 +11,7 @@ from image_embeddings import pipeline
 from image_embeddings.config import Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model, choose_encoder
-from image_embeddings.errors import CorpusError, IndexMissingError, SettingError
+from image_embeddings.errors import CorpusError, DataDirError, IndexMissingError, SettingError
 from image_embeddings.index import ImageIndex, IndexState, connect
 from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
@@ -144,15 +144,20 @@ def _replace(index: ImageIndex, encoder: Encoder, *, vector_index_type: str) -> 
 def _only_run(settings: Settings) -> Iterator[None]:
     """Holds the lock that keeps two indexing runs of one machine out of one index."""
     target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
     try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise CorpusError(
             f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
             "INDEX_NAME."
         ) from None
+    except OSError as error:
+        raise DataDirError(
+            f"The folder {settings.data_dir} cannot be written to ({error.strerror or error}). Set DATA_DIR to one "
+            "that this user may write to."
+        ) from error
     try:
         yield
     finally:

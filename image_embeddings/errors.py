@@ -7,6 +7,7 @@ ImageSearchError
 │   ├── ImageUnreadableError   not an image, or a damaged one
 │   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
 ├── CorpusError                the folder of photos is missing or empty
+├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
 │   └── ModelMismatchError     the index was built with another model
@@ -70,6 +71,12 @@ class CorpusError(ImageSearchError):
     """The folder of photos is missing, or holds nothing that can be indexed."""
 
     code = "corpus_unusable"
+
+
+class DataDirError(ImageSearchError):
+    """The folder for thumbnails and locks cannot be written to."""
+
+    code = "data_dir_unusable"
 
 
 class ModelError(ImageSearchError):

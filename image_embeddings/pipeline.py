@@ -18,6 +18,7 @@ from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.thumbnails import Thumbnails
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
+WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
 PROGRESS_SECONDS = 2.0  # how often the index's `_meta` is told how far the run is
 
 Item = TypeVar("Item")
@@ -109,22 +110,34 @@ def run(
     report = work.report
     heartbeat = _Heartbeat(index, state=index.state(), total=report.found)
     documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
-
-    def counted() -> Iterator[tuple[ImageDocument, Embedding]]:
-        for document, embedding in documents:
-            report.encoded += 1
-            heartbeat.beat(done=report.unchanged + report.encoded)
-            yield document, embedding
-
     heartbeat.beat(done=report.unchanged)
-    for rejected in index.add(counted(), chunk_size=options.chunk_size):
-        report.encoded -= 1
-        report.skipped.append(Skipped(image_id=rejected.image_id, reason=rejected.reason))
+    for group in _groups(documents, size=options.chunk_size):
+        rejected = [
+            Skipped(image_id=item.image_id, reason=item.reason) for item in index.add(group, chunk_size=len(group))
+        ]
+        report.skipped.extend(rejected)
+        report.encoded += len(group) - len(rejected)
+        heartbeat.beat(done=report.unchanged + report.encoded)
     _delete(work, index=index, options=options)
     index.refresh()
     heartbeat.stop()
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _groups(
+    documents: Iterable[tuple[ImageDocument, Embedding]], *, size: int
+) -> Iterator[list[tuple[ImageDocument, Embedding]]]:
+    """Documents to write at once: `size` of them, or what a few seconds brought, so that little is lost by Ctrl-C."""
+    group = []
+    begun = time.monotonic()
+    for pair in documents:
+        group.append(pair)
+        if len(group) >= size or time.monotonic() - begun >= WRITE_SECONDS:
+            yield group
+            group, begun = [], time.monotonic()
+    if group:
+        yield group
 
 
 def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:

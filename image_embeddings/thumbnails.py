@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from image_embeddings.errors import DataDirError
+
 SIZE = 400  # pixels, the longer side
 QUALITY = 78
 
@@ -21,10 +23,24 @@ class Thumbnails:
         return self._folder / content_hash[:2] / f"{content_hash}.webp"
 
     def make(self, image: Image.Image, *, content_hash: str) -> Path:
-        """The path of the thumbnail of an upright RGB image, written unless it is there."""
+        """The path of the thumbnail of an upright RGB image, written unless it is there.
+
+        Raises:
+            DataDirError: it cannot be written.
+        """
         path = self.path(content_hash)
         if path.exists():
             return path
+        try:
+            self._write(image, path)
+        except OSError as error:
+            raise DataDirError(
+                f"No thumbnail can be written below {self._folder} ({error.strerror or error}). Make room there, or "
+                "set DATA_DIR to a folder that this user may write to."
+            ) from error
+        return path
+
+    def _write(self, image: Image.Image, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         thumbnail = image.copy()
         thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -35,4 +51,3 @@ class Thumbnails:
             Path(unfinished).replace(path)  # whole or not at all, also with two writers
         finally:
             Path(unfinished).unlink(missing_ok=True)
-        return path

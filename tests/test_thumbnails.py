@@ -1,5 +1,7 @@
+import pytest
 from PIL import Image
 
+from image_embeddings.errors import DataDirError
 from image_embeddings.thumbnails import SIZE, Thumbnails
 
 
@@ -24,3 +26,9 @@ def test_it_is_made_once(tmp_path):
 def test_nothing_unfinished_is_left_beside_it(tmp_path):
     path = Thumbnails(tmp_path).make(Image.new("RGB", (30, 20)), content_hash="ab12")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataDirError, match="DATA_DIR"):
+        Thumbnails(tmp_path / "file").make(Image.new("RGB", (30, 20)), content_hash="ab12")
