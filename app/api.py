@@ -1,6 +1,6 @@
 """The JSON API, and the health of the process."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Dict, File, Float, Integer, List, Nested, String
@@ -33,19 +33,23 @@ class QuerySchema(PageSchema):
     q = String(metadata={"description": "What the photo shows, in any language the model knows."})
     like = String(validate=Length(1), metadata={"description": "image_id of a photo to find others like."})
 
+    queries: ClassVar[tuple[str, ...]] = ("q", "like")
+
     @validates_schema
     def one_query(self, data: dict[str, Any], **_: Any) -> None:
-        """Raises unless exactly one of `q` and `like` is given."""
-        if ("q" in data) == ("like" in data):
-            raise ValidationError("Give one query: q=TEXT or like=IMAGE_ID.", "q")
+        """Raises unless exactly one query is given."""
+        if sum(name in data for name in self.queries) != 1:
+            raise ValidationError(f"Give one query: {' or '.join(self.queries)}.", self.queries[0])
 
 
-class UploadSchema(PageSchema):
-    """A search by an uploaded photo."""
+class UploadSchema(QuerySchema):
+    """A search by an uploaded photo; or by text or an indexed photo, as with GET."""
 
     image = File(  # type: ignore[no-untyped-call]
-        required=True, metadata={"description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
+        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
     )
+
+    queries: ClassVar[tuple[str, ...]] = ("image", "q", "like")
 
 
 class ImageSchema(Schema):
@@ -110,10 +114,7 @@ class StatusSchema(Schema):
 @blueprint.output(ResultSchema)
 def search(query: dict[str, Any]) -> dict[str, Any]:
     """Photos for a text, or like an indexed photo."""
-    found = services().search
-    page = _page(query)
-    result = found.by_text(query["q"], **page) if "q" in query else found.like(query["like"], **page)
-    return _result(observe(result))
+    return _found(query)
 
 
 @blueprint.post("/search")
@@ -121,8 +122,7 @@ def search(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.output(ResultSchema)
 def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
     """Photos like the uploaded one."""
-    image = query_image(query["image"])
-    return _result(observe(services().search.by_image(image, **_page(query))))
+    return _found(query)
 
 
 @blueprint.get("/images/<path:image_id>")
@@ -168,8 +168,16 @@ def readyz() -> ResponseReturnValue:
     return {"status": "ready", "total": total}
 
 
-def _page(query: dict[str, Any]) -> dict[str, Any]:
-    return {name: query[name] for name in ("k", "offset", "folder") if name in query}
+def _found(query: dict[str, Any]) -> dict[str, Any]:
+    page = {name: query[name] for name in ("k", "offset", "folder") if name in query}
+    search = services().search
+    if "image" in query:
+        result = search.by_image(query_image(query["image"]), **page)
+    elif "q" in query:
+        result = search.by_text(query["q"], **page)
+    else:
+        result = search.like(query["like"], **page)
+    return _result(observe(result))
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app.services import services
 from image_embeddings import errors
@@ -57,7 +57,11 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, RequestEntityTooLarge):
         limit = services().settings.max_content_length
         message = f"The upload is larger than {limit:,} bytes. Send a smaller photo, or raise MAX_CONTENT_LENGTH."
+        if request.content_length is not None and request.content_length <= limit:
+            message = "The form has more or larger fields than a search needs. Send one photo, k and offset."
         return _answer("image_too_large", message, 413)
+    if isinstance(error, SecurityError):  # before there are addresses to make a page with
+        return Response(f"{error.description} See TRUSTED_HOSTS.\n", 400, content_type="text/plain")
     code = (error.name or "error").lower().replace(" ", "_")
     answer = _answer(code, error.description or code, error.code or 500)
     for name, value in error.get_headers():
@@ -78,7 +82,7 @@ def _invalid(error: HTTPError) -> Response:
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
-    log.error("unexpected error at %s", request.path, exc_info=error)
+    log.error("unexpected error at %r", request.path, exc_info=error)
     return _answer("internal_error", "Something went wrong here. The server's log tells what; please report it.", 500)
 
 

@@ -13,6 +13,16 @@ raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait
 control_socket_disable = True
 
 
+def on_starting(server: Any) -> None:
+    """Says in one line when a setting cannot be used, before any worker fails over it."""
+    from image_embeddings import errors, load_settings
+
+    try:
+        load_settings()
+    except errors.SettingError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
 def post_worker_init(worker: Any) -> None:
     """Loads the model in the background, so that the first search need not wait for it."""
     from image_embeddings.errors import ImageSearchError

@@ -11,7 +11,7 @@ from PIL import Image
 from app.metrics import observe
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_K, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_DEPTH, MAX_K, ImageDocument, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
@@ -23,9 +23,10 @@ DEFAULT_K = 20
 def home() -> ResponseReturnValue:
     """The search box above the newest photos."""
     try:
+        common = _common()
         search = services().search
         newest: tuple[ImageDocument, ...] = search.index.newest(k=DEFAULT_K)
-        return render_template("home.html", newest=newest, total=search.index.count(), **_common())
+        return render_template("home.html", newest=newest, total=search.index.count(), **common)
     except errors.IndexMissingError:
         return render_template("home.html", newest=(), total=0, **_common(indexed=False))
 
@@ -81,7 +82,7 @@ def _results(
     query_document: ImageDocument | None = None,
     query_picture: str | None = None,
 ) -> ResponseReturnValue:
-    k, offset = _k(), _number("offset", 0)
+    k, offset = _k(), (_number("offset", 0) if page else 0)
     shown_to = offset + len(result.hits)
     others = result.total - (1 if query_document else 0)
     return render_template(
@@ -91,7 +92,7 @@ def _results(
         result=result,
         query_document=query_document,
         query_picture=query_picture,
-        next_page=page(offset + k) if page and len(result.hits) == k and shown_to < others else None,
+        next_page=page(offset + k) if page and shown_to < others and offset + 2 * k <= MAX_DEPTH else None,
         previous_page=page(max(0, offset - k)) if page and offset else None,
         first=offset + 1,
         last=shown_to,

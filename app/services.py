@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from image_embeddings import ImageSearch, Settings, Thumbnails, open_search, thumbnails_of
+from image_embeddings import ImageIndex, ImageSearch, Settings, Thumbnails, open_index, open_search, thumbnails_of
 
-INDEXING_STALE_AFTER = 60  # seconds without a word from an indexing run
+INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,20 @@ class Indexing:
 class Services:
     """What the views work with."""
 
-    def __init__(self, settings: Settings, *, open_search: Callable[[Settings], ImageSearch] = open_search) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_search: Callable[[Settings], ImageSearch] = open_search,
+        open_index: Callable[[Settings], ImageIndex] = open_index,
+    ) -> None:
         self.settings = settings
         self.thumbnails: Thumbnails = thumbnails_of(settings)
         self._open_search = open_search
+        self._open_index = open_index
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
+        self._reconnect = False
 
     @property
     def search(self) -> ImageSearch:
@@ -37,12 +45,15 @@ class Services:
         with self._lock:
             if self._search is None:
                 self._search = self._open_search(self.settings)
+            elif self._reconnect:
+                self._search.index = self._open_index(self.settings)
+            self._reconnect = False
             return self._search
 
     def reconnect(self) -> None:
-        """Has the next use connect anew: the embedded node may have moved or stopped."""
+        """Has the next use connect anew, with the model it has: the embedded node may have moved or stopped."""
         with self._lock:
-            self._search = None
+            self._reconnect = True
 
     def indexing(self) -> Indexing | None:
         """The indexing run in progress, if any.

@@ -1,10 +1,14 @@
 """Uploaded query photos: checked by content, kept in memory only."""
 
+from threading import BoundedSemaphore
+
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
 from app.services import services
 from image_embeddings import decode, errors
+
+_DECODING = BoundedSemaphore(2)  # large uploads at a time: each may take a gigabyte while it is decoded
 
 
 def query_image(upload: FileStorage | None) -> Image.Image:
@@ -19,4 +23,5 @@ def query_image(upload: FileStorage | None) -> Image.Image:
     limit = services().settings.max_image_pixels
     with upload.stream:
         data = upload.read()
-    return decode(data, max_pixels=limit, what=f"The upload '{upload.filename}'").image
+    with _DECODING:
+        return decode(data, max_pixels=limit, what=f"The upload '{upload.filename}'").image

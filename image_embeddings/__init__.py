@@ -14,10 +14,11 @@ from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResu
 from image_embeddings.images import decode
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.pipeline import IndexReport
-from image_embeddings.search import MAX_K, ImageSearch
+from image_embeddings.search import MAX_DEPTH, MAX_K, ImageSearch
 from image_embeddings.thumbnails import Thumbnails
 
 __all__ = [
+    "MAX_DEPTH",
     "MAX_K",
     "Hit",
     "ImageDocument",

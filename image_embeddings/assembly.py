@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from image_embeddings import pipeline
+from image_embeddings import corpus, pipeline
 from image_embeddings.config import Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model, choose_encoder
@@ -96,16 +96,17 @@ def index_photos(
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
     """
     folder = folder or settings.image_dir
+    corpus.check_folder(folder)
     with _only_run(settings):
         index = open_index(settings, timeout=timeout, notify=notify)
         state = None if delete_existing else _state(index)
         encoder = _encoder(settings, state, notify=notify)
         indexed = index.file_states() if state else {}
-        work = pipeline.plan(folder, indexed=indexed, prune=prune)
+        work = pipeline.plan(folder, indexed=indexed, prune=prune, leave_out=settings.data_dir)
         if not work.report.found and not indexed:
             raise CorpusError(f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff).")
         if state is None:
-            _replace(index, encoder, vector_index_type=settings.vector_index_type)
+            index.create(model=encoder.info, vector_index_type=settings.vector_index_type)
         elif work.to_encode:
             check_same_model(encoder, state.model)
         return pipeline.run(
@@ -132,12 +133,6 @@ def _encoder(settings: Settings, state: IndexState | None, *, notify: Notify) ->
         built_with=state.model if state else None,
         notify=notify,
     )
-
-
-def _replace(index: ImageIndex, encoder: Encoder, *, vector_index_type: str) -> None:
-    info = encoder.info  # loads the model: if that fails, the old index is still there
-    index.drop()
-    index.create(model=info, vector_index_type=vector_index_type)
 
 
 @contextmanager

@@ -53,9 +53,19 @@ def _positive(value: str) -> int:
 
 
 def _heap(value: str) -> str:
-    if not (value[:-1].isdigit() and value[-1:] in "mg"):
+    if not (value.isascii() and value[:-1].isdigit() and value[-1:] in ("m", "g")):
         raise ValueError("Not a heap size: use a number with m or g, such as 512m or 2g")
     return value
+
+
+def _index_name(value: str) -> str:
+    if value != value.lower() or value.startswith(("-", "_", "+", ".")) or set(value) & set('*?,"<>|/\\ #:'):
+        raise ValueError("Not a name for an index: use lower-case letters, digits, '-' and '_', a letter first")
+    return value
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -89,7 +99,7 @@ class Settings:
     java_home: Path | None = _setting(
         None, _path, "A JDK 21 or newer for the embedded node (SIMD); the bundled JRE otherwise"
     )
-    index_name: str = _setting("my-image-embeddings", _text, "Name of the Elasticsearch index (an alias)")
+    index_name: str = _setting("my-image-embeddings", _index_name, "Name of the Elasticsearch index (an alias)")
     image_dir: Path = _setting("app/static/images", _path, "Folder of the photos")
     data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, and the thumbnails")
     image_model: str = _setting(
@@ -104,6 +114,9 @@ class Settings:
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
     secret_key: str | None = _setting(None, _text, "Flask's key for signed cookies; none are set today")
+    trusted_hosts: tuple[str, ...] | None = _setting(
+        None, _names, "Host names the web app answers to, with commas between. Unset: to any"
+    )
     max_content_length: int = _setting("20000000", _positive, "Largest upload in bytes")
     max_image_pixels: int = _setting("200000000", _positive, "Largest image in pixels, uploaded or indexed")
 
@@ -134,7 +147,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         SettingError: a value cannot be used, or two settings contradict each other; names the setting.
     """
     if environ is None:
-        environ = {**{k: v or "" for k, v in dotenv_values(ROOT / ".env").items()}, **os.environ}
+        environ = {**{k: v or "" for k, v in dotenv_values(ROOT / ".env", interpolate=False).items()}, **os.environ}
     values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
     values.update({name: value for name, value in overrides.items() if value is not None})
     if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():

@@ -10,9 +10,10 @@ from PIL import Image
 
 from image_embeddings import exif, images
 from image_embeddings.documents import ImageDocument
-from image_embeddings.errors import CorpusError, ImageSearchError, ImageUnreadableError
+from image_embeddings.errors import CorpusError, ImageError, ImageSearchError, ImageTooLargeError
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
+MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Skipped:
 
     image_id: str
     reason: str
+    unusable: bool = False  # its content was read, and is no photo that can be indexed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +43,26 @@ class Photo:
     image: Image.Image
 
 
-def walk(folder: Path, *, skip: Callable[[Skipped], None]) -> Iterator[PhotoFile]:
+def check_folder(folder: Path) -> None:
+    """Returns if `folder` is one.
+
+    Raises:
+        CorpusError: it is not.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"There is no folder {folder}. Name the folder of your photos: index FOLDER, or IMAGE_DIR.")
+
+
+def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
     """The photos below `folder`, in the order of their image_ids within each folder; links to folders are not followed.
 
-    Files and folders whose name begins with a dot are passed over; what cannot be indexed goes to `skip`.
+    Files and folders whose name begins with a dot, and the folder `leave_out`, are passed over; what cannot be indexed
+    goes to `skip`.
 
     Raises:
         CorpusError: `folder` is not a folder, or cannot be read.
     """
-    if not folder.is_dir():
-        raise CorpusError(f"There is no folder {folder}. Name the folder of your photos: index FOLDER, or IMAGE_DIR.")
+    check_folder(folder)
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == folder:
@@ -58,7 +70,7 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None]) -> Iterator[PhotoFile
         skip(Skipped(image_id=_readable(Path(error.filename), folder), reason=f"cannot be opened ({error.strerror})"))
 
     for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(parent, name) != leave_out)
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in images.SUFFIXES:
                 photo = _photo_file(Path(parent, name), folder, skip=skip)
@@ -110,22 +122,28 @@ def resolve(folder: Path, image_id: str) -> Path | None:
     parts = PurePosixPath(image_id).parts
     if not parts or image_id.startswith("/") or ".." in parts or "\0" in image_id:
         return None
-    path = (folder / image_id).resolve()
-    return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    try:
+        path = (folder / image_id).resolve()
+        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    except (OSError, RuntimeError):  # may not be looked at; links in a circle
+        return None
 
 
 def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Photo:
     """The photo in `file`: hash, size and picture all come from the same bytes, read once.
 
     Raises:
-        ImageError: it cannot be read or decoded, or is too large.
+        CorpusError: the file cannot be opened just now.
+        ImageError: its content cannot be decoded, or is too large.
     """
+    if file.bytes > MAX_FILE_BYTES:
+        raise ImageTooLargeError(f"{file.image_id} has {file.bytes:,} bytes; a photo has {MAX_FILE_BYTES:,} at most.")
     try:
         with file.path.open("rb") as handle:
             mtime_ns = os.fstat(handle.fileno()).st_mtime_ns
             data = handle.read()
     except OSError as error:
-        raise ImageUnreadableError(f"{file.image_id} cannot be opened ({error.strerror}).") from error
+        raise CorpusError(f"{file.image_id} cannot be opened ({error.strerror}).") from error
     decoded = images.decode(data, max_pixels=max_pixels, what=file.image_id)
     return Photo(
         image=decoded.image,
@@ -151,4 +169,4 @@ def try_read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) ->
     try:
         return read(file, max_pixels=max_pixels, with_location=with_location)
     except ImageSearchError as error:
-        return Skipped(image_id=file.image_id, reason=str(error))
+        return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))

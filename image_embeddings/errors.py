@@ -13,6 +13,7 @@ ImageSearchError
 │   └── ModelMismatchError     the index was built with another model
 ├── ElasticsearchError
 │   ├── UnreachableError       nothing answers at ES_HOST
+│   ├── SlowError              no answer in time
 │   ├── AuthenticationError    wrong user, password or API key
 │   ├── PermissionDeniedError  right credentials, too few privileges
 │   ├── CertificateError       the server's certificate is not signed by ES_CA_CERTS
@@ -107,6 +108,12 @@ class UnreachableError(ElasticsearchError):
     """Nothing answers at the address of Elasticsearch."""
 
     code = "elasticsearch_unreachable"
+
+
+class SlowError(ElasticsearchError):
+    """Elasticsearch did not answer in time."""
+
+    code = "elasticsearch_slow"
 
 
 class AuthenticationError(ElasticsearchError):

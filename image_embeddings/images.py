@@ -1,5 +1,6 @@
 """From the bytes of a file to an upright RGB image, safely."""
 
+import math
 import struct
 import warnings
 import zlib
@@ -41,9 +42,8 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pillow's own limit is a warning and a fixed number; `decode` checks against the setting before it decodes.
-Image.MAX_IMAGE_PIXELS = None
-# Damaged metadata in a sound picture is no news to the user.
+# Damaged metadata in a sound picture is no news to the user, nor that a picture is large but not too large.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -51,6 +51,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 # changes the pixels that come out needs a new name here: embeddings made before and after are not compared.
 DECODING = "decode-1"
 SHORT_SIDE = 448
+LONG_SIDE = 16 * SHORT_SIDE  # however thin
+PALETTE_PIXELS = 16_000_000  # larger ones are thinned out before their palette makes three or four bytes of each pixel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +72,24 @@ def decode(data: bytes, *, max_pixels: int, what: str) -> Decoded:
 
     Raises:
         ImageUnreadableError: not one of FORMATS, empty, truncated or damaged.
-        ImageTooLargeError: more than `max_pixels` pixels; found out before anything is decoded.
+        ImageTooLargeError: more than `max_pixels` pixels; found out before memory is taken for them.
     """
+    # Some decoders take memory for the whole picture as they open it. Pillow refuses what is more than twice its limit
+    # before that; the limit is only ever raised here, for it is the whole process's.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels // 2)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _check_size(image, max_pixels=max_pixels, what=what)
             full = image.size
+            if full[0] * full[1] > max_pixels:
+                raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
             image.draft("RGB", _scaled_to_short_side(full))  # JPEG: decodes at a half, a quarter or an eighth
             image.load()
             exif = _exif(image)
             turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = reversed(full) if turned else full
-            return Decoded(image=_upright(_rgb(_shrunk(image)), exif), width=width, height=height, exif=exif)
+            return Decoded(image=_upright(_rgb(_shrunk(_spread(image))), exif), width=width, height=height, exif=exif)
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise _too_large(f"{what} has too many pixels", max_pixels) from error
     except _DECODE_ERRORS as error:
         raise ImageUnreadableError(
             f"{what} is not an image that can be read ({_reason(data, error)}). "
@@ -89,12 +97,10 @@ def decode(data: bytes, *, max_pixels: int, what: str) -> Decoded:
         ) from error
 
 
-def _check_size(image: Image.Image, *, max_pixels: int, what: str) -> None:
-    if image.width * image.height > max_pixels:
-        raise ImageTooLargeError(
-            f"{what} has {image.width} × {image.height} pixels; at most {max_pixels:,} in all are read. "
-            "Make it smaller, or raise MAX_IMAGE_PIXELS."
-        )
+def _too_large(found: str, max_pixels: int) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"{found}; at most {max_pixels:,} in all are read. Make it smaller, or raise MAX_IMAGE_PIXELS."
+    )
 
 
 def _reason(data: bytes, error: Exception) -> str:
@@ -117,9 +123,27 @@ def _scaled_to_short_side(size: tuple[int, int]) -> tuple[int, int]:
     return round(size[0] * scale), round(size[1] * scale)
 
 
+def _spread(image: Image.Image) -> Image.Image:
+    """The image in a mode that can be shrunk: palettes, single bits and 16 bits cannot."""
+    if image.mode in ("P", "PA", "1"):
+        thinning = math.isqrt(max(1, image.width * image.height // PALETTE_PIXELS))
+        if thinning > 1:
+            size = (max(1, image.width // thinning), max(1, image.height // thinning))
+            image = image.resize(size, Image.Resampling.NEAREST)
+        if image.mode == "1":
+            return image.convert("L")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("I") if image.mode.startswith("I;16") else image
+
+
 def _shrunk(image: Image.Image) -> Image.Image:
     factor = min(image.size) // SHORT_SIDE
-    return image.reduce(factor) if factor > 1 and image.mode not in ("P", "1") else image
+    if factor > 1:
+        image = image.reduce(factor)
+    if max(image.size) > LONG_SIDE:
+        size = (min(image.width, LONG_SIDE), min(image.height, LONG_SIDE))
+        image = image.resize(size, Image.Resampling.BOX)
+    return image
 
 
 def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:

@@ -25,6 +25,7 @@ from image_embeddings.errors import (
     RequestError,
     ServerVersionError,
     SettingError,
+    SlowError,
     UnreachableError,
 )
 
@@ -164,9 +165,7 @@ class ImageIndex:
         with self._translated():
             mappings = self._client.indices.get_mapping(index=self.name)
         if len(mappings) != 1:
-            raise IndexForeignError(
-                f"'{self.name}' stands for {len(mappings)} indices at once. Choose another INDEX_NAME."
-            )
+            raise self._several(list(mappings))
         backing_index, body = next(iter(mappings.items()))
         meta = body["mappings"].get("_meta", {})
         model = queries.model_of(meta)
@@ -177,24 +176,51 @@ class ImageIndex:
             )
         return IndexState(backing_index=backing_index, model=model, indexing=meta.get("indexing"))
 
-    def create(self, *, model: ModelInfo, vector_index_type: str) -> None:
-        """Makes a new, empty index for embeddings of `model` under the name."""
+    def at(self, backing_index: str) -> ImageIndex:
+        """The same index by the name behind the alias: what is written through it never lands in another."""
+        return ImageIndex(self._client, name=backing_index, version=self._version)
+
+    def create(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+        """Makes a new, empty index for embeddings of `model`, which takes the place of an older one in one step.
+
+        Raises:
+            IndexForeignError: the name stands for several indices.
+            RequestError: Elasticsearch refuses the name or the mapping; what was there is still there.
+        """
+        older = self._backing_indices()
+        backing_index = f"{self.name}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         body = queries.index_body(model=model, vector_index_type=vector_index_type)
+        actions: list[JSON] = [{"remove_index": {"index": name}} for name in older]
+        actions.append({"add": {"index": backing_index, "alias": self.name, "is_write_index": True}})
         with self._translated():
-            self._client.indices.create(
-                index=f"{self.name}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}",
-                aliases={self.name: {"is_write_index": True}},
-                **body,
-            )
+            self._client.indices.create(index=backing_index, **body)
+            self._client.indices.update_aliases(actions=actions)
+        return IndexState(backing_index=backing_index, model=model)
 
     def drop(self) -> None:
-        """Removes the index with all its documents; nothing where there is none."""
+        """Removes the index with all its documents; nothing where there is none.
+
+        Raises:
+            IndexForeignError: the name stands for several indices.
+        """
+        for name in self._backing_indices():
+            with self._translated():
+                self._client.indices.delete(index=name)
+
+    def _backing_indices(self) -> list[str]:
+        """The index behind the name, if there is one."""
         with self._translated():
-            if self._client.indices.exists_alias(name=self.name):
-                backing = self._client.indices.get_alias(name=self.name)
-                self._client.indices.delete(index=",".join(backing))
-            else:
-                self._client.indices.delete(index=self.name, ignore_unavailable=True)
+            if not self._client.indices.exists(index=self.name):
+                return []
+            names = list(self._client.indices.get_mapping(index=self.name))
+        if len(names) > 1:
+            raise self._several(names)
+        return names
+
+    def _several(self, names: Sequence[str]) -> IndexForeignError:
+        return IndexForeignError(
+            f"'{self.name}' stands for several indices: {', '.join(names)}. Choose another INDEX_NAME."
+        )
 
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
         """Records in the mapping's `_meta` how far an indexing run is; None: that it has ended."""
@@ -354,6 +380,7 @@ class ImageIndex:
     def _translated(self) -> Iterator[None]:
         """Turns what the client library raises into our errors, with a remedy in each."""
         import elasticsearch
+        from elasticsearch.helpers import ScanError
 
         try:
             yield
@@ -364,9 +391,11 @@ class ImageIndex:
                 "with http://."
             ) from error
         except elasticsearch.ConnectionTimeout as error:
-            raise UnreachableError(
+            raise SlowError(
                 f"Elasticsearch at {self.address} did not answer in time. Look at its load, then try again."
             ) from error
+        except ScanError as error:
+            raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
         except elasticsearch.ConnectionError as error:
             raise UnreachableError(
                 f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "

@@ -19,7 +19,6 @@ from image_embeddings.thumbnails import Thumbnails
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
 WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
-PROGRESS_SECONDS = 2.0  # how often the index's `_meta` is told how far the run is
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,10 +60,11 @@ class Plan:
 
     to_encode: list[PhotoFile]
     to_delete: list[str]
+    changed: frozenset[str]  # image_ids to encode of which an older version is indexed
     report: IndexReport
 
 
-def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False) -> Plan:
+def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False, leave_out: Path | None = None) -> Plan:
     """What is new or changed in `folder` against `indexed` (by size and time), and what is gone from it.
 
     A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
@@ -75,7 +75,7 @@ def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False) ->
     report = IndexReport()
     to_encode = []
     gone = dict(indexed)
-    for file in corpus.walk(folder, skip=report.skipped.append):
+    for file in corpus.walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
         before = gone.pop(file.image_id, None)
         if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
@@ -89,7 +89,8 @@ def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False) ->
             f"{folder} lacks {len(to_delete):,} of the {len(indexed):,} indexed photos. Is it another folder, or a "
             "drive that is not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
         )
-    return Plan(to_encode=to_encode, to_delete=to_delete, report=report)
+    changed = frozenset(file.image_id for file in to_encode) & indexed.keys()
+    return Plan(to_encode=to_encode, to_delete=to_delete, changed=changed, report=report)
 
 
 def run(
@@ -104,20 +105,24 @@ def run(
     """Carries out a plan; the report says what became of every file.
 
     A photo that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents
-    are made from one read of one file each, so a failure never touches another photo's data.
+    are made from one read of one file each, so a failure never touches another photo's data. All is written into the
+    index that stood behind the name at the beginning.
     """
     begun = time.monotonic()
     report = work.report
-    heartbeat = _Heartbeat(index, state=index.state(), total=report.found)
+    state = index.state()
+    index = index.at(state.backing_index)
+    heartbeat = _Heartbeat(index, state=state, total=report.found)
     documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
     heartbeat.beat(done=report.unchanged)
     for group in _groups(documents, size=options.chunk_size):
+        heartbeat.beat(done=report.unchanged + report.encoded)  # fails if the index was replaced meanwhile
         rejected = [
             Skipped(image_id=item.image_id, reason=item.reason) for item in index.add(group, chunk_size=len(group))
         ]
         report.skipped.extend(rejected)
         report.encoded += len(group) - len(rejected)
-        heartbeat.beat(done=report.unchanged + report.encoded)
+    heartbeat.beat(done=report.unchanged + report.encoded)
     _delete(work, index=index, options=options)
     index.refresh()
     heartbeat.stop()
@@ -141,14 +146,16 @@ def _groups(
 
 
 def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
+    """Removes what is gone, and what changed into something that is no photo any more.
+
+    A photo that could only not be opened, or that Elasticsearch refused, stays as it was indexed before.
+    """
     report = work.report
-    unusable = {skipped.image_id for skipped in report.skipped} & {file.image_id for file in work.to_encode}
-    kept = [
-        Skipped(image_id=rejected.image_id, reason=rejected.reason)
-        for rejected in index.remove([*work.to_delete, *sorted(unusable)], chunk_size=options.chunk_size)
-    ]
-    report.skipped.extend(kept)
-    report.deleted = len(work.to_delete) - len(kept)
+    unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
+    gone = [*work.to_delete, *sorted(unusable)]
+    refused = list(index.remove(gone, chunk_size=options.chunk_size))
+    report.skipped.extend(Skipped(image_id=item.image_id, reason=item.reason) for item in refused)
+    report.deleted = len(gone) - len(refused)
 
 
 def _encoded(
@@ -201,16 +208,13 @@ def _ahead(function: Callable[[Item], Result], items: Iterable[Item], *, threads
 
 
 class _Heartbeat:
-    """Tells the index's `_meta`, now and then, how far the run is, so that the web app can say "still indexing"."""
+    """Tells the index's `_meta`, before each writing, how far the run is: the web app says "still indexing"."""
 
     def __init__(self, index: ImageIndex, *, state: IndexState, total: int) -> None:
         self._index, self._state, self._total = index, state, total
-        self._last = float("-inf")
 
     def beat(self, *, done: int) -> None:
-        if time.monotonic() - self._last >= PROGRESS_SECONDS:
-            self._last = time.monotonic()
-            self._index.note_progress(self._state, {"done": done, "total": self._total, "updated": int(time.time())})
+        self._index.note_progress(self._state, {"done": done, "total": self._total, "updated": int(time.time())})
 
     def stop(self) -> None:
         self._index.note_progress(self._state, None)

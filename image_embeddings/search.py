@@ -8,13 +8,15 @@ from time import perf_counter
 from PIL import Image
 
 from image_embeddings import queries
-from image_embeddings.documents import Embedding, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.corpus import MAX_IMAGE_ID_BYTES
+from image_embeddings.documents import JSON, Embedding, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import QueryError
+from image_embeddings.errors import IndexMissingError, QueryError, RequestError
 from image_embeddings.index import ImageIndex, IndexState, RawResult
 
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
+ATTEMPTS = 3  # searches, where the index is replaced in between
 MAX_TEXT = 1_000  # characters of a query
 
 
@@ -47,8 +49,10 @@ class ImageSearch:
             ImageNotFoundError: there is no such photo in the index.
         """
         _check_range(k, offset)
+        if not image_id:
+            raise QueryError("The image_id is empty. Name a photo of the index.")
         clock = _Clock()
-        filters = [queries.in_folder(folder)] if folder else []
+        filters = _filters(folder)
         with clock.stage("search"):
             raw = self.index.like(image_id, k=k, offset=offset, filters=filters)
             model = self._state(raw).model
@@ -64,6 +68,9 @@ class ImageSearch:
 
     def warm_up(self) -> None:
         """Loads the index's encoder, image and text half, so that the first search need not wait for it."""
+        state, _ = self._open(_Clock())
+        if self._replaced(state):
+            self._forget(state)
         _, encoder = self._open(_Clock())
         encoder.encode_texts(["a photo"])
 
@@ -72,16 +79,25 @@ class ImageSearch:
     ) -> SearchResult:
         _check_range(k, offset)
         clock = _Clock()
-        filters = [queries.in_folder(folder)] if folder else []
-        while True:
+        filters = _filters(folder)
+        for _ in range(ATTEMPTS):
             state, encoder = self._opened or self._open(clock)
             with clock.stage("encode"):
                 embedding = encode(encoder)
-            with clock.stage("search"):
-                raw = self.index.near(embedding, k=k, offset=offset, filters=filters)
-            if raw.backing_index in (None, state.backing_index):
-                return _result(raw, model=state.model, offset=offset, clock=clock)
+            try:
+                with clock.stage("search"):
+                    raw = self.index.near(embedding, k=k, offset=offset, filters=filters)
+            except RequestError:  # for other dims than the index's, say
+                if not self._replaced(state):
+                    raise
+            else:
+                if raw.backing_index in (None, state.backing_index):
+                    return _result(raw, model=state.model, offset=offset, clock=clock)
             self._forget(state)  # the index was replaced meanwhile: its embeddings may be another model's
+        raise IndexMissingError(f"The index '{self.index.name}' is being replaced over and over. Try again in a while.")
+
+    def _replaced(self, state: IndexState) -> bool:
+        return self.index.state().backing_index != state.backing_index
 
     def _state(self, raw: RawResult) -> IndexState:
         opened = self._opened
@@ -136,6 +152,13 @@ def _checked_text(text: str) -> str:
     if len(text) > MAX_TEXT:
         raise QueryError(f"The search text has {len(text)} characters; {MAX_TEXT} at most. A sentence is enough.")
     return text
+
+
+def _filters(folder: str | None) -> list[JSON]:
+    folder = (folder or "").strip("/")
+    if len(folder.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
+        raise QueryError("The folder's name is longer than any path in the index.")
+    return [queries.in_folder(folder)] if folder else []
 
 
 def _check_range(k: int, offset: int) -> None:

@@ -1,7 +1,6 @@
 """Small WebP pictures of the photos, made once and kept by content."""
 
-import os
-import tempfile
+import uuid
 from pathlib import Path
 
 from PIL import Image
@@ -44,10 +43,9 @@ class Thumbnails:
         path.parent.mkdir(parents=True, exist_ok=True)
         thumbnail = image.copy()
         thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
         try:
-            with os.fdopen(handle, "wb") as file:
-                thumbnail.save(file, "WEBP", quality=QUALITY, method=4)
-            Path(unfinished).replace(path)  # whole or not at all, also with two writers
+            thumbnail.save(unfinished, "WEBP", quality=QUALITY, method=4)
+            unfinished.replace(path)  # whole or not at all, also with two writers
         finally:
-            Path(unfinished).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)

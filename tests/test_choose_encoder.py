@@ -38,6 +38,11 @@ def test_auto_never_replaces_the_model_of_an_index_by_another():
         choose_encoder("auto", built_with=built_with("clip-ViT-B-32"))
 
 
+def test_a_model_whose_name_no_hub_could_have_is_not_at_hand():
+    with pytest.raises(ModelUnavailableError, match="my clip model"):
+        choose_encoder("auto", built_with=built_with("my clip model"))
+
+
 def test_a_folder_is_taken_as_named(tiny_clip):
     assert choose_encoder(str(tiny_clip)).model_id == "tiny-clip"
 

@@ -51,6 +51,12 @@ def test_without_a_text_model_the_image_model_reads_texts_too(folders):
     np.testing.assert_allclose(alone.encode_texts(["a dog", "a cat"]), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(1, 40_000), (40_000, 3)])
+def test_a_very_thin_image_is_encoded_by_its_middle(encoder, size):
+    whole, middle = Image.new("RGB", size, "red"), Image.new("RGB", (64, 64), "red")
+    np.testing.assert_allclose(encoder.encode_images([whole]), encoder.encode_images([middle]), atol=1e-5)
+
+
 def test_the_model_id_is_the_name_of_the_folder(encoder):
     assert (encoder.model_id, encoder.dims) == ("tiny-clip", DIMS)
 

@@ -39,6 +39,11 @@ def test_overrides_win_and_none_leaves_a_setting_alone():
         ("MAX_IMAGE_PIXELS", "0"),
         ("MAX_CONTENT_LENGTH", "-5"),
         ("ES_HEAP", "lots"),
+        ("ES_HEAP", "²g"),
+        ("INDEX_NAME", "photos*"),
+        ("INDEX_NAME", "a,b"),
+        ("INDEX_NAME", "Photos"),
+        ("INDEX_NAME", "_all"),
         ("ES_HOST", "localhost:9200"),
         ("ES_USER", "elastic"),
     ],
@@ -46,6 +51,10 @@ def test_overrides_win_and_none_leaves_a_setting_alone():
 def test_a_bad_value_names_its_setting(name, value):
     with pytest.raises(SettingError, match=name if name != "ES_USER" else "ES_PWD"):
         load_settings({name: value})
+
+
+def test_host_names_come_as_a_list():
+    assert load_settings({"TRUSTED_HOSTS": "localhost, 127.0.0.1,"}).trusted_hosts == ("localhost", "127.0.0.1")
 
 
 def test_two_addresses_are_refused():

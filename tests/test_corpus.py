@@ -41,6 +41,27 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert walked(tmp_path) == ([], {})
 
 
+def test_a_folder_can_be_left_out(tmp_path):
+    touch(tmp_path / "data" / "thumbnail.webp")
+    touch(tmp_path / "a.jpg")
+    found = corpus.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / "data")
+    assert [file.image_id for file in found] == ["a.jpg"]
+
+
+def test_links_in_a_circle_are_not_resolved(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
+    assert corpus.resolve(tmp_path, "a.jpg") is None
+
+
+def test_a_file_that_vanished_is_skipped_but_not_called_unusable(tmp_path):
+    touch(tmp_path / "a.jpg")
+    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    file.path.unlink()
+    skipped = corpus.try_read(file, max_pixels=1000)
+    assert (skipped.image_id, skipped.unusable) == ("a.jpg", False)
+
+
 def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"x")
     assert walked(tmp_path) == ([], {"caf\ufffd.jpg": "its name is not valid UTF-8: rename it"})

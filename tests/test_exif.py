@@ -31,6 +31,7 @@ def test_south_and_west_are_negative():
         {**PARIS, 2: (91.0, 0.0, 0.0)},
         {**PARIS, 2: (IFDRational(1, 0), 0.0, 0.0)},
         {**PARIS, 4: (float("nan"), 0.0, 0.0)},
+        {**PARIS, 4: (float("inf"), 0.0, 0.0)},
     ],
 )
 def test_a_missing_or_damaged_place_is_no_place(gps):

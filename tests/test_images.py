@@ -1,3 +1,4 @@
+import resource
 from io import BytesIO
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.images import SHORT_SIDE, decode
+from image_embeddings.images import LONG_SIDE, SHORT_SIDE, decode
 
 
 def encoded(image, format="PNG", **options):  # noqa: A002
@@ -82,8 +83,41 @@ def test_a_large_photo_is_shrunk_but_tells_its_full_size(format):  # noqa: A002
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded():
-    with pytest.raises(ImageTooLargeError, match=r"100 × 100 .*MAX_IMAGE_PIXELS"):
-        decoded(encoded(Image.new("RGB", (100, 100)))[:200], max_pixels=9_999)  # the rest of the file is missing
+    with pytest.raises(ImageTooLargeError, match=r"photo\.jpg has 100 × 100 .*MAX_IMAGE_PIXELS"):
+        decoded(encoded(Image.new("RGB", (100, 100)))[:200], max_pixels=9_998)  # the rest of the file is missing
+
+
+def test_a_tiny_file_that_claims_to_be_huge_takes_no_memory():
+    screen = b"GIF89a" + b"\xff" * 4 + b"\x80\0\0" + b"\0" * 3 + b"\xff" * 3
+    restored_to_background = b"!\xf9\x04\x08" + b"\0" * 4
+    bomb = screen + restored_to_background + b"," + b"\0" * 4 + b"\xff" * 4 + b"\0\x02\x02D\x01\0;"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageTooLargeError):
+        decoded(bomb)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB; the picture would be 4 GB
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "I", "F", "LA", "RGBA", "CMYK"])
+def test_a_large_photo_of_any_mode_is_shrunk(mode):
+    ramp = Image.linear_gradient("L").resize((1400, 1000))
+    if mode in ("I;16", "I", "F"):
+        image = Image.fromarray(
+            np.asarray(ramp).astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]) * 257
+        )
+    else:
+        image = ramp.convert(mode)
+    photo = decoded(encoded(image, "TIFF"))
+    assert (photo.width, photo.height, photo.image.mode) == (1400, 1000, "RGB")
+    assert min(photo.image.size) < 2 * SHORT_SIDE
+    top, bottom = photo.image.getpixel((9, 5))[0], photo.image.getpixel((9, photo.image.height - 5))[0]
+    assert bottom - top > 200 or mode == "1"
+
+
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (20, 9_000)])
+def test_a_thin_image_is_shortened(size):
+    photo = decoded(encoded(Image.new("RGB", size, "red")))
+    assert (photo.width, photo.height) == size
+    assert max(photo.image.size) <= LONG_SIDE
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ CLIP = "clip-ViT-B-32"
 MULTILINGUAL_CLIP = "clip-ViT-B-32-multilingual-v1"
 HUB_ORGANISATION = "sentence-transformers"
 SHORTEST_SIDE = 4  # pixels
+LONGEST_SHAPE = 16  # times the short side
 HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
 
 _TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}
@@ -58,7 +59,7 @@ class ClipEncoder(Encoder):
     _dims: int | None = None
 
     def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        return self._image_model.encode([_wide_enough(image) for image in images])
+        return self._image_model.encode([_square_enough(image) for image in images])
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         return self._text_model.encode(texts)
@@ -80,10 +81,18 @@ class _LazyModel:
         return np.asarray(vectors, np.float32)
 
 
-def _wide_enough(image: Image.Image) -> Image.Image:
-    """The image, blown up where a side is so short that the processor would take it for the colour channels."""
-    width, height = (max(side, SHORTEST_SIDE) for side in image.size)
-    return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.NEAREST)
+def _square_enough(image: Image.Image) -> Image.Image:
+    """The image, without what the processor would only stumble over.
+
+    It scales the short side to its own, and looks at the square in the middle: of a very thin image, that is a moment's
+    work on a strip and minutes on the whole. And a side of three pixels it takes for the colour channels.
+    """
+    width, height = (min(side, LONGEST_SHAPE * min(image.size)) for side in image.size)
+    if (width, height) != image.size:
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        image = image.crop((left, top, left + width, top + height))
+    size = (max(width, SHORTEST_SIDE), max(height, SHORTEST_SIDE))
+    return image if size == image.size else image.resize(size, Image.Resampling.NEAREST)
 
 
 def model_id_of(name: str) -> str:
@@ -100,11 +109,11 @@ def obtainable(name: str) -> bool:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), "modules.json"), str):
-        return True
     try:
+        if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), "modules.json"), str):
+            return True
         huggingface_hub.HfApi().model_info(_hub_name(name), timeout=HUB_TIMEOUT)
-    except (OSError, HfHubHTTPError, OfflineModeIsEnabled):  # network errors of every kind are OSErrors here
+    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):  # no network; or no name that a hub could have
         return False
     return True
 

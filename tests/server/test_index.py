@@ -133,6 +133,42 @@ def test_a_run_in_progress_is_noted_and_cleared(index):
     assert index.state().indexing is None
 
 
+def test_a_new_index_takes_the_place_of_the_old_one(index, client):
+    add(index, "red")
+    older = index.state().backing_index
+    newer = index.create(model=ColourEncoder(model_id="newer").info, vector_index_type="flat")
+    assert index.state() == newer
+    assert index.count() == 0
+    assert not client.indices.exists(index=older)
+
+
+def test_an_index_without_alias_is_replaced_too(client, name):
+    client.indices.create(index=name)
+    made = ImageIndex(client, name=name)
+    made.create(model=ENCODER.info, vector_index_type="flat")
+    assert made.state().model == ENCODER.info
+
+
+def test_a_refused_index_leaves_the_old_one_as_it_was(index):
+    add(index, "red")
+    with pytest.raises(RequestError, match="no_such_type"):
+        index.create(model=ENCODER.info, vector_index_type="no_such_type")
+    assert index.count() == 1
+
+
+def test_an_alias_of_several_indices_is_touched_by_nothing(client, name):
+    for number in (1, 2):
+        client.indices.create(index=f"{name}-{number}", aliases={name: {}})
+    shared = ImageIndex(client, name=name)
+    with pytest.raises(IndexForeignError, match=f"{name}-1"):
+        shared.state()
+    with pytest.raises(IndexForeignError, match=f"{name}-2"):
+        shared.create(model=ENCODER.info, vector_index_type="flat")
+    with pytest.raises(IndexForeignError):
+        shared.drop()
+    client.indices.delete(index=f"{name}-1,{name}-2")
+
+
 def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
     index.drop()
     index.drop()

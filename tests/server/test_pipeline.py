@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings import corpus, pipeline
-from image_embeddings.errors import CorpusError
+from image_embeddings.errors import CorpusError, IndexMissingError
 from image_embeddings.pipeline import IndexOptions
 from image_embeddings.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
@@ -94,7 +94,40 @@ def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
     (photos / "warm" / "red.png").write_bytes(b"damaged")
     report = run()
     assert [skipped.image_id for skipped in report.skipped] == ["warm/red.png"]
-    assert index.count() == 5
+    assert (report.deleted, index.count()) == (1, 5)
+
+
+def test_a_photo_that_can_only_not_be_opened_stays(run, index, photos):
+    run()
+    (photos / "warm" / "red.png").touch()
+    work = pipeline.plan(photos, indexed=index.file_states())
+    (photos / "warm" / "red.png").unlink()  # between the walk and the reading
+    report = carried_out(work, index, photos)
+    assert ([skipped.image_id for skipped in report.skipped], report.deleted, index.count()) == (["warm/red.png"], 0, 6)
+
+
+def carried_out(work, index, photos, encoder=None):
+    return pipeline.run(
+        work,
+        index=index,
+        encoder=encoder or ColourEncoder(),
+        thumbnails=Thumbnails(photos.parent / "thumbnails"),
+        progress=RecordedProgress(),
+        options=IndexOptions(),
+    )
+
+
+def test_an_index_that_is_replaced_meanwhile_gets_nothing_of_this_run(index, photos):
+    class Replacing(ColourEncoder):
+        def _embed_images(self, images):
+            index.create(model=ColourEncoder(model_id="other").info, vector_index_type="flat")
+            return super()._embed_images(images)
+
+    work = pipeline.plan(photos, indexed={})
+    with pytest.raises(IndexMissingError):
+        carried_out(work, index, photos, encoder=Replacing())
+    index.refresh()
+    assert (index.count(), index.state().model.model_id) == (0, "other")
 
 
 def test_batches_are_as_large_as_asked(run):
@@ -145,8 +178,10 @@ def as_nobody(place):
     if was == 0:
         os.chown(place, 65534, -1)
         os.seteuid(65534)
-    yield
-    os.seteuid(was)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
 
 
 def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, index, photos):
@@ -157,12 +192,7 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
             seen.append(index.state().indexing)
             return super()._embed_images(images)
 
-    work = pipeline.plan(photos, indexed={})
-    thumbnails = Thumbnails(photos.parent / "thumbnails")
-    options = IndexOptions()
-    pipeline.run(
-        work, index=index, encoder=Watching(), thumbnails=thumbnails, progress=RecordedProgress(), options=options
-    )
+    carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=Watching())
     assert (seen[0]["done"], seen[0]["total"]) == (0, 6)
     assert time.time() - seen[0]["updated"] < 60
     assert index.state().indexing is None

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -117,3 +118,46 @@ def test_an_index_that_was_replaced_by_one_of_another_model_is_searched_with_tha
     fill(renewed, tmp_path, encoder=ColourEncoder(model_id="newer"))
     assert opened.by_text("red").model_id == "newer"
     assert opened.like("warm/red.png").model_id == "newer"
+
+
+class WideColourEncoder(ColourEncoder):
+    """The same in five dims."""
+
+    dims = 5
+
+    def _embed_images(self, images):
+        return np.pad(super()._embed_images(images), ((0, 0), (0, 1)))
+
+    def _embed_texts(self, texts):
+        return np.pad(super()._embed_texts(texts), ((0, 0), (0, 1)))
+
+
+def test_an_index_replaced_by_one_of_other_dims_is_searched_with_its_model(index, tmp_path):
+    made = {4: ColourEncoder, 5: WideColourEncoder}
+    search = ImageSearch(index, encoder_for=lambda model: made[model.dims]())
+    fill(index, tmp_path)
+    assert search.by_text("red").hits
+    index.create(model=WideColourEncoder().info, vector_index_type="flat")
+    fill(index, tmp_path, encoder=WideColourEncoder())
+    assert search.by_text("red").hits[0].image_id == "warm/red.png"
+
+
+def test_warming_up_notices_a_replaced_index(index, tmp_path):
+    search = ImageSearch(index, encoder_for=lambda model: ColourEncoder(model_id=model.model_id))
+    fill(index, tmp_path)
+    search.warm_up()
+    index.create(model=ColourEncoder(model_id="newer").info, vector_index_type="flat")
+    search.warm_up()
+    assert search.by_text("red").model_id == "newer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [({"image_id": ""}, "empty"), ({"image_id": "a", "folder": "x" * 513}, "longer")]
+)
+def test_a_like_query_that_makes_no_sense_says_why(search, arguments, said):
+    with pytest.raises(QueryError, match=said):
+        search.like(**arguments)
+
+
+def test_slashes_around_a_folder_do_not_matter(search):
+    assert len(search.by_text("red", folder="/cold/deep/").hits) == 3

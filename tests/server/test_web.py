@@ -219,21 +219,43 @@ def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index):
     assert "stopped at 6 of 1,234" in own_web.get("/").text
 
 
-def test_elasticsearch_gone_is_said_and_found_again(filled, place):
+def test_elasticsearch_gone_is_said_and_found_again_with_the_model_still_loaded(filled, place):
+    made = []
+
+    def encoder_for(model):
+        made.append(model)
+        return ColourEncoder()
+
     gone = ImageIndex(connect(["http://127.0.0.1:9"]), name="x")
-    answering = iter([gone, gone, filled])
-    settings = load_settings({}, image_dir=place / "photos", data_dir=place / "data")
+    found_again = iter([gone, gone, filled])
     services = Services(
-        settings,
-        open_search=lambda settings: ImageSearch(next(answering), encoder_for=lambda model: ColourEncoder()),
+        load_settings({}, image_dir=place / "photos", data_dir=place / "data"),
+        open_search=lambda settings: ImageSearch(filled, encoder_for=encoder_for),
+        open_index=lambda settings: next(found_again),
     )
-    web = create_app(settings, services=services).test_client()
+    web = create_app(services.settings, services=services).test_client()
+    assert web.get("/image_search?q=red").status_code == 200
+    services.reconnect()
     page = web.get("/image_search?q=red")
     assert page.status_code == 503
     assert "Nothing answers at http://127.0.0.1:9" in page.text
     assert web.get("/healthz").status_code == 200
     assert web.get("/readyz").status_code == 503
     assert web.get("/image_search?q=red").status_code == 200
+    assert len(made) == 1
+
+
+def test_an_index_of_someone_else_is_said_on_the_first_page(client, name, tmp_path):
+    client.indices.create(index=name)
+    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/")
+    assert page.status_code == 503
+    assert "was not made by this version" in page.text
+
+
+def test_only_trusted_hosts_are_answered(filled, place):
+    web = make_app(filled, place, trusted_hosts=("localhost",)).test_client()
+    assert web.get("/", headers={"Host": "localhost:5001"}).status_code == 200
+    assert web.get("/", headers={"Host": "evil.example"}).status_code == 400
 
 
 # Photos
@@ -350,6 +372,15 @@ def test_more_like_this_as_json(web):
 def test_a_folder_limits_a_json_search(web):
     hits = web.get("/api/v1/search?q=red&folder=cold/deep").json["hits"]
     assert len(hits) == 3
+
+
+def test_a_text_may_be_posted_too(web):
+    assert web.post("/api/v1/search", data={"q": "red", "k": "1"}).json["hits"][0]["image_id"] == "warm/red.png"
+
+
+def test_a_post_without_any_query_says_what_is_missing(web):
+    answer = web.post("/api/v1/search", data={"k": "1"})
+    assert (answer.status_code, "Give one query" in answer.json["error"]["message"]) == (400, True)
 
 
 def test_an_upload_as_json(web):
