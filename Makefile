@@ -24,6 +24,7 @@ endif
 run: export INDEX_FIRST := yes
 serve: export INDEX_FIRST := no
 run serve: install
+	@$(PY) tools/check_port.py "$(HOST)" "$(PORT)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
 		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from image_embeddings import ImageIndex, ImageSearch, Settings, Thumbnails, open_index, open_search, thumbnails_of
+from image_embeddings import (
+    ImageIndex,
+    ImageSearch,
+    Settings,
+    Thumbnails,
+    node_moved,
+    open_index,
+    open_search,
+    thumbnails_of,
+)
 
 INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
 
@@ -38,6 +47,7 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
+        self._look_again = 0.0  # by the monotonic clock
 
     @property
     def search(self) -> ImageSearch:
@@ -45,10 +55,17 @@ class Services:
         with self._lock:
             if self._search is None:
                 self._search = self._open_search(self.settings)
-            elif self._reconnect:
+            elif self._reconnect or self._node_moved(self._search):
                 self._search.index = self._open_index(self.settings)
             self._reconnect = False
             return self._search
+
+    def _node_moved(self, search: ImageSearch) -> bool:
+        """Looked up once a second at most."""
+        if time.monotonic() < self._look_again:
+            return False
+        self._look_again = time.monotonic() + 1
+        return node_moved(self.settings, search.index)
 
     def reconnect(self) -> None:
         """Has the next use connect anew, with the model it has: the embedded node may have moved or stopped."""

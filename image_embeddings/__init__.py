@@ -7,7 +7,7 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
-from image_embeddings.assembly import index_photos, open_index, open_search, thumbnails_of
+from image_embeddings.assembly import index_photos, node_moved, open_index, open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.corpus import content_hash, resolve
 from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
@@ -35,6 +35,7 @@ __all__ = [
     "errors",
     "index_photos",
     "load_settings",
+    "node_moved",
     "open_index",
     "open_search",
     "resolve",

@@ -53,6 +53,14 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = _sil
     return ImageIndex(client, name=settings.index_name)
 
 
+def node_moved(settings: Settings, index: ImageIndex) -> bool:
+    """Whether Elasticsearch is the embedded node, and does not run any more where `index` looks for it."""
+    if not uses_local_node(settings):
+        return False
+    running = local_node(settings).status()
+    return running is None or running.url != index.address
+
+
 def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:
     """A search of the index that the settings name; its encoder is loaded on first use.
 
@@ -102,9 +110,13 @@ def index_photos(
         state = None if delete_existing else _state(index)
         encoder = _encoder(settings, state, notify=notify)
         indexed = index.file_states() if state else {}
-        work = pipeline.plan(folder, indexed=indexed, prune=prune, leave_out=settings.data_dir)
-        if not work.report.found and not indexed:
-            raise CorpusError(f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff).")
+        work = pipeline.plan(
+            folder,
+            indexed=indexed,
+            corpus_before=Path(state.corpus) if state and state.corpus else None,
+            prune=prune,
+            leave_out=settings.data_dir,
+        )
         if state is None:
             index.create(model=encoder.info, vector_index_type=settings.vector_index_type)
         elif work.to_encode:

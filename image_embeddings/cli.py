@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def _fail(message: str) -> NoReturn:
 def _errors_shown() -> Iterator[None]:
     """Prints our errors as one line and exits with 1; Ctrl-C too."""
     share_cores()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: `make run` and containers send it
     try:
         yield
     except ImageSearchError as error:

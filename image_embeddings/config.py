@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from image_embeddings.errors import SettingError
 
 ROOT = Path(__file__).resolve().parent.parent
+SAMPLE_PHOTOS = ROOT / "app" / "static" / "images"
 DEFAULT_CA_CERTS = ROOT / "app" / "conf" / "ca.crt"
 
 VECTOR_INDEX_TYPES = (

@@ -72,7 +72,13 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(parent, name) != leave_out)
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in images.SUFFIXES:
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in images.UNREAD_SUFFIXES:
+                reason = f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
+                skip(Skipped(image_id=_readable(Path(parent, name), folder), reason=reason))
+            elif suffix in images.SUFFIXES:
                 photo = _photo_file(Path(parent, name), folder, skip=skip)
                 if photo:
                     yield photo

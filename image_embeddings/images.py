@@ -14,6 +14,9 @@ from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
 
 # The only decoders that run on files and uploads.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 # What Pillow's decoders raise on damaged files, beyond its own UnidentifiedImageError (an OSError).

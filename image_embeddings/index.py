@@ -60,6 +60,7 @@ class IndexState:
 
     backing_index: str
     model: ModelInfo
+    corpus: str | None = None  # the folder that was indexed last
     indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch}
 
 
@@ -174,7 +175,9 @@ class ImageIndex:
                 f"The index '{self.name}' was not made by this version of the program. "
                 "Choose another INDEX_NAME, or replace it: index --delete-existing."
             )
-        return IndexState(backing_index=backing_index, model=model, indexing=meta.get("indexing"))
+        return IndexState(
+            backing_index=backing_index, model=model, corpus=meta.get("corpus"), indexing=meta.get("indexing")
+        )
 
     def at(self, backing_index: str) -> ImageIndex:
         """The same index by the name behind the alias: what is written through it never lands in another."""
@@ -226,7 +229,9 @@ class ImageIndex:
         """Records in the mapping's `_meta` how far an indexing run is; None: that it has ended."""
         with self._translated():
             self._client.indices.put_mapping(
-                index=self.name, meta=queries.meta(model=state.model, indexing=indexing), properties={}
+                index=self.name,
+                meta=queries.meta(model=state.model, corpus=state.corpus, indexing=indexing),
+                properties={},
             )
 
     def refresh(self) -> None:
@@ -410,6 +415,8 @@ class ImageIndex:
 
     def _api_error(self, error: Any) -> Exception:
         kind, reason = _type_and_reason(error)
+        if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
+            return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
         if error.status_code == 401:
             return AuthenticationError(
                 f"{self.address} does not accept the credentials. "

@@ -4,13 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from image_embeddings import corpus
-from image_embeddings.corpus import Photo, PhotoFile, Skipped
+from image_embeddings.config import SAMPLE_PHOTOS
+from image_embeddings.corpus import Photo, PhotoFile, Skipped, try_read, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError
@@ -58,24 +58,33 @@ class Progress(Protocol):
 class Plan:
     """The work that makes the index match the folder."""
 
+    folder: Path
     to_encode: list[PhotoFile]
     to_delete: list[str]
     changed: frozenset[str]  # image_ids to encode of which an older version is indexed
     report: IndexReport
 
 
-def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False, leave_out: Path | None = None) -> Plan:
+def plan(
+    folder: Path,
+    *,
+    indexed: dict[str, FileState],
+    corpus_before: Path | None = None,
+    prune: bool = False,
+    leave_out: Path | None = None,
+) -> Plan:
     """What is new or changed in `folder` against `indexed` (by size and time), and what is gone from it.
 
     A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
 
     Raises:
-        CorpusError: `folder` is not a folder, or cannot be read; or, without `prune`, most of a large index would go.
+        CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of the
+            index would go, and it is a large one or one of another folder (`corpus_before`).
     """
     report = IndexReport()
     to_encode = []
     gone = dict(indexed)
-    for file in corpus.walk(folder, skip=report.skipped.append, leave_out=leave_out):
+    for file in walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
         before = gone.pop(file.image_id, None)
         if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
@@ -84,13 +93,32 @@ def plan(folder: Path, *, indexed: dict[str, FileState], prune: bool = False, le
             to_encode.append(file)
     unopened = tuple(f"{skipped.image_id}/" for skipped in report.skipped)
     to_delete = [image_id for image_id in gone if not image_id.startswith(unopened)]
-    if not prune and len(indexed) > FREE_TO_DELETE and len(to_delete) > len(indexed) / 2:
-        raise CorpusError(
-            f"{folder} lacks {len(to_delete):,} of the {len(indexed):,} indexed photos. Is it another folder, or a "
-            "drive that is not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
-        )
+    if not prune:
+        _question(folder, report, to_delete=len(to_delete), indexed=len(indexed), corpus_before=corpus_before)
     changed = frozenset(file.image_id for file in to_encode) & indexed.keys()
-    return Plan(to_encode=to_encode, to_delete=to_delete, changed=changed, report=report)
+    return Plan(folder=folder, to_encode=to_encode, to_delete=to_delete, changed=changed, report=report)
+
+
+def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int, corpus_before: Path | None) -> None:
+    """Raises where the plan looks like a mistake that would cost an index."""
+    if not report.found:
+        raise CorpusError(
+            f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff). Is its drive mounted?"
+            + (f" The index keeps its {indexed:,} photos; if they are to go: index --prune." if indexed else "")
+        )
+    if to_delete <= indexed / 2:
+        return
+    if corpus_before not in (None, folder, SAMPLE_PHOTOS):
+        raise CorpusError(
+            f"The index holds the {indexed:,} photos of {corpus_before}, and most of them are not in {folder}. To go "
+            f"on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, choose another "
+            "INDEX_NAME for one. To replace them: index --prune."
+        )
+    if indexed > FREE_TO_DELETE:
+        raise CorpusError(
+            f"{folder} lacks {to_delete:,} of the {indexed:,} indexed photos. Is it another folder, or a drive that is "
+            "not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
+        )
 
 
 def run(
@@ -110,7 +138,7 @@ def run(
     """
     begun = time.monotonic()
     report = work.report
-    state = index.state()
+    state = replace(index.state(), corpus=str(work.folder))
     index = index.at(state.backing_index)
     heartbeat = _Heartbeat(index, state=state, total=report.found)
     documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
@@ -170,7 +198,7 @@ def _encoded(
     """Documents with their embeddings, for the files that can be read; the others go to the report."""
 
     def read(file: PhotoFile) -> Photo | Skipped:
-        photo = corpus.try_read(file, max_pixels=options.max_pixels, with_location=options.with_location)
+        photo = try_read(file, max_pixels=options.max_pixels, with_location=options.with_location)
         if isinstance(photo, Photo):
             thumbnails.make(photo.image, content_hash=photo.document.content_hash)
         return photo

@@ -14,14 +14,14 @@ MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, for k too
 RESCORE_OVERSAMPLE = 3.0
 
 
-def index_body(*, model: ModelInfo, vector_index_type: str) -> JSON:
+def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
     """Settings and mapping of a new index for embeddings of `model`."""
     return {
         # A replica as soon as a second node is there to hold it.
         "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
         "mappings": {
             "dynamic": "strict",
-            "_meta": meta(model=model),
+            "_meta": meta(model=model, corpus=corpus),
             "properties": {
                 EMBEDDING: {
                     "type": "dense_vector",
@@ -44,10 +44,10 @@ def index_body(*, model: ModelInfo, vector_index_type: str) -> JSON:
     }
 
 
-def meta(*, model: ModelInfo, indexing: JSON | None = None) -> JSON:
-    """The mapping's `_meta`: what the index was built with, and the indexing run in progress."""
+def meta(*, model: ModelInfo, corpus: str | None = None, indexing: JSON | None = None) -> JSON:
+    """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress."""
     body: JSON = {"image_search": META_VERSION, **asdict(model)}
-    return {**body, "indexing": indexing} if indexing else body
+    return body | {name: value for name, value in (("corpus", corpus), ("indexing", indexing)) if value}
 
 
 def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:

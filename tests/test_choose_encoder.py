@@ -57,6 +57,11 @@ def test_another_model_than_the_indexs_is_an_error_that_names_both_and_the_two_w
     assert "--delete-existing" in said
 
 
+def test_a_model_that_is_nowhere_is_said_to_be_nowhere_first():
+    with pytest.raises(ModelUnavailableError, match=r"'cones', which is no folder.*IMAGE_MODEL=conse"):
+        choose_encoder("cones", built_with=built_with("conse"))
+
+
 def test_the_same_model_passes():
     check_same_model(ColourEncoder(), ColourEncoder().info)
 

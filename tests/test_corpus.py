@@ -87,6 +87,11 @@ def test_links_inside_the_folder_are_photos_and_links_outside_are_skipped(tmp_pa
     assert sorted(skipped) == ["broken.jpg", "to-outside.jpg"]
 
 
+def test_kinds_of_photos_that_are_not_read_are_named(tmp_path):
+    touch(tmp_path / "a.HEIC")
+    assert walked(tmp_path) == ([], {"a.HEIC": "HEIC files are not read by this version: save a copy as JPEG"})
+
+
 def test_a_pipe_is_skipped_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     assert walked(tmp_path) == ([], {"pipe.jpg": "not a regular file"})

@@ -1,6 +1,7 @@
 """`make` and tools/install.sh, with Pythons that only say they are: nothing is installed, nothing is fetched."""
 
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -179,14 +180,15 @@ def noted(project, *arguments):
 
 
 def test_run_indexes_the_photos_and_serves_them_at_the_port(project):
-    index, serve = noted(project, "run", "PHOTOS=/tmp/my photos", "PORT=5002")
+    check, index, serve = noted(project, "run", "PHOTOS=/tmp/my photos", "PORT=5002")
+    assert check.endswith("tools/check_port.py 127.0.0.1 5002")
     assert index == "[/tmp/my photos] python -m image_embeddings index"
     assert serve.startswith("[/tmp/my photos] gunicorn")
     assert "--bind 127.0.0.1:5002 app:create_app()" in serve
 
 
 def test_serve_only_serves(project):
-    (serve,) = noted(project, "serve")
+    _check, serve = noted(project, "serve")
     assert "gunicorn" in serve
 
 
@@ -213,3 +215,22 @@ def test_a_host_of_the_environment_does_not_let_the_network_in(project):
 
 def test_a_host_on_the_command_line_does(project):
     assert '--bind "0.0.0.0:5001"' in make(project, "-n", "serve", "HOST=0.0.0.0")
+
+
+def check_port(*arguments):
+    command = [sys.executable, str(ROOT / "tools" / "check_port.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_free_port_passes_without_a_word():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert (check_port("127.0.0.1", str(port)).returncode, check_port("127.0.0.1", str(port)).stderr) == (0, "")
+
+
+def test_a_port_that_cannot_be_used_is_said_before_anything_is_indexed():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = str(listener.getsockname()[1])
+        for port in (taken, "abc", "99999"):
+            done = check_port("127.0.0.1", port)
+            assert (done.returncode, "make run PORT=" in done.stderr) == (1, True)

@@ -33,6 +33,12 @@ def choose_encoder(
         return _followed(built_with, text_model) if built_with else _best_at_hand(text_model, notify=notify)
     encoder = _named(image_model, text_model)
     if built_with and encoder.model_id != built_with.model_id:
+        if image_model != CONSE and not clip.obtainable(image_model):
+            raise ModelUnavailableError(
+                f"IMAGE_MODEL names '{image_model}', which is no folder, is not in the hub's cache, and cannot be had "
+                f"from the model hub. The index was built with '{built_with.model_id}': "
+                f"IMAGE_MODEL={built_with.model_id} keeps it."
+            )
         raise _mismatch(encoder.model_id, built_with.model_id)
     return encoder
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,44 @@ def test_captions_without_their_columns_are_refused_by_line(run, tmp_path):
     captions = tmp_path / "captions.csv"
     captions.write_text("image_id,caption\na.png,red\n", encoding="utf-8")
     assert "line 2" in run("evaluate", "--captions", str(captions), expect=1).stderr
+
+
+def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, photos):
+    for number in range(60):
+        save(photos / "more" / f"{number}.png", colour="white", size=(1500, 1500))
+    command = [sys.executable, "-m", "image_embeddings", "index", "--chunk-size", "1", "--batch-size", "1"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **run.environ}, stderr=subprocess.PIPE, text=True
+    ) as begun:
+        deadline = time.monotonic() + 60
+        while status(run).get("photos", 0) < 3:
+            assert time.monotonic() < deadline
+        begun.terminate()
+        said = begun.communicate(timeout=30)[1]
+    assert "goes on from there" in said
+    assert begun.returncode == 1
+    assert 0 < json.loads(run("index", "--json").stdout)["encoded"] < 66
+
+
+def status(run):
+    done = subprocess.run(
+        [sys.executable, "-m", "image_embeddings", "status", "--json"],
+        cwd=ROOT,
+        env={**os.environ, **run.environ},
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def test_what_is_not_elasticsearch_is_said_to_be_none(run, photos):
+    command = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ) as server:
+        port = re.search(r"port (\d+)", server.stdout.readline())[1]
+        said = run("index", expect=1, ES_HOST=f"http://127.0.0.1:{port}").stderr
+        server.terminate()
+    assert said == f"Error: What answers at http://127.0.0.1:{port} is not Elasticsearch. Look at ES_HOST.\n"
 
 
 def test_two_runs_into_one_index_do_not_meet(run, photos):

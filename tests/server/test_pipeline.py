@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings import corpus, pipeline
+from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.errors import CorpusError, IndexMissingError
 from image_embeddings.pipeline import IndexOptions
 from image_embeddings.thumbnails import Thumbnails
@@ -153,11 +154,42 @@ def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
     assert index.get("placed.jpg").location is None
 
 
-def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(index, photos):
-    indexed = {f"other/{number}.jpg": None for number in range(pipeline.FREE_TO_DELETE + 1)}
+def others(count):
+    return {f"other/{number}.jpg": None for number in range(count)}
+
+
+def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(photos):
+    indexed = others(pipeline.FREE_TO_DELETE + 1)
     with pytest.raises(CorpusError, match=r"--prune"):
         pipeline.plan(photos, indexed=indexed)
     assert len(pipeline.plan(photos, indexed=indexed, prune=True).to_delete) == len(indexed)
+
+
+def test_another_folder_than_before_is_questioned_however_small_the_index(photos, tmp_path):
+    with pytest.raises(CorpusError, match=r"/my/photos.*INDEX_NAME.*--prune"):
+        pipeline.plan(photos, indexed=others(30), corpus_before=Path("/my/photos"))
+
+
+@pytest.mark.parametrize("before", [None, SAMPLE_PHOTOS, "the same"])
+def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
+    corpus_before = photos if before == "the same" else before
+    assert len(pipeline.plan(photos, indexed=others(30), corpus_before=corpus_before).to_delete) == 30
+
+
+def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
+    indexed = {file.image_id: None for file in corpus.walk(photos, skip=pytest.fail)}
+    assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == []
+
+
+def test_an_empty_folder_empties_no_index(tmp_path):
+    with pytest.raises(CorpusError, match=r"no photos in .*mounted"):
+        pipeline.plan(tmp_path, indexed=others(3))
+    assert len(pipeline.plan(tmp_path, indexed=others(3), prune=True).to_delete) == 3
+
+
+def test_the_index_remembers_its_folder(run, index, photos):
+    run()
+    assert index.state().corpus == str(photos)
 
 
 def test_photos_of_a_folder_that_cannot_be_opened_stay():

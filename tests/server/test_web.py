@@ -37,7 +37,10 @@ class BufferedClient(FlaskClient):
 def make_app(index, place, **overrides):
     """The app over an index, with its photos and data below `place`."""
     settings = load_settings(
-        {"INDEX_NAME": index.name}, image_dir=place / "photos", data_dir=place / "data", **overrides
+        {"INDEX_NAME": index.name, "ES_HOST": "http://not.asked:9200"},
+        image_dir=place / "photos",
+        data_dir=place / "data",
+        **overrides,
     )
     search = ImageSearch(index, encoder_for=lambda model: ColourEncoder())
     app = create_app(settings, services=Services(settings, open_search=lambda settings: search))
@@ -193,7 +196,7 @@ def test_nothing_indexed_yet_is_said_with_the_command(client, name, tmp_path):
 
 def test_an_index_of_another_model_is_said_with_both_names(filled, place):
     other = ImageSearch(filled, encoder_for=lambda model: ColourEncoder(model_id="other"))
-    settings = load_settings({}, image_dir=place / "photos", data_dir=place / "data")
+    settings = load_settings({"ES_HOST": "http://not.asked:9200"}, image_dir=place / "photos", data_dir=place / "data")
     app = create_app(settings, services=Services(settings, open_search=lambda settings: other))
     page = app.test_client().get("/image_search?q=red")
     assert page.status_code == 503
@@ -229,7 +232,7 @@ def test_elasticsearch_gone_is_said_and_found_again_with_the_model_still_loaded(
     gone = ImageIndex(connect(["http://127.0.0.1:9"]), name="x")
     found_again = iter([gone, gone, filled])
     services = Services(
-        load_settings({}, image_dir=place / "photos", data_dir=place / "data"),
+        load_settings({"ES_HOST": "http://not.asked:9200"}, image_dir=place / "photos", data_dir=place / "data"),
         open_search=lambda settings: ImageSearch(filled, encoder_for=encoder_for),
         open_index=lambda settings: next(found_again),
     )

@@ -39,3 +39,12 @@ window.addEventListener("pageshow", () => {
   root.classList.remove("searching");
   input.value = "";
 });
+
+// Another number of photos: the same search again, where its address says what was searched for.
+document.getElementById("k")?.addEventListener("change", (event) => {
+  const address = new URL(location);
+  if (!address.searchParams.has("q") && !address.searchParams.has("id")) return;
+  address.searchParams.set("k", event.target.value);
+  address.searchParams.delete("offset");
+  location.assign(address);
+});
