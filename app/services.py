@@ -47,7 +47,6 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
-        self._look_again = 0.0  # by the monotonic clock
 
     @property
     def search(self) -> ImageSearch:
@@ -55,17 +54,10 @@ class Services:
         with self._lock:
             if self._search is None:
                 self._search = self._open_search(self.settings)
-            elif self._reconnect or self._node_moved(self._search):
+            elif self._reconnect or node_moved(self.settings, self._search.index):
                 self._search.index = self._open_index(self.settings)
             self._reconnect = False
             return self._search
-
-    def _node_moved(self, search: ImageSearch) -> bool:
-        """Looked up once a second at most."""
-        if time.monotonic() < self._look_again:
-            return False
-        self._look_again = time.monotonic() + 1
-        return node_moved(self.settings, search.index)
 
     def reconnect(self) -> None:
         """Has the next use connect anew, with the model it has: the embedded node may have moved or stopped."""
