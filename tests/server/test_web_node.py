@@ -1,0 +1,39 @@
+"""The web app on an embedded node of its own, which goes away under it."""
+
+import psutil
+import pytest
+
+from app import create_app
+from app.services import Services
+from image_embeddings import open_index
+from image_embeddings.assembly import local_node
+from image_embeddings.config import load_settings
+from image_embeddings.search import ImageSearch
+from tests.fakes import ColourEncoder
+from tests.server.filling import fill
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def settings(tmp_path):
+    made = load_settings({"ES_HEAP": "256m"}, image_dir=tmp_path / "photos", data_dir=tmp_path / "data")
+    yield made
+    local_node(made).stop()
+
+
+@pytest.fixture
+def web(settings, tmp_path):
+    index = open_index(settings)
+    index.create(model=ColourEncoder().info, vector_index_type="flat")
+    fill(index, tmp_path)
+    search = ImageSearch(index, encoder_for=lambda model: ColourEncoder())
+    return create_app(settings, services=Services(settings, open_search=lambda settings: search)).test_client()
+
+
+def test_a_search_starts_the_node_again_after_it_was_stopped_or_killed(web, settings):
+    assert web.get("/api/v1/search?q=red").status_code == 200
+    local_node(settings).stop()
+    assert web.get("/api/v1/search?q=red").json["hits"][0]["image_id"] == "warm/red.png"
+    psutil.Process(local_node(settings).status().pid).kill()
+    assert web.get("/api/v1/search?like=warm/red.png").status_code == 200
