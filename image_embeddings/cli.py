@@ -22,6 +22,7 @@ from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryEr
 from image_embeddings.pipeline import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
+SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _k_option = click.option("-k", default=10, show_default=True, help="Photos wanted.")
@@ -263,27 +264,33 @@ def start() -> None:
 
 
 @node.command()
-def stop() -> None:
+@click.option("--if-unused", is_flag=True, help="Not while a web app or an indexing run is connected.")
+def stop(if_unused: bool) -> None:
     """Stop it and wait until it is gone; its data stays."""
     with _errors_shown():
-        stopped = assembly.local_node(load_settings()).stop()
-        click.echo("Elasticsearch has stopped" if stopped else "Elasticsearch was not running")
+        running = assembly.local_node(load_settings())
+        if if_unused and running.in_use(within=SETTLING_SECONDS):
+            click.echo("Elasticsearch is in use and runs on")
+        else:
+            click.echo("Elasticsearch has stopped" if running.stop() else "Elasticsearch was not running")
 
 
 @node.command("status")
+@click.option("--unused", is_flag=True, help="Exit with 1 also where somebody is connected.")
 @_json_option
-def node_status(as_json: bool) -> None:
+def node_status(unused: bool, as_json: bool) -> None:
     """Say whether it runs, and where; exits with 1 where it does not."""
     with _errors_shown():
-        running = assembly.local_node(load_settings()).status()
+        local_node = assembly.local_node(load_settings())
+        running = local_node.status()
         if as_json:
-            place = {"url": running.url, "pid": running.pid} if running else {}
+            place = {"url": running.url, "pid": running.pid, "in_use": local_node.in_use()} if running else {}
             _print_json({"running": running is not None, **place})
         elif running:
             click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
         else:
             click.echo("Elasticsearch is not running")
-        sys.exit(0 if running else 1)
+        sys.exit(1 if running is None or (unused and local_node.in_use()) else 0)
 
 
 @click.command("create-image-embeddings.py", context_settings={"help_option_names": ["-h", "--help"]})

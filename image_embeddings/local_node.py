@@ -180,6 +180,22 @@ class LocalNode:
             return None
         return running if self._runs(running.pid) else None
 
+    def in_use(self, *, within: float = 0.0) -> bool:
+        """Whether a client is connected to the node that runs, now or within that many seconds.
+
+        Clients keep their connections open while they live: this tells whether a web app or an indexing run is there.
+        """
+        deadline = time.monotonic() + within
+        while True:
+            running = self.status()
+            if running is None:
+                return False
+            if _has_clients(running):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with failures.readable_file_errors(self.home):
@@ -334,6 +350,15 @@ class LocalNode:
                 f"The embedded node of {self.home} (process {pid}) was started by another user, who has to stop it. "
                 f"{failures.WAY_OUT}"
             ) from error
+
+
+def _has_clients(running: RunningNode) -> bool:
+    port = int(running.url.rpartition(":")[2])
+    try:
+        connections = psutil.Process(running.pid).net_connections(kind="tcp")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return any(found.status == psutil.CONN_ESTABLISHED and found.laddr.port == port for found in connections)
 
 
 def _gone(process: psutil.Process, *, within: float) -> bool:

@@ -126,7 +126,7 @@ def test_app_has_what_the_command_and_the_healthcheck_name() -> None:
     assert "/healthz" in {rule.rule for rule in create_app().url_map.iter_rules()}
 
 
-@pytest.mark.parametrize("command", ["index", "node start", "node stop"])
+@pytest.mark.parametrize("command", ["index", "node start", "node stop --if-unused"])
 def test_commands_of_the_image_exist(command: str) -> None:
     subprocess.run([sys.executable, "-m", "image_embeddings", *command.split(), "--help"], check=True, cwd=ROOT)
 
@@ -265,15 +265,18 @@ def wait_for_note(image: Path, note: str) -> None:
 
 
 def test_web_server_starts_after_indexing_and_the_node_stops_last(image: Path) -> None:
-    assert run(image, "gunicorn", "app:create_app()") == (0, ["index", "gunicorn app:create_app()", "node stop"])
+    assert run(image, "gunicorn", "app:create_app()") == (
+        0,
+        ["index", "gunicorn app:create_app()", "node stop --if-unused"],
+    )
 
 
 def test_web_server_does_not_start_when_indexing_fails(image: Path) -> None:
-    assert run(image, "gunicorn", INDEX_STATUS="1") == (1, ["index", "node stop"])
+    assert run(image, "gunicorn", INDEX_STATUS="1") == (1, ["index", "node stop --if-unused"])
 
 
 def test_other_commands_run_alone(image: Path) -> None:
-    assert run(image, "python", "-m", "image_embeddings", "status") == (0, ["status", "node stop"])
+    assert run(image, "python", "-m", "image_embeddings", "status") == (0, ["status", "node stop --if-unused"])
 
 
 def test_exit_status_is_the_one_of_the_command(image: Path) -> None:
@@ -309,7 +312,7 @@ def test_signals_end_the_web_server_gracefully_and_then_the_node(image: Path, se
         wait_for_note(image, "up")
         process.send_signal(sent)
         assert process.wait(timeout=30) == 0
-    assert notes(image) == ["index", "up", "finished", "node stop"]
+    assert notes(image) == ["index", "up", "finished", "node stop --if-unused"]
 
 
 def test_a_signal_while_indexing_starts_no_web_server(image: Path) -> None:
@@ -318,7 +321,7 @@ def test_a_signal_while_indexing_starts_no_web_server(image: Path) -> None:
         wait_for_note(image, "index")
         process.terminate()
         assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert notes(image) == ["index", "node stop"]
+    assert notes(image) == ["index", "node stop --if-unused"]
 
 
 def test_no_web_server_starts_even_when_indexing_ends_well_after_a_signal(image: Path) -> None:
@@ -328,4 +331,4 @@ def test_no_web_server_starts_even_when_indexing_ends_well_after_a_signal(image:
         wait_for_note(image, "index")
         process.terminate()
         assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert notes(image) == ["index", "node stop"]
+    assert notes(image) == ["index", "node stop --if-unused"]

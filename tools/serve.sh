@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs a command, the web server as a rule, with what belongs around it: `make run` and the Docker image come here.
 #   - before gunicorn, the photos are indexed, if INDEX_FIRST says so or Elasticsearch is the embedded node;
-#   - after the command, the embedded node is stopped in good order, unless it ran before.
+#   - after the command, the embedded node is stopped in good order, unless somebody else uses it, or it ran, and
+#     nobody used it, before: then it was started by hand.
 # As PID 1 of a container it must stop the node itself: the kernel would kill it together with PID 1.
 set -eu
 
@@ -36,7 +37,7 @@ embedded=yes
 ran_before=
 if [ -n "${ES_HOST:-}${ES_CLOUD_ID:-}" ]; then
     embedded=
-elif python -m image_embeddings node status >/dev/null 2>&1; then
+elif python -m image_embeddings node status --unused >/dev/null 2>&1; then
     ran_before=yes
 fi
 
@@ -47,6 +48,6 @@ if [ "$status" -eq 0 ]; then
     run "$@" || status=$?
 fi
 if [ -n "$embedded" ] && [ -z "$ran_before" ]; then
-    python -m image_embeddings node stop >/dev/null || :
+    python -m image_embeddings node stop --if-unused >/dev/null || :
 fi
 exit "$status"

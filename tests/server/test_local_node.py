@@ -155,6 +155,16 @@ def test_a_killed_node_is_noticed_and_started_again_on_another_port_if_its_own_w
     assert json.loads((tmp_path / "node.json").read_text())["http_port"] == int(moved.url.rpartition(":")[2])
 
 
+def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
+    node = make_node(tmp_path)
+    assert node.in_use() is False
+    port = int(node.start().url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)):
+        wait_for(node.in_use)
+    wait_for(lambda: not node.in_use())
+    assert node.in_use(within=0.2) is False
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_command_ended_in_mid_start_leaves_a_node_that_the_next_one_finds(make_node, tmp_path, node_jars, how):
     node = make_node(tmp_path)
