@@ -268,11 +268,10 @@ def start() -> None:
 def stop(if_unused: bool) -> None:
     """Stop it and wait until it is gone; its data stays."""
     with _errors_shown():
-        running = assembly.local_node(load_settings())
-        if if_unused and running.in_use(within=SETTLING_SECONDS):
-            click.echo("Elasticsearch is in use and runs on")
-        else:
-            click.echo("Elasticsearch has stopped" if running.stop() else "Elasticsearch was not running")
+        local_node = assembly.local_node(load_settings())
+        stopped = local_node.stop(unless_used_within=SETTLING_SECONDS if if_unused else None)
+        runs_on = "Elasticsearch is in use and runs on" if local_node.status() else "Elasticsearch was not running"
+        click.echo("Elasticsearch has stopped" if stopped else runs_on)
 
 
 @node.command("status")

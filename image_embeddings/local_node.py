@@ -147,17 +147,19 @@ class LocalNode:
             notify(f"Elasticsearch answers at {running.url} after {time.monotonic() - started:.0f} s.")
             return running
 
-    def stop(self, *, notify: Notify = _log.warning) -> bool:
+    def stop(self, *, unless_used_within: float | None = None, notify: Notify = _log.warning) -> bool:
         """Whether there was a node to stop; it is gone when this returns. Its data stays.
+
+        With `unless_used_within`, nothing is stopped if a client is connected now or within that many seconds.
 
         Raises:
             NodeStartError: the folder cannot be used, or the process belongs to someone else.
         """
         if not self.home.is_dir():
             return False
-        with self._alone():
+        with self._alone():  # a node that is being started is waited for: who starts it will connect
             running = self.status()
-            if running is None:
+            if running is None or (unless_used_within is not None and self.in_use(within=unless_used_within)):
                 return False
             self._end(running.pid, notify)
             self._wait_for_files()

@@ -161,6 +161,7 @@ def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
     port = int(node.start().url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):
         wait_for(node.in_use)
+        assert node.stop(unless_used_within=0) is False
     wait_for(lambda: not node.in_use())
     assert node.in_use(within=0.2) is False
 
