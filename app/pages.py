@@ -39,7 +39,13 @@ def image_search() -> ResponseReturnValue:
         return redirect(url_for(".home"))
     k, offset = _k(), _number("offset", 0)
     result = observe(services().search.by_text(text, k=k, offset=offset))
-    return _results(result, title=text, text=text, page=lambda to: url_for(".image_search", q=text, k=k, offset=to))
+    return _results(
+        result,
+        title=text,
+        text=text,
+        offset=offset,
+        page=lambda to: url_for(".image_search", q=text, k=k, offset=to),
+    )
 
 
 @blueprint.get("/similar_image")
@@ -55,6 +61,7 @@ def similar_image() -> ResponseReturnValue:
         result,
         title=f"Photos like {image_id}",
         query_document=search.get(image_id),
+        offset=offset,
         page=lambda to: url_for(".similar_image", id=image_id, k=k, offset=to),
     )
 
@@ -77,12 +84,13 @@ def _results(
     result: SearchResult,
     *,
     title: str,
+    offset: int = 0,
     page: Callable[[int], str] | None = None,
     text: str = "",
     query_document: ImageDocument | None = None,
     query_picture: str | None = None,
 ) -> ResponseReturnValue:
-    k, offset = _k(), (_number("offset", 0) if page else 0)
+    k = _k()
     shown_to = offset + len(result.hits)
     others = result.total - (1 if query_document else 0)
     return render_template(

@@ -73,9 +73,7 @@ def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:
         )
 
     def encoder_for(built_with: ModelInfo) -> Encoder:
-        return choose_encoder(
-            settings.image_model, text_model=settings.text_model, built_with=built_with, notify=notify
-        )
+        return _encoder(settings, built_with, notify=notify)
 
     return ImageSearch(open_index(settings, notify=notify), encoder_for=encoder_for)
 
@@ -108,7 +106,7 @@ def index_photos(
     with _only_run(settings):
         index = open_index(settings, timeout=timeout, notify=notify)
         state = None if delete_existing else _state(index)
-        encoder = _encoder(settings, state, notify=notify)
+        encoder = _encoder(settings, state.model if state else None, notify=notify)
         indexed = index.file_states() if state else {}
         work = pipeline.plan(
             folder,
@@ -138,13 +136,8 @@ def _state(index: ImageIndex) -> IndexState | None:
         return None
 
 
-def _encoder(settings: Settings, state: IndexState | None, *, notify: Notify) -> Encoder:
-    return choose_encoder(
-        settings.image_model,
-        text_model=settings.text_model,
-        built_with=state.model if state else None,
-        notify=notify,
-    )
+def _encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify) -> Encoder:
+    return choose_encoder(settings.image_model, text_model=settings.text_model, built_with=built_with, notify=notify)
 
 
 @contextmanager

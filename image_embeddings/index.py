@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -163,11 +163,7 @@ class ImageIndex:
             IndexMissingError: there is no index of that name.
             IndexForeignError: there is one that this program did not make.
         """
-        with self._translated():
-            mappings = self._client.indices.get_mapping(index=self.name)
-        if len(mappings) != 1:
-            raise self._several(list(mappings))
-        backing_index, body = next(iter(mappings.items()))
+        backing_index, body = next(iter(self._mappings().items()))
         meta = body["mappings"].get("_meta", {})
         model = queries.model_of(meta)
         if model is None:
@@ -212,18 +208,20 @@ class ImageIndex:
 
     def _backing_indices(self) -> list[str]:
         """The index behind the name, if there is one."""
-        with self._translated():
-            if not self._client.indices.exists(index=self.name):
-                return []
-            names = list(self._client.indices.get_mapping(index=self.name))
-        if len(names) > 1:
-            raise self._several(names)
-        return names
+        try:
+            return list(self._mappings())
+        except IndexMissingError:
+            return []
 
-    def _several(self, names: Sequence[str]) -> IndexForeignError:
-        return IndexForeignError(
-            f"'{self.name}' stands for several indices: {', '.join(names)}. Choose another INDEX_NAME."
-        )
+    def _mappings(self) -> Mapping[str, Any]:
+        """The mapping of the one index behind the name, by that index's own name."""
+        with self._translated():
+            mappings: Mapping[str, Any] = self._client.indices.get_mapping(index=self.name).body
+        if len(mappings) != 1:
+            raise IndexForeignError(
+                f"'{self.name}' stands for several indices: {', '.join(mappings)}. Choose another INDEX_NAME."
+            )
+        return mappings
 
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
         """Records in the mapping's `_meta` how far an indexing run is; None: that it has ended."""
@@ -252,8 +250,12 @@ class ImageIndex:
         Consume it whole: writing goes on as it is iterated. A full queue (429) is waited for.
         """
         actions = (
-            {"_op_type": "index", "_id": document.image_id, **queries.document_body(document, vector=vector)}
-            for document, vector in ((document, self._vector(embedding)) for document, embedding in documents)
+            {
+                "_op_type": "index",
+                "_id": document.image_id,
+                **queries.document_body(document, vector=self._vector(embedding)),
+            }
+            for document, embedding in documents
         )
         yield from self._bulk(actions, chunk_size=chunk_size)
 
@@ -335,7 +337,7 @@ class ImageIndex:
         """
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         with self._translated():
-            hits = self._client.search(index=self.name, **_search_arguments(body))["hits"]["hits"]
+            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
         if not hits:
             raise _image_not_found(image_id)
         return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
@@ -344,7 +346,7 @@ class ImageIndex:
         """The k photos whose files changed last, newest first."""
         body = {"sort": [{"mtime_ns": "desc"}], "size": k, "_source": {"excludes": [queries.EMBEDDING]}}
         with self._translated():
-            hits = self._client.search(index=self.name, **_search_arguments(body))["hits"]["hits"]
+            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
         return tuple(queries.document_of(hit["_source"]) for hit in hits)
 
     # Search
@@ -371,7 +373,7 @@ class ImageIndex:
 
     def _search(self, body: JSON) -> RawResult:
         with self._translated():
-            answer = self._client.search(index=self.name, **_search_arguments(body))
+            answer = self._client.search(index=self.name, body=body)
         hits = answer["hits"]["hits"]
         return RawResult(
             hits=tuple(RawHit(document=queries.document_of(hit["_source"]), score=hit["_score"]) for hit in hits),
@@ -440,12 +442,6 @@ class ImageIndex:
         """Where Elasticsearch is looked for."""
         nodes = self._client.transport.node_pool.all()
         return ", ".join(f"{node.config.scheme}://{node.host}:{node.port}" for node in nodes)
-
-
-def _search_arguments(body: JSON) -> JSON:
-    """The client names three members of a search body otherwise."""
-    renamed = {"from": "from_", "_source": "source"}
-    return {renamed.get(name, name): value for name, value in body.items()}
 
 
 def _image_not_found(image_id: str) -> ImageNotFoundError:

@@ -14,7 +14,7 @@ from image_embeddings.corpus import Photo, PhotoFile, Skipped, try_read, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError
-from image_embeddings.index import ImageIndex, IndexState
+from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.thumbnails import Thumbnails
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
@@ -145,10 +145,8 @@ def run(
     heartbeat.beat(done=report.unchanged)
     for group in _groups(documents, size=options.chunk_size):
         heartbeat.beat(done=report.unchanged + report.encoded)  # fails if the index was replaced meanwhile
-        rejected = [
-            Skipped(image_id=item.image_id, reason=item.reason) for item in index.add(group, chunk_size=len(group))
-        ]
-        report.skipped.extend(rejected)
+        rejected = list(index.add(group, chunk_size=len(group)))
+        report.skipped.extend(_skipped(rejected))
         report.encoded += len(group) - len(rejected)
     heartbeat.beat(done=report.unchanged + report.encoded)
     _delete(work, index=index, options=options)
@@ -182,8 +180,12 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
     gone = [*work.to_delete, *sorted(unusable)]
     refused = list(index.remove(gone, chunk_size=options.chunk_size))
-    report.skipped.extend(Skipped(image_id=item.image_id, reason=item.reason) for item in refused)
+    report.skipped.extend(_skipped(refused))
     report.deleted = len(gone) - len(refused)
+
+
+def _skipped(rejected: Iterable[Rejected]) -> Iterator[Skipped]:
+    return (Skipped(image_id=item.image_id, reason=item.reason) for item in rejected)
 
 
 def _encoded(

@@ -201,14 +201,9 @@ def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]
     """Unit means of each text as typed and in lower case without punctuation around it: names and full sentences both
     become more alike whatever the user's habit.
     """
-    typed = [_clean(text) for text in texts]
+    typed = [text[:MAX_TEXT_CHARS] for text in texts]
     plain = [text.strip(EDGE_CHARACTERS).lower() or text for text in typed]
     return _unit(encode(typed) + encode(plain))
-
-
-def _clean(text: str) -> str:
-    """The text's first characters, without lone surrogates, which the tokenizer refuses."""
-    return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _unit(array: Array) -> Array:
