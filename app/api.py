@@ -144,7 +144,7 @@ def status() -> dict[str, Any]:
         "total": index.count(),
         "model_id": model.model_id,
         "dims": model.dims,
-        "elasticsearch": ".".join(map(str, index.server_version())),
+        "elasticsearch": ".".join(map(str, index.cluster.server_version())),
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
     }
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from image_embeddings import corpus, pipeline
+from image_embeddings.cluster import connect
 from image_embeddings.config import Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model, choose_encoder
 from image_embeddings.errors import CorpusError, DataDirError, IndexMissingError, SettingError
-from image_embeddings.index import ImageIndex, IndexState, connect
+from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
 from image_embeddings.search import ImageSearch
@@ -40,7 +41,7 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = _sil
     hosts = [host.strip() for host in settings.es_host.split(",")] if settings.es_host else []
     if uses_local_node(settings):
         hosts = [local_node(settings).start(notify=notify).url]
-    client = connect(
+    cluster = connect(
         hosts,
         cloud_id=settings.es_cloud_id,
         user=settings.es_user,
@@ -50,7 +51,7 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = _sil
         verify_certs=settings.es_verify_certs,
         timeout=timeout,
     )
-    return ImageIndex(client, name=settings.index_name)
+    return ImageIndex(cluster, name=settings.index_name)
 
 
 def node_moved(settings: Settings, index: ImageIndex) -> bool:
@@ -58,7 +59,7 @@ def node_moved(settings: Settings, index: ImageIndex) -> bool:
     if not uses_local_node(settings):
         return False
     running = local_node(settings).status()
-    return running is None or running.url != index.address
+    return running is None or running.url != index.cluster.address
 
 
 def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:

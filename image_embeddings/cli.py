@@ -206,9 +206,9 @@ def status(as_json: bool) -> None:
 def _status(settings: Settings) -> dict[str, Any]:
     opened = assembly.open_index(settings, notify=_say)
     found: dict[str, Any] = {
-        "elasticsearch": ".".join(map(str, opened.server_version())),
+        "elasticsearch": ".".join(map(str, opened.cluster.server_version())),
         "embedded_node": assembly.uses_local_node(settings),
-        "address": opened.address,
+        "address": opened.cluster.address,
         "index": settings.index_name,
         "image_dir": str(settings.image_dir),
     }

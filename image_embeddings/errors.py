@@ -123,9 +123,13 @@ class AuthenticationError(ElasticsearchError):
 
 
 class PermissionDeniedError(ElasticsearchError):
-    """Elasticsearch knows the user, who lacks a privilege."""
+    """Elasticsearch knows the user, who lacks a privilege; or its licence does not allow it."""
 
     code = "elasticsearch_permission"
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class CertificateError(ElasticsearchError):
@@ -141,9 +145,15 @@ class ServerVersionError(ElasticsearchError):
 
 
 class RequestError(ElasticsearchError):
-    """Elasticsearch refused a request."""
+    """Elasticsearch refused a request: HTTP status, and type and reason of its error."""
 
     code = "elasticsearch_request"
+
+    def __init__(self, message: str, *, status: int = 0, kind: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.reason = reason
 
 
 class IndexStateError(ImageSearchError):

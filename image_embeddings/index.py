@@ -1,40 +1,28 @@
-"""The Elasticsearch index of photos: every request to Elasticsearch is made here, every error of its translated."""
+"""The Elasticsearch index of photos: what is written to it, read from it and searched in it."""
 
 from __future__ import annotations
 
-import base64
-import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from image_embeddings import queries
+from image_embeddings.cluster import Cluster
 from image_embeddings.documents import JSON, Embedding, Embeddings, FileState, ImageDocument, ModelInfo
 from image_embeddings.errors import (
-    AuthenticationError,
-    CertificateError,
     ImageNotFoundError,
     IndexForeignError,
     IndexMissingError,
-    PermissionDeniedError,
     RequestError,
-    ServerVersionError,
-    SettingError,
-    SlowError,
-    UnreachableError,
 )
-
-if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
 
 LOOKUP_SINCE = (9, 4)
 PACKED_VECTORS_SINCE = (9, 3)
-OLDEST_SERVER = (8, 19)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,89 +60,15 @@ class Rejected:
     reason: str
 
 
-def connect(
-    hosts: Sequence[str] = (),
-    *,
-    cloud_id: str | None = None,
-    user: str | None = None,
-    password: str | None = None,
-    api_key: str | None = None,
-    ca_certs: str | None = None,
-    verify_certs: bool = True,
-    timeout: float = 30,
-) -> Elasticsearch:
-    """A client for the cluster at `hosts` or `cloud_id`; nothing is sent yet.
-
-    Raises:
-        SettingError: the address, the Cloud ID or the CA file cannot be used.
-    """
-    from elasticsearch import Elasticsearch
-
-    from image_embeddings.transport import NineOrEightNode
-
-    options: dict[str, Any] = {
-        "node_class": NineOrEightNode,
-        "request_timeout": timeout,
-        "retry_on_timeout": False,
-    }
-    if api_key:
-        options["api_key"] = api_key
-    elif user:
-        # Encoded here: the client itself takes ASCII only.
-        options["basic_auth"] = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
-    if cloud_id or any(host.startswith("https:") for host in hosts):
-        options |= {"verify_certs": verify_certs}
-        options |= {"ca_certs": ca_certs} if verify_certs and ca_certs else {}
-        options |= {} if verify_certs else {"ssl_show_warn": False}
-    address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
-    try:
-        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would look at the file only later
-        return Elasticsearch(**address, **options)
-    except (ValueError, OSError) as error:
-        raise SettingError(
-            f"Elasticsearch's address or CA file cannot be used: {error}. "
-            "Look at ES_HOST (https://name:9200), ES_CLOUD_ID and ES_CA_CERTS (a PEM file)."
-        ) from error
-
-
 class ImageIndex:
-    """The index of photos under one name (an alias), on one Elasticsearch.
+    """The index of photos under one name (an alias), on one Elasticsearch."""
 
-    `version` (major, minor) is taken for the server's instead of asking it.
-    """
-
-    def __init__(self, client: Elasticsearch, *, name: str, version: tuple[int, int] | None = None) -> None:
-        self._client = client
+    def __init__(self, cluster: Cluster, *, name: str) -> None:
+        self.cluster = cluster
         self.name = name
-        self._version = version
+        self._client = cluster.client
 
-    # Server and index as a whole
-
-    def server_version(self) -> tuple[int, int]:
-        """Major and minor version of the server, asked once.
-
-        Raises:
-            ServerVersionError: older than 8.19, or no Elasticsearch.
-        """
-        if self._version is None:
-            with self._translated():
-                number = self._version_number()
-            major, minor = (int(part) for part in number.split(".")[:2])
-            if (major, minor) < OLDEST_SERVER:
-                raise ServerVersionError(_too_old(number))
-            self._version = (major, minor)
-        return self._version
-
-    def _version_number(self) -> str:
-        from elasticsearch import ApiError
-
-        try:
-            return str(self._client.info()["version"]["number"])
-        except ApiError as error:
-            if error.status_code != 405:  # the embedded node has no `GET /`
-                raise
-        nodes = self._client.nodes.info(filter_path="nodes.*.version")["nodes"]
-        return str(next(iter(nodes.values()))["version"])
+    # The index as a whole
 
     def state(self) -> IndexState:
         """What the index was built with.
@@ -177,7 +91,7 @@ class ImageIndex:
 
     def at(self, backing_index: str) -> ImageIndex:
         """The same index by the name behind the alias: what is written through it never lands in another."""
-        return ImageIndex(self._client, name=backing_index, version=self._version)
+        return ImageIndex(self.cluster, name=backing_index)
 
     def create(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
         """Makes a new, empty index for embeddings of `model`, which takes the place of an older one in one step.
@@ -285,7 +199,7 @@ class ImageIndex:
     def _vector(self, embedding: Embedding) -> Any:
         from elasticsearch import helpers
 
-        if self.server_version() >= PACKED_VECTORS_SINCE:
+        if self.cluster.server_version() >= PACKED_VECTORS_SINCE:
             return helpers.pack_dense_vector(embedding)
         return embedding.tolist()
 
@@ -318,13 +232,11 @@ class ImageIndex:
         Raises:
             ImageNotFoundError: there is none.
         """
-        from elasticsearch import NotFoundError
-
         try:
             with self._translated():
                 answer = self._client.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
         except RequestError as error:
-            if isinstance(error.__cause__, NotFoundError):
+            if error.status == 404:
                 raise _image_not_found(image_id) from None
             raise
         return queries.document_of(answer["_source"])
@@ -362,7 +274,7 @@ class ImageIndex:
             ImageNotFoundError: there is no such photo.
         """
         filters = [*filters, queries.not_image(image_id)]
-        if self.server_version() < LOOKUP_SINCE:
+        if self.cluster.server_version() < LOOKUP_SINCE:
             return self.near(self.embedding(image_id), k=k, offset=offset, filters=filters)
         query = queries.lookup_query(index=self.name, image_id=image_id)
         try:
@@ -381,67 +293,20 @@ class ImageIndex:
             backing_index=hits[0]["_index"] if hits else None,
         )
 
-    # Errors
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turns what the client library raises into our errors, with a remedy in each."""
-        import elasticsearch
-        from elasticsearch.helpers import ScanError
-
         try:
-            yield
-        except elasticsearch.SSLError as error:
-            raise CertificateError(
-                f"TLS with {self.address} fails: {_last_cause(error)}. Point ES_CA_CERTS at the CA file (ca.crt) of "
-                "that cluster, or for a test set ES_VERIFY_CERTS=false; where the server has no TLS, ES_HOST begins "
-                "with http://."
-            ) from error
-        except elasticsearch.ConnectionTimeout as error:
-            raise SlowError(
-                f"Elasticsearch at {self.address} did not answer in time. Look at its load, then try again."
-            ) from error
-        except ScanError as error:
-            raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
-        except elasticsearch.ConnectionError as error:
-            raise UnreachableError(
-                f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "
-                "right (https or http, name, port)? Without ES_HOST an embedded node is started."
-            ) from error
-        except elasticsearch.UnsupportedProductError as error:
-            raise ServerVersionError(
-                f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST."
-            ) from error
-        except elasticsearch.ApiError as error:
-            raise self._api_error(error) from error
-
-    def _api_error(self, error: Any) -> Exception:
-        kind, reason = _type_and_reason(error)
-        if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
-            return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
-        if error.status_code == 401:
-            return AuthenticationError(
-                f"{self.address} does not accept the credentials. "
-                "Look at ES_USER and ES_PWD, or ES_API_KEY (the encoded form)."
-            )
-        if error.status_code == 403:
-            return PermissionDeniedError(
-                f"{self.address} does not permit this: {reason}. "
-                f"The user needs the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'."
-            )
-        if kind == "index_not_found_exception":
-            return IndexMissingError(
-                f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
-            )
-        if kind == "media_type_header_exception":
-            return ServerVersionError(_too_old("7 or older"))
-        return RequestError(f"Elasticsearch refused the request ({error.status_code} {kind}): {reason}")
-
-    @property
-    def address(self) -> str:
-        """Where Elasticsearch is looked for."""
-        nodes = self._client.transport.node_pool.all()
-        return ", ".join(f"{node.config.scheme}://{node.host}:{node.port}" for node in nodes)
+            with self.cluster.errors(
+                needs=f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
+            ):
+                yield
+        except RequestError as error:
+            if error.kind == "index_not_found_exception":
+                raise IndexMissingError(
+                    f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
+                ) from error
+            raise
 
 
 def _image_not_found(image_id: str) -> ImageNotFoundError:
@@ -450,33 +315,6 @@ def _image_not_found(image_id: str) -> ImageNotFoundError:
     )
 
 
-def _too_old(number: str) -> str:
-    return (
-        f"The server is Elasticsearch {number}; 8.19 or later is needed. Upgrade it, or unset ES_HOST to use the "
-        "embedded node."
-    )
-
-
 def _item_reason(result: JSON) -> str:
     error = result.get("error")
     return f"Elasticsearch refused it: {error.get('reason', error) if isinstance(error, dict) else error}"
-
-
-def _type_and_reason(error: Any) -> tuple[str, str]:
-    body = error.body.get("error", {}) if isinstance(error.body, dict) else {}
-    if not isinstance(body, dict):
-        return "error", str(body)
-    cause = body
-    while isinstance(cause.get("caused_by"), dict):
-        cause = cause["caused_by"]
-    first = next(iter(body.get("root_cause", [])), body)
-    return str(body.get("type", "error")), str(first.get("reason") or cause.get("reason") or error.message)
-
-
-def _last_cause(error: Any) -> str:
-    """The innermost of the errors that a connection error wraps, in words."""
-    errors = getattr(error, "errors", ())
-    inner = errors[-1] if errors else error
-    while inner.__cause__ is not None:
-        inner = inner.__cause__
-    return str(getattr(inner, "message", inner)).rstrip(".")

@@ -79,7 +79,7 @@ def test_encoders_and_index_never_import_each_other():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("elasticsearch", {"image_embeddings.index"}),
+        ("elasticsearch", {"image_embeddings.cluster", "image_embeddings.index"}),
         ("elastic_transport", {"image_embeddings.transport"}),
         ("jpype", {"image_embeddings.local_node_server"}),
         ("jgo", {"image_embeddings.local_node_jars"}),
@@ -138,6 +138,7 @@ def test_every_module_has_a_test():
         "image_embeddings.__main__": "server/test_cli.py",
         "image_embeddings.assembly": "server/test_cli.py",
         "image_embeddings.cli": "server/test_cli.py",
+        "image_embeddings.cluster": "server/test_cluster.py",
         "image_embeddings.create-image-embeddings": "server/test_cli.py",
         "image_embeddings.documents": "test_queries.py",
         "image_embeddings.encoders": "test_choose_encoder.py",

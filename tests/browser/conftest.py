@@ -1,7 +1,10 @@
+from contextlib import closing
+
 import pytest
 from playwright.sync_api import sync_playwright
 
-from image_embeddings.index import ImageIndex, connect
+from image_embeddings.cluster import connect
+from image_embeddings.index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.visit import Visit
 
@@ -33,8 +36,8 @@ def address(elasticsearch_url, tmp_path_factory):
     webapp.index_photos(env)
     with webapp.served(env, log=place / "gunicorn.log") as address:
         yield address
-    with connect([elasticsearch_url]) as client:
-        ImageIndex(client, name="test-browser").drop()
+    with closing(connect([elasticsearch_url])) as cluster:
+        ImageIndex(cluster, name="test-browser").drop()
 
 
 @pytest.fixture

@@ -62,23 +62,23 @@ def opened(environ, **changes):
 
 def test_user_and_password_work(environ):
     index = opened(environ)
-    assert index.server_version() == (9, 5)
+    assert index.cluster.server_version() == (9, 5)
     with pytest.raises(IndexMissingError):
         index.state()
 
 
 def test_an_api_key_works(environ):
-    assert opened(environ, ES_USER="", ES_PWD="", ES_API_KEY=tls_front.API_KEY).server_version() == (9, 5)
+    assert opened(environ, ES_USER="", ES_PWD="", ES_API_KEY=tls_front.API_KEY).cluster.server_version() == (9, 5)
 
 
 def test_a_cloud_id_works(environ, front):
     index = opened(environ, ES_HOST="", ES_CLOUD_ID=tls_front.cloud_id(front))
-    assert index.server_version() == (9, 5)
+    assert index.cluster.server_version() == (9, 5)
 
 
 def test_unverified_certificates_work_when_asked_for(environ):
     index = opened(environ, ES_CA_CERTS="", ES_VERIFY_CERTS="false")
-    assert index.server_version() == (9, 5)
+    assert index.cluster.server_version() == (9, 5)
 
 
 def test_a_whole_index_is_made_and_removed_through_tls(environ):
@@ -160,7 +160,7 @@ def test_a_cloud_id_that_is_none_is_named(environ):
 def test_a_server_of_version_8_is_spoken_to_in_its_own_form(elasticsearch_url, ca, environ):
     with tls_front.tls_front(elasticsearch_url, ca, version="8.19.0", refuses=9) as url:
         index = opened(environ, ES_HOST=url)
-        assert index.server_version() == (8, 19)
+        assert index.cluster.server_version() == (8, 19)
         index.create(model=ColourEncoder().info, vector_index_type="flat")
         index.drop()
 
@@ -170,7 +170,7 @@ def test_an_elasticsearch_that_is_too_old_says_so(elasticsearch_url, ca, environ
         tls_front.tls_front(elasticsearch_url, ca, version="8.18.4") as url,
         pytest.raises(ServerVersionError) as raised,
     ):
-        opened(environ, ES_HOST=url).server_version()
+        opened(environ, ES_HOST=url).cluster.server_version()
     assert "8.18.4" in str(raised.value)
 
 
@@ -179,4 +179,4 @@ def test_something_else_than_elasticsearch_says_so(elasticsearch_url, ca, enviro
         tls_front.tls_front(elasticsearch_url, ca, product=None) as url,
         pytest.raises(ServerVersionError, match="not Elasticsearch"),
     ):
-        opened(environ, ES_HOST=url).server_version()
+        opened(environ, ES_HOST=url).cluster.server_version()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from image_embeddings import queries
+from image_embeddings.cluster import Cluster
 from image_embeddings.documents import FileState, ImageDocument
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
 from image_embeddings.index import ImageIndex
@@ -25,15 +26,15 @@ def add(index, *names):
     return rejected
 
 
-def test_a_missing_index_says_how_to_make_one(client, name):
+def test_a_missing_index_says_how_to_make_one(cluster, name):
     with pytest.raises(IndexMissingError, match="python -m image_embeddings index"):
-        ImageIndex(client, name=name).state()
+        ImageIndex(cluster, name=name).state()
 
 
-def test_an_index_of_someone_else_is_refused(client, name):
-    client.indices.create(index=name)
+def test_an_index_of_someone_else_is_refused(cluster, name):
+    cluster.client.indices.create(index=name)
     with pytest.raises(IndexForeignError, match="INDEX_NAME"):
-        ImageIndex(client, name=name).state()
+        ImageIndex(cluster, name=name).state()
 
 
 def test_a_new_index_remembers_its_model(index):
@@ -51,23 +52,23 @@ def test_the_stored_embedding_is_the_one_that_was_written(index):
     np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
-def test_vectors_as_lists_do_as_well_as_packed_ones(index, client):
-    index = ImageIndex(client, name=index.name, version=BEFORE_PACKED_AND_LOOKUP)
+def test_vectors_as_lists_do_as_well_as_packed_ones(index, cluster):
+    index = ImageIndex(Cluster(cluster.client, version=BEFORE_PACKED_AND_LOOKUP), name=index.name)
     add(index, "red", "green")
     np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
-def test_photos_like_an_indexed_one_leave_it_out(index, client, version):
+def test_photos_like_an_indexed_one_leave_it_out(index, cluster, version):
     add(index, "red", "magenta", "cyan")
-    index = ImageIndex(client, name=index.name, version=version)
+    index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
     assert [hit.document.image_id for hit in index.like("red.jpg", k=10).hits] == ["magenta.jpg", "cyan.jpg"]
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
-def test_photos_like_one_that_is_missing_is_an_error(index, client, version):
+def test_photos_like_one_that_is_missing_is_an_error(index, cluster, version):
     add(index, "red")
-    index = ImageIndex(client, name=index.name, version=version)
+    index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
     with pytest.raises(ImageNotFoundError, match=r"nope\.jpg"):
         index.like("nope.jpg", k=3)
 
@@ -133,18 +134,18 @@ def test_a_run_in_progress_is_noted_and_cleared(index):
     assert index.state().indexing is None
 
 
-def test_a_new_index_takes_the_place_of_the_old_one(index, client):
+def test_a_new_index_takes_the_place_of_the_old_one(index, cluster):
     add(index, "red")
     older = index.state().backing_index
     newer = index.create(model=ColourEncoder(model_id="newer").info, vector_index_type="flat")
     assert index.state() == newer
     assert index.count() == 0
-    assert not client.indices.exists(index=older)
+    assert not cluster.client.indices.exists(index=older)
 
 
-def test_an_index_without_alias_is_replaced_too(client, name):
-    client.indices.create(index=name)
-    made = ImageIndex(client, name=name)
+def test_an_index_without_alias_is_replaced_too(cluster, name):
+    cluster.client.indices.create(index=name)
+    made = ImageIndex(cluster, name=name)
     made.create(model=ENCODER.info, vector_index_type="flat")
     assert made.state().model == ENCODER.info
 
@@ -156,17 +157,17 @@ def test_a_refused_index_leaves_the_old_one_as_it_was(index):
     assert index.count() == 1
 
 
-def test_an_alias_of_several_indices_is_touched_by_nothing(client, name):
+def test_an_alias_of_several_indices_is_touched_by_nothing(cluster, name):
     for number in (1, 2):
-        client.indices.create(index=f"{name}-{number}", aliases={name: {}})
-    shared = ImageIndex(client, name=name)
+        cluster.client.indices.create(index=f"{name}-{number}", aliases={name: {}})
+    shared = ImageIndex(cluster, name=name)
     with pytest.raises(IndexForeignError, match=f"{name}-1"):
         shared.state()
     with pytest.raises(IndexForeignError, match=f"{name}-2"):
         shared.create(model=ENCODER.info, vector_index_type="flat")
     with pytest.raises(IndexForeignError):
         shared.drop()
-    client.indices.delete(index=f"{name}-1,{name}-2")
+    cluster.client.indices.delete(index=f"{name}-1,{name}-2")
 
 
 def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
@@ -182,14 +183,14 @@ def test_embeddings_of_other_dims_are_refused_by_name(index):
         index.near(np.ones(7, np.float32), k=1)
 
 
-def test_the_mapping_is_strict(index, client):
+def test_the_mapping_is_strict(index, cluster):
     with pytest.raises(Exception, match="strict_dynamic_mapping_exception"):
-        client.index(index=index.name, id="x", document={"surprise": 1})
+        cluster.client.index(index=index.name, id="x", document={"surprise": 1})
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "int8_hnsw", "int4_hnsw", "flat", "int8_flat", "int4_flat"])
-def test_every_vector_index_type_searches_exactly_on_a_small_index(client, name, kind):
-    made = ImageIndex(client, name=name)
+def test_every_vector_index_type_searches_exactly_on_a_small_index(cluster, name, kind):
+    made = ImageIndex(cluster, name=name)
     made.create(model=ENCODER.info, vector_index_type=kind)
     add(made, "red", "magenta", "cyan")
     found = made.near(ENCODER.encode_texts(["red"])[0], k=1).hits[0]

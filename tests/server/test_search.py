@@ -109,11 +109,11 @@ def test_other_weights_under_the_same_name_are_noticed(index, tmp_path):
         ImageSearch(index, encoder_for=lambda model: Mirrored()).by_text("red")
 
 
-def test_an_index_that_was_replaced_by_one_of_another_model_is_searched_with_that(search, index, client, tmp_path):
+def test_an_index_that_was_replaced_by_one_of_another_model_is_searched_with_that(search, index, cluster, tmp_path):
     opened = ImageSearch(index, encoder_for=lambda model: ColourEncoder(model_id=model.model_id))
     assert opened.by_text("red").model_id == "colour"
     index.drop()
-    renewed = ImageIndex(client, name=index.name)
+    renewed = ImageIndex(cluster, name=index.name)
     renewed.create(model=ColourEncoder(model_id="newer").info, vector_index_type="flat")
     fill(renewed, tmp_path, encoder=ColourEncoder(model_id="newer"))
     assert opened.by_text("red").model_id == "newer"

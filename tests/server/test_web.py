@@ -8,8 +8,9 @@ from PIL import Image
 
 from app import create_app
 from app.services import Services
+from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
-from image_embeddings.index import ImageIndex, connect
+from image_embeddings.index import ImageIndex
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
 from tests.server.filling import fill
@@ -55,9 +56,9 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def filled(client, place):
+def filled(cluster, place):
     """The index that all tests share and none changes."""
-    index = ImageIndex(client, name="test-web")
+    index = ImageIndex(cluster, name="test-web")
     index.drop()
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     fill(index, place)
@@ -187,8 +188,8 @@ def test_a_hostile_name_is_shown_as_text(web):
 # States
 
 
-def test_nothing_indexed_yet_is_said_with_the_command(client, name, tmp_path):
-    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/")
+def test_nothing_indexed_yet_is_said_with_the_command(cluster, name, tmp_path):
+    page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/")
     assert page.status_code == 200
     assert "No photos are indexed yet" in page.text
     assert "python -m image_embeddings index" in page.text
@@ -204,8 +205,8 @@ def test_an_index_of_another_model_is_said_with_both_names(filled, place):
     assert "&#39;other&#39;" in page.text
 
 
-def test_a_search_before_anything_is_indexed_says_so(client, name, tmp_path):
-    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/image_search?q=red")
+def test_a_search_before_anything_is_indexed_says_so(cluster, name, tmp_path):
+    page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/image_search?q=red")
     assert page.status_code == 503
     assert "Index your photos first" in page.text
 
@@ -248,9 +249,9 @@ def test_elasticsearch_gone_is_said_and_found_again_with_the_model_still_loaded(
     assert len(made) == 1
 
 
-def test_an_index_of_someone_else_is_said_on_the_first_page(client, name, tmp_path):
-    client.indices.create(index=name)
-    page = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/")
+def test_an_index_of_someone_else_is_said_on_the_first_page(cluster, name, tmp_path):
+    cluster.client.indices.create(index=name)
+    page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/")
     assert page.status_code == 503
     assert "was not made by this version" in page.text
 
@@ -426,8 +427,8 @@ def test_ready_when_a_search_can_be_answered(web):
     assert web.get("/readyz").json == {"status": "ready", "total": 6}
 
 
-def test_not_ready_before_anything_is_indexed(client, name, tmp_path):
-    answer = make_app(ImageIndex(client, name=name), tmp_path).test_client().get("/readyz")
+def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
+    answer = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/readyz")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
 
 

@@ -1,0 +1,198 @@
+"""The connection to Elasticsearch: address and credentials, its version, and its errors in words with a remedy."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from image_embeddings.errors import (
+    AuthenticationError,
+    CertificateError,
+    PermissionDeniedError,
+    RequestError,
+    ServerVersionError,
+    SettingError,
+    SlowError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+OLDEST_SERVER = (8, 19)
+
+
+def connect(
+    hosts: Sequence[str] = (),
+    *,
+    cloud_id: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    api_key: str | None = None,
+    ca_certs: str | None = None,
+    verify_certs: bool = True,
+    timeout: float = 30,
+) -> Cluster:
+    """The cluster at `hosts` or `cloud_id`; nothing is sent yet. `timeout` is that of each request, in seconds.
+
+    Raises:
+        SettingError: the address, the Cloud ID or the CA file cannot be used.
+    """
+    from elasticsearch import Elasticsearch
+
+    from image_embeddings.transport import NineOrEightNode
+
+    options: dict[str, Any] = {
+        "node_class": NineOrEightNode,
+        "request_timeout": timeout,
+        "retry_on_timeout": False,
+    }
+    if api_key:
+        options["api_key"] = api_key
+    elif user:
+        # Encoded here: the client itself takes ASCII only.
+        options["basic_auth"] = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+    if cloud_id or any(host.startswith("https:") for host in hosts):
+        options |= {"verify_certs": verify_certs}
+        options |= {"ca_certs": ca_certs} if verify_certs and ca_certs else {}
+        options |= {} if verify_certs else {"ssl_show_warn": False}
+    address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
+    try:
+        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would look at the file only later
+        return Cluster(Elasticsearch(**address, **options))
+    except (ValueError, OSError) as error:
+        raise SettingError(
+            f"Elasticsearch's address or CA file cannot be used: {error}. "
+            "Look at ES_HOST (https://name:9200), ES_CLOUD_ID and ES_CA_CERTS (a PEM file)."
+        ) from error
+
+
+class Cluster:
+    """One Elasticsearch, of one node or many.
+
+    `version` (major, minor) is taken for the server's instead of asking it.
+    """
+
+    def __init__(self, client: Elasticsearch, *, version: tuple[int, int] | None = None) -> None:
+        self.client = client
+        self._version = version
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self.client.close()
+
+    @property
+    def address(self) -> str:
+        """Where Elasticsearch is looked for."""
+        nodes = self.client.transport.node_pool.all()
+        return ", ".join(f"{node.config.scheme}://{node.host}:{node.port}" for node in nodes)
+
+    def server_version(self) -> tuple[int, int]:
+        """Major and minor version of the server, asked once.
+
+        Raises:
+            ServerVersionError: older than 8.19, or no Elasticsearch.
+        """
+        if self._version is None:
+            with self.errors():
+                number = self._version_number()
+            major, minor = (int(part) for part in number.split(".")[:2])
+            if (major, minor) < OLDEST_SERVER:
+                raise ServerVersionError(_too_old(number))
+            self._version = (major, minor)
+        return self._version
+
+    def _version_number(self) -> str:
+        from elasticsearch import ApiError
+
+        try:
+            return str(self.client.info()["version"]["number"])
+        except ApiError as error:
+            if error.status_code != 405:  # the embedded node has no `GET /`
+                raise
+        nodes = self.client.nodes.info(filter_path="nodes.*.version")["nodes"]
+        return str(next(iter(nodes.values()))["version"])
+
+    @contextmanager
+    def errors(self, *, needs: str = "the cluster privilege 'monitor'") -> Iterator[None]:
+        """Turns what the client library raises into our errors; `needs` are the privileges that the request takes."""
+        import elasticsearch
+        from elasticsearch.helpers import ScanError
+
+        try:
+            yield
+        except elasticsearch.SSLError as error:
+            raise CertificateError(
+                f"TLS with {self.address} fails: {_last_cause(error)}. Point ES_CA_CERTS at the CA file (ca.crt) of "
+                "that cluster, or for a test set ES_VERIFY_CERTS=false; where the server has no TLS, ES_HOST begins "
+                "with http://."
+            ) from error
+        except elasticsearch.ConnectionTimeout as error:
+            raise SlowError(
+                f"Elasticsearch at {self.address} did not answer in time. Look at its load, then try again."
+            ) from error
+        except ScanError as error:
+            raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
+        except elasticsearch.ConnectionError as error:
+            raise UnreachableError(
+                f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "
+                "right (https or http, name, port)? Without ES_HOST an embedded node is started."
+            ) from error
+        except elasticsearch.UnsupportedProductError as error:
+            raise ServerVersionError(
+                f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST."
+            ) from error
+        except elasticsearch.ApiError as error:
+            raise self._api_error(error, needs=needs) from error
+
+    def _api_error(self, error: Any, *, needs: str) -> Exception:
+        kind, reason = _type_and_reason(error)
+        if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
+            return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
+        if error.status_code == 401:
+            return AuthenticationError(
+                f"{self.address} does not accept the credentials. "
+                "Look at ES_USER and ES_PWD, or ES_API_KEY (the encoded form)."
+            )
+        if error.status_code == 403:
+            return PermissionDeniedError(
+                f"{self.address} does not permit this: {reason}. The user needs {needs}.", reason=reason
+            )
+        if kind == "media_type_header_exception":
+            return ServerVersionError(_too_old("7 or older"))
+        return RequestError(
+            f"Elasticsearch refused the request ({error.status_code} {kind}): {reason}",
+            status=error.status_code,
+            kind=kind,
+            reason=reason,
+        )
+
+
+def _too_old(number: str) -> str:
+    return (
+        f"The server is Elasticsearch {number}; 8.19 or later is needed. Upgrade it, or unset ES_HOST to use the "
+        "embedded node."
+    )
+
+
+def _type_and_reason(error: Any) -> tuple[str, str]:
+    body = error.body.get("error", {}) if isinstance(error.body, dict) else {}
+    if not isinstance(body, dict):
+        return "error", str(body)
+    cause = body
+    while isinstance(cause.get("caused_by"), dict):
+        cause = cause["caused_by"]
+    first = next(iter(body.get("root_cause", [])), body)
+    return str(body.get("type", "error")), str(first.get("reason") or cause.get("reason") or error.message)
+
+
+def _last_cause(error: Any) -> str:
+    """The innermost of the errors that a connection error wraps, in words."""
+    errors = getattr(error, "errors", ())
+    inner = errors[-1] if errors else error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    return str(getattr(inner, "message", inner)).rstrip(".")
