@@ -16,6 +16,7 @@ from image_embeddings.errors import CorpusError, DataDirError, IndexMissingError
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
+from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
 from image_embeddings.thumbnails import Thumbnails
 
@@ -138,7 +139,13 @@ def _state(index: ImageIndex) -> IndexState | None:
 
 
 def _encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify) -> Encoder:
-    return choose_encoder(settings.image_model, text_model=settings.text_model, built_with=built_with, notify=notify)
+    return choose_encoder(
+        settings.image_model,
+        text_model=settings.text_model,
+        built_with=built_with,
+        samples=captioned_photos,
+        notify=notify,
+    )
 
 
 @contextmanager

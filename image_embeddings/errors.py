@@ -10,7 +10,7 @@ ImageSearchError
 ├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
-│   └── ModelMismatchError     the index was built with another model
+│   └── ModelMismatchError     two models whose embeddings cannot be compared
 ├── ElasticsearchError
 │   ├── UnreachableError       nothing answers at ES_HOST
 │   ├── SlowError              no answer in time
@@ -93,7 +93,7 @@ class ModelUnavailableError(ModelError):
 
 
 class ModelMismatchError(ModelError):
-    """An index built with another model than the one at hand."""
+    """Two models whose embeddings cannot be compared: the index's and the one at hand, or image and text model."""
 
     code = "model_mismatch"
 

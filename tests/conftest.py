@@ -8,13 +8,16 @@ from image_embeddings.local_node_jars import VERSION, fetch_from_maven, install_
 from tests import goldens
 from tests.browser import chromium
 
+# No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
+# once, and a conftest of a folder below may import that before.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
 
 
 def pytest_configure(config):
-    os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the model hub, here and in the commands that tests start
     share_cores()
     goldens.rewrite = config.getoption("--rewrite-goldens")
 

@@ -5,8 +5,9 @@ import pytest
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import check_same_model, choose_encoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
+from image_embeddings.samples import captioned_photos
 from tests.fakes import ColourEncoder
-from tests.tiny_models import make_clip_folder
+from tests.tiny_models import make_clip_folder, make_text_folder
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,13 @@ def test_a_model_whose_name_no_hub_could_have_is_not_at_hand():
 
 def test_a_folder_is_taken_as_named(tiny_clip):
     assert choose_encoder(str(tiny_clip)).model_id == "tiny-clip"
+
+
+def test_a_text_model_of_another_space_is_refused_when_texts_come(tiny_clip):
+    text_model = make_text_folder(tiny_clip.with_name("tiny-text"))
+    encoder = choose_encoder(str(tiny_clip), text_model=str(text_model), samples=captioned_photos)
+    with pytest.raises(ModelMismatchError, match=r"TEXT_MODEL '.*tiny-text'.*trained for another"):
+        encoder.encode_texts(["a dog"])
 
 
 def test_another_model_than_the_indexs_is_an_error_that_names_both_and_the_two_ways_out(tiny_clip):

@@ -1,13 +1,19 @@
-"""Tiny CLIP and DistilBERT folders with random weights, in sentence-transformers' own layout: the real loading code
-runs on them, and what they find means nothing."""
+"""Tiny CLIP, DistilBERT and XLM-RoBERTa folders with random weights, in the layouts of real ones: the real loading code
+runs on them, and what they find means nothing. Only `make_aligned_text_folder` makes texts that find their photos: the
+sample photos, which it was made for."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, models
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers.models import Unigram
 from transformers import (
     CLIPConfig,
     CLIPImageProcessor,
@@ -17,9 +23,16 @@ from transformers import (
     DistilBertConfig,
     DistilBertModel,
     DistilBertTokenizer,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+    XLMRobertaTokenizerFast,
 )
 
+from image_embeddings.samples import captioned_photos
+
 DIMS = 32
+XLM_ROBERTA = "tiny-xlm-roberta"  # the transformer that tiny M-CLIP models are built upon
+POSITIONS = 130  # two of them are RoBERTa's own
 
 
 def make_clip_folder(folder: Path, *, seed: int = 0) -> Path:
@@ -63,3 +76,82 @@ def make_text_folder(folder: Path, *, dims: int = DIMS, seed: int = 1) -> Path:
     ]
     SentenceTransformer(modules=modules, device="cpu").save(str(folder))
     return folder
+
+
+def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
+    """A text model in the space of the CLIP model in `clip`, as far as the sample photos and their English captions go.
+
+    Its last layer is solved for, by least squares, so that these captions come out where their photos do. Other texts
+    mean nothing to it.
+    """
+    model = SentenceTransformer(str(make_text_folder(folder)), device="cpu")
+    photos, captions = zip(*((photo, captions["en"]) for photo, captions in captioned_photos()), strict=True)
+    wanted = SentenceTransformer(str(clip), device="cpu").encode(list(photos), normalize_embeddings=True)
+    states = SentenceTransformer(modules=[model[0], model[1]], device="cpu").encode(list(captions))
+    solved, *_ = np.linalg.lstsq(states.astype(np.float64), wanted.astype(np.float64))
+    model[2].linear.weight.data = torch.tensor(solved.T, dtype=torch.float32)
+    model.save(str(folder))
+    return folder
+
+
+def make_mclip_folder(folder: Path, *, dims: int = DIMS, seed: int = 2, safe: bool = False) -> Path:
+    """An M-CLIP model as its makers publish them; the config of its transformer goes into a folder beside it."""
+    torch.manual_seed(seed)
+    transformer = XLMRobertaModel(_xlm_roberta_config())
+    linear = torch.nn.Linear(transformer.config.hidden_size, dims)
+    weights = {f"transformer.{name}": tensor for name, tensor in transformer.state_dict().items()}
+    weights |= {f"LinearTransformation.{name}": tensor for name, tensor in linear.state_dict().items()}
+    folder.mkdir(parents=True)
+    if safe:
+        save_file(weights, folder / "model.safetensors")
+    else:
+        weights["transformer.embeddings.position_ids"] = torch.arange(POSITIONS)[None]  # as libraries of 2022 did
+        torch.save(weights, folder / "pytorch_model.bin")
+    _xlm_roberta_tokenizer().save_pretrained(folder)
+    config = {"model_type": "M-CLIP", "modelBase": XLM_ROBERTA, "transformerDimensions": 48, "numDims": dims}
+    (folder / "config.json").write_text(json.dumps(config))
+    transformer.config.save_pretrained(folder.with_name(XLM_ROBERTA))
+    return folder
+
+
+def make_xlm_roberta_text_folder(folder: Path, *, seed: int = 3) -> Path:
+    """What M-CLIP models are made of (XLM-RoBERTa, mean, linear layer), in sentence-transformers' layout."""
+    torch.manual_seed(seed)
+    raw = folder.with_name(folder.name + "-raw")
+    XLMRobertaModel(_xlm_roberta_config()).save_pretrained(raw)
+    _xlm_roberta_tokenizer().save_pretrained(raw)
+    modules = [
+        models.Transformer(str(raw), max_seq_length=POSITIONS - 2),
+        models.Pooling(48, pooling_mode="mean"),
+        models.Dense(48, DIMS, activation_function=torch.nn.Identity()),
+    ]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    shutil.rmtree(raw)
+    return folder
+
+
+def _xlm_roberta_config() -> XLMRobertaConfig:
+    return XLMRobertaConfig(
+        vocab_size=len(_pieces()) + 1,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=POSITIONS,
+        type_vocab_size=1,
+    )
+
+
+def _pieces() -> list[str]:
+    letters = [chr(code) for code in (*range(33, 127), *range(0xC0, 0x180), *range(0x400, 0x460), 0x4E00, 0x732B)]
+    return ["<s>", "<pad>", "</s>", "<unk>", "▁", *letters, "▁do", "▁a", "at"]
+
+
+def _xlm_roberta_tokenizer() -> XLMRobertaTokenizerFast:
+    tokenizer = Tokenizer(Unigram([(piece, -float(len(piece) == 1)) for piece in _pieces()], unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return XLMRobertaTokenizerFast(tokenizer_object=tokenizer)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import clip
 from image_embeddings.encoders.base import Encoder
-from image_embeddings.encoders.clip import ClipEncoder
+from image_embeddings.encoders.clip import ClipEncoder, Samples
 from image_embeddings.encoders.conse import ConseEncoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 
-__all__ = ["AUTO", "CONSE", "ClipEncoder", "ConseEncoder", "Encoder", "check_same_model", "choose_encoder"]
+__all__ = ["AUTO", "CONSE", "ClipEncoder", "ConseEncoder", "Encoder", "Samples", "check_same_model", "choose_encoder"]
 
 AUTO = "auto"
 CONSE = "conse"
@@ -20,18 +20,22 @@ def choose_encoder(
     *,
     text_model: str | None = None,
     built_with: ModelInfo | None = None,
+    samples: Samples | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
     """The encoder that IMAGE_MODEL and TEXT_MODEL name; `auto` follows the index (`built_with`), else prefers CLIP.
 
-    `notify` gets the one line that says when `auto` fell back to the built-in model.
+    On `samples` a TEXT_MODEL shows that it belongs to the image model, before the encoder's first text. `notify` gets
+    the one line that says when `auto` fell back to the built-in model.
 
     Raises:
         ModelMismatchError: the index was built with another model than the one named.
     """
     if image_model == AUTO:
-        return _followed(built_with, text_model) if built_with else _best_at_hand(text_model, notify=notify)
-    encoder = _named(image_model, text_model)
+        if built_with:
+            return _followed(built_with, text_model, samples)
+        return _best_at_hand(text_model, samples, notify=notify)
+    encoder = _named(image_model, text_model, samples)
     if built_with and encoder.model_id != built_with.model_id:
         if image_model != CONSE and not clip.obtainable(image_model):
             raise ModelUnavailableError(
@@ -60,24 +64,24 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
         )
 
 
-def _named(image_model: str, text_model: str | None) -> Encoder:
-    return ConseEncoder() if image_model == CONSE else ClipEncoder(image_model, text_model=text_model)
+def _named(image_model: str, text_model: str | None, samples: Samples | None) -> Encoder:
+    return ConseEncoder() if image_model == CONSE else ClipEncoder(image_model, text_model=text_model, samples=samples)
 
 
-def _followed(built_with: ModelInfo, text_model: str | None) -> Encoder:
+def _followed(built_with: ModelInfo, text_model: str | None, samples: Samples | None) -> Encoder:
     if built_with.model_id != CONSE and not clip.obtainable(built_with.model_id):
         raise ModelUnavailableError(
             f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
             "name, connect to the model hub once, or build the index anew with the built-in model: "
             "IMAGE_MODEL=conse and index --delete-existing."
         )
-    return _named(built_with.model_id, text_model)
+    return _named(built_with.model_id, text_model, samples)
 
 
-def _best_at_hand(text_model: str | None, *, notify: Callable[[str], None]) -> Encoder:
+def _best_at_hand(text_model: str | None, samples: Samples | None, *, notify: Callable[[str], None]) -> Encoder:
     reason = "it is neither in the cache nor can the model hub be reached"
     if clip.obtainable(clip.CLIP):
-        encoder = ClipEncoder(clip.CLIP, text_model=text_model)
+        encoder = ClipEncoder(clip.CLIP, text_model=text_model, samples=samples)
         try:
             encoder.encode_texts(["a photo"])
             encoder.info  # noqa: B018 - loads the image model, and shows that it works

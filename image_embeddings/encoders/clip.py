@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from image_embeddings.documents import Embeddings
+from image_embeddings.encoders import mclip, space
 from image_embeddings.encoders.base import Encoder
-from image_embeddings.errors import ModelUnavailableError
+from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -32,6 +34,11 @@ LONGEST_SHAPE = 16  # times the short side
 HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
 
 _TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}
+_log = logging.getLogger(__name__)
+
+_REMEDY = "Unset TEXT_MODEL for the one that fits, or name one that was made for this image model."
+
+Samples = Callable[[], Sequence[tuple[Image.Image, Mapping[str, str]]]]  # photos, and language -> what they show
 
 
 class ClipEncoder(Encoder):
@@ -39,15 +46,24 @@ class ClipEncoder(Encoder):
 
     `image_model` and `text_model` are names on the hub or folders. Without `text_model`, texts are encoded by the
     multilingual model made for clip-ViT-B-32, or by the image model's own text half. Both are loaded on first use.
+
+    A text model that is named, and is neither of these, has to show on `samples` that it belongs to the image model,
+    once, before the first text is encoded. Without samples its dims alone are looked at.
     """
 
     preprocessing = "clip-1"
 
-    def __init__(self, image_model: str, *, text_model: str | None = None) -> None:
+    def __init__(self, image_model: str, *, text_model: str | None = None, samples: Samples | None = None) -> None:
         self.model_id = model_id_of(image_model)
+        made_for_it = _TEXT_MODELS.get(self.model_id)
+        name = _beside(text_model or made_for_it or image_model, image_model)
         self._image_model = _LazyModel(image_model)
-        own_text = text_model or _TEXT_MODELS.get(self.model_id)
-        self._text_model = _LazyModel(_beside(own_text, image_model)) if own_text else self._image_model
+        self._text_model = self._image_model if name == image_model else _LazyModel(name)
+        known = name == image_model or model_id_of(name) == made_for_it
+        self._samples = None if known else samples
+        self._text_name = text_model or name
+        self._verdict: str | None = None  # why the text model is refused; empty: it is not
+        self._judging = threading.Lock()
 
     @property
     def dims(self) -> int:  # type: ignore[override]
@@ -62,7 +78,49 @@ class ClipEncoder(Encoder):
         return self._image_model.encode([_square_enough(image) for image in images])
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        with self._judging:
+            if self._verdict is None:
+                self._verdict = self._wrong_dims() or self._wrong_space()
+        if self._verdict:
+            raise ModelMismatchError(self._verdict)
         return self._text_model.encode(texts)
+
+    def _wrong_dims(self) -> str:
+        if self._text_model is self._image_model:
+            return ""
+        dims = self._text_model.encode(["a photo"]).shape[1]
+        if dims == self.dims:
+            return ""
+        return (
+            f"TEXT_MODEL '{self._text_name}' makes embeddings of {dims} dims, but image model '{self.model_id}' makes "
+            f"{self.dims}: they cannot be compared. {_REMEDY}"
+        )
+
+    def _wrong_space(self) -> str:
+        if self._samples is None:
+            return ""
+        photos = self._samples()
+        if len(photos) < space.FEWEST:
+            _log.warning(
+                "Whether TEXT_MODEL '%s' belongs to image model '%s' cannot be checked: the sample photos are missing.",
+                self._text_name,
+                self.model_id,
+            )
+            return ""
+        images = self.encode_images([image for image, _ in photos])
+        best = -np.inf
+        for language in photos[0][1]:  # most models know the first one, English; the others are for those that do not
+            shown = [number for number, (_, captions) in enumerate(photos) if language in captions]
+            if len(shown) >= space.FEWEST:
+                texts = self._text_model.encode([photos[number][1][language] for number in shown])
+                best = max(best, space.alignment(self._normalized(texts, count=len(shown)), images[shown]))
+            if best >= space.ALIGNED:
+                return ""
+        return (
+            f"TEXT_MODEL '{self._text_name}' has the dims of image model '{self.model_id}', but was trained for "
+            f"another: captions of {len(photos)} sample photos do not find their photos in any language (agreement "
+            f"{best:.1f}, where 0 is chance and {space.ALIGNED:.0f} the least of one space). {_REMEDY}"
+        )
 
 
 class _LazyModel:
@@ -144,12 +202,23 @@ def _load(name: str) -> SentenceTransformer:
     path = str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
     try:
         with _quiet("transformers", "sentence_transformers"):
-            return SentenceTransformer(path, device=None)
-    except (OSError, HfHubHTTPError, SafetensorError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            return mclip.load(path) if mclip.is_mclip(path) else SentenceTransformer(path, device=None)
+    except (
+        OSError,
+        EOFError,
+        HfHubHTTPError,
+        SafetensorError,
+        UnpicklingError,
+        ValueError,
+        KeyError,
+        ImportError,
+        RuntimeError,
+    ) as error:
         reason = str(error).strip().splitlines()
         raise ModelUnavailableError(
             f"The model '{name}' cannot be loaded ({reason[0] if reason else type(error).__name__}). Give IMAGE_MODEL "
-            "or TEXT_MODEL a sentence-transformers folder, connect to the model hub once, or use IMAGE_MODEL=conse."
+            "or TEXT_MODEL a sentence-transformers folder (TEXT_MODEL takes M-CLIP folders too), connect to the model "
+            "hub once, or use IMAGE_MODEL=conse."
         ) from error
 
 

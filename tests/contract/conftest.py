@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder
-from tests.tiny_models import make_clip_folder, make_text_folder
+from tests.tiny_models import make_clip_folder, make_mclip_folder, make_text_folder
 
 
 @cache
@@ -17,6 +17,7 @@ def tiny_models() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tiny-models-"))
     make_clip_folder(folder / "clip")
     make_text_folder(folder / "text")
+    make_mclip_folder(folder / "m-clip")
     return folder
 
 
@@ -24,9 +25,14 @@ def tiny_clip() -> Encoder:
     return ClipEncoder(str(tiny_models() / "clip"), text_model=str(tiny_models() / "text"))
 
 
+def clip_with_mclip() -> Encoder:
+    return ClipEncoder(str(tiny_models() / "clip"), text_model=str(tiny_models() / "m-clip"))
+
+
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "conse": ConseEncoder,
     "clip": tiny_clip,
+    "clip with m-clip": clip_with_mclip,
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save
-from tests.tiny_models import make_clip_folder
+from tests.tiny_models import make_clip_folder, make_text_folder
 
 pytestmark = pytest.mark.server
 
@@ -157,6 +157,14 @@ def test_other_weights_of_the_same_name_are_refused(run, tmp_path, photos):
     save(photos / "new.png", colour="white")
     assert "another 'tiny-clip'" in run("index", expect=1, IMAGE_MODEL=twin).stderr
     assert "another 'tiny-clip'" in run("search", "red", expect=1, IMAGE_MODEL=twin).stderr
+
+
+def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, tmp_path, photos):
+    other = str(make_text_folder(tmp_path / "elsewhere" / "tiny-text"))
+    run("index")
+    assert "trained for another" in run("search", "red", expect=1, TEXT_MODEL=other).stderr
+    by_image = run("search", "--image", str(photos / "warm" / "red.png"), "-k", "1", TEXT_MODEL=other)
+    assert "warm/red.png" in by_image.stdout
 
 
 @pytest.mark.parametrize(
