@@ -132,6 +132,56 @@ def test_readme_copies_the_authority_from_its_mount_to_where_the_app_looks() -> 
     assert (ROOT / "app" / "conf").is_dir()
 
 
+# Memory for the text model in ML. The rules are those of Elasticsearch's NativeMemoryCalculator (automatic), of
+# MachineDependentHeap (a node with data: half), and of its sum for a PyTorch model.
+
+MIB = 2**20
+MODEL_BYTES = 540_305_732  # the traced clip-ViT-B-32-multilingual-v1
+NATIVE_CODE = 30 * MIB  # counted once for a node that runs any model
+
+
+def memory_for_ml(memory: int) -> int:
+    return min(memory - memory // 2 - 200 * MIB, memory * 9 // 10)
+
+
+def memory_for_model(size: int) -> int:
+    return 240 * MIB + 2 * size + NATIVE_CODE
+
+
+def gigabytes(limit: str) -> int:
+    return int(limit.removesuffix("g")) * 2**30
+
+
+def test_the_memory_advised_for_ml_holds_the_text_model_and_the_default_does_not() -> None:
+    (advised,) = re.findall(r"text model in ML \(LICENSE=trial\) needs (\d+g)", (FOLDER / ".env.example").read_text())
+    assert memory_for_ml(gigabytes(advised)) > 1.5 * memory_for_model(MODEL_BYTES)
+    assert memory_for_ml(gigabytes(EXAMPLE["MEM_LIMIT"])) < memory_for_model(MODEL_BYTES)
+
+
+def test_nothing_in_the_compose_file_changes_how_memory_is_shared() -> None:
+    environment = SERVICES["elasticsearch"]["environment"]
+    assert environment["xpack.ml.use_auto_machine_memory_percent"] == "true"
+    assert not {"node.roles", "ES_JAVA_OPTS", "xpack.ml.enabled"} & environment.keys()
+
+
+def test_the_page_on_elasticsearch_has_these_numbers() -> None:
+    page = (ROOT / "docs" / "elasticsearch.md").read_text()
+    rows = re.findall(r"^\| (\d+g) \| ([\d,]+) MiB \| (\w+) \|", page, re.M)
+    assert [row[0] for row in rows] == ["2g", "3g", "4g", "6g"]
+    for limit, mebibytes, fits in rows:
+        assert mebibytes == f"{memory_for_ml(gigabytes(limit)) // MIB:,}"
+        assert (fits != "no") == (memory_for_ml(gigabytes(limit)) >= memory_for_model(MODEL_BYTES))
+    assert f"{round((memory_for_model(MODEL_BYTES) - NATIVE_CODE) / MIB):,} MiB for the full one" in page
+
+
+@pytest.mark.parametrize("licence", ["trial", "basic"])
+def test_the_readme_has_the_request_that_changes_the_licence_of_a_running_cluster(licence: str) -> None:
+    assert (
+        f"-X POST 'https://localhost:9200/_license/start_{licence}?acknowledge=true'"
+        in (FOLDER / "README.md").read_text()
+    )
+
+
 # The certificates: make-certificates.sh with a stand-in for elasticsearch-certutil that has its flags and its zip files
 
 

@@ -17,8 +17,8 @@ than CLIP's, and 20 to 53 for 2,000 other draws of 32 from the 156; 6 to 17 wher
 added to every text embedding. Of 12,000 draws of unrelated towers none passed 4.8: texts of another real model of 512
 dims (Universal Sentence Encoder), plain, with axes exchanged and with signs turned; conse's own with axes exchanged,
 with captions shuffled, and with those of other photos. Half-related towers are another matter: with a random half of
-the axes right and the others of the wrong sign, 2 of 100 passed 6. A tower of a neighbouring space may be let in; what
-is refused is certain.
+the axes right and the others of the wrong sign, 2 of 100 passed 6. A tower of a neighbouring space may be let in;
+one that is refused finds next to nothing by captions in any of their languages.
 """
 
 import numpy as np
