@@ -109,7 +109,8 @@ class ClipEncoder(Encoder):
             return ""
         images = self.encode_images([image for image, _ in photos])
         best = -np.inf
-        for language in photos[0][1]:  # most models know the first one, English; the others are for those that do not
+        # Most models know the first one, English; the others are for those that do not.
+        for language in dict.fromkeys(language for _, captions in photos for language in captions):
             shown = [number for number, (_, captions) in enumerate(photos) if language in captions]
             if len(shown) >= space.FEWEST:
                 texts = self._text_model.encode([photos[number][1][language] for number in shown])
