@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,17 @@ from transformers import (
 from image_embeddings.samples import captioned_photos
 
 DIMS = 32
+# Characters of the scripts that tests search in: ASCII, Latin with accents, Greek, Cyrillic, Hebrew, Arabic,
+# Devanagari, Thai, kana; then some of those that have too many.
+_RANGES = ((33, 127), (0xC0, 0x180), (0x370, 0x400), (0x400, 0x460), (0x5D0, 0x5EB), (0x620, 0x653))
+_MORE_RANGES = ((0x900, 0x970), (0xE01, 0xE5C), (0x3041, 0x3100))
+_SINGLE = "一中猫犬狗雪上的照片海辺写真눈속의개사진바다고양이🐕🐈❄️🏔🌊📷"
 XLM_ROBERTA = "tiny-xlm-roberta"  # the transformer that tiny M-CLIP models are built upon
 POSITIONS = 130  # two of them are RoBERTa's own
 
 
-def make_clip_folder(folder: Path, *, seed: int = 0) -> Path:
-    """A CLIP image and text model of 32 dims in `folder`."""
+def make_clip_folder(folder: Path, *, dims: int = DIMS, seed: int = 0) -> Path:
+    """A CLIP image and text model of `dims` dims in `folder`."""
     torch.manual_seed(seed)
     raw = folder.with_name(folder.name + "-raw")
     raw.mkdir(parents=True)
@@ -48,7 +54,7 @@ def make_clip_folder(folder: Path, *, seed: int = 0) -> Path:
     config = CLIPConfig(
         text_config={**tower, "vocab_size": len(words), "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1},
         vision_config={**tower, "image_size": 224, "patch_size": 32},
-        projection_dim=DIMS,
+        projection_dim=dims,
     )
     CLIPModel(config).save_pretrained(raw)
     tokenizer = CLIPTokenizer(str(raw / "vocab.json"), str(raw / "merges.txt"), model_max_length=77)
@@ -57,25 +63,52 @@ def make_clip_folder(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def make_text_folder(folder: Path, *, dims: int = DIMS, seed: int = 1) -> Path:
-    """A multilingual text model of the architecture of clip-ViT-B-32-multilingual-v1 in `folder`."""
+def make_text_folder(
+    folder: Path,
+    *,
+    dims: int = DIMS,
+    hidden: int = 48,
+    layers: int = 2,
+    heads: int = 4,
+    feed_forward: int = 64,
+    vocabulary_size: int = 0,
+    seed: int = 1,
+) -> Path:
+    """A multilingual text model of the architecture of clip-ViT-B-32-multilingual-v1 in `folder`.
+
+    Of its vocabulary, what exceeds its few thousand characters is unused tokens.
+    """
     torch.manual_seed(seed)
     raw = folder.with_name(folder.name + "-raw")
     raw.mkdir(parents=True)
-    characters = [chr(code) for code in (*range(33, 127), *range(0xC0, 0x180), *range(0x400, 0x460), 0x4E00, 0x732B)]
+    characters = [chr(code) for start, stop in (*_RANGES, *_MORE_RANGES) for code in range(start, stop)]
+    characters += sorted(set(_SINGLE))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *("##" + letter for letter in characters)]
+    vocabulary += [f"[unused{number}]" for number in range(vocabulary_size - len(vocabulary))]
     (raw / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    config = DistilBertConfig(vocab_size=len(vocabulary), dim=48, n_layers=2, n_heads=4, hidden_dim=64)
+    config = DistilBertConfig(
+        vocab_size=len(vocabulary), dim=hidden, n_layers=layers, n_heads=heads, hidden_dim=feed_forward
+    )
     DistilBertModel(config).save_pretrained(raw)
     DistilBertTokenizer(str(raw / "vocab.txt"), do_lower_case=False, model_max_length=512).save_pretrained(raw)
     transformer = models.Transformer(str(raw), max_seq_length=128)
     modules = [
         transformer,
-        models.Pooling(48, pooling_mode="mean"),
-        models.Dense(48, dims, bias=False, activation_function=torch.nn.Identity()),
+        models.Pooling(hidden, pooling_mode="mean"),
+        models.Dense(hidden, dims, bias=False, activation_function=torch.nn.Identity()),
     ]
     SentenceTransformer(modules=modules, device="cpu").save(str(folder))
     return folder
+
+
+def make_pair(folder: Path) -> tuple[Path, Path]:
+    """Tiny models under the names of the real ones, of their 512 dims: CLIP's, and its multilingual text model."""
+    return (
+        make_clip_folder(folder / "clip-ViT-B-32", dims=512),
+        make_text_folder(
+            folder / "clip-ViT-B-32-multilingual-v1", dims=512, hidden=768, layers=1, heads=12, feed_forward=64
+        ),
+    )
 
 
 def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
@@ -155,3 +188,9 @@ def _xlm_roberta_tokenizer() -> XLMRobertaTokenizerFast:
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return XLMRobertaTokenizerFast(tokenizer_object=tokenizer)
+
+
+if __name__ == "__main__":
+    for made in make_pair(Path(sys.argv[1])):
+        shutil.rmtree(made.with_name(made.name + "-raw"))
+        print(made)

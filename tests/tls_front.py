@@ -1,5 +1,5 @@
 """A stand-in for the security of a real cluster, which the embedded node lacks: TLS, basic auth, API keys and `GET /`
-before the real node. All else is passed through."""
+before the real node. All else is passed through. tests.ml_front builds on it."""
 
 import base64
 import http.client
@@ -16,38 +16,74 @@ from urllib.parse import urlsplit
 import trustme
 
 USER, PASSWORD, API_KEY = "elastic", "pässword", "a2V5LWlkOmtleS1zZWNyZXQ="
+UPLOADER = ("uploader", "only-ascii")  # for eland, whose client fails on any other character in a password
 READER = ("reader", "reads-only")  # may do nothing but `GET /`
 
 
-class _Handler(BaseHTTPRequestHandler):
+class ServerError(Exception):
+    """An answer in the form of Elasticsearch's errors; `more` stands beside type and reason."""
+
+    def __init__(self, status: int, kind: str, reason: str, **more: Any) -> None:
+        super().__init__(reason)
+        self.status, self.kind, self.reason, self.more = status, kind, reason, more
+
+    @property
+    def body(self) -> dict[str, Any]:
+        at_root = {key: value for key, value in self.more.items() if key != "caused_by"}
+        cause = {"type": self.kind, "reason": self.reason, **at_root}
+        return {"error": {"root_cause": [cause], **cause, **self.more}, "status": self.status}
+
+
+class FrontHandler(BaseHTTPRequestHandler):
+    """Lets no stranger in, answers `GET /`, and passes all else on to the node."""
+
     protocol_version = "HTTP/1.1"
-    server: "_Server"
+    wbufsize = -1  # head and body in one packet: in two, each answer waits 40 ms for an acknowledgement
+    server: "FrontServer"
+    body: bytes
 
     def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        sent = self.headers.get("Authorization", "")
-        if sent not in (_basic(USER, PASSWORD), _basic(*READER), f"ApiKey {API_KEY}"):
-            self._reply(401, _error("security_exception", "missing authentication credentials", 401))
-        elif f"compatible-with={self.server.refuses}" in self.headers.get("Accept", ""):
-            self._reply(400, _error("media_type_header_exception", "Accept version must be either 8 or 7", 400))
-        elif self.path == "/" and self.command == "GET":
-            self._reply(200, self.server.root)
-        elif sent == _basic(*READER):
-            self._reply(403, _error("security_exception", "action is unauthorized for user [reader]", 403))
-        else:
-            self._pass_on(body)
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            self.admit()
+            self.respond()
+        except ServerError as error:
+            self.reply(error.status, error.body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 
-    def _pass_on(self, body: bytes) -> None:
+    def admit(self) -> None:
+        """Raises the ServerError for those who may not do this; everybody may where the server has no security."""
+        sent = self.headers.get("Authorization", "")
+        if not self.server.secured:
+            return
+        if sent not in (_basic(USER, PASSWORD), _basic(*UPLOADER), _basic(*READER), f"ApiKey {API_KEY}"):
+            raise ServerError(401, "security_exception", "missing authentication credentials")
+        if f"compatible-with={self.server.refuses}" in self.headers.get("Accept", ""):
+            raise ServerError(400, "media_type_header_exception", "Accept version must be either 8 or 7")
+        if sent == _basic(*READER) and not self.asks_for_root:
+            raise ServerError(403, "security_exception", "action is unauthorized for user [reader]")
+
+    def respond(self) -> None:
+        """Answers one who was let in."""
+        if self.asks_for_root:
+            self.reply(200, self.server.root)
+        else:
+            self.pass_on(self.body)
+
+    @property
+    def asks_for_root(self) -> bool:
+        return self.path == "/" and self.command == "GET"
+
+    def pass_on(self, body: bytes) -> None:
         node = http.client.HTTPConnection(self.server.node, timeout=60)
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
         node.request(self.command, self.path, body, headers)
         answer = node.getresponse()
-        self._reply(answer.status, answer.read(), content_type=answer.getheader("Content-Type"))
+        self.reply(answer.status, answer.read(), content_type=answer.getheader("Content-Type"))
         node.close()
 
-    def _reply(self, status: int, body: Any, *, content_type: str | None = None) -> None:
+    def reply(self, status: int, body: Any, *, content_type: str | None = None) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         if self.server.product:
@@ -62,15 +98,46 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-class _Server(ThreadingHTTPServer):
+class FrontServer(ThreadingHTTPServer):
+    """The server of a front: what its handlers know."""
+
     daemon_threads = True
-    node: str
-    product: str | None
-    refuses: int | None
-    root: dict[str, Any]
+
+    def __init__(
+        self,
+        handler: type[FrontHandler],
+        node_url: str,
+        *,
+        port: int = 0,
+        version: str = "9.5.3",
+        product: str | None = "Elasticsearch",
+        refuses: int | None = None,
+        secured: bool = True,
+    ) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.node, self.product, self.refuses, self.secured = urlsplit(node_url).netloc, product, refuses, secured
+        self.root = {"cluster_name": "front", "version": {"number": version}, "tagline": "You Know, for Search"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away, at a wrong certificate say, is no news."""
+
+
+@contextmanager
+def serving(server: FrontServer, ca: trustme.CA | None) -> Iterator[str]:
+    """The address of the server, which answers: https with a certificate of `ca`, or http without one."""
+    if ca:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        # The handshake is left to the thread of each connection, so that one that fails stops no other.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"{'https' if ca else 'http'}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager
@@ -86,21 +153,9 @@ def tls_front(
 
     `refuses` is the form of requests (9, say) that a server of the version before does not take.
     """
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.node, server.product, server.refuses = urlsplit(node_url).netloc, product, refuses
-    server.root = {"cluster_name": "front", "version": {"number": version}, "tagline": "You Know, for Search"}
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    # The handshake is left to the thread of each connection, so that one that fails stops no other.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    server = FrontServer(FrontHandler, node_url, version=version, product=product, refuses=refuses)
+    with serving(server, ca) as url:
+        yield url
 
 
 def ca_file(ca: trustme.CA, folder: Path) -> Path:
@@ -118,8 +173,3 @@ def cloud_id(url: str) -> str:
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def _error(kind: str, reason: str, status: int) -> dict[str, Any]:
-    cause = {"type": kind, "reason": reason}
-    return {"error": {"root_cause": [cause], **cause}, "status": status}

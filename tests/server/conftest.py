@@ -1,11 +1,20 @@
+import dataclasses
+import shutil
 import uuid
 from contextlib import closing
 
+import numpy as np
 import pytest
+import trustme
 
 from image_embeddings.cluster import connect
 from image_embeddings.index import ImageIndex
+from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder
+from tests.ml_front import ml_front
+from tests.server.ml_requests import M, ok, upload
+from tests.tiny_models import make_text_folder
+from tests.tls_front import ca_file
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +37,69 @@ def index(cluster, name):
     made = ImageIndex(cluster, name=name)
     made.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     return made
+
+
+@pytest.fixture(scope="session")
+def tiny_text_model(tmp_path_factory):
+    """The folder of a text model of CLIP's 512 dims."""
+    folder = tmp_path_factory.mktemp("tiny") / "clip-ViT-B-32-multilingual-v1"
+    return make_text_folder(folder, dims=512, hidden=768, layers=1, heads=12, feed_forward=64)
+
+
+@pytest.fixture(scope="session")
+def secured_ml(elasticsearch_url, tmp_path_factory):
+    """A front with machine learning, TLS and authentication, and the CA certificate that its clients need."""
+    ca, folder = trustme.CA(), tmp_path_factory.mktemp("secured")
+    with ml_front(elasticsearch_url, folder=folder / "models", ca=ca) as front:
+        yield front, ca_file(ca, folder)
+
+
+@pytest.fixture(scope="session")
+def upload_requests(secured_ml, tiny_text_model):
+    """The requests by which eland, with user and password, brought the model `m` to the secured front."""
+    front, ca_certs = secured_ml
+    done = import_model(front.url, tiny_text_model, "--start", *with_password(ca_certs))
+    assert done.returncode == 0, done.stderr
+    return list(front.requests)
+
+
+@pytest.fixture(scope="session")
+def uploaded_model(secured_ml, upload_requests, tmp_path_factory):
+    """The model as the front received it from eland; a copy, for the front's own may be deleted."""
+    model = secured_ml[0].models["m"]
+    copied = shutil.copytree(model.folder, tmp_path_factory.mktemp("uploaded") / "m")
+    return dataclasses.replace(model, folder=copied, deployment=None)
+
+
+@pytest.fixture(scope="session")
+def open_ml(elasticsearch_url, tmp_path_factory, uploaded_model):
+    """A front with machine learning, without TLS and passwords, where the model `m` is started."""
+    with ml_front(elasticsearch_url, folder=tmp_path_factory.mktemp("open")) as front:
+        upload(front, uploaded_model, "m")
+        ok(front, "POST", f"{M}/deployment/_start")
+        yield front
+
+
+@pytest.fixture
+def ml(open_ml):
+    """The same, as it was at first: before and after each test."""
+    open_ml.forget()
+    yield open_ml
+    open_ml.clear()
+    open_ml.licence, open_ml.ml_enabled, open_ml.models.memory = "trial", True, 2 * 2**30
+    for model in open_ml.models:
+        if model.model_id != "m":
+            open_ml.models.delete(model.model_id, force=True)
+
+
+@pytest.fixture(scope="session")
+def forty_photos(cluster):
+    """The name of an index of forty documents with seeded embeddings."""
+    vectors = np.random.default_rng(0).normal(size=(40, 512))
+    mappings = {"properties": {"embedding": {"type": "dense_vector", "dims": 512}}}
+    cluster.client.indices.create(index="forty-photos", mappings=mappings)
+    for number, vector in enumerate(vectors):
+        cluster.client.index(index="forty-photos", id=str(number), document={"embedding": vector})
+    cluster.client.indices.refresh(index="forty-photos")
+    yield "forty-photos"
+    ImageIndex(cluster, name="forty-photos").drop()
