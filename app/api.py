@@ -13,7 +13,7 @@ from app.errors import body_of, status_of
 from app.metrics import observe
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_K, Hit, ImageDocument, ImageSearch, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
@@ -77,6 +77,14 @@ class ResultSchema(Schema):
     hits = List(Nested(HitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
     model_id = String(required=True)
+    text_encoder = String(
+        allow_none=True,
+        metadata={"description": "Who encoded the text: elasticsearch or local; null for searches by image."},
+    )
+    text_model_id = String(
+        allow_none=True, metadata={"description": "The text model in Elasticsearch, where that encoded the text."}
+    )
+    note = String(allow_none=True, metadata={"description": "What was not as it should be, and what was done instead."})
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
 
 
@@ -93,6 +101,15 @@ class ErrorSchema(Schema):
     error = Nested(ErrorDetailSchema, required=True)
 
 
+class TextEncoderSchema(Schema):
+    """Who encodes texts, and why."""
+
+    setting = String(metadata={"description": "TEXT_ENCODER."})
+    used = String(allow_none=True, metadata={"description": "elasticsearch or local; null where neither can."})
+    text_model_id = String(allow_none=True, metadata={"description": "The text model in Elasticsearch, where used."})
+    why = String()
+
+
 class StatusSchema(Schema):
     """What is indexed, with which model, and where."""
 
@@ -101,6 +118,7 @@ class StatusSchema(Schema):
     model_id = String()
     dims = Integer()
     elasticsearch = String(metadata={"description": "Version of the server."})
+    text_encoder = Nested(TextEncoderSchema, metadata={"description": "Who encodes texts, as of now."})
     indexing = Dict(
         metadata={
             "description": "The indexing run in progress, if any: done, total, alive.",
@@ -136,7 +154,8 @@ def image(image_id: str) -> dict[str, Any]:
 @blueprint.output(StatusSchema)
 def status() -> dict[str, Any]:
     """What is indexed, with which model, and where."""
-    index = services().search.index
+    search = services().search
+    index = search.index
     model = index.state().model
     indexing = services().indexing()
     return {
@@ -145,8 +164,18 @@ def status() -> dict[str, Any]:
         "model_id": model.model_id,
         "dims": model.dims,
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
+        "text_encoder": _text_encoder(search),
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
     }
+
+
+def _text_encoder(search: ImageSearch) -> dict[str, Any]:
+    setting = search.text_paths.setting
+    try:
+        path = search.look_at_text_path()
+    except errors.ModelError as error:
+        return {"setting": setting, "used": None, "text_model_id": None, "why": str(error)}
+    return {"setting": setting, "used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
 
 @health.get("/healthz")
@@ -200,5 +229,8 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "hits": [_hit(hit) for hit in result.hits],
         "total": result.total,
         "model_id": result.model_id,
+        "text_encoder": result.text_encoder,
+        "text_model_id": result.text_model_id,
+        "note": result.note,
         "took_ms": dict(result.took_ms),
     }

@@ -3,21 +3,32 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from image_embeddings import corpus, pipeline
 from image_embeddings.cluster import connect
-from image_embeddings.config import Settings
+from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, Settings
 from image_embeddings.documents import ModelInfo
-from image_embeddings.encoders import Encoder, check_same_model, choose_encoder
-from image_embeddings.errors import CorpusError, DataDirError, IndexMissingError, SettingError
+from image_embeddings.encoders import AUTO, CONSE, Encoder, check_same_model, choose_encoder, clip
+from image_embeddings.errors import (
+    CorpusError,
+    DataDirError,
+    IndexMissingError,
+    MachineLearningMissingError,
+    ModelMismatchError,
+    ModelUnavailableError,
+)
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
+from image_embeddings.text_model import TextModel, TextModelStatus
+from image_embeddings.text_model_install import Source, install
+from image_embeddings.text_path import TextPaths
 from image_embeddings.thumbnails import Thumbnails
 
 Notify = Callable[[str], None]
@@ -64,20 +75,118 @@ def node_moved(settings: Settings, index: ImageIndex) -> bool:
 
 
 def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:
-    """A search of the index that the settings name; its encoder is loaded on first use.
-
-    Raises:
-        SettingError: texts are to be encoded inside Elasticsearch, which this version cannot do yet.
-    """
-    if settings.text_encoder == "elasticsearch":
-        raise SettingError(
-            "TEXT_ENCODER has value 'elasticsearch'. This version encodes texts itself only: use auto or local."
-        )
+    """A search of the index that the settings name; its encoder is loaded on first use."""
 
     def encoder_for(built_with: ModelInfo) -> Encoder:
         return _encoder(settings, built_with, notify=notify)
 
-    return ImageSearch(open_index(settings, notify=notify), encoder_for=encoder_for)
+    def model_id_for(built_with: ModelInfo) -> str | None:
+        return text_model_id(settings, image_model=built_with.model_id)
+
+    return ImageSearch(
+        open_index(settings, notify=notify),
+        encoder_for=encoder_for,
+        text_paths=TextPaths(settings.text_encoder, model_id_for=model_id_for),
+    )
+
+
+def text_model_id(settings: Settings, *, image_model: str) -> str | None:
+    """The id in Elasticsearch of the text model that belongs to an image model; None where none is known."""
+    if settings.es_text_model_id != DEFAULT_TEXT_MODEL_ID:
+        return settings.es_text_model_id
+    text_model = settings.text_model or clip.TEXT_MODELS.get(image_model)
+    return clip.elasticsearch_model_id(text_model) if text_model else None
+
+
+def text_model(settings: Settings) -> TextModel:
+    """The text model inside Elasticsearch that these settings and the index stand for.
+
+    Raises:
+        ModelMismatchError: there is none for the index's image model.
+    """
+    index = _index_of_a_cluster(settings)
+    image_model = _image_model(settings, _state(index))
+    model_id = text_model_id(settings, image_model=image_model)
+    if model_id is None:
+        raise _no_text_model(image_model)
+    return TextModel(index.cluster, model_id)
+
+
+def install_text_model(
+    settings: Settings,
+    *,
+    model: str | None = None,
+    quantize: bool = False,
+    clear_previous: bool = False,
+    notify: Notify = _silent,
+) -> TextModelStatus:
+    """Loads a text model (default: the one of the index's image model) into Elasticsearch and waits for its start.
+
+    Raises:
+        ModelMismatchError: its embeddings cannot be compared with those in the index.
+        ImageSearchError: it could not be loaded or started; says how to go on.
+    """
+    index = _index_of_a_cluster(settings)
+    state = _state(index)
+    image_model = _image_model(settings, state)
+    named = model or settings.text_model or clip.TEXT_MODELS.get(image_model)
+    if named is None or image_model == CONSE:
+        raise _no_text_model(image_model)
+    settings = replace(settings, text_model=named)
+    model_id = text_model_id(settings, image_model=image_model) or ""
+
+    def source() -> Source:
+        return _text_source(settings, image_model=image_model, state=state, quantize=quantize, notify=notify)
+
+    return install(TextModel(index.cluster, model_id), source, clear_previous=clear_previous, notify=notify)
+
+
+def _text_source(
+    settings: Settings, *, image_model: str, state: IndexState | None, quantize: bool, notify: Notify
+) -> Source:
+    """The text model of the settings, once it is known to fit the image model as far as that can be seen here."""
+    name = clip.text_source(settings.text_model or "", beside=settings.image_model)
+    notify(f"Looking at '{name}'")
+    facts = clip.text_model_facts(name)
+    if state and facts.dims != state.model.dims:
+        raise ModelMismatchError(
+            f"The text model '{name}' makes embeddings of {facts.dims} dims, those of '{image_model}' in the index "
+            f"have {state.model.dims}. Name one that was made for '{image_model}', by --model or TEXT_MODEL."
+        )
+    try:
+        encoder = choose_encoder(
+            image_model if settings.image_model == AUTO else settings.image_model,
+            text_model=settings.text_model,
+            built_with=state.model if state else None,
+            samples=captioned_photos,
+        )
+        encoder.encode_texts(["a photo"])
+    except ModelUnavailableError as error:
+        notify(f"Whether it fits the image model '{image_model}' could not be tried here: {error}")
+    return Source(name=name, image_model=image_model, max_tokens=facts.max_tokens, quantize=quantize)
+
+
+def _no_text_model(image_model: str) -> ModelMismatchError:
+    return ModelMismatchError(
+        f"For the image model '{image_model}' no text model is made that Elasticsearch could run. Name one of the same "
+        "space by --model (or TEXT_MODEL), or let the app encode texts itself: TEXT_ENCODER=local."
+    )
+
+
+def _image_model(settings: Settings, state: IndexState | None) -> str:
+    """The image model of the index, or of the one that would be made."""
+    if state:
+        return state.model.model_id
+    return clip.CLIP if settings.image_model == AUTO else clip.model_id_of(settings.image_model)
+
+
+def _index_of_a_cluster(settings: Settings) -> ImageIndex:
+    if uses_local_node(settings):
+        raise MachineLearningMissingError(
+            "The embedded Elasticsearch has no machine learning, and needs none: the app encodes texts itself. To run "
+            "the text model in a cluster of yours, set ES_HOST."
+        )
+    return open_index(settings)
 
 
 def thumbnails_of(settings: Settings) -> Thumbnails:

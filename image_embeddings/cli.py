@@ -16,10 +16,13 @@ import click
 from tqdm import tqdm
 
 from image_embeddings import assembly, evaluation, images
-from image_embeddings.config import Settings, load_settings, share_cores
+from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
-from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
+from image_embeddings.errors import ImageSearchError, IndexMissingError, ModelError, QueryError
 from image_embeddings.pipeline import IndexOptions, IndexReport
+from image_embeddings.search import ImageSearch
+from image_embeddings.text_model import INSTALL, TextModelStatus
+from image_embeddings.text_path import ELASTICSEARCH
 
 SHOWN_SKIPS = 20
 SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
@@ -43,8 +46,10 @@ def _fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def _errors_shown() -> Iterator[None]:
-    """Prints our errors as one line and exits with 1; Ctrl-C too."""
+def _errors_shown(
+    *, stopped: str = "Stopped. What was indexed stays; the same command goes on from there."
+) -> Iterator[None]:
+    """Prints our errors as one line and exits with 1; Ctrl-C too, with the line `stopped`."""
     share_cores()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: `make run` and containers send it
     try:
@@ -52,7 +57,7 @@ def _errors_shown() -> Iterator[None]:
     except ImageSearchError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("Stopped. What was indexed stays; the same command goes on from there.")
+        _fail(stopped)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -182,11 +187,24 @@ def _show_result(result: SearchResult, *, as_json: bool) -> None:
             }
             for hit in result.hits
         ]
-        _print_json({"hits": hits, "total": result.total, "model_id": result.model_id, "took_ms": result.took_ms})
+        _print_json(
+            {
+                "hits": hits,
+                "total": result.total,
+                "model_id": result.model_id,
+                "text_encoder": result.text_encoder,
+                "text_model_id": result.text_model_id,
+                "note": result.note,
+                "took_ms": result.took_ms,
+            }
+        )
         return
     for hit in result.hits:
         click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {hit.image_id}")
-    _say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}")
+    by_whom = " (text encoded in Elasticsearch)" if result.text_encoder == ELASTICSEARCH else ""
+    _say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{by_whom}")
+    if result.note:
+        _say(f"Note: {result.note}")
 
 
 @main.command()
@@ -204,7 +222,8 @@ def status(as_json: bool) -> None:
 
 
 def _status(settings: Settings) -> dict[str, Any]:
-    opened = assembly.open_index(settings, notify=_say)
+    search = assembly.open_search(settings, notify=_say)
+    opened = search.index
     found: dict[str, Any] = {
         "elasticsearch": ".".join(map(str, opened.cluster.server_version())),
         "embedded_node": assembly.uses_local_node(settings),
@@ -217,10 +236,19 @@ def _status(settings: Settings) -> dict[str, Any]:
     except IndexMissingError as error:
         return {**found, "photos": 0, "note": str(error)}
     found |= {"model": state.model.model_id, "dims": state.model.dims, "photos": opened.count()}
+    found["text_encoder"] = _text_encoder(search)
     if state.indexing:
         age = int(time.time()) - int(state.indexing["updated"])
         found["indexing"] = f"{state.indexing['done']} of {state.indexing['total']} photos, {age} s ago"
     return found
+
+
+def _text_encoder(search: ImageSearch) -> str:
+    try:
+        path = search.look_at_text_path()
+    except ModelError as error:
+        return f"none: {error}"
+    return f"{path.encoder}: {path.why}"
 
 
 @main.command()
@@ -248,6 +276,44 @@ def evaluate(captions: Path | None, queries: int, k: int, as_json: bool) -> None
         click.echo(f"ANN recall@{ann.k} {ann.recall:.3f}  ({ann.queries} photos as queries)")
         if not texts:
             _say(f"No captions at {file}: text search was not measured.")
+
+
+@main.group("text-model")
+def text_model() -> None:
+    """Run the text model inside Elasticsearch, on a cluster with machine learning."""
+
+
+@text_model.command()
+@click.option("--model", metavar="NAME_OR_FOLDER", help="The model.  [TEXT_MODEL, or the one made for the image model]")
+@click.option("--quantize", is_flag=True, help="8-bit weights: less memory, faster, almost the same embeddings.")
+@click.option("--clear-previous", is_flag=True, help="Replace one of that id, or the rest of an upload.")
+def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
+    """Load the text model into Elasticsearch and start it; one that is there already is only started."""
+    with _errors_shown(stopped=f"Stopped. If parts were uploaded already, begin anew: {INSTALL} --clear-previous"):
+        hush_profiler()
+        status = assembly.install_text_model(
+            load_settings(), model=model, quantize=quantize, clear_previous=clear_previous, notify=_say
+        )
+        click.echo(_described(status))
+
+
+@text_model.command("status")
+@_json_option
+def text_model_status(as_json: bool) -> None:
+    """Say whether the text model is started, or what to do about it; exits with 1 where it is not."""
+    with _errors_shown():
+        status = assembly.text_model(load_settings()).status()
+        if as_json:
+            _print_json({**asdict(status), "advice": str(status.error or "")})
+        else:
+            click.echo(_described(status))
+        sys.exit(1 if status.error else 0)
+
+
+def _described(status: TextModelStatus) -> str:
+    if status.error:
+        return f"{status.state}: {status.error}"
+    return f"{status.state}: Elasticsearch encodes texts with '{status.model_id}' (TEXT_ENCODER=auto or elasticsearch)."
 
 
 @main.group()

@@ -1,6 +1,7 @@
 """The settings: one typed table, read once from the environment and `.env`."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
@@ -25,6 +26,7 @@ VECTOR_INDEX_TYPES = (
     "int4_flat",
     "bbq_flat",
 )
+DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
 
 
@@ -62,6 +64,14 @@ def _heap(value: str) -> str:
 def _index_name(value: str) -> str:
     if value != value.lower() or value.startswith(("-", "_", "+", ".")) or set(value) & set('*?,"<>|/\\ #:'):
         raise ValueError("Not a name for an index: use lower-case letters, digits, '-' and '_', a letter first")
+    return value
+
+
+def _model_id(value: str) -> str:
+    if len(value) > 64 or not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]*[a-z0-9])?", value):
+        raise ValueError(
+            "Not an id for a model: at most 64 of a-z, 0-9, '_', '.' and '-', a letter or digit at the ends"
+        )
     return value
 
 
@@ -108,9 +118,7 @@ class Settings:
     )
     text_model: str | None = _setting(None, _text, "Text model of the same space. Unset: the one that fits IMAGE_MODEL")
     text_encoder: str = _setting("auto", _one_of(*TEXT_ENCODERS), "Where texts are encoded: auto, local, elasticsearch")
-    es_text_model_id: str = _setting(
-        "sentence-transformers__clip-vit-b-32-multilingual-v1", _text, "Id of the text model inside Elasticsearch"
-    )
+    es_text_model_id: str = _setting(DEFAULT_TEXT_MODEL_ID, _model_id, "Id of the text model inside Elasticsearch")
     vector_index_type: str = _setting(
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
@@ -165,6 +173,11 @@ def share_cores() -> None:
     before the first model is loaded.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def hush_profiler() -> None:
+    """Keeps torch's profiler, by which eland measures memory, from reporting that there is no GPU."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
 
 
 def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any:

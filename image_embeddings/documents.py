@@ -83,6 +83,9 @@ class SearchResult:
     hits: tuple[Hit, ...]
     total: int  # photos in the index
     model_id: str
+    text_encoder: str | None = None  # who encoded the text: elasticsearch or local; None where there was none
+    text_model_id: str | None = None  # of the text model in Elasticsearch, where that encoded
+    note: str | None = None  # for the user: what was not as it should be, and what was done instead
     took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
 
 

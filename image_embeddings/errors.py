@@ -10,7 +10,19 @@ ImageSearchError
 ├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
-│   └── ModelMismatchError     two models whose embeddings cannot be compared
+│   ├── ModelMismatchError     two models whose embeddings cannot be compared
+│   └── TextModelError         the text model inside Elasticsearch cannot encode
+│       ├── MachineLearningMissingError  this Elasticsearch has no machine learning
+│       ├── TextModelLicenceError        its licence does not include machine learning
+│       ├── TextModelMissingError        the model is not in Elasticsearch
+│       ├── TextModelIncompleteError     its upload broke off
+│       ├── TextModelStoppedError        it is there, but not started
+│       ├── TextModelStartingError       it is being started
+│       ├── TextModelFailedError         it did not start, or broke down
+│       ├── TextModelMemoryError         the ML nodes have too little memory for it
+│       ├── TextModelBusyError           its queue is full
+│       ├── TextModelSlowError           it did not answer in time
+│       └── TextModelInputError          it does not take this text, and may take others
 ├── ElasticsearchError
 │   ├── UnreachableError       nothing answers at ES_HOST
 │   ├── SlowError              no answer in time
@@ -96,6 +108,78 @@ class ModelMismatchError(ModelError):
     """Two models whose embeddings cannot be compared: the index's and the one at hand, or image and text model."""
 
     code = "model_mismatch"
+
+
+class TextModelError(ModelError):
+    """The text model inside Elasticsearch cannot encode texts."""
+
+    code = "text_model_unusable"
+
+
+class MachineLearningMissingError(TextModelError):
+    """An Elasticsearch without machine learning, such as the embedded node."""
+
+    code = "ml_missing"
+
+
+class TextModelLicenceError(TextModelError):
+    """A licence that does not include machine learning, or one that has ended."""
+
+    code = "ml_licence"
+
+
+class TextModelMissingError(TextModelError):
+    """No such model in Elasticsearch."""
+
+    code = "text_model_missing"
+
+
+class TextModelIncompleteError(TextModelError):
+    """A model whose upload broke off."""
+
+    code = "text_model_incomplete"
+
+
+class TextModelStoppedError(TextModelError):
+    """A model that is stored, but not started."""
+
+    code = "text_model_stopped"
+
+
+class TextModelStartingError(TextModelError):
+    """A model that is being started."""
+
+    code = "text_model_starting"
+
+
+class TextModelFailedError(TextModelError):
+    """A model that did not start, or broke down."""
+
+    code = "text_model_failed"
+
+
+class TextModelMemoryError(TextModelError):
+    """A model for which the machine learning nodes have too little memory."""
+
+    code = "text_model_memory"
+
+
+class TextModelBusyError(TextModelError):
+    """A model with more texts waiting than its queue holds."""
+
+    code = "text_model_busy"
+
+
+class TextModelSlowError(TextModelError):
+    """A model that did not answer in time."""
+
+    code = "text_model_slow"
+
+
+class TextModelInputError(TextModelError):
+    """A text that the model does not take, as it may others."""
+
+    code = "text_model_input"
 
 
 class ElasticsearchError(ImageSearchError):

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tenacity
 
 from image_embeddings import queries
 from image_embeddings.cluster import Cluster
@@ -19,7 +20,12 @@ from image_embeddings.errors import (
     IndexForeignError,
     IndexMissingError,
     RequestError,
+    TextModelBusyError,
 )
+from image_embeddings.text_model import text_model_errors
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 LOOKUP_SINCE = (9, 4)
 PACKED_VECTORS_SINCE = (9, 3)
@@ -267,6 +273,39 @@ class ImageIndex:
         """The k photos nearest to an embedding, after the first `offset`."""
         return self._search(queries.knn_search(queries.vector_query(embedding), k=k, offset=offset, filters=filters))
 
+    def near_text(
+        self,
+        text: str,
+        *,
+        model_id: str,
+        k: int,
+        offset: int = 0,
+        filters: Sequence[JSON] = (),
+        seconds: float = 12,
+    ) -> RawResult:
+        """The k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`, in one request.
+
+        The whole takes no longer than about `seconds`, in which a full queue of that model is waited for.
+
+        Raises:
+            TextModelError: the model cannot encode the text, and why.
+        """
+        query = queries.text_model_query(model_id=model_id, text=text)
+        body = queries.knn_search(query, k=k, offset=offset, filters=filters)
+        # A full queue (429) is asked again after a while, which the client would not leave it.
+        client = self._client.options(request_timeout=seconds, retry_on_status=(502, 503, 504))
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TextModelBusyError),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+            stop=tenacity.stop_before_delay(seconds),
+            reraise=True,
+        )
+        return attempts(self._search_by_text_model, client, body, model_id=model_id)
+
+    def _search_by_text_model(self, client: Elasticsearch, body: JSON, *, model_id: str) -> RawResult:
+        with text_model_errors(model_id):
+            return self._search(body, client=client)
+
     def like(self, image_id: str, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
         """The k photos nearest to an indexed one, which is not among them; one request where the server can look it up.
 
@@ -283,9 +322,9 @@ class ImageIndex:
             self.get(image_id)  # says so where the photo is the one thing missing
             raise
 
-    def _search(self, body: JSON) -> RawResult:
+    def _search(self, body: JSON, *, client: Elasticsearch | None = None) -> RawResult:
         with self._translated():
-            answer = self._client.search(index=self.name, body=body)
+            answer = (client or self._client).search(index=self.name, body=body)
         hits = answer["hits"]["hits"]
         return RawResult(
             hits=tuple(RawHit(document=queries.document_of(hit["_source"]), score=hit["_score"]) for hit in hits),

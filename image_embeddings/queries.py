@@ -90,6 +90,11 @@ def lookup_query(*, index: str, image_id: str) -> JSON:
     return {"query_vector_builder": {"lookup": {"index": index, "id": image_id, "path": EMBEDDING}}}
 
 
+def text_model_query(*, model_id: str, text: str) -> JSON:
+    """The part of a kNN clause that has Elasticsearch encode the text, by the model it runs under `model_id`."""
+    return {"query_vector_builder": {"text_embedding": {"model_id": model_id, "model_text": text}}}
+
+
 def knn_search(
     query: Mapping[str, Any],
     *,

@@ -1,18 +1,29 @@
 """Search of the indexed photos: by text, by an image, or by one of the photos."""
 
+from __future__ import annotations
+
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 
 from PIL import Image
 
 from image_embeddings import queries
 from image_embeddings.corpus import MAX_IMAGE_ID_BYTES
-from image_embeddings.documents import JSON, Embedding, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.documents import JSON, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import IndexMissingError, QueryError, RequestError
+from image_embeddings.errors import (
+    IndexMissingError,
+    ModelError,
+    ModelUnavailableError,
+    QueryError,
+    RequestError,
+    TextModelError,
+)
 from image_embeddings.index import ImageIndex, IndexState, RawResult
+from image_embeddings.text_path import LOCAL, TextPath, TextPaths
 
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
@@ -21,26 +32,38 @@ MAX_TEXT = 1_000  # characters of a query
 
 
 class ImageSearch:
-    """Searches one index with the encoder that it was built with.
+    """Searches one index with the models that it was built with.
 
     `encoder_for` gives the encoder for what an index says it was built with; it is called on first use and again when
-    the index behind the name has been replaced by one of another model. May be used from several threads.
+    the index behind the name has been replaced by one of another model. `text_paths` chooses who encodes texts; without
+    it, that encoder does. May be used from several threads.
     """
 
-    def __init__(self, index: ImageIndex, *, encoder_for: Callable[[ModelInfo], Encoder]) -> None:
+    def __init__(
+        self,
+        index: ImageIndex,
+        *,
+        encoder_for: Callable[[ModelInfo], Encoder],
+        text_paths: TextPaths | None = None,
+    ) -> None:
         self.index = index
+        self.text_paths = text_paths or TextPaths(LOCAL)
         self._encoder_for = encoder_for
         self._lock = threading.Lock()
-        self._opened: tuple[IndexState, Encoder] | None = None
+        self._opened: _Opened | None = None
 
     def by_text(self, text: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
         """The k photos whose embeddings are nearest to that of `text`, in any language the model knows."""
         text = _checked_text(text)
-        return self._search(lambda encoder: encoder.encode_texts([text])[0], k=k, offset=offset, folder=folder)
+        return self._search(lambda query: self._near_text(text, query), k=k, offset=offset, folder=folder)
 
     def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
         """The k photos nearest to an upright RGB image, which need not be in the index."""
-        return self._search(lambda encoder: encoder.encode_images([image])[0], k=k, offset=offset, folder=folder)
+
+        def near_image(query: _Query) -> _Found:
+            return _Found(raw=self._near(lambda encoder: encoder.encode_images([image]), query))
+
+        return self._search(near_image, k=k, offset=offset, folder=folder)
 
     def like(self, image_id: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
         """The k photos nearest to an indexed one, itself left out; no encoder is needed.
@@ -56,7 +79,7 @@ class ImageSearch:
         with clock.stage("search"):
             raw = self.index.like(image_id, k=k, offset=offset, filters=filters)
             model = self._state(raw).model
-        return _result(raw, model=model, offset=offset, clock=clock)
+        return _result(_Found(raw=raw), model=model, offset=offset, clock=clock)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of an indexed photo.
@@ -67,33 +90,74 @@ class ImageSearch:
         return self.index.get(image_id)
 
     def warm_up(self) -> None:
-        """Loads the index's encoder, image and text half, so that the first search need not wait for it."""
-        state, _ = self._open(_Clock())
-        if self._replaced(state):
-            self._forget(state)
-        _, encoder = self._open(_Clock())
-        encoder.encode_texts(["a photo"])
+        """Loads what the next search needs, so that it need not wait for it.
 
-    def _search(
-        self, encode: Callable[[Encoder], Embedding], *, k: int, offset: int, folder: str | None
-    ) -> SearchResult:
+        Where Elasticsearch encodes texts, the encoder may be missing: texts can be searched for without it.
+        """
+        opened = self._open(_Clock())
+        if self._replaced(opened.state):
+            self._forget(opened)
+            opened = self._open(_Clock())
+        path = self.text_paths.choose(self.index.cluster, opened.state.model)
+        try:
+            encoder = self._encoder(opened, _Clock())
+        except ModelUnavailableError:
+            if path.encoder == LOCAL:
+                raise
+        else:
+            if path.encoder == LOCAL:
+                encoder.encode_texts(["a photo"])
+
+    def look_at_text_path(self) -> TextPath:
+        """Who encodes texts as things are now; searches go by it from now on.
+
+        Raises:
+            ModelError: nobody can.
+        """
+        return self.text_paths.look(self.index.cluster, self.index.state().model)
+
+    def _near_text(self, text: str, query: _Query) -> _Found:
+        """Near a text that Elasticsearch encodes, or the encoder; the second also where the first turns out to fail."""
+        cluster, model = self.index.cluster, query.opened.state.model
+        path = self.text_paths.choose(cluster, model)
+        if path.model_id:
+            try:
+                with query.clock.stage("search"):
+                    raw = self.index.near_text(
+                        text,
+                        model_id=path.model_id,
+                        k=query.k,
+                        offset=query.offset,
+                        filters=query.filters,
+                        seconds=self.text_paths.patience_seconds,
+                    )
+                return _Found(raw=raw, path=path)
+            except TextModelError as error:
+                path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
+        return _Found(raw=self._near(lambda encoder: encoder.encode_texts([text]), query), path=path)
+
+    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query) -> RawResult:
+        encoder = self._encoder(query.opened, query.clock)
+        with query.clock.stage("encode"):
+            embedding = encode(encoder)[0]
+        with query.clock.stage("search"):
+            return self.index.near(embedding, k=query.k, offset=query.offset, filters=query.filters)
+
+    def _search(self, near: Callable[[_Query], _Found], *, k: int, offset: int, folder: str | None) -> SearchResult:
         _check_range(k, offset)
         clock = _Clock()
         filters = _filters(folder)
         for _ in range(ATTEMPTS):
-            state, encoder = self._opened or self._open(clock)
-            with clock.stage("encode"):
-                embedding = encode(encoder)
+            opened = self._opened or self._open(clock)
             try:
-                with clock.stage("search"):
-                    raw = self.index.near(embedding, k=k, offset=offset, filters=filters)
-            except RequestError:  # for other dims than the index's, say
-                if not self._replaced(state):
+                found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, filters=filters))
+            except (RequestError, ModelError):  # for other dims than the index's, say
+                if not self._replaced(opened.state):
                     raise
             else:
-                if raw.backing_index in (None, state.backing_index):
-                    return _result(raw, model=state.model, offset=offset, clock=clock)
-            self._forget(state)  # the index was replaced meanwhile: its embeddings may be another model's
+                if found.raw.backing_index in (None, opened.state.backing_index):
+                    return _result(found, model=opened.state.model, offset=offset, clock=clock)
+            self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced over and over. Try again in a while.")
 
     def _replaced(self, state: IndexState) -> bool:
@@ -101,23 +165,57 @@ class ImageSearch:
 
     def _state(self, raw: RawResult) -> IndexState:
         opened = self._opened
-        if opened and raw.backing_index in (None, opened[0].backing_index):
-            return opened[0]
+        if opened and raw.backing_index in (None, opened.state.backing_index):
+            return opened.state
         return self.index.state()
 
-    def _open(self, clock: "_Clock") -> tuple[IndexState, Encoder]:
+    def _open(self, clock: _Clock) -> _Opened:
         with self._lock, clock.stage("load"):
             if self._opened is None:
-                state = self.index.state()
-                encoder = self._encoder_for(state.model)
-                check_same_model(encoder, state.model)
-                self._opened = (state, encoder)
+                self._opened = _Opened(state=self.index.state())
             return self._opened
 
-    def _forget(self, state: IndexState) -> None:
+    def _encoder(self, opened: _Opened, clock: _Clock) -> Encoder:
+        """The encoder for the opened index, loaded by the first search that needs it."""
+        if opened.encoder is None:
+            with self._lock, clock.stage("load"):
+                if opened.encoder is None:
+                    encoder = self._encoder_for(opened.state.model)
+                    check_same_model(encoder, opened.state.model)
+                    opened.encoder = encoder
+        return opened.encoder
+
+    def _forget(self, opened: _Opened) -> None:
         with self._lock:
-            if self._opened and self._opened[0] is state:
+            if self._opened is opened:
                 self._opened = None
+
+
+@dataclass
+class _Opened:
+    """An index as it was found, and its encoder once that is needed."""
+
+    state: IndexState
+    encoder: Encoder | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Query:
+    """What one attempt at a search works with."""
+
+    opened: _Opened
+    clock: _Clock
+    k: int
+    offset: int
+    filters: Sequence[JSON]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What Elasticsearch answered, and for texts the path that was used."""
+
+    raw: RawResult
+    path: TextPath | None = None
 
 
 class _Clock:
@@ -138,11 +236,20 @@ class _Clock:
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
-def _result(raw: RawResult, *, model: ModelInfo, offset: int, clock: _Clock) -> SearchResult:
+def _result(found: _Found, *, model: ModelInfo, offset: int, clock: _Clock) -> SearchResult:
     hits = tuple(
-        Hit(rank=offset + place, score=hit.score, document=hit.document) for place, hit in enumerate(raw.hits, start=1)
+        Hit(rank=offset + place, score=hit.score, document=hit.document)
+        for place, hit in enumerate(found.raw.hits, start=1)
     )
-    return SearchResult(hits=hits, total=raw.total, model_id=model.model_id, took_ms=clock.took_ms())
+    return SearchResult(
+        hits=hits,
+        total=found.raw.total,
+        model_id=model.model_id,
+        text_encoder=found.path.encoder if found.path else None,
+        text_model_id=found.path.model_id if found.path else None,
+        note=found.path.note if found.path else None,
+        took_ms=clock.took_ms(),
+    )
 
 
 def _checked_text(text: str) -> str:

@@ -92,6 +92,7 @@ def test_encoders_and_index_never_import_each_other():
     [
         ("elasticsearch", {"image_embeddings.cluster", "image_embeddings.index"}),
         ("elastic_transport", {"image_embeddings.transport"}),
+        ("eland", {"image_embeddings.text_model_install"}),
         ("jpype", {"image_embeddings.local_node_server"}),
         ("jgo", {"image_embeddings.local_node_jars"}),
         ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
@@ -160,6 +161,9 @@ def test_every_module_has_a_test():
         "image_embeddings.index": "server/test_index.py",
         "image_embeddings.pipeline": "server/test_pipeline.py",
         "image_embeddings.search": "server/test_search.py",
+        "image_embeddings.text_model": "server/test_text_model.py",
+        "image_embeddings.text_model_install": "server/test_text_model.py",
+        "image_embeddings.text_path": "server/test_text_path.py",
         "image_embeddings.transport": "server/test_cluster.py",
     }
     tests = ROOT / "tests"

@@ -128,7 +128,9 @@ def test_the_default_of_an_option_is_the_right_one(path, option):
 
 def test_no_section_is_about_a_command_that_there_is_not():
     known = {path for path, _ in COMMANDS}
-    shown = re.findall(r"-m image_embeddings ((?:node )?[a-z-]+)", "".join(page.read_text("utf-8") for page in PAGES))
+    shown = re.findall(
+        r"-m image_embeddings ((?:node |text-model )?[a-z-]+)", "".join(page.read_text("utf-8") for page in PAGES)
+    )
     assert set(shown) <= known
 
 

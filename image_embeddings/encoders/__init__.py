@@ -9,7 +9,17 @@ from image_embeddings.encoders.clip import ClipEncoder, Samples
 from image_embeddings.encoders.conse import ConseEncoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 
-__all__ = ["AUTO", "CONSE", "ClipEncoder", "ConseEncoder", "Encoder", "Samples", "check_same_model", "choose_encoder"]
+__all__ = [
+    "AUTO",
+    "CONSE",
+    "ClipEncoder",
+    "ConseEncoder",
+    "Encoder",
+    "Samples",
+    "check_same_model",
+    "choose_encoder",
+    "clip",
+]
 
 AUTO = "auto"
 CONSE = "conse"

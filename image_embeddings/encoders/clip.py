@@ -8,9 +8,11 @@ Distillation", 2020.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,7 @@ SHORTEST_SIDE = 4  # pixels
 LONGEST_SHAPE = 16  # times the short side
 HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
 
-_TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}
+TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}  # the text models made for image models
 _log = logging.getLogger(__name__)
 
 _REMEDY = "Unset TEXT_MODEL for the one that fits, or name one that was made for this image model."
@@ -55,7 +57,7 @@ class ClipEncoder(Encoder):
 
     def __init__(self, image_model: str, *, text_model: str | None = None, samples: Samples | None = None) -> None:
         self.model_id = model_id_of(image_model)
-        made_for_it = _TEXT_MODELS.get(self.model_id)
+        made_for_it = TEXT_MODELS.get(self.model_id)
         name = _beside(text_model or made_for_it or image_model, image_model)
         self._image_model = _LazyModel(image_model)
         self._text_model = self._image_model if name == image_model else _LazyModel(name)
@@ -161,6 +163,44 @@ def model_id_of(name: str) -> str:
     return name.removeprefix(f"{HUB_ORGANISATION}/")
 
 
+def elasticsearch_model_id(text_model: str) -> str:
+    """The id by which eland stores a text model in Elasticsearch; a folder goes by its own name.
+
+    At most 64 of a-z, 0-9, `_`, `.` and `-`, a letter or digit at either end, as Elasticsearch wants it.
+    """
+    own_name = model_id_of(text_model)
+    hub_name = own_name if _is_folder(text_model) and own_name not in TEXT_MODELS.values() else _hub_name(own_name)
+    as_eland = re.sub(r"[\s\\/]", "__", hub_name).lower()[-64:]
+    return re.sub(r"[^a-z0-9_.-]", "_", as_eland).strip("_.-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextModelFacts:
+    """What a text model's files say of it."""
+
+    dims: int
+    max_tokens: int  # where it cuts texts
+
+
+def text_model_facts(name: str) -> TextModelFacts:
+    """What the files of the text model `name` say of it; loads it.
+
+    Raises:
+        ModelUnavailableError: it cannot be had or loaded.
+    """
+    model = _load(name)
+    return TextModelFacts(
+        dims=model.get_sentence_embedding_dimension() or len(model.encode("a photo")),
+        max_tokens=int(model.max_seq_length or model.tokenizer.model_max_length),
+    )
+
+
+def text_source(text_model: str, *, beside: str) -> str:
+    """Where to load a text model from: its folder, or its name on the hub."""
+    name = _beside(text_model, beside)
+    return str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
+
+
 def obtainable(name: str) -> bool:
     """Whether the model can probably be loaded: a folder, in the hub's cache, or on a hub that answers in time."""
     if _is_folder(name):
@@ -202,7 +242,7 @@ def _load(name: str) -> SentenceTransformer:
         )
     path = str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
     try:
-        with _quiet("transformers", "sentence_transformers"):
+        with quiet("transformers", "sentence_transformers"):
             return mclip.load(path) if mclip.is_mclip(path) else SentenceTransformer(path, device=None)
     except (
         OSError,
@@ -224,7 +264,7 @@ def _load(name: str) -> SentenceTransformer:
 
 
 @contextmanager
-def _quiet(*names: str) -> Iterator[None]:
+def quiet(*names: str) -> Iterator[None]:
     """Keeps loaders' chatter off the terminal; their errors still come through as exceptions."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 import trustme
 
+from image_embeddings.assembly import install_text_model
 from image_embeddings.cluster import connect
+from image_embeddings.config import load_settings
+from image_embeddings.encoders import ClipEncoder
 from image_embeddings.index import ImageIndex
 from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder
 from tests.ml_front import ml_front
+from tests.server.filling import fill
 from tests.server.ml_requests import M, ok, upload
-from tests.tiny_models import make_text_folder
+from tests.tiny_models import make_clip_folder, make_text_folder
 from tests.tls_front import ca_file
 
 
@@ -37,6 +41,52 @@ def index(cluster, name):
     made = ImageIndex(cluster, name=name)
     made.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     return made
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory):
+    """Tiny models of CLIP's two halves, by the names of the real ones."""
+    folder = tmp_path_factory.mktemp("models")
+    make_clip_folder(folder / "clip-ViT-B-32")
+    make_text_folder(folder / "clip-ViT-B-32-multilingual-v1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_index(cluster, model_folders, tmp_path_factory):
+    """The six colour photos, indexed with the tiny CLIP model."""
+    encoder = ClipEncoder(str(model_folders / "clip-ViT-B-32"))
+    made = ImageIndex(cluster, name="test-clip")
+    made.create(model=encoder.info, vector_index_type="int8_hnsw")
+    fill(made, tmp_path_factory.mktemp("clip"), encoder=encoder)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def front(elasticsearch_url, tmp_path):
+    """Machine learning before the real node, with nothing loaded."""
+    with ml_front(elasticsearch_url, folder=tmp_path / "front") as front:
+        yield front
+
+
+@pytest.fixture
+def ml_environ(front, clip_index, model_folders, tmp_path):
+    """The settings of someone whose cluster has machine learning."""
+    return {
+        "ES_HOST": front.url,
+        "INDEX_NAME": clip_index.name,
+        "IMAGE_MODEL": str(model_folders / "clip-ViT-B-32"),
+        "DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+@pytest.fixture
+def deployed(front, ml_environ):
+    """The front, with the text model loaded and started."""
+    install_text_model(load_settings(ml_environ))
+    front.forget()
+    return front
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,10 @@ def settled(text):
     return re.sub(r"-?\d\.\d{3}", "COSINE", text)
 
 
-@pytest.mark.parametrize("command", ["", "index", "search", "status", "evaluate", "node", "node start"])
+COMMANDS = ["", "index", "search", "status", "evaluate", "text-model", "text-model install", "node", "node start"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_text_is_as_it_was(run, command):
     shown = run(*command.split(), "--help").stdout
     check_golden(f"help-{command.replace(' ', '-') or 'main'}.txt", shown)
@@ -177,7 +180,7 @@ def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, t
         (["index"], {"IMAGE_MODEL": "/no/such/model"}, "/no/such/model"),
         (["search", "--image", "/no/such.jpg"], {}, "/no/such.jpg cannot be opened"),
         (["search", " "], {}, "empty"),
-        (["search", "red"], {"TEXT_ENCODER": "elasticsearch"}, "use auto or local"),
+        (["text-model", "install"], {"IMAGE_MODEL": "clip-ViT-B-32"}, "this Elasticsearch has no machine learning"),
         (["evaluate"], {}, "There is no index"),
         (["evaluate", "--captions", "/no/such.csv"], {}, "captions cannot be read"),
     ],
