@@ -98,18 +98,19 @@ def text_model_id(settings: Settings, *, image_model: str) -> str | None:
     return clip.elasticsearch_model_id(text_model) if text_model else None
 
 
-def text_model(settings: Settings) -> TextModel:
-    """The text model inside Elasticsearch that these settings and the index stand for.
+def text_model_status(settings: Settings) -> TextModelStatus:
+    """The state of the text model inside Elasticsearch that these settings and the index stand for.
 
     Raises:
-        ModelMismatchError: there is none for the index's image model.
+        ModelMismatchError: there is none for the index's image model, or another is in its place.
     """
     index = _index_of_a_cluster(settings)
-    image_model = _image_model(settings, _state(index))
+    state = _state(index)
+    image_model = _image_model(settings, state)
     model_id = text_model_id(settings, image_model=image_model)
     if model_id is None:
         raise _no_text_model(image_model)
-    return TextModel(index.cluster, model_id)
+    return _fitting(TextModel(index.cluster, model_id).status(), state)
 
 
 def install_text_model(
@@ -138,7 +139,14 @@ def install_text_model(
     def source() -> Source:
         return _text_source(settings, image_model=image_model, state=state, quantize=quantize, notify=notify)
 
-    return install(TextModel(index.cluster, model_id), source, clear_previous=clear_previous, notify=notify)
+    status = install(TextModel(index.cluster, model_id), source, clear_previous=clear_previous, notify=notify)
+    return _fitting(status, state)
+
+
+def _fitting(status: TextModelStatus, state: IndexState | None) -> TextModelStatus:
+    if state and not status.error:
+        status.check_fits(state.model)
+    return status
 
 
 def _text_source(

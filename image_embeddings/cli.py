@@ -302,7 +302,7 @@ def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
 def text_model_status(as_json: bool) -> None:
     """Say whether the text model is started, or what to do about it; exits with 1 where it is not."""
     with _errors_shown():
-        status = assembly.text_model(load_settings()).status()
+        status = assembly.text_model_status(load_settings())
         if as_json:
             _print_json({**asdict(status), "advice": str(status.error or "")})
         else:

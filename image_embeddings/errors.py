@@ -14,6 +14,7 @@ ImageSearchError
 │   └── TextModelError         the text model inside Elasticsearch cannot encode
 │       ├── MachineLearningMissingError  this Elasticsearch has no machine learning
 │       ├── TextModelLicenceError        its licence does not include machine learning
+│       ├── TextModelPermissionError     the user may not use it
 │       ├── TextModelMissingError        the model is not in Elasticsearch
 │       ├── TextModelIncompleteError     its upload broke off
 │       ├── TextModelStoppedError        it is there, but not started
@@ -126,6 +127,12 @@ class TextModelLicenceError(TextModelError):
     """A licence that does not include machine learning, or one that has ended."""
 
     code = "ml_licence"
+
+
+class TextModelPermissionError(TextModelError):
+    """A user of Elasticsearch who may not use machine learning."""
+
+    code = "text_model_permission"
 
 
 class TextModelMissingError(TextModelError):

@@ -20,6 +20,7 @@ from image_embeddings.errors import (
     TextModelInputError,
     TextModelLicenceError,
     TextModelMissingError,
+    TextModelPermissionError,
     TextModelStoppedError,
 )
 from image_embeddings.text_model import TextModel
@@ -28,7 +29,14 @@ AUTO, LOCAL, ELASTICSEARCH = "auto", "local", "elasticsearch"
 RECHECK_SECONDS = 60.0
 TEXT_SECONDS = 12.0  # for a text encoded in Elasticsearch, whose own patience with its model is 10
 AUTO_SECONDS = 5.0  # the same where the local encoder stands by
-USUAL = (MachineLearningMissingError, TextModelLicenceError, TextModelMissingError)  # no news to whoever searches
+# No news to whoever searches, unless Elasticsearch has encoded before.
+USUAL = (
+    MachineLearningMissingError,
+    TextModelLicenceError,
+    TextModelPermissionError,
+    PermissionDeniedError,
+    TextModelMissingError,
+)
 MEANWHILE = "Meanwhile the app encodes texts itself."
 INSTEAD = "Or let the app encode texts itself: TEXT_ENCODER=auto."
 
@@ -74,7 +82,7 @@ class TextPaths:
         self._now = now
         self._lock = threading.Lock()
         self._choice: _Choice | None = None
-        self._missed = False  # Elasticsearch has encoded before, and then could not
+        self._missed_for: ModelInfo | None = None  # Elasticsearch has encoded for it before, and then could not
 
     def choose(self, cluster: Cluster, model: ModelInfo) -> TextPath:
         """The path for an index built with `model`; Elasticsearch is asked at the first time and when a check is due.
@@ -108,9 +116,9 @@ class TextPaths:
             model_id = self._usable_model(cluster, model)
         except (ModelError, PermissionDeniedError, RequestError) as error:
             return self._without(error, model=model)
-        if self._missed:
+        if self._missed_for:
             log.warning("texts are encoded in Elasticsearch again")
-        self._missed = False
+        self._missed_for = None
         why = f"the text model '{model_id}' is started"
         return self._chosen(model, TextPath(encoder=ELASTICSEARCH, why=why, model_id=model_id))
 
@@ -122,7 +130,7 @@ class TextPaths:
         """
         if isinstance(error, TextModelInputError) and self.setting == AUTO:
             return TextPath(encoder=LOCAL, why=str(error), note=f"{error} {MEANWHILE}")
-        self._missed = True
+        self._missed_for = model
         return self._without(_in_its_state(error, cluster=cluster, model_id=path.model_id or ""), model=model)
 
     def _usable_model(self, cluster: Cluster, model: ModelInfo) -> str:
@@ -144,11 +152,12 @@ class TextPaths:
             self._choice = None
             raise type(error)(f"{error} {INSTEAD}") from error
         model_id = self._model_id_for(model)
+        missed = self._missed_for == model
         note = None
-        if self._missed or (model_id and not isinstance(error, USUAL)):
+        if missed or (model_id and not isinstance(error, USUAL)):
             note = f"{error} {MEANWHILE}"
             log.warning("texts are encoded locally for now: %s", error)
-        lasting = model_id is None or (isinstance(error, MachineLearningMissingError) and not self._missed)
+        lasting = model_id is None or (isinstance(error, MachineLearningMissingError) and not missed)
         return self._chosen(model, TextPath(encoder=LOCAL, why=str(error), note=note), check_again=not lasting)
 
     def _chosen(self, model: ModelInfo, path: TextPath, *, check_again: bool = False) -> TextPath:

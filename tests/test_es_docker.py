@@ -111,6 +111,17 @@ def test_scripts_are_shell(script: str) -> None:
     subprocess.run(["sh", "-n", ROOT / script], check=True)
 
 
+@pytest.mark.parametrize(
+    ("status", "well"), [("200", True), ("403", True), ("401", False), ("408", False), ("", False)]
+)
+def test_the_node_is_well_when_it_answers_even_after_a_trial(tmp_path: Path, status: str, well: bool) -> None:
+    (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf %s '{status}'\n")
+    (tmp_path / "curl").chmod(0o755)
+    line = SERVICES["elasticsearch"]["healthcheck"]["test"][1].replace("$$", "$")
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ELASTIC_PASSWORD": "a"}
+    assert (subprocess.run(["sh", "-c", line], env=environ).returncode == 0) is well
+
+
 def test_kibana_password_is_sent_as_json(tmp_path: Path) -> None:
     (tmp_path / "curl").write_text("#!/bin/sh\ncat\n")
     (tmp_path / "curl").chmod(0o755)

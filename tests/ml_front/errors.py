@@ -128,6 +128,11 @@ def not_licensed(model_id: str) -> ServerError:
     return ServerError(403, "security_exception", reason, **{"license.expired.feature": "ml"})
 
 
+def not_permitted(model_id: str) -> ServerError:
+    reason = "action [cluster:monitor/xpack/ml/inference/get] is unauthorized for user [app]"
+    return ServerError(403, "security_exception", reason)
+
+
 def invalid(*complaints: str) -> ServerError:
     listed = "".join(f"{number}: {complaint};" for number, complaint in enumerate(complaints, 1))
     return ServerError(400, "action_request_validation_exception", f"Validation Failed: {listed}")
@@ -161,6 +166,7 @@ FAULTS: dict[str, dict[str, Make]] = {
     "no definition": {"start": no_definition},
     "already started": {"start": already_started},
     "basic licence": {"put": not_licensed, "upload": not_licensed, "start": not_licensed, **_inference(not_licensed)},
+    "no privilege": {"get": not_permitted, **_inference(not_permitted)},
     "deployed": {"delete": still_deployed},
     # Those that answer with no error of their own:
     "break off": {},  # the connection is closed at part `part` of the upload, which is not stored

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from eland.ml.pytorch.transformers import elasticsearch_model_id as eland_model_id
 
-from image_embeddings.assembly import install_text_model, text_model
+from image_embeddings.assembly import install_text_model, text_model_status
 from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, load_settings
 from image_embeddings.encoders.clip import elasticsearch_model_id
 from image_embeddings.errors import (
@@ -40,7 +40,7 @@ def install(environ, **choices):
 
 
 def state(environ):
-    return text_model(load_settings(environ)).status().state
+    return text_model_status(load_settings(environ)).state
 
 
 def infer(front, text, model_id=DEFAULT_TEXT_MODEL_ID):
@@ -208,6 +208,14 @@ def test_a_server_of_before_9_1_is_refused(elasticsearch_url, ml_environ, tmp_pa
         with pytest.raises(ServerVersionError, match=r"Elasticsearch 9\.0\."):
             install({**ml_environ, "ES_HOST": older.url})
         assert older.count(*UPLOADS) == 0
+
+
+def test_a_model_of_another_image_model_is_no_success(deployed, ml_environ):
+    deployed.models[DEFAULT_TEXT_MODEL_ID].config["metadata"]["image_model"] = "clip-ViT-L-14"
+    with pytest.raises(ModelMismatchError, match="clip-ViT-L-14"):
+        state(ml_environ)
+    with pytest.raises(ModelMismatchError, match="--clear-previous"):
+        install(ml_environ)
 
 
 def test_a_model_of_other_dims_is_refused_before_the_upload(front, ml_environ, tmp_path):

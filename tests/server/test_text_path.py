@@ -23,6 +23,7 @@ from image_embeddings.errors import (
     TextModelInputError,
     TextModelLicenceError,
     TextModelMissingError,
+    TextModelPermissionError,
     TextModelSlowError,
     TextModelStartingError,
     TextModelStoppedError,
@@ -101,6 +102,13 @@ def test_auto_asks_once_and_not_at_every_query(front, searching):
     for text in TEXTS:
         assert search.by_text(text).note is None
     assert 0 < asked == front.count(*ML)
+
+
+def test_who_may_not_use_machine_learning_is_not_bothered_with_it(deployed, searching):
+    deployed.order("no privilege")
+    search = searching()
+    assert (search.by_text("red").text_encoder, search.by_text("red").note) == ("local", None)
+    assert "monitor_ml" in search.look_at_text_path().why
 
 
 def test_local_asks_nothing_of_the_text_model(deployed, searching):
@@ -186,6 +194,7 @@ FAILURES = [
     ("input too large", TextModelInputError, "Use fewer words"),
     ("inference timeout", TextModelSlowError, "did not answer in time"),
     ("queue full", TextModelBusyError, "more texts waiting than its queue holds"),
+    ("no privilege", TextModelPermissionError, "Give the user the cluster privilege"),
     ("basic licence", TextModelLicenceError, "licence does not include machine learning"),
 ]
 

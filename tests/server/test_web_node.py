@@ -35,5 +35,7 @@ def test_a_search_starts_the_node_again_after_it_was_stopped_or_killed(web, sett
     assert web.get("/api/v1/search?q=red").status_code == 200
     local_node(settings).stop()
     assert web.get("/api/v1/search?q=red").json["hits"][0]["image_id"] == "warm/red.png"
-    psutil.Process(local_node(settings).status().pid).kill()
+    killed = psutil.Process(local_node(settings).status().pid)
+    killed.kill()
+    killed.wait(timeout=30)
     assert web.get("/api/v1/search?like=warm/red.png").status_code == 200
