@@ -172,8 +172,8 @@ def status() -> dict[str, Any]:
 def _text_encoder(search: ImageSearch) -> dict[str, Any]:
     setting = search.text_paths.setting
     try:
-        path = search.look_at_text_path()
-    except errors.ModelError as error:
+        path = search.text_path()
+    except (errors.ModelError, errors.ElasticsearchError) as error:
         return {"setting": setting, "used": None, "text_model_id": None, "why": str(error)}
     return {"setting": setting, "used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 

@@ -17,6 +17,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.ImageNotFoundError, 404),
     (errors.IndexStateError, 503),
     (errors.ElasticsearchError, 503),
+    (errors.TextModelInputError, 400),
     (errors.ModelError, 503),
     (errors.LocalNodeError, 503),
     (errors.SettingError, 503),

@@ -1,9 +1,11 @@
 """Puts the parts together as the settings say: node, index, encoder, search, and an indexing run."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,7 +28,7 @@ from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
-from image_embeddings.text_model import TextModel, TextModelStatus
+from image_embeddings.text_model import INSTALL, TextModel, TextModelStatus
 from image_embeddings.text_model_install import Source, install
 from image_embeddings.text_path import TextPaths
 from image_embeddings.thumbnails import Thumbnails
@@ -86,16 +88,27 @@ def open_search(settings: Settings, *, notify: Notify = _silent) -> ImageSearch:
     return ImageSearch(
         open_index(settings, notify=notify),
         encoder_for=encoder_for,
-        text_paths=TextPaths(settings.text_encoder, model_id_for=model_id_for),
+        text_paths=TextPaths(
+            settings.text_encoder, model_id_for=model_id_for, is_known=partial(_is_known_text_model, settings)
+        ),
     )
 
 
 def text_model_id(settings: Settings, *, image_model: str) -> str | None:
     """The id in Elasticsearch of the text model that belongs to an image model; None where none is known."""
+    text_model = settings.text_model or clip.TEXT_MODELS.get(image_model)
+    if image_model == CONSE or (text_model and clip.is_for_the_app_only(text_model)):
+        return None
     if settings.es_text_model_id != DEFAULT_TEXT_MODEL_ID:
         return settings.es_text_model_id
-    text_model = settings.text_model or clip.TEXT_MODELS.get(image_model)
-    return clip.elasticsearch_model_id(text_model) if text_model else None
+    return (clip.elasticsearch_model_id(text_model) or None) if text_model else None
+
+
+def _is_known_text_model(settings: Settings, model_id: str, model: ModelInfo) -> bool:
+    """Whether the id is that of the text model made for the image model, or the user has set it."""
+    made_for_it = clip.TEXT_MODELS.get(model.model_id)
+    own_id = clip.elasticsearch_model_id(made_for_it) if made_for_it else None
+    return model_id == own_id or model_id == settings.es_text_model_id != DEFAULT_TEXT_MODEL_ID
 
 
 def text_model_status(settings: Settings) -> TextModelStatus:
@@ -110,7 +123,7 @@ def text_model_status(settings: Settings) -> TextModelStatus:
     model_id = text_model_id(settings, image_model=image_model)
     if model_id is None:
         raise _no_text_model(image_model)
-    return _fitting(TextModel(index.cluster, model_id).status(), state)
+    return _fitting(TextModel(index.cluster, model_id).status(), state, settings)
 
 
 def install_text_model(
@@ -133,19 +146,38 @@ def install_text_model(
     named = model or settings.text_model or clip.TEXT_MODELS.get(image_model)
     if named is None or image_model == CONSE:
         raise _no_text_model(image_model)
-    settings = replace(settings, text_model=named)
-    model_id = text_model_id(settings, image_model=image_model) or ""
+    wanted = replace(settings, text_model=named)
+    model_id = text_model_id(wanted, image_model=image_model)
+    if model_id is None:
+        raise ModelMismatchError(
+            f"Elasticsearch cannot run '{named}': it is in the layout of M-CLIP, or has no name that could be an id "
+            "there (ES_TEXT_MODEL_ID gives it one). The app can: TEXT_MODEL and TEXT_ENCODER=local."
+        )
 
     def source() -> Source:
-        return _text_source(settings, image_model=image_model, state=state, quantize=quantize, notify=notify)
+        return _text_source(wanted, image_model=image_model, state=state, quantize=quantize, notify=notify)
 
-    status = install(TextModel(index.cluster, model_id), source, clear_previous=clear_previous, notify=notify)
-    return _fitting(status, state)
+    status = install(
+        TextModel(index.cluster, model_id),
+        source,
+        clear_previous=clear_previous,
+        again=_install_command(model=model, quantize=quantize),
+        notify=notify,
+    )
+    if model_id != text_model_id(settings, image_model=image_model):
+        notify(f"Searches do not use it yet: set TEXT_MODEL={named}, and restart the web app.")
+    return _fitting(status, state, wanted)
 
 
-def _fitting(status: TextModelStatus, state: IndexState | None) -> TextModelStatus:
+def _install_command(*, model: str | None, quantize: bool) -> str:
+    """The command as it was given, to begin anew."""
+    options = [f"--model {shlex.quote(model)}" if model else "", "--quantize" if quantize else "", "--clear-previous"]
+    return " ".join([INSTALL, *filter(None, options)])
+
+
+def _fitting(status: TextModelStatus, state: IndexState | None, settings: Settings) -> TextModelStatus:
     if state and not status.error:
-        status.check_fits(state.model)
+        status.check_fits(state.model, known=_is_known_text_model(settings, status.model_id, state.model))
     return status
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from image_embeddings import assembly, evaluation, images
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
-from image_embeddings.errors import ImageSearchError, IndexMissingError, ModelError, QueryError
+from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, ModelError, QueryError
 from image_embeddings.pipeline import IndexOptions, IndexReport
 from image_embeddings.search import ImageSearch
 from image_embeddings.text_model import INSTALL, TextModelStatus
@@ -217,6 +217,9 @@ def status(as_json: bool) -> None:
         if as_json:
             _print_json(found)
         else:
+            text_encoder = found.pop("text_encoder", None)
+            if text_encoder:
+                found["text_encoder"] = f"{text_encoder['used'] or 'none'}: {text_encoder['why']}"
             for name, value in found.items():
                 click.echo(f"{name:>14}  {value}")
 
@@ -243,12 +246,12 @@ def _status(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _text_encoder(search: ImageSearch) -> str:
+def _text_encoder(search: ImageSearch) -> dict[str, Any]:
     try:
-        path = search.look_at_text_path()
-    except ModelError as error:
-        return f"none: {error}"
-    return f"{path.encoder}: {path.why}"
+        path = search.text_path()
+    except (ModelError, ElasticsearchError) as error:
+        return {"used": None, "text_model_id": None, "why": str(error)}
+    return {"used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
 
 @main.command()

@@ -285,26 +285,29 @@ class ImageIndex:
     ) -> RawResult:
         """The k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`, in one request.
 
-        The whole takes no longer than about `seconds`, in which a full queue of that model is waited for.
+        It ends within `seconds`, in which a full queue (429) is asked again with growing pauses.
 
         Raises:
             TextModelError: the model cannot encode the text, and why.
         """
+        deadline = time.monotonic() + seconds
         query = queries.text_model_query(model_id=model_id, text=text)
         body = queries.knn_search(query, k=k, offset=offset, filters=filters)
-        # A full queue (429) is asked again after a while, which the client would not leave it.
-        client = self._client.options(request_timeout=seconds, retry_on_status=(502, 503, 504))
+
+        def ask() -> RawResult:
+            # The client itself would ask three times at once, each for as long.
+            left = max(0.1, deadline - time.monotonic())
+            client = self._client.options(request_timeout=left, max_retries=0)
+            with text_model_errors(model_id):
+                return self._search(body, client=client)
+
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TextModelBusyError),
+            retry=tenacity.retry_if_exception(_is_overloaded),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
             stop=tenacity.stop_before_delay(seconds),
             reraise=True,
         )
-        return attempts(self._search_by_text_model, client, body, model_id=model_id)
-
-    def _search_by_text_model(self, client: Elasticsearch, body: JSON, *, model_id: str) -> RawResult:
-        with text_model_errors(model_id):
-            return self._search(body, client=client)
+        return attempts(ask)
 
     def like(self, image_id: str, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
         """The k photos nearest to an indexed one, which is not among them; one request where the server can look it up.
@@ -346,6 +349,10 @@ class ImageIndex:
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
                 ) from error
             raise
+
+
+def _is_overloaded(error: BaseException) -> bool:
+    return isinstance(error, TextModelBusyError) or (isinstance(error, RequestError) and error.status in (429, 503))
 
 
 def _image_not_found(image_id: str) -> ImageNotFoundError:

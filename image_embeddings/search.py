@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from image_embeddings.text_path import LOCAL, TextPath, TextPaths
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
 ATTEMPTS = 3  # searches, where the index is replaced in between
+MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
 MAX_TEXT = 1_000  # characters of a query
 
 
@@ -108,33 +110,51 @@ class ImageSearch:
             if path.encoder == LOCAL:
                 encoder.encode_texts(["a photo"])
 
-    def look_at_text_path(self) -> TextPath:
-        """Who encodes texts as things are now; searches go by it from now on.
+    def text_path(self) -> TextPath:
+        """Who encodes texts as things are now.
 
         Raises:
-            ModelError: nobody can.
+            ModelError, PermissionDeniedError, RequestError: nobody can.
         """
-        return self.text_paths.look(self.index.cluster, self.index.state().model)
+        return self.text_paths.report(self.index.cluster, self.index.state().model)
 
     def _near_text(self, text: str, query: _Query) -> _Found:
         """Near a text that Elasticsearch encodes, or the encoder; the second also where the first turns out to fail."""
         cluster, model = self.index.cluster, query.opened.state.model
         path = self.text_paths.choose(cluster, model)
+        refused: RequestError | None = None  # perhaps for the text model's sake, perhaps for the index's
         if path.model_id:
             try:
-                with query.clock.stage("search"):
-                    raw = self.index.near_text(
-                        text,
-                        model_id=path.model_id,
-                        k=query.k,
-                        offset=query.offset,
-                        filters=query.filters,
-                        seconds=self.text_paths.patience_seconds,
-                    )
-                return _Found(raw=raw, path=path)
+                return _Found(raw=self._near_encoded_there(text, path.model_id, query), path=path)
             except TextModelError as error:
                 path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
-        return _Found(raw=self._near(lambda encoder: encoder.encode_texts([text]), query), path=path)
+            except RequestError as error:
+                if not self.text_paths.may_stand_in:
+                    raise
+                refused = error
+        try:
+            raw = self._near(lambda encoder: encoder.encode_texts([text]), query)
+        except ModelUnavailableError as missing:
+            if not (path.note or refused):
+                raise
+            reason = refused or path.why
+            raise ModelUnavailableError(
+                f"{reason} Nor has the app a model of its own to stand in: {missing}"
+            ) from missing
+        if refused:  # and the search without the text model was not
+            path = self.text_paths.after_failure(refused, path=path, cluster=cluster, model=model)
+        return _Found(raw=raw, path=path)
+
+    def _near_encoded_there(self, text: str, model_id: str, query: _Query) -> RawResult:
+        with query.clock.stage("search"):
+            return self.index.near_text(
+                text,
+                model_id=model_id,
+                k=query.k,
+                offset=query.offset,
+                filters=query.filters,
+                seconds=self.text_paths.patience_seconds,
+            )
 
     def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query) -> RawResult:
         encoder = self._encoder(query.opened, query.clock)
@@ -179,9 +199,15 @@ class ImageSearch:
         """The encoder for the opened index, loaded by the first search that needs it."""
         if opened.encoder is None:
             with self._lock, clock.stage("load"):
+                if opened.missing and time.monotonic() < opened.missing_until:
+                    raise opened.missing
                 if opened.encoder is None:
-                    encoder = self._encoder_for(opened.state.model)
-                    check_same_model(encoder, opened.state.model)
+                    try:
+                        encoder = self._encoder_for(opened.state.model)
+                        check_same_model(encoder, opened.state.model)
+                    except ModelUnavailableError as error:
+                        opened.missing, opened.missing_until = error, time.monotonic() + MISSING_SECONDS
+                        raise
                     opened.encoder = encoder
         return opened.encoder
 
@@ -197,6 +223,8 @@ class _Opened:
 
     state: IndexState
     encoder: Encoder | None = None
+    missing: ModelUnavailableError | None = None  # why there is none; looked for again after `missing_until`
+    missing_until: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +256,10 @@ class _Clock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         begun = perf_counter()
-        yield
-        self._stages[name] = self._stages.get(name, 0.0) + (perf_counter() - begun) * 1000
+        try:
+            yield
+        finally:
+            self._stages[name] = self._stages.get(name, 0.0) + (perf_counter() - begun) * 1000
 
     def took_ms(self) -> dict[str, float]:
         stages = {**self._stages, "total": (perf_counter() - self._started) * 1000}

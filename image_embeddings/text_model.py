@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from image_embeddings.cluster import Cluster
 from image_embeddings.documents import ModelInfo
 from image_embeddings.errors import (
+    ElasticsearchError,
     MachineLearningMissingError,
     ModelMismatchError,
     PermissionDeniedError,
@@ -29,6 +30,9 @@ from image_embeddings.errors import (
     TextModelStartingError,
     TextModelStoppedError,
 )
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 INSTALL = "python -m image_embeddings text-model install"
 STATUS = "python -m image_embeddings text-model status"
@@ -100,14 +104,13 @@ _TOO_LONG = _Trouble(
 _IN_USE = _Trouble(
     TextModelError,
     "is in use and cannot be removed{detail}",
-    "Stop what uses it, or wait for that to end; then try again",
+    f"Take it out of the ingest pipelines that name it, or stop it in Kibana; then: {INSTALL} --clear-previous",
 )
 _FORBIDDEN = _Trouble(
     TextModelPermissionError,
     "may not be used by this user of Elasticsearch{detail}",
     "Give the user the cluster privilege 'monitor_ml', or for text-model install 'manage_ml'",
 )
-_UNKNOWN = _Trouble(TextModelError, "cannot be used{detail}", f"See: {STATUS}")
 
 # What Elasticsearch's reasons look like, from its own code (docs/design.md). The first that fits counts.
 _REASONS = (
@@ -119,7 +122,7 @@ _REASONS = (
     (r"is not allocated to any nodes|(?i:timed out after) \[|has already been started", _STATES[STARTING]),
     (r"is \[stopping\]", _STATES[STOPPING]),
     (r"is \[failed\]|Could not start trained model deployment", _STATES[FAILED]),
-    (r"is currently deployed|Cannot stop deployment", _IN_USE),
+    (r"is currently deployed|Cannot stop deployment|referenced by ingest processors", _IN_USE),
     (r"waiting for inference result", _SLOW),
     (r"queue is full", _BUSY),
     (r"no ML nodes with sufficient capacity|no suitable nodes were found", _MEMORY),
@@ -146,8 +149,11 @@ class TextModelStatus:
         """Why it cannot encode texts now; None where it can."""
         return None if self.state == STARTED else _error(_STATES[self.state], self.model_id, self.detail)
 
-    def check_fits(self, model: ModelInfo) -> None:
+    def check_fits(self, model: ModelInfo, *, known: bool) -> None:
         """Returns where its embeddings can be compared with those of an index built with `model`.
+
+        A model that eland's own command loaded says nothing of an image model; it is taken where its id is `known` to
+        belong to the index's.
 
         Raises:
             ModelMismatchError: it does other work, has other dims, or was loaded for another image model.
@@ -160,6 +166,11 @@ class TextModelStatus:
             raise ModelMismatchError(
                 f"{about} makes embeddings of {self.dims} dims, those of '{model.model_id}' in the index have "
                 f"{model.dims}. {remedy}"
+            )
+        if self.image_model is None and not known:
+            raise ModelMismatchError(
+                f"{about} does not say for which image model it was made; the index was built with '{model.model_id}'. "
+                f"Load it by the command that looks at both: {INSTALL} --clear-previous"
             )
         if self.image_model not in (model.model_id, None):
             raise ModelMismatchError(
@@ -175,18 +186,25 @@ class TextModel:
         self.cluster = cluster
         self.model_id = model_id
 
-    def status(self) -> TextModelStatus:
-        """What state it is in; asks for model, deployment and licence."""
+    def status(self, *, seconds: float | None = None) -> TextModelStatus:
+        """What state it is in; three requests, for model, deployment and licence.
+
+        `seconds` is how long each may take, and that it is made once; else it is as with any request.
+
+        Raises:
+            ElasticsearchError, TextModelError: Elasticsearch does not tell.
+        """
+        client = self.cluster.client.options(request_timeout=seconds, max_retries=0) if seconds else self.cluster.client
         try:
-            found = self._found()
+            found = self._found(client)
         except TextModelMissingError:
             found = TextModelStatus(model_id=self.model_id, state=MISSING)
         except MachineLearningMissingError:
             return TextModelStatus(model_id=self.model_id, state=NO_ML)
-        return self._barred() or found
+        return self._barred(client) or found
 
-    def _found(self) -> TextModelStatus:
-        ml = self.cluster.client.ml
+    def _found(self, client: Elasticsearch) -> TextModelStatus:
+        ml = client.ml
         with (
             text_model_errors(self.model_id),
             self.cluster.errors(needs="the cluster privileges 'monitor' and 'monitor_ml'"),
@@ -194,7 +212,9 @@ class TextModel:
             config = ml.get_trained_models(model_id=self.model_id, include="definition_status")
             stats = ml.get_trained_models_stats(model_id=self.model_id)
         model: Mapping[str, Any] = config["trained_model_configs"][0]
-        deployment = stats["trained_model_stats"][0].get("deployment_stats")
+        deployments = [each["deployment_stats"] for each in stats["trained_model_stats"] if "deployment_stats" in each]
+        started = [each for each in deployments if each.get("state") == STARTED]
+        deployment = next(iter(started or deployments), None)
         inference: Mapping[str, Any] = model.get("inference_config") or {}
         return TextModelStatus(
             model_id=self.model_id,
@@ -205,15 +225,15 @@ class TextModel:
             detail=_failure(deployment or {}),
         )
 
-    def _barred(self) -> TextModelStatus | None:
+    def _barred(self, client: Elasticsearch) -> TextModelStatus | None:
         """The status of every model, where machine learning is switched off or the licence does not include it.
 
-        None, too, where nobody says so: Elastic's serverless has no such request, and some users may not ask.
+        None, too, where nobody says so: some users may not ask, and what does not work will say so itself.
         """
         try:
             with self.cluster.errors():
-                info = self.cluster.client.xpack.info(categories=["license", "features"]).body
-        except (PermissionDeniedError, RequestError):
+                info = client.xpack.info(categories=["license", "features"]).body
+        except ElasticsearchError:
             return None
         machine_learning = info.get("features", {}).get("ml", {})
         if machine_learning.get("enabled") is False:
@@ -241,11 +261,11 @@ def _failure(deployment: Mapping[str, Any]) -> str:
 
 @contextmanager
 def text_model_errors(model_id: str) -> Iterator[None]:
-    """Turns refusals of requests that a text model answers into errors that name it, with a remedy in each."""
+    """Turns refusals that a text model is the reason of into errors that name it, with a remedy in each."""
     try:
         yield
     except PermissionDeniedError as error:
-        if "[ml]" in error.reason:
+        if "non-compliant for [ml]" in error.reason:
             raise _error(_STATES[NO_LICENCE], model_id) from error
         if "/ml/" in error.reason:
             raise _error(_FORBIDDEN, model_id, f" ({error.reason})") from error
@@ -253,14 +273,10 @@ def text_model_errors(model_id: str) -> Iterator[None]:
     except SlowError as error:
         raise _error(_SLOW, model_id) from error
     except RequestError as error:
-        raise _of(error, model_id) from error
-
-
-def _of(error: RequestError, model_id: str) -> TextModelError:
-    for pattern, trouble in _REASONS:
-        if re.search(pattern, error.reason):
-            return _error(trouble, model_id, f" ({error.reason})")
-    return _error(_UNKNOWN, model_id, f" ({error.status} {error.kind}: {error.reason})")
+        for pattern, trouble in _REASONS:
+            if re.search(pattern, error.reason):
+                raise _error(trouble, model_id, f" ({error.reason})") from error
+        raise
 
 
 def _error(trouble: _Trouble, model_id: str, detail: str = "") -> TextModelError:

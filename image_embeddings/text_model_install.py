@@ -46,6 +46,7 @@ NEEDS = "the cluster privileges 'monitor' and 'manage_ml'"
 PART_SECONDS = 300.0  # for the upload of one part
 START_TIMEOUT = "50s"  # how long one request waits for the start; eland's client gives up after 60
 START_SECONDS = 600.0  # how long we wait
+AGAIN = f"{INSTALL} --clear-previous"
 
 Notify = Callable[[str], None]
 
@@ -61,11 +62,12 @@ class Source:
 
 
 def install(
-    model: TextModel, source: Callable[[], Source], *, clear_previous: bool = False, notify: Notify
+    model: TextModel, source: Callable[[], Source], *, clear_previous: bool = False, again: str = AGAIN, notify: Notify
 ) -> TextModelStatus:
     """Loads a model and waits until it is started; one that is there already is replaced only by `clear_previous`.
 
-    `source` tells what to load; it is called only where something is to be loaded.
+    `source` tells what to load; it is called only where something is to be loaded. `again` is the command for users to
+    begin anew with, after an upload that broke off.
 
     Raises:
         TextModelError: there is no machine learning, no licence or too little memory for it, or the upload broke off.
@@ -77,7 +79,7 @@ def install(
     if before.state in (NO_ML, NO_LICENCE) and before.error:
         raise before.error
     if before.state == MISSING or clear_previous:
-        _upload(model, source(), before=before, notify=notify)
+        _upload(model, source(), again=again, notify=notify)
         state = STORED
     elif before.state in (INCOMPLETE, FAILED) and before.error:
         raise before.error
@@ -99,7 +101,7 @@ def _check_version(model: TextModel) -> None:
         )
 
 
-def _upload(model: TextModel, source: Source, *, before: TextModelStatus, notify: Notify) -> None:
+def _upload(model: TextModel, source: Source, *, again: str, notify: Notify) -> None:
     from eland.ml.pytorch.transformers import TransformerModel
 
     with tempfile.TemporaryDirectory() as folder:
@@ -114,13 +116,15 @@ def _upload(model: TextModel, source: Source, *, before: TextModelStatus, notify
             )
             definition, config, vocabulary = traced.save(folder)
         config.metadata = {**(config.metadata or {}), IMAGE_MODEL: source.image_model}
+        before = model.status()  # minutes may have gone by
         if before.state != MISSING:
             notify(f"Removing the '{model.model_id}' that is there")
             _remove(model, before)
         notify(f"Uploading it as '{model.model_id}'")
-        with _broken_off(model), _errors(model):
-            stored = _stored(model)
+        stored = _stored(model)
+        with _errors(model):
             stored.put_config(config=config)
+        with _broken_off(again), _errors(model):
             stored.put_model(definition)
             stored.put_vocab(vocabulary)
 
@@ -174,7 +178,7 @@ def _errors(model: TextModel) -> Iterator[None]:
 
 
 @contextmanager
-def _broken_off(model: TextModel) -> Iterator[None]:
+def _broken_off(again: str) -> Iterator[None]:
     """Says how to go on after an upload that broke off."""
     try:
         yield
@@ -183,7 +187,7 @@ def _broken_off(model: TextModel) -> Iterator[None]:
     except (TextModelError, ElasticsearchError) as error:
         raise TextModelIncompleteError(
             f"The upload broke off: {error} The parts that arrived are of no use without the others. To begin anew: "
-            f"{INSTALL} --clear-previous"
+            f"{again}"
         ) from error
 
 

@@ -11,24 +11,31 @@ from dataclasses import dataclass
 from image_embeddings.cluster import Cluster
 from image_embeddings.documents import ModelInfo
 from image_embeddings.errors import (
+    ElasticsearchError,
     MachineLearningMissingError,
     ModelError,
     ModelMismatchError,
     PermissionDeniedError,
     RequestError,
+    ServerVersionError,
+    SlowError,
+    TextModelBusyError,
     TextModelError,
     TextModelInputError,
     TextModelLicenceError,
     TextModelMissingError,
     TextModelPermissionError,
+    TextModelSlowError,
     TextModelStoppedError,
 )
 from image_embeddings.text_model import TextModel
 
 AUTO, LOCAL, ELASTICSEARCH = "auto", "local", "elasticsearch"
 RECHECK_SECONDS = 60.0
+MISSED_SECONDS = 3600.0  # how long a note is shown where machine learning was taken away for good
 TEXT_SECONDS = 12.0  # for a text encoded in Elasticsearch, whose own patience with its model is 10
 AUTO_SECONDS = 5.0  # the same where the local encoder stands by
+REQUESTS = 3  # of a look
 # No news to whoever searches, unless Elasticsearch has encoded before.
 USUAL = (
     MachineLearningMissingError,
@@ -37,6 +44,10 @@ USUAL = (
     PermissionDeniedError,
     TextModelMissingError,
 )
+# Failures of a search that the model's state does not show: "started" is then no reason to try at once.
+UNSEEN = (TextModelSlowError, TextModelBusyError, TextModelError, RequestError)
+# What a look may end with where searches may still work. If Elasticsearch is gone, they say so themselves.
+CANNOT_TELL = (ModelError, PermissionDeniedError, RequestError, SlowError, ServerVersionError)
 MEANWHILE = "Meanwhile the app encodes texts itself."
 INSTEAD = "Or let the app encode texts itself: TEXT_ENCODER=auto."
 
@@ -57,14 +68,15 @@ class TextPath:
 class _Choice:
     model: ModelInfo
     path: TextPath
-    check_at: float | None  # when to look again; None: it stands
+    check_at: float | None = None  # when to look again; None: it stands
+    failed: Exception | None = None  # what a search failed with, where that is why
 
 
 class TextPaths:
     """Chooses the path as TEXT_ENCODER (`setting`) says: once, and for `auto` again a while after it could not be had.
 
-    `model_id_for` gives the id of the text model that belongs to an index's image model, None where there is none.
-    May be used from several threads.
+    `model_id_for` gives the id of the text model that belongs to an index's image model, None where there is none;
+    `is_known` whether an id is known to belong to an image model. May be used from several threads.
     """
 
     def __init__(
@@ -72,27 +84,31 @@ class TextPaths:
         setting: str,
         *,
         model_id_for: Callable[[ModelInfo], str | None] = lambda model: None,
+        is_known: Callable[[str, ModelInfo], bool] = lambda model_id, model: False,
+        patience_seconds: float | None = None,
         recheck_seconds: float = RECHECK_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.setting = setting
-        self.patience_seconds = AUTO_SECONDS if setting == AUTO else TEXT_SECONDS  # for a search that is to encode too
+        self.may_stand_in = setting == AUTO  # the app for Elasticsearch
+        self.patience_seconds = patience_seconds or (AUTO_SECONDS if setting == AUTO else TEXT_SECONDS)
         self._model_id_for = model_id_for
+        self._is_known = is_known
         self._recheck_seconds = recheck_seconds
         self._now = now
         self._lock = threading.Lock()
         self._choice: _Choice | None = None
-        self._missed_for: ModelInfo | None = None  # Elasticsearch has encoded for it before, and then could not
+        self._missed: tuple[ModelInfo, float] | None = None  # Elasticsearch encoded for it, and then could not; when
 
     def choose(self, cluster: Cluster, model: ModelInfo) -> TextPath:
         """The path for an index built with `model`; Elasticsearch is asked at the first time and when a check is due.
 
         Raises:
-            ModelError: TEXT_ENCODER=elasticsearch, and the text model there cannot encode; says why.
+            ModelError, RequestError: TEXT_ENCODER=elasticsearch, and the text model there cannot encode; says why.
         """
         choice = self._choice
         usable = choice is not None and choice.model == model
-        if choice and usable and (choice.check_at is None or self._now() < choice.check_at):
+        if choice and usable and not self._due(choice):
             return choice.path
         if not self._lock.acquire(blocking=not usable) and choice:
             return choice.path  # another thread is looking just now
@@ -100,29 +116,25 @@ class TextPaths:
             newer = self._choice
             if newer and newer is not choice and newer.model == model:
                 return newer.path
-            return self.look(cluster, model)
+            return self._look(cluster, model)
         finally:
             self._lock.release()
 
-    def look(self, cluster: Cluster, model: ModelInfo) -> TextPath:
-        """The path as Elasticsearch is now, which is the choice from now on.
+    def report(self, cluster: Cluster, model: ModelInfo) -> TextPath:
+        """The path as Elasticsearch is now; searches take it too, unless they have just seen it fail all the same.
 
         Raises:
-            ModelError: as `choose`.
+            ModelError, RequestError: as `choose`.
         """
-        if self.setting == LOCAL:
-            return self._chosen(model, TextPath(encoder=LOCAL, why="TEXT_ENCODER=local"))
-        try:
-            model_id = self._usable_model(cluster, model)
-        except (ModelError, PermissionDeniedError, RequestError) as error:
-            return self._without(error, model=model)
-        if self._missed_for:
-            log.warning("texts are encoded in Elasticsearch again")
-        self._missed_for = None
-        why = f"the text model '{model_id}' is started"
-        return self._chosen(model, TextPath(encoder=ELASTICSEARCH, why=why, model_id=model_id))
+        with self._lock:
+            choice = self._choice
+            if choice and choice.model == model and type(choice.failed) in UNSEEN and not self._due(choice):
+                return choice.path
+            return self._look(cluster, model)
 
-    def after_failure(self, error: TextModelError, *, path: TextPath, cluster: Cluster, model: ModelInfo) -> TextPath:
+    def after_failure(
+        self, error: TextModelError | RequestError, *, path: TextPath, cluster: Cluster, model: ModelInfo
+    ) -> TextPath:
         """The path for a query that Elasticsearch failed to encode on `path`, and for later ones if need be.
 
         Raises:
@@ -130,47 +142,76 @@ class TextPaths:
         """
         if isinstance(error, TextModelInputError) and self.setting == AUTO:
             return TextPath(encoder=LOCAL, why=str(error), note=f"{error} {MEANWHILE}")
-        self._missed_for = model
-        return self._without(_in_its_state(error, cluster=cluster, model_id=path.model_id or ""), model=model)
+        self._missed = (model, self._now())
+        seen = self._in_its_state(error, cluster=cluster, model_id=path.model_id or "")
+        return self._without(seen, model=model, failed=seen)
 
-    def _usable_model(self, cluster: Cluster, model: ModelInfo) -> str:
+    def _due(self, choice: _Choice) -> bool:
+        return choice.check_at is not None and self._now() >= choice.check_at
+
+    def _look(self, cluster: Cluster, model: ModelInfo) -> TextPath:
+        if self.setting == LOCAL:
+            return self._chosen(_Choice(model=model, path=TextPath(encoder=LOCAL, why="TEXT_ENCODER=local")))
         model_id = self._model_id_for(model)
+        try:
+            why = self._check(cluster, model, model_id)
+        except CANNOT_TELL as error:
+            return self._without(error, model=model)
+        if self._missed:
+            log.warning("texts are encoded in Elasticsearch again")
+        self._missed = None
+        return self._chosen(_Choice(model=model, path=TextPath(encoder=ELASTICSEARCH, why=why, model_id=model_id)))
+
+    def _check(self, cluster: Cluster, model: ModelInfo, model_id: str | None) -> str:
+        """Returns why the text model can be used."""
         if model_id is None:
             raise ModelMismatchError(
-                f"The index was built with '{model.model_id}', for which no text model is made that Elasticsearch "
-                "could run. Name one by ES_TEXT_MODEL_ID if there is."
+                f"The index was built with '{model.model_id}', for which no text model is known that Elasticsearch "
+                "could run."
             )
-        status = TextModel(cluster, model_id).status()
+        try:
+            status = TextModel(cluster, model_id).status(seconds=self.patience_seconds / REQUESTS)
+        except (TextModelPermissionError, PermissionDeniedError):
+            if self.setting == AUTO:
+                raise
+            return f"TEXT_ENCODER=elasticsearch; this user may not ask for the state of '{model_id}'"
         if status.error:
             raise status.error
-        status.check_fits(model)
-        return model_id
+        status.check_fits(model, known=self._is_known(model_id, model))
+        return f"the text model '{model_id}' is started"
 
-    def _without(self, error: ModelError | PermissionDeniedError | RequestError, *, model: ModelInfo) -> TextPath:
+    def _without(self, error: Exception, *, model: ModelInfo, failed: Exception | None = None) -> TextPath:
         """The local path in place of Elasticsearch's, if the setting lets it."""
         if self.setting == ELASTICSEARCH:
             self._choice = None
             raise type(error)(f"{error} {INSTEAD}") from error
         model_id = self._model_id_for(model)
-        missed = self._missed_for == model
         note = None
-        if missed or (model_id and not isinstance(error, USUAL)):
+        if self._misses(model, usual=isinstance(error, USUAL)) or (model_id and not isinstance(error, USUAL)):
             note = f"{error} {MEANWHILE}"
             log.warning("texts are encoded locally for now: %s", error)
-        lasting = model_id is None or (isinstance(error, MachineLearningMissingError) and not missed)
-        return self._chosen(model, TextPath(encoder=LOCAL, why=str(error), note=note), check_again=not lasting)
+        lasting = model_id is None or (isinstance(error, MachineLearningMissingError) and not note)
+        check_at = None if lasting else self._now() + self._recheck_seconds
+        path = TextPath(encoder=LOCAL, why=str(error), note=note)
+        return self._chosen(_Choice(model=model, path=path, check_at=check_at, failed=failed))
 
-    def _chosen(self, model: ModelInfo, path: TextPath, *, check_again: bool = False) -> TextPath:
-        check_at = self._now() + self._recheck_seconds if check_again else None
-        self._choice = _Choice(model=model, path=path, check_at=check_at)
-        return path
+    def _misses(self, model: ModelInfo, *, usual: bool) -> bool:
+        """Whether Elasticsearch has encoded before; forgotten after a while where it is not meant to any more."""
+        if self._missed is None or self._missed[0] != model:
+            return False
+        return not (usual and self._now() - self._missed[1] > MISSED_SECONDS)
 
+    def _chosen(self, choice: _Choice) -> TextPath:
+        self._choice = choice
+        return choice.path
 
-def _in_its_state(error: TextModelError, *, cluster: Cluster, model_id: str) -> TextModelError:
-    """The error as the model's state has it, where the search says no more than that no such model is started."""
-    if type(error) not in (TextModelError, TextModelStoppedError):
-        return error
-    try:
-        return TextModel(cluster, model_id).status().error or error
-    except (PermissionDeniedError, RequestError, TextModelError):
-        return error
+    def _in_its_state(
+        self, error: TextModelError | RequestError, *, cluster: Cluster, model_id: str
+    ) -> TextModelError | RequestError:
+        """The error as the model's state has it, where the search says no more than that no such model is started."""
+        if not isinstance(error, TextModelStoppedError | RequestError):
+            return error
+        try:
+            return TextModel(cluster, model_id).status(seconds=self.patience_seconds / REQUESTS).error or error
+        except (TextModelError, ElasticsearchError):
+            return error

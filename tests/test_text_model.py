@@ -25,7 +25,7 @@ CASES = [
     (refusals.inference_timeout("m"), errors.TextModelSlowError, "load of the ML node"),
     (refusals.queue_full("m"), errors.TextModelBusyError, "Try again in a moment"),
     (refusals.no_text("text_field"), errors.TextModelError, "another name than text_field"),
-    (refusals.invalid("requires body"), errors.TextModelError, "text-model status"),
+    (refusals.still_referenced("m"), errors.TextModelError, "ingest pipelines"),
 ]
 
 
@@ -37,6 +37,11 @@ def test_each_refusal_is_an_error_with_a_remedy(refusal, error, remedy):
     assert type(raised.value) is error
     assert "The text model 'm' " in str(raised.value)
     assert remedy in str(raised.value)
+
+
+def test_what_is_not_about_the_text_model_stays_what_it_is():
+    with pytest.raises(errors.RequestError, match="closed"), text_model_errors("m"):
+        raise errors.RequestError("closed", status=400, kind="index_closed_exception", reason="closed")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,7 @@ def test_each_refusal_is_an_error_with_a_remedy(refusal, error, remedy):
             errors.TextModelPermissionError,
             "monitor_ml",
         ),
+        ("action [indices:data/write] is unauthorized for user [ml] of [ml]", errors.PermissionDeniedError, "denied"),
         ("action [indices:data/read/search] is unauthorized for user [reader]", errors.PermissionDeniedError, "denied"),
     ],
 )

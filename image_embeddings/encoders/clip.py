@@ -166,7 +166,8 @@ def model_id_of(name: str) -> str:
 def elasticsearch_model_id(text_model: str) -> str:
     """The id by which eland stores a text model in Elasticsearch; a folder goes by its own name.
 
-    At most 64 of a-z, 0-9, `_`, `.` and `-`, a letter or digit at either end, as Elasticsearch wants it.
+    At most 64 of a-z, 0-9, `_`, `.` and `-`, a letter or digit at either end, as Elasticsearch wants it; empty where
+    the name has none of these.
     """
     own_name = model_id_of(text_model)
     hub_name = own_name if _is_folder(text_model) and own_name not in TEXT_MODELS.values() else _hub_name(own_name)
@@ -195,6 +196,11 @@ def text_model_facts(name: str) -> TextModelFacts:
     )
 
 
+def is_for_the_app_only(text_model: str) -> bool:
+    """Whether Elasticsearch cannot run a text model: one in the layout of M-CLIP; looks at names and folders only."""
+    return mclip.is_mclip(text_model) if _is_folder(text_model) else text_model.startswith(f"{mclip.MODEL_TYPE}/")
+
+
 def text_source(text_model: str, *, beside: str) -> str:
     """Where to load a text model from: its folder, or its name on the hub."""
     name = _beside(text_model, beside)
@@ -209,8 +215,9 @@ def obtainable(name: str) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
-        if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), "modules.json"), str):
-            return True
+        for file in ("modules.json", "config.json"):
+            if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), file), str):
+                return True
         huggingface_hub.HfApi().model_info(_hub_name(name), timeout=HUB_TIMEOUT)
     except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):  # no network; or no name that a hub could have
         return False
@@ -239,6 +246,11 @@ def _load(name: str) -> SentenceTransformer:
     if ("/" in name or "\\" in name) and Path(name).expanduser().is_absolute() and not _is_folder(name):
         raise ModelUnavailableError(
             f"There is no folder {name} to load a model from. Look at IMAGE_MODEL and TEXT_MODEL."
+        )
+    if not obtainable(name):  # found out at once, where the libraries below would ask a hub over and over
+        raise ModelUnavailableError(
+            f"The model '{name}' is no folder, is not in the hub's cache, and the model hub does not have it or cannot "
+            "be reached. Give IMAGE_MODEL or TEXT_MODEL a sentence-transformers folder, or connect once."
         )
     path = str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
     try:

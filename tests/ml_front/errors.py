@@ -76,6 +76,12 @@ def still_deployed(model_id: str) -> ServerError:
     return ServerError(409, "status_exception", reason)
 
 
+def still_referenced(model_id: str) -> ServerError:
+    return ServerError(
+        409, "status_exception", f"Cannot delete model [{model_id}] as it is still referenced by ingest processors"
+    )
+
+
 # --- The deployment does not start ------------------------------------------------------------------------------------
 
 
@@ -166,7 +172,8 @@ FAULTS: dict[str, dict[str, Make]] = {
     "no definition": {"start": no_definition},
     "already started": {"start": already_started},
     "basic licence": {"put": not_licensed, "upload": not_licensed, "start": not_licensed, **_inference(not_licensed)},
-    "no privilege": {"get": not_permitted, **_inference(not_permitted)},
+    # A search encodes in Elasticsearch's own name: its user needs no privilege for that.
+    "no privilege": {"get": not_permitted, "infer": not_permitted},
     "deployed": {"delete": still_deployed},
     # Those that answer with no error of their own:
     "break off": {},  # the connection is closed at part `part` of the upload, which is not stored

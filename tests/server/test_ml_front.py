@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from image_embeddings import queries
 from tests import specification
 from tests.server.ml_requests import DOG, M, ask, by_text, clause, fails, ok, start, state, upload
 
@@ -226,6 +227,12 @@ def test_a_search_by_text_finds_what_the_texts_vector_finds(ml, cluster, forty_p
 @pytest.mark.parametrize("schema", ["KnnSearch", "KnnQuery", "KnnRetriever"])
 def test_the_clause_is_as_specified(schema):
     assert specification.clause_complaints(f"_types.{schema}", by_text("a dog")) == []
+
+
+def test_our_own_search_is_as_specified():
+    query = queries.text_model_query(model_id="m", text="a dog")
+    body = queries.knn_search(query, k=5, filters=[queries.in_folder("a")])
+    assert specification.clause_complaints("_types.KnnSearch", body["knn"]) == []
 
 
 def test_a_search_is_by_the_models_prefix(ml, uploaded_model, forty_photos):

@@ -3,6 +3,7 @@ stood in for by tests.ml_front, before the real node."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,9 +26,9 @@ from image_embeddings.errors import (
     TextModelLicenceError,
     TextModelMemoryError,
 )
-from tests import tls_front
+from tests import specification, tls_front
 from tests.ml_front import ml_front
-from tests.tiny_models import make_text_folder
+from tests.tiny_models import make_mclip_folder, make_text_folder
 
 pytestmark = pytest.mark.server
 
@@ -223,6 +224,34 @@ def test_a_model_of_other_dims_is_refused_before_the_upload(front, ml_environ, t
     with pytest.raises(ModelMismatchError, match=r"48 dims.*32"):
         install(ml_environ, model=str(wide))
     assert front.count(*UPLOADS) == 0
+
+
+def test_a_model_of_another_name_says_what_makes_searches_use_it(front, ml_environ, tmp_path, model_folders):
+    other = shutil.copytree(model_folders / "clip-ViT-B-32-multilingual-v1", tmp_path / "my-text")
+    said = []
+    status = install({**ml_environ, "IMAGE_MODEL": "auto"}, model=str(other), notify=said.append)
+    assert status.model_id == "my-text"
+    assert f"set TEXT_MODEL={other}" in said[-1]
+    assert state({**ml_environ, "TEXT_MODEL": str(other)}) == "started"
+
+
+def test_a_name_that_can_be_no_id_is_refused(front, ml_environ, tmp_path, model_folders):
+    other = shutil.copytree(model_folders / "clip-ViT-B-32-multilingual-v1", tmp_path / "模型")
+    with pytest.raises(ModelMismatchError, match="ES_TEXT_MODEL_ID"):
+        install(ml_environ, model=str(other))
+    assert front.count(*UPLOADS) == 0
+
+
+def test_a_model_that_only_the_app_can_run_is_refused_for_elasticsearch(front, ml_environ, tmp_path):
+    with pytest.raises(ModelMismatchError, match="M-CLIP"):
+        install(ml_environ, model=str(make_mclip_folder(tmp_path / "mclip")))
+
+
+def test_what_eland_sends_for_us_is_as_specified(front, ml_environ):
+    install(ml_environ)
+    requests = [request for request in front.requests if request.path.startswith("/_ml/")]
+    assert len(requests) >= 8
+    assert [complaint for request in requests for complaint in specification.complaints(request)] == []
 
 
 def test_a_folder_that_is_none_is_named(front, ml_environ, tmp_path):

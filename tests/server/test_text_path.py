@@ -1,6 +1,7 @@
 """Texts encoded inside Elasticsearch or by the app: the choice, each failure, and the way back. Elasticsearch's machine
 learning is stood in for by tests.ml_front, before the real node."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,12 +19,13 @@ from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, load_settings
 from image_embeddings.errors import (
     MachineLearningMissingError,
     ModelMismatchError,
+    ModelUnavailableError,
+    RequestError,
     TextModelBusyError,
     TextModelFailedError,
     TextModelInputError,
     TextModelLicenceError,
     TextModelMissingError,
-    TextModelPermissionError,
     TextModelSlowError,
     TextModelStartingError,
     TextModelStoppedError,
@@ -108,7 +110,12 @@ def test_who_may_not_use_machine_learning_is_not_bothered_with_it(deployed, sear
     deployed.order("no privilege")
     search = searching()
     assert (search.by_text("red").text_encoder, search.by_text("red").note) == ("local", None)
-    assert "monitor_ml" in search.look_at_text_path().why
+    assert "monitor_ml" in search.text_path().why
+
+
+def test_who_may_not_ask_for_its_state_may_still_search_by_it(deployed, searching):
+    deployed.order("no privilege")
+    assert searching(TEXT_ENCODER="elasticsearch").by_text("red").text_encoder == "elasticsearch"
 
 
 def test_local_asks_nothing_of_the_text_model(deployed, searching):
@@ -144,7 +151,7 @@ def test_searches_by_image_never_touch_the_text_model(deployed, searching):
 def test_an_index_of_the_built_in_model_has_no_text_model(front, index, tmp_path, ml_environ):
     fill(index, tmp_path)
     search = open_search(load_settings({**ml_environ, "INDEX_NAME": index.name}))
-    assert "'colour'" in search.look_at_text_path().why
+    assert "'colour'" in search.text_path().why
     forced = open_search(load_settings({**ml_environ, "INDEX_NAME": index.name, "TEXT_ENCODER": "elasticsearch"}))
     with pytest.raises(ModelMismatchError, match=r"'colour'.*TEXT_ENCODER=auto"):
         forced.by_text("red")
@@ -160,13 +167,43 @@ def test_a_model_that_is_started_later_is_taken_up(front, searching, ml_environ,
 
 def test_whoever_asks_for_the_state_has_it_taken_up_at_once(front, searching, ml_environ):
     search = searching()
-    assert search.look_at_text_path().encoder == "local"
+    assert search.text_path().encoder == "local"
     install_text_model(load_settings(ml_environ))
-    assert search.look_at_text_path().encoder == "elasticsearch"
+    assert search.text_path().encoder == "elasticsearch"
     assert search.by_text("red").text_encoder == "elasticsearch"
 
 
 # A model that does not fit
+
+
+@pytest.mark.parametrize("changes", [{"TEXT_MODEL": "clip-ViT-B-32-multilingual-v1"}, {"ES_TEXT_MODEL_ID": "mine"}])
+def test_an_index_of_conse_is_never_searched_by_another_models_texts(deployed, index, ml_environ, changes):
+    index.create(model=dataclasses.replace(ColourEncoder().info, model_id="conse"), vector_index_type="flat")
+    search = open_search(load_settings({**ml_environ, "INDEX_NAME": index.name, **changes}))
+    path = search.text_path()
+    assert (path.encoder, path.note) == ("local", None)
+    assert "'conse'" in path.why
+
+
+def by_elands_own_command(front, model_id=DEFAULT_TEXT_MODEL_ID):
+    """As if eland's own command had loaded the model, which tells of no image model."""
+    del front.models[model_id].config["metadata"]["image_model"]
+
+
+def test_a_model_by_elands_own_command_is_taken_for_the_image_model_of_its_name(deployed, searching):
+    by_elands_own_command(deployed)
+    assert searching().by_text("red").text_encoder == "elasticsearch"
+
+
+def test_a_model_by_elands_own_command_is_not_taken_for_another_image_model(deployed, searching, index, ml_environ):
+    by_elands_own_command(deployed)
+    index.create(
+        model=dataclasses.replace(index.state().model, model_id="clip-ViT-B-16", dims=32), vector_index_type="flat"
+    )
+    named = {"INDEX_NAME": index.name, "TEXT_MODEL": "clip-ViT-B-32-multilingual-v1"}
+    forced = open_search(load_settings({**ml_environ, **named, "TEXT_ENCODER": "elasticsearch"}))
+    with pytest.raises(ModelMismatchError, match=r"does not say .*'clip-ViT-B-16'.*text-model install"):
+        forced.by_text("red")
 
 
 def test_a_model_loaded_for_another_image_model_is_refused(deployed, searching):
@@ -194,7 +231,6 @@ FAILURES = [
     ("input too large", TextModelInputError, "Use fewer words"),
     ("inference timeout", TextModelSlowError, "did not answer in time"),
     ("queue full", TextModelBusyError, "more texts waiting than its queue holds"),
-    ("no privilege", TextModelPermissionError, "Give the user the cluster privilege"),
     ("basic licence", TextModelLicenceError, "licence does not include machine learning"),
 ]
 
@@ -240,7 +276,7 @@ def test_without_auto_the_browser_shows_the_error(deployed, ml_environ, fault, e
     web.application.extensions["services"].search.text_paths.patience_seconds = 0.5
     deployed.order(fault)
     page = web.get("/image_search?q=red")
-    assert (page.status_code, said in page.text) == (503, True)
+    assert (page.status_code, said in page.text) == (400 if error is TextModelInputError else 503, True)
     assert web.get("/api/v1/search?q=red").json["error"]["code"] == error.code
 
 
@@ -270,6 +306,41 @@ def test_a_failing_model_is_not_asked_at_every_query(deployed, searching, clock)
     for text in TEXTS:
         assert search.by_text(text).note
     assert deployed.count("GET", "/_ml/trained_models/*/_stats") == 1
+
+
+def test_a_slow_model_is_not_tried_again_for_having_been_looked_at(deployed, searching, clock):
+    search = searching()
+    search.by_text("red")
+    deployed.order("inference timeout")
+    search.by_text("red")
+    assert "did not answer in time" in search.text_path().why
+    deployed.forget()
+    assert search.by_text("red").note
+    assert builders(deployed) == []
+    clock.seconds += RECHECK_SECONDS
+    assert search.text_path().encoder == "elasticsearch"
+
+
+def test_where_the_app_has_no_model_either_both_reasons_are_said(deployed, searching):
+    search = searching(IMAGE_MODEL="clip-ViT-B-32")
+    assert search.by_text("red").text_encoder == "elasticsearch"
+    deployed.order("failed")
+    with pytest.raises(ModelUnavailableError, match=r"could not be run by Elasticsearch.*Nor has the app a model"):
+        search.by_text("red")
+
+
+def test_what_the_index_refuses_is_not_put_down_to_the_text_model(
+    deployed, searching, cluster, index, ml_environ, clip_index
+):
+    state = clip_index.state()
+    index.create(model=state.model, vector_index_type="flat")
+    search = searching(INDEX_NAME=index.name)
+    assert search.by_text("red").text_encoder == "elasticsearch"
+    cluster.client.indices.close(index=index.state().backing_index)
+    with pytest.raises(RequestError, match="closed"):
+        search.by_text("red")
+    cluster.client.indices.open(index=index.state().backing_index)
+    assert search.text_path().encoder == "elasticsearch"
 
 
 def test_a_long_text_keeps_no_other_from_elasticsearch(deployed, searching):
