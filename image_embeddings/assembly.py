@@ -28,7 +28,7 @@ from image_embeddings.local_node import LocalNode
 from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
-from image_embeddings.text_model import INSTALL, TextModel, TextModelStatus
+from image_embeddings.text_model import INSTALL, NO_ML, TextModel, TextModelStatus
 from image_embeddings.text_model_install import Source, install
 from image_embeddings.text_path import TextPaths
 from image_embeddings.thumbnails import Thumbnails
@@ -117,7 +117,9 @@ def text_model_status(settings: Settings) -> TextModelStatus:
     Raises:
         ModelMismatchError: there is none for the index's image model, or another is in its place.
     """
-    index = _index_of_a_cluster(settings)
+    if uses_local_node(settings):
+        return TextModelStatus(model_id=settings.es_text_model_id, state=NO_ML)
+    index = open_index(settings)
     state = _state(index)
     image_model = _image_model(settings, state)
     model_id = text_model_id(settings, image_model=image_model)
@@ -140,7 +142,12 @@ def install_text_model(
         ModelMismatchError: its embeddings cannot be compared with those in the index.
         ImageSearchError: it could not be loaded or started; says how to go on.
     """
-    index = _index_of_a_cluster(settings)
+    if uses_local_node(settings):
+        raise MachineLearningMissingError(
+            "The embedded Elasticsearch has no machine learning, and needs none: the app encodes texts itself. To run "
+            "the text model in a cluster of yours, set ES_HOST."
+        )
+    index = open_index(settings)
     state = _state(index)
     image_model = _image_model(settings, state)
     named = model or settings.text_model or clip.TEXT_MODELS.get(image_model)
@@ -207,6 +214,11 @@ def _text_source(
 
 
 def _no_text_model(image_model: str) -> ModelMismatchError:
+    if image_model == CONSE:
+        return ModelMismatchError(
+            "The index is one of the built-in model 'conse', whose texts the app encodes: there is nothing to load into "
+            "Elasticsearch. TEXT_ENCODER=auto or local."
+        )
     return ModelMismatchError(
         f"For the image model '{image_model}' no text model is made that Elasticsearch could run. Name one of the same "
         "space by --model (or TEXT_MODEL), or let the app encode texts itself: TEXT_ENCODER=local."
@@ -218,15 +230,6 @@ def _image_model(settings: Settings, state: IndexState | None) -> str:
     if state:
         return state.model.model_id
     return clip.CLIP if settings.image_model == AUTO else clip.model_id_of(settings.image_model)
-
-
-def _index_of_a_cluster(settings: Settings) -> ImageIndex:
-    if uses_local_node(settings):
-        raise MachineLearningMissingError(
-            "The embedded Elasticsearch has no machine learning, and needs none: the app encodes texts itself. To run "
-            "the text model in a cluster of yours, set ES_HOST."
-        )
-    return open_index(settings)
 
 
 def thumbnails_of(settings: Settings) -> Thumbnails:

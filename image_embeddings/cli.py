@@ -21,7 +21,7 @@ from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, ModelError, QueryError
 from image_embeddings.pipeline import IndexOptions, IndexReport
 from image_embeddings.search import ImageSearch
-from image_embeddings.text_model import INSTALL, TextModelStatus
+from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 
 SHOWN_SKIPS = 20
@@ -292,7 +292,7 @@ def text_model() -> None:
 @click.option("--clear-previous", is_flag=True, help="Replace one of that id, or the rest of an upload.")
 def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
     """Load the text model into Elasticsearch and start it; one that is there already is only started."""
-    with _errors_shown(stopped=f"Stopped. If parts were uploaded already, begin anew: {INSTALL} --clear-previous"):
+    with _errors_shown(stopped=f"Stopped. What is there now, and how to go on, says: {STATUS}"):
         hush_profiler()
         status = assembly.install_text_model(
             load_settings(), model=model, quantize=quantize, clear_previous=clear_previous, notify=_say

@@ -65,7 +65,7 @@ def connect(
         return Cluster(Elasticsearch(**address, **options))
     except (ValueError, OSError) as error:
         raise SettingError(
-            f"Elasticsearch's address or CA file cannot be used: {error}. "
+            f"Elasticsearch's address or CA file ({ca_certs or 'none'}) cannot be used: {error}. "
             "Look at ES_HOST (https://name:9200), ES_CLOUD_ID and ES_CA_CERTS (a PEM file)."
         ) from error
 

@@ -100,7 +100,9 @@ class ImageSearch:
         if self._replaced(opened.state):
             self._forget(opened)
             opened = self._open(_Clock())
-        path = self.text_paths.choose(self.index.cluster, opened.state.model)
+        # Where the app may not stand in, Elasticsearch is asked anew: nothing else tells whether texts can be searched.
+        look = self.text_paths.choose if self.text_paths.may_stand_in else self.text_paths.report
+        path = look(self.index.cluster, opened.state.model)
         try:
             encoder = self._encoder(opened, _Clock())
         except ModelUnavailableError:

@@ -67,7 +67,7 @@ _STATES = {
     NO_LICENCE: _Trouble(
         TextModelLicenceError,
         "cannot run: Elasticsearch's licence{detail} does not include machine learning",
-        "Start its 30 days of trial, or buy one (docs/elasticsearch.md)",
+        "Buy one, or start its 30 days of trial if they have not been used (docs/elasticsearch.md)",
     ),
     NO_ML: _Trouble(
         MachineLearningMissingError,
@@ -158,7 +158,7 @@ class TextModelStatus:
         Raises:
             ModelMismatchError: it does other work, has other dims, or was loaded for another image model.
         """
-        remedy = f"Name the one that fits by ES_TEXT_MODEL_ID, or load it: {INSTALL} --clear-previous"
+        remedy = f"Name the one that fits by ES_TEXT_MODEL_ID, or load it: {INSTALL} --clear-previous."
         about = f"The text model '{self.model_id}' in Elasticsearch"
         if self.task not in (TASK, None):
             raise ModelMismatchError(f"{about} is made for {self.task}, not for {TASK}. {remedy}")
@@ -170,7 +170,7 @@ class TextModelStatus:
         if self.image_model is None and not known:
             raise ModelMismatchError(
                 f"{about} does not say for which image model it was made; the index was built with '{model.model_id}'. "
-                f"Load it by the command that looks at both: {INSTALL} --clear-previous"
+                f"Load it by the command that looks at both: {INSTALL} --clear-previous."
             )
         if self.image_model not in (model.model_id, None):
             raise ModelMismatchError(

@@ -199,9 +199,10 @@ def _trace_errors(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
-        reason = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
+        reason = lines[0][:200] if lines else type(error).__name__
         raise ModelUnavailableError(
-            f"eland cannot trace '{name}' ({reason[0] if reason else type(error).__name__}). It takes "
+            f"eland cannot trace '{name}' ({reason}). It takes "
             "sentence-transformers models whose tokenizer Elasticsearch has, BERT's and XLM-RoBERTa's among them; for "
             "others, let the app encode texts itself: TEXT_MODEL and TEXT_ENCODER=local."
         ) from error

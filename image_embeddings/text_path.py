@@ -142,7 +142,6 @@ class TextPaths:
         """
         if isinstance(error, TextModelInputError) and self.setting == AUTO:
             return TextPath(encoder=LOCAL, why=str(error), note=f"{error} {MEANWHILE}")
-        self._missed = (model, self._now())
         seen = self._in_its_state(error, cluster=cluster, model_id=path.model_id or "")
         return self._without(seen, model=model, failed=seen)
 
@@ -185,6 +184,8 @@ class TextPaths:
         if self.setting == ELASTICSEARCH:
             self._choice = None
             raise type(error)(f"{error} {INSTEAD}") from error
+        if self._choice and self._choice.model == model and self._choice.path.encoder == ELASTICSEARCH:
+            self._missed = (model, self._now())
         model_id = self._model_id_for(model)
         note = None
         if self._misses(model, usual=isinstance(error, USUAL)) or (model_id and not isinstance(error, USUAL)):

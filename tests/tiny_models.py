@@ -4,9 +4,9 @@ sample photos, which it was made for."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +191,8 @@ def _xlm_roberta_tokenizer() -> XLMRobertaTokenizerFast:
 
 
 if __name__ == "__main__":
-    for made in make_pair(Path(sys.argv[1])):
+    parser = argparse.ArgumentParser(prog="python -m tests.tiny_models", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the two models go")
+    for made in make_pair(parser.parse_args().folder):
         shutil.rmtree(made.with_name(made.name + "-raw"))
         print(made)

@@ -245,7 +245,7 @@ def _load(name: str) -> SentenceTransformer:
 
     if ("/" in name or "\\" in name) and Path(name).expanduser().is_absolute() and not _is_folder(name):
         raise ModelUnavailableError(
-            f"There is no folder {name} to load a model from. Look at IMAGE_MODEL and TEXT_MODEL."
+            f"There is no folder {name} to load a model from. Look at IMAGE_MODEL, TEXT_MODEL or --model."
         )
     if not obtainable(name):  # found out at once, where the libraries below would ask a hub over and over
         raise ModelUnavailableError(
@@ -267,9 +267,10 @@ def _load(name: str) -> SentenceTransformer:
         ImportError,
         RuntimeError,
     ) as error:
-        reason = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
+        reason = lines[0][:200] if lines else type(error).__name__
         raise ModelUnavailableError(
-            f"The model '{name}' cannot be loaded ({reason[0] if reason else type(error).__name__}). Give IMAGE_MODEL "
+            f"The model '{name}' cannot be loaded ({reason}). Give IMAGE_MODEL "
             "or TEXT_MODEL a sentence-transformers folder (TEXT_MODEL takes M-CLIP folders too), connect to the model "
             "hub once, or use IMAGE_MODEL=conse."
         ) from error

@@ -409,6 +409,23 @@ def test_status_says_who_encodes_texts(deployed, ml_environ):
     assert (said["used"], "licence" in said["why"]) == ("local", True)
 
 
+def test_a_look_at_the_status_hides_no_loss(deployed, ml_environ):
+    web = create_app(load_settings(ml_environ)).test_client()
+    assert web.get("/api/v1/search?q=red").json["note"] is None
+    deployed.licence = "expired trial"
+    assert web.get("/api/v1/status").json["text_encoder"]["used"] == "local"
+    assert "licence" in web.get("/api/v1/search?q=red").json["note"]
+
+
+def test_readiness_follows_the_text_model_where_nothing_else_encodes_texts(deployed, ml_environ):
+    web = create_app(load_settings({**ml_environ, "TEXT_ENCODER": "elasticsearch"})).test_client()
+    assert web.get("/readyz").status_code == 200
+    deployed.ml_enabled = False
+    assert web.get("/readyz").json["error"]["code"] == "ml_missing"
+    deployed.ml_enabled = True
+    assert web.get("/readyz").status_code == 200
+
+
 def test_status_tells_of_a_setting_that_cannot_be_met(front, ml_environ):
     web = create_app(load_settings({**ml_environ, "TEXT_ENCODER": "elasticsearch"})).test_client()
     said = web.get("/api/v1/status").json["text_encoder"]
