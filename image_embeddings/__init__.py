@@ -13,9 +13,9 @@ from image_embeddings.corpus import content_hash, resolve
 from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.images import decode
 from image_embeddings.index import ImageIndex, IndexState
-from image_embeddings.pipeline import IndexReport
 from image_embeddings.search import MAX_DEPTH, MAX_K, ImageSearch
 from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import IndexReport
 
 __all__ = [
     "MAX_DEPTH",

@@ -25,13 +25,14 @@ from image_embeddings.errors import (
 )
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
-from image_embeddings.pipeline import IndexOptions, IndexReport, Progress
+from image_embeddings.pipeline import Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
 from image_embeddings.text_model import INSTALL, NO_ML, TextModel, TextModelStatus
 from image_embeddings.text_model_install import Source, install
 from image_embeddings.text_path import TextPaths
 from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import IndexOptions, IndexReport
 
 Notify = Callable[[str], None]
 
@@ -216,8 +217,8 @@ def _text_source(
 def _no_text_model(image_model: str) -> ModelMismatchError:
     if image_model == CONSE:
         return ModelMismatchError(
-            "The index is one of the built-in model 'conse', whose texts the app encodes: there is nothing to load into "
-            "Elasticsearch. TEXT_ENCODER=auto or local."
+            "The index is one of the built-in model 'conse', whose texts the app encodes: there is nothing to load "
+            "into Elasticsearch. TEXT_ENCODER=auto or local."
         )
     return ModelMismatchError(
         f"For the image model '{image_model}' no text model is made that Elasticsearch could run. Name one of the same "
@@ -242,15 +243,21 @@ def index_photos(
     *,
     folder: Path | None = None,
     delete_existing: bool = False,
+    rebuild: bool = False,
     prune: bool = False,
     options: IndexOptions | None = None,
     timeout: float = 30,
     progress: Callable[[int], Progress],
+    stopped: Callable[[], bool] = lambda: False,
     notify: Notify = _silent,
 ) -> IndexReport:
     """Makes the index hold exactly the photos of `folder` (default IMAGE_DIR); encodes only what is new or changed.
 
-    `progress` is called once with the number of photos to encode, and gives what is told of each.
+    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; one that was begun
+    earlier is gone on with. With `delete_existing` a new one takes its place at once.
+
+    `progress` is called once with the number of photos to encode, and gives what is told of each. Once `stopped`, the
+    run finishes what is under way and ends.
 
     Raises:
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
@@ -258,9 +265,12 @@ def index_photos(
     folder = folder or settings.image_dir
     corpus.check_folder(folder)
     with _only_run(settings):
-        index = open_index(settings, timeout=timeout, notify=notify)
+        serving = open_index(settings, timeout=timeout, notify=notify)
+        index = serving.rebuild if rebuild else serving
         state = None if delete_existing else _state(index)
-        encoder = _encoder(settings, state.model if state else None, notify=notify)
+        encoder = _encoder(settings, None if rebuild or not state else state.model, notify=notify)
+        if rebuild and state:
+            _check_same_rebuild(encoder, state)
         indexed = index.file_states() if state else {}
         work = pipeline.plan(
             folder,
@@ -270,17 +280,41 @@ def index_photos(
             leave_out=settings.data_dir,
         )
         if state is None:
-            index.create(model=encoder.info, vector_index_type=settings.vector_index_type)
+            make = serving.begin_rebuild if rebuild else serving.create
+            make(model=encoder.info, vector_index_type=settings.vector_index_type)
         elif work.to_encode:
             check_same_model(encoder, state.model)
-        return pipeline.run(
+        report = pipeline.run(
             work,
             index=index,
             encoder=encoder,
             thumbnails=thumbnails_of(settings),
             progress=progress(len(work.to_encode)),
             options=options or IndexOptions(max_pixels=settings.max_image_pixels),
+            stopped=stopped,
         )
+        if rebuild and not report.stopped:
+            serving.finish_rebuild()
+        return report
+
+
+def discard_rebuild(settings: Settings) -> bool:
+    """Removes the index that was being filled to take the place of another; whether there was one."""
+    with _only_run(settings):
+        rebuild = open_index(settings).rebuild
+        found = _state(rebuild) is not None
+        rebuild.drop()
+        return found
+
+
+def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
+    try:
+        check_same_model(encoder, state.model)
+    except ModelMismatchError as error:
+        raise ModelMismatchError(
+            f"A rebuild with '{state.model.model_id}' was begun and is not finished. To go on with it: "
+            f"IMAGE_MODEL={state.model.model_id} and index --rebuild. To give it up: index --discard-rebuild. ({error})"
+        ) from error
 
 
 def _state(index: ImageIndex) -> IndexState | None:

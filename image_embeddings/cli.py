@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ from image_embeddings import assembly, evaluation, images
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, ModelError, QueryError
-from image_embeddings.pipeline import IndexOptions, IndexReport
+from image_embeddings.index import ImageIndex
 from image_embeddings.search import ImageSearch
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
+from image_embeddings.writer import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
+STOPPED = "Stopped. What was indexed stays; the same command goes on from there."
 SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -46,9 +49,7 @@ def _fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def _errors_shown(
-    *, stopped: str = "Stopped. What was indexed stays; the same command goes on from there."
-) -> Iterator[None]:
+def _errors_shown(*, stopped: str = STOPPED) -> Iterator[None]:
     """Prints our errors as one line and exits with 1; Ctrl-C too, with the line `stopped`."""
     share_cores()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: `make run` and containers send it
@@ -71,6 +72,8 @@ def main() -> None:
 @main.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
+@click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
+@click.option("--discard-rebuild", is_flag=True, help="Remove what an unfinished --rebuild left, and index nothing.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
@@ -79,6 +82,8 @@ def main() -> None:
 def index(
     folder: Path | None,
     delete_existing: bool,
+    rebuild: bool,
+    discard_rebuild: bool,
     prune: bool,
     batch_size: int,
     chunk_size: int,
@@ -89,8 +94,14 @@ def index(
 
     Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
     """
+    if delete_existing + rebuild + discard_rebuild > 1:
+        raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
     with _errors_shown():
         settings = load_settings()
+        if discard_rebuild:
+            found = assembly.discard_rebuild(settings)
+            click.echo("The unfinished index is removed" if found else "There was no unfinished index")
+            return
         options = IndexOptions(
             batch_size=batch_size,
             chunk_size=chunk_size,
@@ -98,7 +109,9 @@ def index(
             max_pixels=settings.max_image_pixels,
         )
         folder = folder.expanduser().absolute() if folder else None
-        report = run_index(settings, folder=folder, delete_existing=delete_existing, prune=prune, options=options)
+        report = run_index(
+            settings, folder=folder, delete_existing=delete_existing, rebuild=rebuild, prune=prune, options=options
+        )
         if as_json:
             _print_json(asdict(report))
         else:
@@ -109,17 +122,33 @@ def index(
 
 
 def run_index(settings: Settings, *, timeout: float = 30, **choices: Any) -> IndexReport:
-    """An indexing run with a progress bar, which stays away where nobody looks."""
+    """An indexing run with a progress bar, which stays away where nobody looks.
+
+    Once it is under way, Ctrl-C and SIGTERM have it finish what it has in hand; a second time they end it at once.
+    """
     bars: list[tqdm[Any]] = []
+    stop = threading.Event()
+
+    def finish(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        _say("Stopping: what is under way is still written. Once more ends it at once.")
 
     def bar(total: int) -> tqdm[Any]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, finish)
         quiet = not total or not sys.stderr.isatty()
         bars.append(tqdm(total=total, unit="photo", desc="Indexing", disable=quiet))
         return bars[-1]
 
     try:
-        return assembly.index_photos(settings, progress=bar, notify=_say, timeout=timeout, **choices)
+        return assembly.index_photos(
+            settings, progress=bar, stopped=stop.is_set, notify=_say, timeout=timeout, **choices
+        )
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         for opened in bars:
             opened.close()
 
@@ -127,8 +156,9 @@ def run_index(settings: Settings, *, timeout: float = 30, **choices: Any) -> Ind
 def show_report(report: IndexReport) -> None:
     """Prints what an indexing run did, with each file that was skipped, why, and what to do."""
     click.echo(
-        f"{report.found} photos: {report.encoded} encoded, {report.unchanged} unchanged, {report.deleted} removed, "
-        f"{len(report.skipped)} skipped ({report.seconds:.1f} s)"
+        f"{report.found} photos: {report.encoded} encoded, {report.reused} renamed or copied, "
+        f"{report.unchanged} unchanged, {report.deleted} removed, {len(report.skipped)} skipped "
+        f"({report.seconds:.1f} s)"
     )
     for skipped in report.skipped[:SHOWN_SKIPS]:
         _say(f"skipped {skipped.image_id!r}: {skipped.reason}")
@@ -137,7 +167,9 @@ def show_report(report: IndexReport) -> None:
 
 
 def exit_by(report: IndexReport) -> None:
-    """Exits with 1 where every photo was skipped."""
+    """Exits with 1 where the run was stopped, or every photo skipped."""
+    if report.stopped:
+        _fail(STOPPED)
     if report.skipped and not report.encoded and not report.unchanged:
         _fail("No photo could be indexed; the reasons stand above.")
 
@@ -240,10 +272,21 @@ def _status(settings: Settings) -> dict[str, Any]:
         return {**found, "photos": 0, "note": str(error)}
     found |= {"model": state.model.model_id, "dims": state.model.dims, "photos": opened.count()}
     found["text_encoder"] = _text_encoder(search)
+    found |= _rebuild(opened)
     if state.indexing:
         age = int(time.time()) - int(state.indexing["updated"])
         found["indexing"] = f"{state.indexing['done']} of {state.indexing['total']} photos, {age} s ago"
     return found
+
+
+def _rebuild(index: ImageIndex) -> dict[str, str]:
+    try:
+        state = index.rebuild.state()
+    except IndexMissingError:
+        return {}
+    photos = index.rebuild.count()
+    go_on = "go on: index --rebuild; give up: index --discard-rebuild"
+    return {"rebuild": f"{photos} photos so far, by {state.model.model_id} ({go_on})"}
 
 
 def _text_encoder(search: ImageSearch) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The photos of a folder: which files there are, and what is in one of them."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from PIL import Image
 
 from image_embeddings import exif, images
 from image_embeddings.documents import ImageDocument
-from image_embeddings.errors import CorpusError, ImageError, ImageSearchError, ImageTooLargeError
+from image_embeddings.errors import CorpusError, ImageTooLargeError
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
@@ -43,6 +45,16 @@ class Photo:
     image: Image.Image
 
 
+@dataclass(frozen=True, kw_only=True)
+class PhotoBytes:
+    """What was in a file when it was read."""
+
+    image_id: str
+    data: bytes
+    mtime_ns: int
+    content_hash: str
+
+
 def check_folder(folder: Path) -> None:
     """Returns if `folder` is one.
 
@@ -64,42 +76,52 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
     """
     check_folder(folder)
 
-    def unreadable(error: OSError) -> None:
-        if Path(error.filename) == folder:
-            raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-        skip(Skipped(image_id=_readable(Path(error.filename), folder), reason=f"cannot be opened ({error.strerror})"))
+    folders = [folder]
+    while folders:
+        parent = folders.pop()
+        try:
+            with os.scandir(parent) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if parent == folder:
+                raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
+            skip(Skipped(image_id=_readable(parent, folder), reason=f"cannot be opened ({error.strerror})"))
+            continue
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
+        folders += [path for entry in reversed(inner) if (path := Path(entry.path)) != leave_out]
+        for entry in shown:
+            if not entry.is_dir(follow_symlinks=False) and (photo := _photo_file(entry, folder, skip=skip)):
+                yield photo
 
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(parent, name) != leave_out)
-        for name in sorted(names):
-            suffix = Path(name).suffix.lower()
-            if name.startswith("."):
-                continue
-            if suffix in images.UNREAD_SUFFIXES:
-                reason = f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
-                skip(Skipped(image_id=_readable(Path(parent, name), folder), reason=reason))
-            elif suffix in images.SUFFIXES:
-                photo = _photo_file(Path(parent, name), folder, skip=skip)
-                if photo:
-                    yield photo
 
-
-def _photo_file(path: Path, folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
-    shown = _readable(path, folder)
+def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
+    """The entry as a photo; None where it is none, or goes to `skip`."""
+    suffix = entry.name[entry.name.rfind(".") :].lower()
+    if suffix not in images.SUFFIXES and suffix not in images.UNREAD_SUFFIXES:
+        return None
+    path = Path(entry.path)
     try:
-        stat = path.stat()
         image_id = image_id_of(path, folder)
+        stat = entry.stat()
+        reason = _unfit(entry, suffix, folder=folder, image_id=image_id)
     except OSError as error:
-        skip(Skipped(image_id=shown, reason=f"cannot be opened ({error.strerror})"))
-        return None
+        reason = f"cannot be opened ({error.strerror})"
     except ValueError as error:
-        skip(Skipped(image_id=shown, reason=str(error)))
-        return None
-    if resolve(folder, image_id) is None:
-        reason = "a link that leads outside the folder: copy the file in" if path.is_symlink() else "not a regular file"
-        skip(Skipped(image_id=shown, reason=reason))
+        reason = str(error)
+    if reason:
+        skip(Skipped(image_id=_readable(path, folder), reason=reason))
         return None
     return PhotoFile(image_id=image_id, path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+
+def _unfit(entry: os.DirEntry[str], suffix: str, *, folder: Path, image_id: str) -> str:
+    """Why the entry cannot be indexed; empty where it can."""
+    if suffix in images.UNREAD_SUFFIXES:
+        return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
+    if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):
+        return ""
+    return "a link that leads outside the folder: copy the file in" if entry.is_symlink() else "not a regular file"
 
 
 def image_id_of(path: Path, folder: Path) -> str:
@@ -108,7 +130,7 @@ def image_id_of(path: Path, folder: Path) -> str:
     Raises:
         ValueError: the name is not Unicode, or longer than Elasticsearch allows; says what to do.
     """
-    image_id = path.relative_to(folder).as_posix()
+    image_id = _relative(path, folder)
     try:
         length = len(image_id.encode())
     except UnicodeEncodeError:
@@ -120,7 +142,12 @@ def image_id_of(path: Path, folder: Path) -> str:
 
 def _readable(path: Path, folder: Path) -> str:
     """A path as it can be printed, also where its name is not Unicode."""
-    return path.relative_to(folder).as_posix().encode(errors="surrogateescape").decode(errors="replace")
+    return _relative(path, folder).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """As `relative_to`, ten times as fast; `path` is below `folder`."""
+    return path.as_posix()[len(folder.as_posix()) :].lstrip("/")
 
 
 def resolve(folder: Path, image_id: str) -> Path | None:
@@ -135,12 +162,12 @@ def resolve(folder: Path, image_id: str) -> Path | None:
         return None
 
 
-def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Photo:
-    """The photo in `file`: hash, size and picture all come from the same bytes, read once.
+def load(file: PhotoFile) -> PhotoBytes:
+    """What is in `file` now, read once.
 
     Raises:
         CorpusError: the file cannot be opened just now.
-        ImageError: its content cannot be decoded, or is too large.
+        ImageTooLargeError: it is larger than a photo.
     """
     if file.bytes > MAX_FILE_BYTES:
         raise ImageTooLargeError(f"{file.image_id} has {file.bytes:,} bytes; a photo has {MAX_FILE_BYTES:,} at most.")
@@ -150,16 +177,25 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
             data = handle.read()
     except OSError as error:
         raise CorpusError(f"{file.image_id} cannot be opened ({error.strerror}).") from error
-    decoded = images.decode(data, max_pixels=max_pixels, what=file.image_id)
+    return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
+
+
+def decode(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
+    """The photo in these bytes: hash, size, place and picture belong together.
+
+    Raises:
+        ImageError: its content cannot be decoded, or is too large.
+    """
+    decoded = images.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
     return Photo(
         image=decoded.image,
         document=ImageDocument(
-            image_id=file.image_id,
+            image_id=photo.image_id,
             width=decoded.width,
             height=decoded.height,
-            bytes=len(data),
-            mtime_ns=mtime_ns,
-            content_hash=content_hash(data),
+            bytes=len(photo.data),
+            mtime_ns=photo.mtime_ns,
+            content_hash=photo.content_hash,
             location=exif.location(decoded.exif) if with_location else None,
         ),
     )
@@ -168,11 +204,3 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
 def content_hash(data: bytes) -> str:
     """The name of these bytes: half a SHA-256, 32 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()[:32]
-
-
-def try_read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Photo | Skipped:
-    """The photo in `file`, or why it is left out."""
-    try:
-        return read(file, max_pixels=max_pixels, with_location=with_location)
-    except ImageSearchError as error:
-        return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))

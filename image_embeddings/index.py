@@ -27,6 +27,7 @@ from image_embeddings.text_model import text_model_errors
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+REBUILD_SUFFIX = "-rebuild"
 LOOKUP_SINCE = (9, 4)
 PACKED_VECTORS_SINCE = (9, 3)
 
@@ -107,14 +108,48 @@ class ImageIndex:
             RequestError: Elasticsearch refuses the name or the mapping; what was there is still there.
         """
         older = self._backing_indices()
+        made = self._make(model=model, vector_index_type=vector_index_type)
+        self._name(made.backing_index, in_place_of=older)
+        return made
+
+    @property
+    def rebuild(self) -> ImageIndex:
+        """The index that is being filled to take this one's place, if there is one; goes by an alias of its own."""
+        return ImageIndex(self.cluster, name=f"{self.name}{REBUILD_SUFFIX}")
+
+    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+        """Makes a new, empty index beside this one, as `rebuild`; this one goes on to answer.
+
+        Raises:
+            RequestError: Elasticsearch refuses the name or the mapping.
+        """
+        made = self._make(model=model, vector_index_type=vector_index_type)
+        self.rebuild._name(made.backing_index)
+        return made
+
+    def finish_rebuild(self) -> None:
+        """Puts `rebuild` in this one's place, in one step; this one is removed.
+
+        Raises:
+            IndexMissingError: there is no such index.
+        """
+        backing_index = self.rebuild.state().backing_index
+        end = {"remove": {"index": backing_index, "alias": self.rebuild.name}}
+        self._name(backing_index, in_place_of=self._backing_indices(), also=[end])
+
+    def _make(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
         backing_index = f"{self.name}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         body = queries.index_body(model=model, vector_index_type=vector_index_type)
-        actions: list[JSON] = [{"remove_index": {"index": name}} for name in older]
-        actions.append({"add": {"index": backing_index, "alias": self.name, "is_write_index": True}})
         with self._translated():
             self._client.indices.create(index=backing_index, **body)
-            self._client.indices.update_aliases(actions=actions)
         return IndexState(backing_index=backing_index, model=model)
+
+    def _name(self, backing_index: str, *, in_place_of: Sequence[str] = (), also: Sequence[JSON] = ()) -> None:
+        """Has the alias stand for that index, and removes others, in one step."""
+        actions: list[JSON] = [{"remove_index": {"index": name}} for name in in_place_of]
+        actions.append({"add": {"index": backing_index, "alias": self.name, "is_write_index": True}})
+        with self._translated():
+            self._client.indices.update_aliases(actions=[*actions, *also])
 
     def drop(self) -> None:
         """Removes the index with all its documents; nothing where there is none.
@@ -259,6 +294,20 @@ class ImageIndex:
         if not hits:
             raise _image_not_found(image_id)
         return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+
+    def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
+        """Document and embedding of a photo whose file has these bytes; None where there is none."""
+        body = {
+            "query": {"term": {"content_hash": content_hash}},
+            "size": 1,
+            "fields": [queries.EMBEDDING],
+            "_source": {"excludes": [queries.EMBEDDING]},
+        }
+        with self._translated():
+            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+        if not hits:
+            return None
+        return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
     def newest(self, *, k: int) -> tuple[ImageDocument, ...]:
         """The k photos whose files changed last, newest first."""

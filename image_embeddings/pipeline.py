@@ -1,50 +1,31 @@
 """From a folder of photos to an index that holds exactly them: walk, read, encode, write."""
 
+from __future__ import annotations
+
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from image_embeddings import corpus
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.corpus import Photo, PhotoFile, Skipped, try_read, walk
+from image_embeddings.corpus import Photo, PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import CorpusError
-from image_embeddings.index import ImageIndex, IndexState, Rejected
+from image_embeddings.errors import CorpusError, ImageError
+from image_embeddings.index import ImageIndex
 from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, patiently, skipped_of
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
-WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexOptions:
-    """How an indexing run goes about its work."""
-
-    batch_size: int = 32  # images per encode call
-    chunk_size: int = 500  # documents per bulk request
-    thread_count: int = 4  # threads that read and decode
-    max_pixels: int = 200_000_000
-    with_location: bool = True  # store where a photo was taken
-
-
-@dataclass(kw_only=True)
-class IndexReport:
-    """What an indexing run did."""
-
-    found: int = 0  # photos in the folder
-    encoded: int = 0  # new or changed ones, now in the index
-    unchanged: int = 0
-    deleted: int = 0  # gone from the folder, and now from the index
-    skipped: list[Skipped] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class Progress(Protocol):
@@ -62,6 +43,7 @@ class Plan:
     to_encode: list[PhotoFile]
     to_delete: list[str]
     changed: frozenset[str]  # image_ids to encode of which an older version is indexed
+    hashes: frozenset[str]  # content hashes of the files that are indexed
     report: IndexReport
 
 
@@ -96,7 +78,8 @@ def plan(
     if not prune:
         _question(folder, report, to_delete=len(to_delete), indexed=len(indexed), corpus_before=corpus_before)
     changed = frozenset(file.image_id for file in to_encode) & indexed.keys()
-    return Plan(folder=folder, to_encode=to_encode, to_delete=to_delete, changed=changed, report=report)
+    hashes = frozenset(state.content_hash for state in indexed.values())
+    return Plan(folder=folder, to_encode=to_encode, to_delete=to_delete, changed=changed, hashes=hashes, report=report)
 
 
 def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int, corpus_before: Path | None) -> None:
@@ -129,46 +112,37 @@ def run(
     thumbnails: Thumbnails,
     progress: Progress,
     options: IndexOptions,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> IndexReport:
     """Carries out a plan; the report says what became of every file.
 
-    A photo that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents
-    are made from one read of one file each, so a failure never touches another photo's data. All is written into the
-    index that stood behind the name at the beginning.
+    Photos are read and decoded ahead by threads, encoded in batches here, and written by other threads meanwhile. One
+    that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents are made
+    from one read of one file each, so a failure never touches another photo's data. One whose bytes are indexed
+    already, by another name or with another time, takes its embedding from there. All is written into the index that
+    stood behind the name at the beginning. Once `stopped`, what is under way is finished, and nothing is removed.
+
+    Raises:
+        ElasticsearchError: it could not be written to, for PATIENCE_SECONDS; what was written before stays.
     """
     begun = time.monotonic()
     report = work.report
     state = replace(index.state(), corpus=str(work.folder))
     index = index.at(state.backing_index)
-    heartbeat = _Heartbeat(index, state=state, total=report.found)
-    documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
-    heartbeat.beat(done=report.unchanged)
-    for group in _groups(documents, size=options.chunk_size):
-        heartbeat.beat(done=report.unchanged + report.encoded)  # fails if the index was replaced meanwhile
-        rejected = list(index.add(group, chunk_size=len(group)))
-        report.skipped.extend(_skipped(rejected))
-        report.encoded += len(group) - len(rejected)
-    heartbeat.beat(done=report.unchanged + report.encoded)
-    _delete(work, index=index, options=options)
-    index.refresh()
-    heartbeat.stop()
+    heartbeat = Heartbeat(index, state=state, report=report)
+    heartbeat.beat()
+    read = partial(_read, hashes=work.hashes, index=index, thumbnails=thumbnails, options=options)
+    files = takewhile(lambda _: not stopped(), work.to_encode)
+    results = _ahead(read, files, threads=options.thread_count)
+    documents = _documents(results, encoder, report=report, progress=progress, batch_size=options.batch_size)
+    Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(documents)
+    report.stopped = stopped()
+    if not report.stopped:
+        patiently(_delete, work, index=index, options=options)
+    patiently(index.refresh)
+    heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _groups(
-    documents: Iterable[tuple[ImageDocument, Embedding]], *, size: int
-) -> Iterator[list[tuple[ImageDocument, Embedding]]]:
-    """Documents to write at once: `size` of them, or what a few seconds brought, so that little is lost by Ctrl-C."""
-    group = []
-    begun = time.monotonic()
-    for pair in documents:
-        group.append(pair)
-        if len(group) >= size or time.monotonic() - begun >= WRITE_SECONDS:
-            yield group
-            group, begun = [], time.monotonic()
-    if group:
-        yield group
 
 
 def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
@@ -180,45 +154,64 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
     gone = [*work.to_delete, *sorted(unusable)]
     refused = list(index.remove(gone, chunk_size=options.chunk_size))
-    report.skipped.extend(_skipped(refused))
+    report.skipped.extend(skipped_of(refused))
     report.deleted = len(gone) - len(refused)
 
 
-def _skipped(rejected: Iterable[Rejected]) -> Iterator[Skipped]:
-    return (Skipped(image_id=item.image_id, reason=item.reason) for item in rejected)
-
-
-def _encoded(
-    files: Iterable[PhotoFile],
+def _documents(
+    results: Iterable[Photo | Made | Skipped],
     encoder: Encoder,
-    thumbnails: Thumbnails,
     *,
     report: IndexReport,
     progress: Progress,
-    options: IndexOptions,
-) -> Iterator[tuple[ImageDocument, Embedding]]:
-    """Documents with their embeddings, for the files that can be read; the others go to the report."""
-
-    def read(file: PhotoFile) -> Photo | Skipped:
-        photo = try_read(file, max_pixels=options.max_pixels, with_location=options.with_location)
-        if isinstance(photo, Photo):
-            thumbnails.make(photo.image, content_hash=photo.document.content_hash)
-        return photo
-
-    photos = _usable(_ahead(read, files, threads=options.thread_count), report=report, progress=progress)
-    while batch := list(islice(photos, options.batch_size)):
-        embeddings = encoder.encode_images([photo.image for photo in batch])
-        progress.update(len(batch))
-        yield from zip((photo.document for photo in batch), embeddings, strict=True)
-
-
-def _usable(photos: Iterable[Photo | Skipped], *, report: IndexReport, progress: Progress) -> Iterator[Photo]:
-    for photo in photos:
-        if isinstance(photo, Photo):
-            yield photo
+    batch_size: int,
+) -> Iterator[Made]:
+    """Documents of what was read, photos encoded in batches; what is to be skipped goes to the report."""
+    batch: list[Photo] = []
+    for result in results:
+        if isinstance(result, Photo):
+            batch.append(result)
+            if len(batch) == batch_size:
+                yield from _encoded(batch, encoder, progress=progress)
+                batch = []
+            continue
+        progress.update(1)
+        if isinstance(result, Skipped):
+            report.skipped.append(result)
         else:
-            report.skipped.append(photo)
-            progress.update(1)
+            yield result
+    if batch:
+        yield from _encoded(batch, encoder, progress=progress)
+
+
+def _read(
+    file: PhotoFile, *, hashes: frozenset[str], index: ImageIndex, thumbnails: Thumbnails, options: IndexOptions
+) -> Photo | Made | Skipped:
+    """The photo in a file, with its thumbnail made; or its document, where the same bytes are indexed already."""
+    try:
+        found = corpus.load(file)
+        copy = patiently(index.copy_of, found.content_hash) if found.content_hash in hashes else None
+        if copy:
+            return _reused(*copy, by=found, with_location=options.with_location)
+        photo = corpus.decode(found, max_pixels=options.max_pixels, with_location=options.with_location)
+    except (CorpusError, ImageError) as error:
+        return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))
+    thumbnails.make(photo.image, content_hash=photo.document.content_hash)
+    return photo
+
+
+def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:
+    """The document of another file of the same bytes, as that of this one."""
+    location = document.location if with_location else None
+    renamed = replace(document, image_id=by.image_id, mtime_ns=by.mtime_ns, location=location)
+    return Made(document=renamed, embedding=embedding, reused=True)
+
+
+def _encoded(batch: Sequence[Photo], encoder: Encoder, *, progress: Progress) -> Iterator[Made]:
+    embeddings = encoder.encode_images([photo.image for photo in batch])
+    progress.update(len(batch))
+    for photo, embedding in zip(batch, embeddings, strict=True):
+        yield Made(document=photo.document, embedding=embedding, reused=False)
 
 
 def _ahead(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
@@ -235,16 +228,3 @@ def _ahead(function: Callable[[Item], Result], items: Iterable[Item], *, threads
         finally:
             for future in waiting:
                 future.cancel()
-
-
-class _Heartbeat:
-    """Tells the index's `_meta`, before each writing, how far the run is: the web app says "still indexing"."""
-
-    def __init__(self, index: ImageIndex, *, state: IndexState, total: int) -> None:
-        self._index, self._state, self._total = index, state, total
-
-    def beat(self, *, done: int) -> None:
-        self._index.note_progress(self._state, {"done": done, "total": self._total, "updated": int(time.time())})
-
-    def stop(self) -> None:
-        self._index.note_progress(self._state, None)

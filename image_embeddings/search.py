@@ -73,15 +73,15 @@ class ImageSearch:
         Raises:
             ImageNotFoundError: there is no such photo in the index.
         """
-        _check_range(k, offset)
         if not image_id:
             raise QueryError("The image_id is empty. Name a photo of the index.")
-        clock = _Clock()
-        filters = _filters(folder)
-        with clock.stage("search"):
-            raw = self.index.like(image_id, k=k, offset=offset, filters=filters)
-            model = self._state(raw).model
-        return _result(_Found(raw=raw), model=model, offset=offset, clock=clock)
+
+        def near_indexed(query: _Query) -> _Found:
+            with query.clock.stage("search"):
+                raw = self.index.like(image_id, k=query.k, offset=query.offset, filters=query.filters)
+            return _Found(raw=raw)
+
+        return self._search(near_indexed, k=k, offset=offset, folder=folder)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of an indexed photo.
@@ -169,27 +169,21 @@ class ImageSearch:
         _check_range(k, offset)
         clock = _Clock()
         filters = _filters(folder)
-        for _ in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(clock)
             try:
                 found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, filters=filters))
-            except (RequestError, ModelError):  # for other dims than the index's, say
-                if not self._replaced(opened.state):
+            except (RequestError, ModelError) as error:  # for other dims than the index's, say
+                if not (_lost(error) and attempt < ATTEMPTS) and not self._replaced(opened.state):
                     raise
             else:
                 if found.raw.backing_index in (None, opened.state.backing_index):
                     return _result(found, model=opened.state.model, offset=offset, clock=clock)
             self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
-        raise IndexMissingError(f"The index '{self.index.name}' is being replaced over and over. Try again in a while.")
+        raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
 
     def _replaced(self, state: IndexState) -> bool:
         return self.index.state().backing_index != state.backing_index
-
-    def _state(self, raw: RawResult) -> IndexState:
-        opened = self._opened
-        if opened and raw.backing_index in (None, opened.state.backing_index):
-            return opened.state
-        return self.index.state()
 
     def _open(self, clock: _Clock) -> _Opened:
         with self._lock, clock.stage("load"):
@@ -246,6 +240,15 @@ class _Found:
 
     raw: RawResult
     path: TextPath | None = None
+
+
+def _lost(error: Exception) -> bool:
+    """Whether the index was removed under the search, which Elasticsearch does before it says who takes its place."""
+    return (
+        isinstance(error, RequestError)
+        and error.kind == "search_phase_execution_exception"
+        and error.status in (404, 503)
+    )
 
 
 class _Clock:

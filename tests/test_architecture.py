@@ -163,6 +163,7 @@ def test_every_module_has_a_test():
         "image_embeddings.search": "server/test_search.py",
         "image_embeddings.text_model_install": "server/test_text_model.py",
         "image_embeddings.text_path": "server/test_text_path.py",
+        "image_embeddings.writer": "server/test_pipeline.py",
         "image_embeddings.transport": "server/test_cluster.py",
     }
     tests = ROOT / "tests"

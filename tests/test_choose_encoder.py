@@ -35,7 +35,7 @@ def test_auto_follows_the_index_without_a_word():
 
 
 def test_auto_never_replaces_the_model_of_an_index_by_another():
-    with pytest.raises(ModelUnavailableError, match=r"'clip-ViT-B-32', which is not at hand.*--delete-existing"):
+    with pytest.raises(ModelUnavailableError, match=r"'clip-ViT-B-32', which is not at hand.*--rebuild"):
         choose_encoder("auto", built_with=built_with("clip-ViT-B-32"))
 
 
@@ -62,7 +62,7 @@ def test_another_model_than_the_indexs_is_an_error_that_names_both_and_the_two_w
     assert "'conse'" in said
     assert "'tiny-clip'" in said
     assert "IMAGE_MODEL=conse" in said
-    assert "--delete-existing" in said
+    assert "--rebuild" in said
 
 
 def test_a_model_that_is_nowhere_is_said_to_be_nowhere_first():

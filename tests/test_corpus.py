@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings import corpus
-from image_embeddings.errors import CorpusError
+from image_embeddings.errors import CorpusError, ImageUnreadableError
 from tests.pictures import save
 
 
@@ -54,12 +54,12 @@ def test_links_in_a_circle_are_not_resolved(tmp_path):
     assert corpus.resolve(tmp_path, "a.jpg") is None
 
 
-def test_a_file_that_vanished_is_skipped_but_not_called_unusable(tmp_path):
+def test_a_file_that_vanished_is_named(tmp_path):
     touch(tmp_path / "a.jpg")
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
     file.path.unlink()
-    skipped = corpus.try_read(file, max_pixels=1000)
-    assert (skipped.image_id, skipped.unusable) == ("a.jpg", False)
+    with pytest.raises(CorpusError, match=r"a\.jpg cannot be opened"):
+        corpus.load(file)
 
 
 def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
@@ -119,17 +119,15 @@ def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
 def test_document_and_picture_come_from_the_same_bytes(tmp_path):
     path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
-    photo = corpus.read(file, max_pixels=1000)
+    photo = corpus.decode(corpus.load(file), max_pixels=1000)
     assert photo.document.content_hash == corpus.content_hash(path.read_bytes())
     assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
     assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
     assert photo.image.getpixel((0, 0)) == (255, 0, 0)
 
 
-def test_a_file_that_cannot_be_read_is_skipped_with_its_name_and_reason(tmp_path):
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     touch(tmp_path / "bad.jpg")
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
-    skipped = corpus.try_read(file, max_pixels=1000)
-    assert isinstance(skipped, corpus.Skipped)
-    assert skipped.image_id == "bad.jpg"
-    assert "no known image format" in skipped.reason
+    with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
+        corpus.decode(corpus.load(file), max_pixels=1000)

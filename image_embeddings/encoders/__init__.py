@@ -70,7 +70,7 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
             f"The index was built with another '{built_with.model_id}' than the one at hand: weights, dims "
             f"({built_with.dims} and {encoder.info.dims}) or preprocessing ({built_with.preprocessing} and "
             f"{encoder.info.preprocessing}) differ. Give IMAGE_MODEL the model it was built with, or build it anew: "
-            "index --delete-existing."
+            "index --rebuild."
         )
 
 
@@ -83,7 +83,7 @@ def _followed(built_with: ModelInfo, text_model: str | None, samples: Samples | 
         raise ModelUnavailableError(
             f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
             "name, connect to the model hub once, or build the index anew with the built-in model: "
-            "IMAGE_MODEL=conse and index --delete-existing."
+            "IMAGE_MODEL=conse and index --rebuild."
         )
     return _named(built_with.model_id, text_model, samples)
 
@@ -101,7 +101,7 @@ def _best_at_hand(text_model: str | None, samples: Samples | None, *, notify: Ca
             return encoder
     notify(
         f"CLIP cannot be had here ({reason}): using the built-in model 'conse'. It knows fewer things; to change, set "
-        "IMAGE_MODEL to a clip-ViT-B-32 folder or connect to the hub, then index --delete-existing."
+        "IMAGE_MODEL to a clip-ViT-B-32 folder or connect to the hub, then index --rebuild."
     )
     return ConseEncoder()
 
@@ -110,5 +110,5 @@ def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:
     return ModelMismatchError(
         f"The index was built with '{built_with}', but IMAGE_MODEL asks for '{wanted}'; their embeddings cannot be "
         f"compared. Keep the index with IMAGE_MODEL={built_with}, or build it anew with '{wanted}': "
-        "index --delete-existing."
+        "index --rebuild."
     )

@@ -1,21 +1,28 @@
 import os
 import shutil
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from image_embeddings import corpus, pipeline
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.errors import CorpusError, IndexMissingError
-from image_embeddings.pipeline import IndexOptions
+from image_embeddings.documents import FileState
+from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
+from image_embeddings.index import ImageIndex
 from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import IndexOptions
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import colour_photos, save
 
 pytestmark = pytest.mark.server
+
+
+SOME_FILE = FileState(bytes=1, mtime_ns=1, content_hash="0")
 
 
 @pytest.fixture
@@ -107,14 +114,15 @@ def test_a_photo_that_can_only_not_be_opened_stays(run, index, photos):
     assert ([skipped.image_id for skipped in report.skipped], report.deleted, index.count()) == (["warm/red.png"], 0, 6)
 
 
-def carried_out(work, index, photos, encoder=None):
+def carried_out(work, index, photos, encoder=None, stopped=lambda: False, **options):
     return pipeline.run(
         work,
         index=index,
         encoder=encoder or ColourEncoder(),
         thumbnails=Thumbnails(photos.parent / "thumbnails"),
         progress=RecordedProgress(),
-        options=IndexOptions(),
+        options=IndexOptions(**options),
+        stopped=stopped,
     )
 
 
@@ -155,7 +163,7 @@ def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
 
 
 def others(count):
-    return {f"other/{number}.jpg": None for number in range(count)}
+    return {f"other/{number}.jpg": SOME_FILE for number in range(count)}
 
 
 def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(photos):
@@ -177,7 +185,7 @@ def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
 
 
 def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
-    indexed = {file.image_id: None for file in corpus.walk(photos, skip=pytest.fail)}
+    indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
     assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == []
 
 
@@ -195,7 +203,7 @@ def test_the_index_remembers_its_folder(run, index, photos):
 def test_photos_of_a_folder_that_cannot_be_opened_stay():
     with tempfile.TemporaryDirectory() as place, as_nobody(place):
         photos = colour_photos(Path(place) / "photos")
-        indexed = {file.image_id: None for file in corpus.walk(photos, skip=pytest.fail)}
+        indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
         (photos / "cold").chmod(0)
         work = pipeline.plan(photos, indexed=indexed)
         (photos / "cold").chmod(0o755)
@@ -228,3 +236,104 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
     assert (seen[0]["done"], seen[0]["total"]) == (0, 6)
     assert time.time() - seen[0]["updated"] < 60
     assert index.state().indexing is None
+
+
+# What is not encoded again
+
+
+def test_a_renamed_photo_keeps_its_embedding(run, index, photos):
+    run()
+    (photos / "warm" / "red.png").rename(photos / "renamed.png")
+    report = run()
+    assert (report.encoded, report.reused, report.deleted, run.encoder.batches) == (0, 1, 1, [])
+    assert nearest(index, "red") == "renamed.png"
+    assert index.count() == 6
+
+
+def test_a_copy_has_a_document_of_its_own(run, index, photos):
+    run()
+    shutil.copy(photos / "warm" / "red.png", photos / "copy.png")
+    assert (run().reused, run.encoder.batches, index.count()) == (1, [], 7)
+    assert index.get("copy.png").content_hash == index.get("warm/red.png").content_hash
+    np.testing.assert_array_equal(index.embedding("copy.png"), index.embedding("warm/red.png"))
+
+
+def test_a_photo_that_was_only_touched_is_not_encoded_again(run, index, photos):
+    run()
+    os.utime(photos / "warm" / "red.png", ns=(5, 5))
+    assert (run().reused, run.encoder.batches) == (1, [])
+    assert index.get("warm/red.png").mtime_ns == 5
+    assert run().unchanged == 6
+
+
+def test_photos_that_change_places_change_places(run, index, photos):
+    run()
+    red, blue = photos / "warm" / "red.png", photos / "cold" / "deep" / "blue.png"
+    red.rename(photos / "kept.png")
+    blue.rename(red)
+    (photos / "kept.png").rename(blue)
+    run()
+    assert nearest(index, "red") == "cold/deep/blue.png"
+    assert nearest(index, "blue") == "warm/red.png"
+
+
+# While Elasticsearch is away, and when the user stops it
+
+
+def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
+    written, encoded_meanwhile = threading.Event(), []
+
+    class Waiting(ColourEncoder):
+        def _embed_images(self, images):
+            if self.batches:
+                encoded_meanwhile.append(written.wait(30))
+            return super()._embed_images(images)
+
+    class Telling(ImageIndex):
+        def at(self, backing_index):
+            return Telling(self.cluster, name=backing_index)
+
+        def add(self, documents, *, chunk_size):
+            yield from super().add(documents, chunk_size=chunk_size)
+            written.set()
+
+    work = pipeline.plan(photos, indexed={})
+    report = carried_out(
+        work, Telling(index.cluster, name=index.name), photos, encoder=Waiting(), batch_size=1, chunk_size=1
+    )
+    assert (report.encoded, encoded_meanwhile[0]) == (6, True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnreachableError("away"), SlowError("slow"), RequestError("no master", status=503), RequestError("", status=429)],
+)
+def test_a_group_that_elasticsearch_could_not_take_is_sent_again(index, photos, error):
+    failures = [error, error]
+
+    class Failing(ImageIndex):
+        def at(self, backing_index):
+            return Failing(self.cluster, name=backing_index)
+
+        def add(self, documents, *, chunk_size):
+            if failures:
+                raise failures.pop()
+            return super().add(documents, chunk_size=chunk_size)
+
+    report = carried_out(pipeline.plan(photos, indexed={}), Failing(index.cluster, name=index.name), photos)
+    assert (report.encoded, report.skipped, index.count()) == (6, [], 6)
+
+
+def test_a_run_that_is_stopped_finishes_what_it_has_in_hand_and_removes_nothing(run, index, photos):
+    run()
+    (photos / "warm" / "red.png").unlink()
+    for number in range(40):
+        save(photos / "more" / f"{number}.png", colour=(number, 0, 0))
+    work = pipeline.plan(photos, indexed=index.file_states())
+    encoder = ColourEncoder()
+    report = carried_out(work, index, photos, encoder=encoder, batch_size=4, stopped=lambda: len(encoder.batches) > 1)
+    assert report.stopped
+    assert 8 <= report.encoded < 40
+    assert (report.encoded, index.count()) == (sum(encoder.batches), 6 + report.encoded)
+    assert run().encoded == 40 - report.encoded
+    assert index.count() == 45

@@ -1,0 +1,166 @@
+"""Writes documents while more are made: in groups, some of them under way, and patient with Elasticsearch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import tenacity
+
+from image_embeddings.corpus import Skipped
+from image_embeddings.documents import Embedding, ImageDocument
+from image_embeddings.errors import RequestError, SlowError, UnreachableError
+from image_embeddings.index import ImageIndex, IndexState, Rejected
+
+WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
+PATIENCE_SECONDS = 120.0  # with an Elasticsearch that is away or overloaded
+OVERLOADED = (429, 502, 503, 504)  # HTTP statuses that pass
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """How an indexing run goes about its work."""
+
+    batch_size: int = 32  # images per encode call
+    chunk_size: int = 500  # documents per bulk request
+    thread_count: int = 4  # threads that read and decode
+    bulks_in_flight: int = 2  # bulk requests under way while the next photos are encoded
+    max_pixels: int = 200_000_000
+    with_location: bool = True  # store where a photo was taken
+
+
+@dataclass(kw_only=True)
+class IndexReport:
+    """What an indexing run did."""
+
+    found: int = 0  # photos in the folder
+    encoded: int = 0  # new or changed ones, now in the index
+    reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
+    unchanged: int = 0
+    deleted: int = 0  # gone from the folder, and now from the index
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: bool = False  # before its end, by the user
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A document that is ready to be written."""
+
+    document: ImageDocument
+    embedding: Embedding
+    reused: bool  # the embedding was in the index already
+
+
+class Writer:
+    """Writes documents in groups, of which some are under way while the next is gathered.
+
+    A group is `chunk_size` documents, or what WRITE_SECONDS brought.
+    """
+
+    def __init__(self, index: ImageIndex, *, heartbeat: Heartbeat, report: IndexReport, options: IndexOptions) -> None:
+        self._index, self._heartbeat, self._report, self._options = index, heartbeat, report, options
+        self._group: list[Made] = []
+        self._group_begun = time.monotonic()
+        self._under_way: deque[tuple[list[Made], Future[list[Rejected]]]] = deque()
+        self._pool = ThreadPoolExecutor(options.bulks_in_flight, thread_name_prefix="write")
+
+    def write_all(self, documents: Iterable[Made]) -> None:
+        """Writes them as they come, and waits until the last is there.
+
+        Raises:
+            ElasticsearchError: one could not be written.
+        """
+        with self._pool:
+            try:
+                for made in documents:
+                    self._write(made)
+                self._send()
+                self._settle(most=0)
+            except BaseException:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _write(self, made: Made) -> None:
+        self._group.append(made)
+        full = len(self._group) >= self._options.chunk_size
+        if full or time.monotonic() - self._group_begun >= WRITE_SECONDS:
+            self._settle(most=self._options.bulks_in_flight - 1)
+            self._send()
+
+    def _send(self) -> None:
+        if self._group:
+            self._under_way.append((self._group, self._pool.submit(patiently, self._add, self._group)))
+        self._group, self._group_begun = [], time.monotonic()
+
+    def _add(self, group: list[Made]) -> list[Rejected]:
+        self._heartbeat.beat()  # fails if the index was replaced meanwhile
+        return list(self._index.add([(made.document, made.embedding) for made in group], chunk_size=len(group)))
+
+    def _settle(self, *, most: int) -> None:
+        """Waits until no more than so many groups are under way; reports on those that are not any more."""
+        while len(self._under_way) > most:
+            group, future = self._under_way.popleft()
+            rejected = future.result()
+            self._report.skipped.extend(skipped_of(rejected))
+            refused = {item.image_id for item in rejected}
+            written = [made for made in group if made.document.image_id not in refused]
+            self._report.reused += sum(made.reused for made in written)
+            self._report.encoded += sum(not made.reused for made in written)
+
+
+def patiently(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """Calls the function; again where Elasticsearch is away or overloaded, with growing pauses, for PATIENCE_SECONDS.
+
+    For what does no harm when it is done twice: each document replaces the one of its image_id.
+    """
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_passes),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        stop=tenacity.stop_before_delay(PATIENCE_SECONDS),
+        before_sleep=_say_what_is_waited_for,
+        reraise=True,
+    )
+    return attempts(function, *arguments, **options)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, UnreachableError | SlowError) or (
+        isinstance(error, RequestError) and error.status in OVERLOADED
+    )
+
+
+def _say_what_is_waited_for(state: tenacity.RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome:
+        log.warning("waiting up to %d s, for: %s", PATIENCE_SECONDS, state.outcome.exception())
+
+
+def skipped_of(rejected: Iterable[Rejected]) -> Iterator[Skipped]:
+    """What Elasticsearch refused, for the report."""
+    return (Skipped(image_id=item.image_id, reason=item.reason) for item in rejected)
+
+
+class Heartbeat:
+    """Tells the index's `_meta`, before each writing, how far the run is: the web app says "still indexing"."""
+
+    def __init__(self, index: ImageIndex, *, state: IndexState, report: IndexReport) -> None:
+        self._index, self._state, self._report = index, state, report
+
+    def beat(self) -> None:
+        """Says where the run is now."""
+        done = self._report.unchanged + self._report.encoded + self._report.reused
+        progress = {"done": done, "total": self._report.found, "updated": int(time.time())}
+        self._index.note_progress(self._state, progress)
+
+    def stop(self) -> None:
+        """Says that it is over."""
+        self._index.note_progress(self._state, None)

@@ -1,0 +1,28 @@
+"""Indexes a folder with ColourEncoder in a process of its own, for tests that kill it."""
+
+import sys
+from pathlib import Path
+
+from image_embeddings import pipeline
+from image_embeddings.cluster import connect
+from image_embeddings.index import ImageIndex
+from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import IndexOptions
+from tests.fakes import ColourEncoder, RecordedProgress
+
+
+def main(url: str, name: str, folder: str, thumbnails: str) -> None:
+    """Makes the index `name` at `url` hold the photos of `folder`."""
+    index = ImageIndex(connect([url]), name=name)
+    pipeline.run(
+        pipeline.plan(Path(folder), indexed=index.file_states()),
+        index=index,
+        encoder=ColourEncoder(),
+        thumbnails=Thumbnails(Path(thumbnails)),
+        progress=RecordedProgress(),
+        options=IndexOptions(batch_size=4, chunk_size=7),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,69 @@
+"""An indexing run that is killed, or whose Elasticsearch goes away: the next one ends as if nothing had happened."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.index import ImageIndex
+from tests.fakes import ColourEncoder
+from tests.pictures import save
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+PHOTOS = 120
+KILLS = 6
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Photos of many colours, some of them copies of others, and one file that is none."""
+    folder = tmp_path_factory.mktemp("faults")
+    for number in range(PHOTOS):
+        save(folder / f"{number % 7}" / f"{number}.png", colour=(2 * (number % 100), 255 - number, 90), size=(400, 300))
+    (folder / "0" / "no-photo.jpg").write_bytes(b"x")
+    return folder
+
+
+def begun(elasticsearch_url, index, photos, tmp_path):
+    command = [sys.executable, "-m", "tests.server.index_colours", elasticsearch_url, index.name, str(photos)]
+    return subprocess.Popen([*command, str(tmp_path / "thumbnails")], cwd=ROOT)
+
+
+def contents(index):
+    """image_id -> document and embedding, as bytes."""
+    index.refresh()
+    return {image_id: (index.get(image_id), index.embedding(image_id).tobytes()) for image_id in index.file_states()}
+
+
+@pytest.fixture
+def undisturbed(elasticsearch_url, cluster, photos, name, tmp_path):
+    """What an undisturbed run leaves in an index, and how long it takes."""
+    index = ImageIndex(cluster, name=f"{name}-undisturbed")
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    started = time.monotonic()
+    assert begun(elasticsearch_url, index, photos, tmp_path / "undisturbed").wait(60) == 0
+    yield contents(index), time.monotonic() - started
+    index.drop()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_killed_at_any_moment_leaves_the_next_one_a_sound_index(
+    elasticsearch_url, index, photos, tmp_path, undisturbed, seed
+):
+    expected, seconds = undisturbed
+    moments = random.Random(seed)
+    for _ in range(KILLS):
+        process = begun(elasticsearch_url, index, photos, tmp_path)
+        try:
+            process.wait(moments.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    assert begun(elasticsearch_url, index, photos, tmp_path).wait(60) == 0
+    assert contents(index) == expected
+    assert index.state().indexing is None

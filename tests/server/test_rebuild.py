@@ -1,0 +1,137 @@
+"""A new index is filled beside the one that answers, and takes its place in one step."""
+
+import dataclasses
+import itertools
+import threading
+
+import pytest
+
+from image_embeddings import assembly
+from image_embeddings.config import load_settings
+from image_embeddings.documents import Embeddings
+from image_embeddings.errors import IndexMissingError, ModelMismatchError
+from image_embeddings.search import ImageSearch
+from tests.fakes import ColourEncoder, RecordedProgress
+from tests.pictures import colour_photos, save
+from tests.server.filling import fill
+from tests.tiny_models import make_clip_folder
+
+pytestmark = pytest.mark.server
+
+
+class OtherColourEncoder(ColourEncoder):
+    """Of another model, with more dims."""
+
+    dims = 8
+
+    def __init__(self):
+        super().__init__(model_id="other")
+
+    def _embed_images(self, images) -> Embeddings:
+        return super()._embed_images(images).repeat(2, axis=1)
+
+    def _embed_texts(self, texts) -> Embeddings:
+        return super()._embed_texts(texts).repeat(2, axis=1)
+
+
+ENCODERS = {"colour": ColourEncoder, "other": OtherColourEncoder}
+
+
+def test_no_search_fails_while_an_index_is_rebuilt_with_another_model(index, tmp_path):
+    fill(index, tmp_path)
+    search = ImageSearch(index, encoder_for=lambda model: ENCODERS[model.model_id]())
+    done, models, failures = threading.Event(), set(), []
+
+    def keep_searching():
+        for number in itertools.count():
+            result = search.by_text("red") if number % 2 else search.like("warm/red.png")
+            models.add(result.model_id)
+            if len(result.hits) != 5 + number % 2:
+                failures.append(result)
+            if done.is_set() and number > 10:
+                return
+
+    threads = [threading.Thread(target=keep_searching) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        for encoder in (OtherColourEncoder(), ColourEncoder()):
+            index.begin_rebuild(model=encoder.info, vector_index_type="int8_hnsw")
+            fill(index.rebuild, tmp_path, encoder=encoder)
+            index.finish_rebuild()
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert models == {"colour", "other"}
+
+
+def test_the_old_index_is_gone_when_the_new_one_serves(index, cluster, tmp_path):
+    fill(index, tmp_path)
+    older = index.state().backing_index
+    index.begin_rebuild(model=OtherColourEncoder().info, vector_index_type="flat")
+    fill(index.rebuild, tmp_path, encoder=OtherColourEncoder())
+    index.finish_rebuild()
+    assert index.state().model.model_id == "other"
+    assert not cluster.client.indices.exists(index=older)
+    with pytest.raises(IndexMissingError):
+        index.rebuild.state()
+
+
+# By the settings, as the command does it
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return [str(make_clip_folder(folder / name, seed=seed)) for seed, name in enumerate(("first", "second"))]
+
+
+@pytest.fixture
+def settings(elasticsearch_url, name, models, tmp_path):
+    photos = colour_photos(tmp_path / "photos")
+    environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "IMAGE_MODEL": models[0]}
+    return load_settings({**environ, "IMAGE_DIR": str(photos), "DATA_DIR": str(tmp_path / "data")})
+
+
+def run(settings, **choices):
+    return assembly.index_photos(settings, progress=RecordedProgress, **choices)
+
+
+def model_of(settings):
+    return assembly.open_index(settings).state().model.model_id
+
+
+def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
+    run(settings)
+    other = dataclasses.replace(settings, image_model=models[1])
+    many = settings.image_dir
+    for number in range(100):
+        save(many / "more" / f"{number}.png", colour=(number, 0, 0))
+    polls = itertools.count()
+    report = run(other, rebuild=True, stopped=lambda: next(polls) > 70)
+    assert report.stopped
+    assert (model_of(settings), assembly.open_index(settings).count()) == ("first", 6)
+    rest = run(other, rebuild=True)
+    assert (rest.unchanged, rest.encoded) == (report.encoded, 106 - report.encoded)
+    assert (model_of(settings), assembly.open_index(settings).count()) == ("second", 106)
+
+
+def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
+    run(settings)
+    run(settings, rebuild=True, stopped=lambda: True)
+    other = dataclasses.replace(settings, image_model=models[1])
+    with pytest.raises(ModelMismatchError, match=r"IMAGE_MODEL=first .*--discard-rebuild"):
+        run(other, rebuild=True)
+    assert assembly.discard_rebuild(settings)
+    assert not assembly.discard_rebuild(settings)
+    run(other, rebuild=True)
+    assert model_of(settings) == "second"
+
+
+def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
+    run(settings)
+    run(settings, rebuild=True, stopped=lambda: True)
+    assert run(settings).unchanged == 6
+    assert assembly.open_index(settings).rebuild.state().model.model_id == "first"
+    assembly.discard_rebuild(settings)
