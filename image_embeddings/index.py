@@ -244,17 +244,23 @@ class ImageIndex:
             return helpers.pack_dense_vector(embedding)
         return embedding.tolist()
 
-    def file_states(self, *, page_size: int = 5_000) -> dict[str, FileState]:
+    def file_states(self, *, page_size: int = 10_000) -> dict[str, FileState]:
         """image_id -> size, time and hash of the file as it was when indexed, for every photo in the index."""
         from elasticsearch import helpers
 
         self.refresh()
-        fields = list(FileState.__dataclass_fields__)
+        # Out of columns, not out of the documents, which are three times as slow to read.
+        names = ["image_id", *FileState.__dataclass_fields__]
+        query = {
+            "query": {"match_all": {}},
+            "_source": False,
+            "stored_fields": "_none_",
+            "docvalue_fields": names,
+        }
         with self._translated():
-            scan = helpers.scan(
-                self._client, index=self.name, size=page_size, query={"_source": fields, "query": {"match_all": {}}}
-            )
-            return {hit["_id"]: FileState(**hit["_source"]) for hit in scan}
+            scan = helpers.scan(self._client, index=self.name, size=page_size, query=query)
+            rows = ([hit["fields"][name][0] for name in names] for hit in scan)
+            return {image_id: FileState(**dict(zip(names[1:], row, strict=True))) for image_id, *row in rows}
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Every stored embedding, in pages of shape (n, dims)."""

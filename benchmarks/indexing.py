@@ -1,0 +1,231 @@
+"""How fast are photos indexed? Against the naive way, and against what decoding and encoding alone allow.
+
+    python benchmarks/indexing.py [--photos 60] [--model clip|conse] [--unchanged 20000]
+
+The photos are 12-megapixel JPEGs, blown up from the sample photos, with noise. `clip` is a CLIP ViT-B/32 of full size
+with random weights: it takes as long as the real one, and what it finds means nothing. All figures are of one run on
+one machine; read the ratios.
+
+naive:       one photo after the other: decoded whole, encoded alone in float32; one bulk of plain lists at the end
+ours:        index_photos, into the embedded node, thumbnails and all
+decode:      our reading and decoding alone, with its threads, thumbnails made
+encode:      our encoder alone, in batches, on decoded photos
+both:        what decode and encode make together if they share the cores without loss: 1 / (1/decode + 1/encode)
+unchanged:   a second run over that many small files that are all indexed, files/s
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from image_embeddings import assembly, corpus, images, pipeline  # noqa: E402
+from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
+from image_embeddings.documents import Embeddings  # noqa: E402
+from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder  # noqa: E402
+from image_embeddings.thumbnails import Thumbnails  # noqa: E402
+from image_embeddings.writer import IndexOptions  # noqa: E402
+
+SIZE = (4000, 3000)
+BATCH = 32
+THREADS = IndexOptions().thread_count
+
+
+class Silent:
+    """A progress bar that nobody sees."""
+
+    def update(self, n: float | None = 1, /) -> bool:
+        """Does nothing."""
+        return False
+
+
+class TrivialEncoder(Encoder):
+    """Embeds any image alike at once: what is left is the pipeline."""
+
+    model_id, dims, preprocessing = "trivial", 8, "none"
+
+    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        return np.ones((len(images), self.dims), np.float32)
+
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        return np.ones((len(texts), self.dims), np.float32)
+
+
+def make_photos(folder: Path, *, count: int) -> Path:
+    """JPEGs of 12 megapixels in `folder`."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    samples = sorted(SAMPLE_PHOTOS.rglob("*.jpg"))
+    for number in range(count):
+        with Image.open(samples[number * 7 % len(samples)]) as sample:
+            pixels = np.asarray(sample.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC), np.int16)
+        noisy = (pixels + random.integers(-8, 9, (*pixels.shape[:2], 1))).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{number}.jpg", quality=90)
+    return folder
+
+
+def make_small_photos(folder: Path, *, count: int) -> Path:
+    """As many different one-colour PNGs, a thousand to a folder."""
+    for number in range(count):
+        place = folder / str(number // 1000)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (1, 1), (number % 256, number // 256 % 256, number // 65536)).save(place / f"{number}.png")
+    return folder
+
+
+def make_clip(folder: Path) -> Path:
+    """A CLIP ViT-B/32 of full size with random weights, in sentence-transformers' layout."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    torch.manual_seed(0)
+    raw = folder.with_name(f"{folder.name}-raw")
+    raw.mkdir(parents=True)
+    words = ["<|startoftext|>", "<|endoftext|>", "a", "a</w>"]
+    (raw / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (raw / "merges.txt").write_text("#version: 0.2\n")
+    CLIPModel(CLIPConfig()).save_pretrained(raw)
+    tokenizer = CLIPTokenizer(str(raw / "vocab.json"), str(raw / "merges.txt"), model_max_length=77)
+    CLIPProcessor(CLIPImageProcessor(), tokenizer).save_pretrained(raw)
+    SentenceTransformer(modules=[models.CLIPModel(str(raw))], device="cpu").save(str(folder))
+    return folder
+
+
+def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settings: Settings) -> None:
+    """Indexes as a first script would."""
+    from elasticsearch import helpers
+
+    client = assembly.open_index(settings).cluster.client
+    client.indices.delete(index="naive", ignore_unavailable=True)
+    documents = []
+    for path in sorted(photos.iterdir()):
+        with Image.open(path) as image:
+            documents.append({"_id": path.name, "embedding": list(encode(image.convert("RGB")))})
+    mapping = {"properties": {"embedding": {"type": "dense_vector", "dims": len(documents[0]["embedding"])}}}
+    client.indices.create(index="naive", mappings=mapping)
+    helpers.bulk(client, documents, index="naive", refresh=True)
+
+
+def naive_encode(model: str, folder: Path | None) -> Callable[[Image.Image], Iterable[float]]:
+    """One image at a time, in the model's own way."""
+    if model == "conse":
+        encoder = ConseEncoder()
+        return lambda image: map(float, encoder.encode_images([image])[0])
+    from sentence_transformers import SentenceTransformer
+
+    loaded = SentenceTransformer(str(folder), device="cpu")
+    return lambda image: map(float, loaded.encode([image], show_progress_bar=False)[0])
+
+
+def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
+    """Reads, decodes and makes thumbnails, as the pipeline's threads do."""
+
+    def decode(file: corpus.PhotoFile) -> Image.Image:
+        photo = corpus.decode(corpus.load(file), max_pixels=10**9)
+        thumbnails.make(photo.image, content_hash=photo.document.content_hash)
+        return photo.image
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(decode, corpus.walk(photos, skip=print)))
+
+
+def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:
+    """Encodes in batches."""
+    for begin in range(0, len(decoded), BATCH):
+        encoder.encode_images(decoded[begin : begin + BATCH])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
+    """Files a second of a second run over files that have not changed."""
+    photos = make_small_photos(folder / "small", count=count)
+    index = assembly.open_index(settings)
+    index = type(index)(index.cluster, name="unchanged")
+    index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
+
+    def run() -> None:
+        work = pipeline.plan(photos, indexed=index.file_states())
+        thumbnails = Thumbnails(folder / "small-thumbnails")
+        options = IndexOptions(chunk_size=2000)
+        pipeline.run(
+            work, index=index, encoder=TrivialEncoder(), thumbnails=thumbnails, progress=Silent(), options=options
+        )
+
+    run()
+    return count / seconds(run)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=60)
+    parser.add_argument("--model", choices=["clip", "conse"], default="clip")
+    parser.add_argument("--unchanged", type=int, default=20_000)
+    options = parser.parse_args()
+    share_cores()
+    images.Image.MAX_IMAGE_PIXELS = None
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        photos = make_photos(folder / "photos", count=options.photos)
+        model = make_clip(folder / "random-clip") if options.model == "clip" else None
+        encoder = ClipEncoder(str(model)) if model else ConseEncoder()
+        settings = load_settings(
+            {"IMAGE_MODEL": str(model or "conse"), "INDEX_NAME": "ours"}, image_dir=photos, data_dir=folder / "data"
+        )
+        try:
+            rates = measure(photos, folder, settings, encoder, naive_encode(options.model, model))
+            rates["unchanged"] = unchanged_rate(folder, settings, count=options.unchanged)
+        finally:
+            assembly.local_node(settings).stop()
+    show(rates, model=options.model, photos=options.photos)
+
+
+def measure(
+    photos: Path,
+    folder: Path,
+    settings: Settings,
+    encoder: Encoder,
+    one_by_one: Callable[[Image.Image], Iterable[float]],
+) -> dict[str, float]:
+    """Photos a second of each way; models and node are warm."""
+    count = len(list(photos.iterdir()))
+    encoder.encode_images([Image.new("RGB", (500, 500))] * 2)
+    list(one_by_one(Image.new("RGB", (500, 500))))
+    rates = {"naive": count / seconds(lambda: naive(photos, one_by_one, settings))}
+    rates["ours"] = count / seconds(lambda: assembly.index_photos(settings, progress=lambda total: Silent()))
+    decoded: list[Image.Image] = []
+    rates["decode"] = count / seconds(lambda: decoded.extend(decode_all(photos, Thumbnails(folder / "thumbnails"))))
+    rates["encode"] = count / seconds(lambda: encode_all(encoder, decoded))
+    rates["both"] = 1 / (1 / rates["decode"] + 1 / rates["encode"])
+    return rates
+
+
+def show(rates: dict[str, float], *, model: str, photos: int) -> None:
+    """Prints rates and ratios."""
+    print(f"{model}, {photos} photos of {SIZE[0]} × {SIZE[1]} pixels\n")
+    print(f"{'':>10}  per second  × naive")
+    for name in ("naive", "ours", "decode", "encode", "both"):
+        print(f"{name:>10}  {rates[name]:10.1f}  {rates[name] / rates['naive']:7.2f}")
+    print(f"\nours / both {rates['ours'] / rates['both']:.2f}")
+    print(f"unchanged {rates['unchanged']:,.0f} files/s")
+
+
+if __name__ == "__main__":
+    main()
