@@ -46,7 +46,7 @@ class UploadSchema(QuerySchema):
     """A search by an uploaded photo; or by text or an indexed photo, as with GET."""
 
     image = File(  # type: ignore[no-untyped-call]
-        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
+        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
     )
 
     queries: ClassVar[tuple[str, ...]] = ("image", "q", "like")

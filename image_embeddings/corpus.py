@@ -1,10 +1,14 @@
 """The photos of a folder: which files there are, and what is in one of them."""
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -14,6 +18,14 @@ from image_embeddings.errors import CorpusError, ImageError, ImageSearchError, I
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
+
+NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
+_REMEDIES = {
+    errno.EACCES: "let this user read it",
+    errno.EPERM: "let this user read it",
+    errno.ENOENT: "it is gone, or a link to nothing: index again",
+    errno.ELOOP: "it is a link in a circle: remove it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +79,7 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == folder:
             raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-        skip(Skipped(image_id=_readable(Path(error.filename), folder), reason=f"cannot be opened ({error.strerror})"))
+        skip(Skipped(image_id=_readable(Path(error.filename), folder), reason=_unopened(error)))
 
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(parent, name) != leave_out)
@@ -87,19 +99,25 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
 def _photo_file(path: Path, folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
     shown = _readable(path, folder)
     try:
-        stat = path.stat()
+        status = path.stat()
         image_id = image_id_of(path, folder)
     except OSError as error:
-        skip(Skipped(image_id=shown, reason=f"cannot be opened ({error.strerror})"))
+        skip(Skipped(image_id=shown, reason=_unopened(error)))
         return None
     except ValueError as error:
         skip(Skipped(image_id=shown, reason=str(error)))
         return None
     if resolve(folder, image_id) is None:
-        reason = "a link that leads outside the folder: copy the file in" if path.is_symlink() else "not a regular file"
+        outside = path.is_symlink() and stat.S_ISREG(status.st_mode)
+        reason = "a link that leads outside the folder: copy the file in" if outside else NO_FILE
         skip(Skipped(image_id=shown, reason=reason))
         return None
-    return PhotoFile(image_id=image_id, path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    return PhotoFile(image_id=image_id, path=path, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _unopened(error: OSError) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "look after its drive and index again")
+    return f"cannot be opened ({error.strerror or error}): {remedy}"
 
 
 def image_id_of(path: Path, folder: Path) -> str:
@@ -139,17 +157,10 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
     """The photo in `file`: hash, size and picture all come from the same bytes, read once.
 
     Raises:
-        CorpusError: the file cannot be opened just now.
+        CorpusError: the file cannot be opened just now, or changes.
         ImageError: its content cannot be decoded, or is too large.
     """
-    if file.bytes > MAX_FILE_BYTES:
-        raise ImageTooLargeError(f"{file.image_id} has {file.bytes:,} bytes; a photo has {MAX_FILE_BYTES:,} at most.")
-    try:
-        with file.path.open("rb") as handle:
-            mtime_ns = os.fstat(handle.fileno()).st_mtime_ns
-            data = handle.read()
-    except OSError as error:
-        raise CorpusError(f"{file.image_id} cannot be opened ({error.strerror}).") from error
+    data, mtime_ns = read_bytes(file.path, what=file.image_id)
     decoded = images.decode(data, max_pixels=max_pixels, what=file.image_id)
     return Photo(
         image=decoded.image,
@@ -163,6 +174,43 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
             location=exif.location(decoded.exif) if with_location else None,
         ),
     )
+
+
+def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
+    """All bytes of a file, and its mtime_ns; never waits for a pipe. `what` names it in errors.
+
+    Raises:
+        CorpusError: it cannot be opened just now, is no regular file, or changed meanwhile.
+        ImageTooLargeError: more than MAX_FILE_BYTES.
+    """
+    try:
+        with BufferedReader(FileIO(path, opener=_without_waiting)) as handle:
+            return contents(handle, what=what)
+    except OSError as error:
+        raise CorpusError(f"{what} {_unopened(error)}.") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
+    """All bytes of an open file as it was from the first to the last of them, and its mtime_ns.
+
+    Raises: as `read_bytes`.
+    """
+    before = os.fstat(handle.fileno())
+    if not stat.S_ISREG(before.st_mode):
+        raise CorpusError(f"{what} is {NO_FILE}.")
+    if before.st_size > MAX_FILE_BYTES:
+        raise ImageTooLargeError(
+            f"{what} has {before.st_size:,} bytes; a photo has {MAX_FILE_BYTES:,} at most. Make it smaller."
+        )
+    data = handle.read(before.st_size + 1)
+    after = os.fstat(handle.fileno())
+    if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
+    return data, before.st_mtime_ns
 
 
 def content_hash(data: bytes) -> str:

@@ -103,7 +103,7 @@ def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int
     """Raises where the plan looks like a mistake that would cost an index."""
     if not report.found:
         raise CorpusError(
-            f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff). Is its drive mounted?"
+            f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
             + (f" The index keeps its {indexed:,} photos; if they are to go: index --prune." if indexed else "")
         )
     if to_delete <= indexed / 2:

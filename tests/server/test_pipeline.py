@@ -2,7 +2,6 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from image_embeddings.errors import CorpusError, IndexMissingError
 from image_embeddings.pipeline import IndexOptions
 from image_embeddings.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import colour_photos, save
+from tests.pictures import as_nobody, colour_photos, save
 
 pytestmark = pytest.mark.server
 
@@ -201,19 +200,6 @@ def test_photos_of_a_folder_that_cannot_be_opened_stay():
         (photos / "cold").chmod(0o755)
     assert [skipped.image_id for skipped in work.report.skipped] == ["cold"]
     assert (work.report.found, work.to_delete) == (3, [])
-
-
-@contextmanager
-def as_nobody(place):
-    """As an ordinary user: root may open every folder."""
-    was = os.geteuid()
-    if was == 0:
-        os.chown(place, 65534, -1)
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(was)
 
 
 def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, index, photos):
