@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from image_embeddings import exif, images
+from image_embeddings import captions, exif, images
 from image_embeddings.documents import ImageDocument
 from image_embeddings.errors import CorpusError, ImageError, ImageSearchError, ImageTooLargeError
 
@@ -162,6 +162,7 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
     """
     data, mtime_ns = read_bytes(file.path, what=file.image_id)
     decoded = images.decode(data, max_pixels=max_pixels, what=file.image_id)
+    said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
     return Photo(
         image=decoded.image,
         document=ImageDocument(
@@ -172,6 +173,12 @@ def read(file: PhotoFile, *, max_pixels: int, with_location: bool = True) -> Pho
             mtime_ns=mtime_ns,
             content_hash=content_hash(data),
             location=exif.location(decoded.exif) if with_location else None,
+            taken=exif.taken(decoded.exif),
+            camera_make=exif.camera_make(decoded.exif),
+            camera_model=exif.camera_model(decoded.exif),
+            lens=exif.lens(decoded.exif),
+            caption=said.caption,
+            keywords=said.keywords,
         ),
     )
 

@@ -51,6 +51,8 @@ _DECODE_ERRORS = (
     zlib.error,
 )
 
+_XMP, _IPTC, _IPTC_RESOURCE = 700, 33723, 0x0404
+
 # EXIF orientation -> what turns the stored picture upright
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -77,12 +79,14 @@ PALETTE_PIXELS = 16_000_000  # larger ones are thinned out before their palette 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """An upright RGB image, shrunk towards SHORT_SIDE, and what the file says: full size as shown, and EXIF."""
+    """An upright RGB image, shrunk, and what the file says: full size as shown, EXIF, and XMP and IPTC as bytes."""
 
     image: Image.Image
     width: int
     height: int
     exif: Image.Exif
+    xmp: bytes = b""
+    iptc: bytes = b""
 
 
 def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_SIDE) -> Decoded:
@@ -122,18 +126,24 @@ def _decoded(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Dec
         exif = _exif(image)
         turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         width, height = reversed(full) if turned else full
+        xmp, iptc = _xmp(image, exif), _iptc(image, exif)
         picture = _upright(_rgb(_shrunk(_spread(image), short_side)), exif)
-        return Decoded(image=picture, width=width, height=height, exif=exif)
+        return Decoded(image=picture, width=width, height=height, exif=exif, xmp=xmp, iptc=iptc)
 
 
 def _decoded_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
     photo = raw.read(data, max_pixels=max_pixels)
-    exif = _container_exif(data)
     if isinstance(photo.picture, bytes):
         decoded = _decoded(photo.picture, max_pixels=max_pixels, what=what, short_side=short_side)
-        return replace(decoded, width=photo.width, height=photo.height, exif=exif or decoded.exif)
-    picture = _rgb(_shrunk(photo.picture, short_side))
-    return Decoded(image=picture, width=photo.width, height=photo.height, exif=exif or Image.Exif())
+        decoded = replace(decoded, width=photo.width, height=photo.height)
+    else:
+        picture = _rgb(_shrunk(photo.picture, short_side))
+        decoded = Decoded(image=picture, width=photo.width, height=photo.height, exif=Image.Exif())
+    exif = _container_exif(data)
+    if exif is None:
+        return decoded
+    xmp, iptc = _tag(exif, _XMP) or decoded.xmp, _tag(exif, _IPTC) or decoded.iptc
+    return replace(decoded, exif=exif, xmp=xmp, iptc=iptc)
 
 
 def _formats(data: bytes) -> tuple[str, ...]:
@@ -188,6 +198,25 @@ def _exif(image: Image.Image) -> Image.Exif:
         return image.getexif()
     except _DECODE_ERRORS:  # damaged EXIF in a sound picture
         return Image.Exif()
+
+
+def _xmp(image: Image.Image, exif: Image.Exif) -> bytes:
+    found = image.info.get("xmp")
+    return found if isinstance(found, bytes) else _tag(exif, _XMP)
+
+
+def _iptc(image: Image.Image, exif: Image.Exif) -> bytes:
+    resources = image.info.get("photoshop")  # JPEG
+    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+    return found if isinstance(found, bytes) else _tag(exif, _IPTC)
+
+
+def _tag(exif: Image.Exif, tag: int) -> bytes:
+    try:
+        value = exif.get(tag)
+    except _DECODE_ERRORS:
+        return b""
+    return value if isinstance(value, bytes) else b""
 
 
 def _container_exif(data: bytes) -> Image.Exif | None:

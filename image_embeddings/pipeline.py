@@ -140,6 +140,7 @@ def run(
     report = work.report
     state = replace(index.state(), corpus=str(work.folder))
     index = index.at(state.backing_index)
+    index.add_missing_fields()
     heartbeat = _Heartbeat(index, state=state, total=report.found)
     documents = _encoded(work.to_encode, encoder, thumbnails, report=report, progress=progress, options=options)
     heartbeat.beat(done=report.unchanged)

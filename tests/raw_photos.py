@@ -18,10 +18,11 @@ def dng(
     preview: bytes | np.ndarray | None = None,
     orientation: int = 1,
     entries: Sequence[Entry] = (),
+    details: Sequence[Entry] = (),
 ) -> bytes:
     """A DNG file: `image` as a sensor with a Bayer filter would see it, and a preview as JPEG or pixels (h, w, 3).
 
-    `entries` are added to its first directory.
+    `entries` are added to its first directory, and `details` are its EXIF.
     """
     blob = bytearray(b"II*\0" + bytes(4))
     directories = [_append(blob, _sensor(image, at=_append(blob, _bayer(image).tobytes())))]
@@ -41,6 +42,8 @@ def dng(
         (50778, "H", [21]),  # daylight
         *entries,
     ]
+    if details:
+        first.append((34665, "I", [_append(blob, list(details))]))
     struct.pack_into("<I", blob, 4, _append(blob, first))
     return bytes(blob)
 

@@ -2,10 +2,16 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image, TiffImagePlugin
+from pillow_heif import register_heif_opener
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError
 from tests.pictures import save
+from tests.raw_photos import dng
+from tests.worded_photos import iptc, jpeg_with_iptc, xmp
+
+register_heif_opener()  # for what tests save
 
 
 def walked(folder):
@@ -129,3 +135,72 @@ def test_a_file_that_cannot_be_read_is_skipped_with_its_name_and_reason(tmp_path
     assert isinstance(skipped, corpus.Skipped)
     assert skipped.image_id == "bad.jpg"
     assert "no known image format" in skipped.reason
+
+
+SAID = {
+    "taken": "2024-05-01T12:30:00+02:00",
+    "camera_make": "Maker",
+    "camera_model": "Camera",
+    "lens": "50mm",
+    "location": (48.0, 2.0),
+}
+
+
+def said_by(exif):
+    """SAID, as EXIF."""
+    exif.update({271: "Maker", 272: "Camera"})
+    exif.get_ifd(0x8769).update({36867: "2024:05:01 12:30:00", 36881: "+02:00", 42036: "50mm"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
+    return exif
+
+
+def document_of(folder):
+    (file,) = corpus.walk(folder, skip=pytest.fail)
+    return corpus.read(file, max_pixels=1_000_000).document
+
+
+def fields_of(document, names):
+    return {name: getattr(document, name) for name in names}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif", ".heic"])
+def test_what_a_photo_says_of_itself_is_read_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", exif=said_by(Image.Exif()).tobytes())
+    assert fields_of(document_of(tmp_path), SAID) == SAID
+
+
+def test_what_a_raw_file_says_of_itself_is_read(tmp_path):
+    details = [(36867, "s", b"2024:05:01 12:30:00"), (36881, "s", b"+02:00"), (42036, "s", b"50mm")]
+    words = [(700, "B", xmp(captions={"x-default": "The sea"}, keywords=["a"]))]
+    (tmp_path / "a.dng").write_bytes(dng(Image.new("RGB", (64, 48)), entries=words, details=details))
+    document = document_of(tmp_path)
+    expected = {**SAID, "location": None, "caption": "The sea", "keywords": ("a",)}
+    assert fields_of(document, expected) == expected
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif", ".heic"])
+def test_caption_and_keywords_are_read_from_xmp_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", xmp=xmp(captions={"x-default": "The sea"}, keywords=["a", "b"]))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a", "b")}
+
+
+def test_caption_and_keywords_are_read_from_the_iptc_of_a_jpeg(tmp_path):
+    path = save(tmp_path / "a.jpg", colour="red")
+    path.write_bytes(jpeg_with_iptc(path.read_bytes(), iptc(caption=b"The sea", keywords=[b"a"])))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a",)}
+
+
+def test_caption_and_keywords_are_read_from_a_tiff(tmp_path):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype.update({700: 7, 33723: 7})  # bytes
+    tags[33723] = iptc(caption=b"The sea", keywords=[b"a"])
+    tags[700] = xmp(keywords=["b"])
+    save(tmp_path / "a.tif", colour="red", tiffinfo=tags)
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("b", "a")}
+
+
+def test_a_photo_that_says_nothing_is_fine(tmp_path):
+    save(tmp_path / "a.png", colour="red")
+    assert fields_of(document_of(tmp_path), [*SAID, "caption", "keywords"]) == dict.fromkeys([*SAID, "caption"]) | {
+        "keywords": ()
+    }

@@ -72,7 +72,9 @@ def test_of_several_pictures_in_a_heic_file_the_primary_one_is_taken():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format", ["PNG", "AVIF", "HEIF"])  # the last says it in its own way, and EXIF repeats it
+@pytest.mark.parametrize(
+    "format", ["PNG", "TIFF", "AVIF", "HEIF"]
+)  # the last says it in its own way, and EXIF repeats it
 def test_every_exif_orientation_comes_out_upright(orientation, format):  # noqa: A002
     upright = Image.new("RGB", (40, 24), "white")
     upright.paste("red", (0, 0, 20, 12))  # red corner at the top left

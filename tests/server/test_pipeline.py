@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from image_embeddings import corpus, pipeline
 from image_embeddings.config import SAMPLE_PHOTOS
@@ -13,6 +14,7 @@ from image_embeddings.pipeline import IndexOptions
 from image_embeddings.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import as_nobody, colour_photos, save
+from tests.server.test_index import as_an_older_version_made_it
 
 pytestmark = pytest.mark.server
 
@@ -141,8 +143,6 @@ def test_thumbnails_are_made_on_the_way(run, index, tmp_path):
 
 
 def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
-    from PIL import Image
-
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
     save(photos / "placed.jpg", colour="white", exif=exif)
@@ -151,6 +151,15 @@ def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
     os.utime(photos / "placed.jpg", ns=(1, 1))
     run(with_location=False)
     assert index.get("placed.jpg").location is None
+
+
+def test_an_index_of_an_older_version_is_filled_further(run, index, photos):
+    as_an_older_version_made_it(index)
+    exif = Image.Exif()
+    exif[272] = "Camera"
+    save(photos / "shot.jpg", colour="white", exif=exif)
+    assert run().skipped == []
+    assert index.get("shot.jpg").camera_model == "Camera"
 
 
 def others(count):

@@ -482,6 +482,21 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
 
 
+def test_what_is_known_of_a_photo_is_in_the_json_but_not_where_it_was_taken(own_web, own_index):
+    from tests.server.test_index import DESCRIBED, document
+
+    list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
+    answer = own_web.get("/api/v1/images/a.jpg").json
+    known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
+    assert {name: answer[name] for name in known} == known
+    assert "location" not in answer
+
+
+def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
+    answer = web.get("/api/v1/images/warm/red.png").json
+    assert sorted(answer) == ["bytes", "height", "image_id", "image_url", "thumbnail_url", "width"]
+
+
 def test_searches_are_counted(filled, place):
     web = make_app(filled, place).test_client()
     web.get("/api/v1/search?q=red")
