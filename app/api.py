@@ -19,6 +19,10 @@ blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
 
+# What a photo's document may have, and its answer has then.
+OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
+
+
 class PageSchema(Schema):
     """Which of the hits are wanted."""
 
@@ -46,7 +50,7 @@ class UploadSchema(QuerySchema):
     """A search by an uploaded photo; or by text or an indexed photo, as with GET."""
 
     image = File(  # type: ignore[no-untyped-call]
-        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file."}
+        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
     )
 
     queries: ClassVar[tuple[str, ...]] = ("image", "q", "like")
@@ -61,6 +65,19 @@ class ImageSchema(Schema):
     bytes = Integer()
     image_url = String()
     thumbnail_url = String()
+    taken = String(
+        metadata={
+            "description": "ISO 8601, local time, with its distance from UTC where known. Like those below, only there "
+            "where something is known."
+        }
+    )
+    camera_make = String()
+    camera_model = String()
+    lens = String()
+    caption = String()
+    keywords = List(String())
+    label = String()
+    extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 
 
 class HitSchema(ImageSchema):
@@ -217,6 +234,7 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "bytes": document.bytes,
         "image_url": url_for("photos.image", image_id=document.image_id),
         "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
+        **{name: value for name in OPTIONAL if (value := getattr(document, name))},
     }
 
 

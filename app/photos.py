@@ -5,21 +5,52 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_file
 
 from app.services import services
-from image_embeddings import ImageDocument, content_hash, decode, errors, resolve
+from app.uploads import DECODING
+from image_embeddings import (
+    RENDITION_TYPE,
+    ImageDocument,
+    browser_type,
+    content_hash,
+    decode,
+    errors,
+    read_bytes,
+    rendition,
+    resolve,
+)
 
 blueprint = Blueprint("photos", __name__)
 
 # The browser's own viewer for a bare photo brings a style along; nothing else may run, whatever the file holds.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+DOWNLOAD = "application/octet-stream"
 A_YEAR = 365 * 24 * 3600  # seconds
 
 
 @blueprint.get("/image/<path:image_id>")
 def image(image_id: str) -> Response:
-    """The photo as it is on disk."""
+    """The photo as it is on disk; one that browsers cannot show as a JPEG, unless its `original` is asked for."""
     _, path = _document_and_file(image_id)
-    response = send_file(path, conditional=True, max_age=0)
+    with path.open("rb") as file:
+        kind = browser_type(file.read(16))
+    if kind is None and "original" not in request.args:
+        response = _rendition(image_id, path)
+    else:
+        response = send_file(path, mimetype=kind or DOWNLOAD, conditional=True, max_age=0, as_attachment=kind is None)
     response.headers["Content-Security-Policy"] = BARE_PHOTO_POLICY
+    return response
+
+
+def _rendition(image_id: str, path: Path) -> Response:
+    """A JPEG of the photo; not made again for a browser that has the one of the file as it is."""
+    status = path.stat()
+    response = Response(mimetype=RENDITION_TYPE)
+    response.set_etag(f"{RENDITION_TYPE}-{status.st_mtime_ns:x}-{status.st_size:x}")
+    response.cache_control.no_cache = True
+    response.make_conditional(request)
+    if response.status_code == 200:
+        data, _ = read_bytes(path, what=image_id)
+        with DECODING:
+            response.data = rendition(data, max_pixels=services().settings.max_image_pixels, what=image_id)
     return response
 
 
@@ -40,8 +71,9 @@ def thumbnail(image_id: str) -> Response:
 def _made(image_id: str) -> Path:
     """A new thumbnail, named by what is in the file now: it may have changed since it was indexed."""
     _, file = _document_and_file(image_id)
-    data = file.read_bytes()
-    decoded = decode(data, max_pixels=services().settings.max_image_pixels, what=image_id)
+    data, _ = read_bytes(file, what=image_id)
+    with DECODING:
+        decoded = decode(data, max_pixels=services().settings.max_image_pixels, what=image_id)
     return services().thumbnails.make(decoded.image, content_hash=content_hash(data))
 
 

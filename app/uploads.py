@@ -8,7 +8,7 @@ from werkzeug.datastructures import FileStorage
 from app.services import services
 from image_embeddings import decode, errors
 
-_DECODING = BoundedSemaphore(2)  # large uploads at a time: each may take a gigabyte while it is decoded
+DECODING = BoundedSemaphore(2)  # large photos at a time: each may take a gigabyte while it is decoded
 
 
 def query_image(upload: FileStorage | None) -> Image.Image:
@@ -23,5 +23,5 @@ def query_image(upload: FileStorage | None) -> Image.Image:
     limit = services().settings.max_image_pixels
     with upload.stream:
         data = upload.read()
-    with _DECODING:
+    with DECODING:
         return decode(data, max_pixels=limit, what=f"The upload '{upload.filename}'").image

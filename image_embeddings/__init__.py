@@ -9,9 +9,9 @@ for hit in search.by_text("a dog on the beach").hits:
 from image_embeddings import errors
 from image_embeddings.assembly import index_photos, node_moved, open_index, open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
-from image_embeddings.corpus import content_hash, resolve
+from image_embeddings.corpus import content_hash, read_bytes, resolve
 from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
-from image_embeddings.images import decode
+from image_embeddings.images import RENDITION_TYPE, browser_type, decode, rendition
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.search import MAX_DEPTH, MAX_K, ImageSearch
 from image_embeddings.thumbnails import Thumbnails
@@ -20,6 +20,7 @@ from image_embeddings.writer import IndexReport
 __all__ = [
     "MAX_DEPTH",
     "MAX_K",
+    "RENDITION_TYPE",
     "Hit",
     "ImageDocument",
     "ImageIndex",
@@ -30,6 +31,7 @@ __all__ = [
     "SearchResult",
     "Settings",
     "Thumbnails",
+    "browser_type",
     "content_hash",
     "decode",
     "errors",
@@ -38,6 +40,8 @@ __all__ = [
     "node_moved",
     "open_index",
     "open_search",
+    "read_bytes",
+    "rendition",
     "resolve",
     "thumbnails_of",
 ]

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from PIL import Image
 
-from image_embeddings import exif, images
+from image_embeddings import captions, exif, images
 from image_embeddings.documents import ImageDocument
-from image_embeddings.errors import CorpusError, ImageTooLargeError
+from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
+
+NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
+_REMEDIES = {
+    errno.EACCES: "let this user read it",
+    errno.EPERM: "let this user read it",
+    errno.ENOENT: "it is gone, or a link to nothing: index again",
+    errno.ELOOP: "it is a link in a circle: remove it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +97,7 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
         except OSError as error:
             if parent == folder:
                 raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-            skip(Skipped(image_id=_readable(parent, folder), reason=f"cannot be opened ({error.strerror})"))
+            skip(Skipped(image_id=_readable(parent, folder), reason=_unopened(error)))
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
@@ -103,16 +115,21 @@ def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skippe
     path = Path(entry.path)
     try:
         image_id = image_id_of(path, folder)
-        stat = entry.stat()
+        status = entry.stat()
         reason = _unfit(entry, suffix, folder=folder, image_id=image_id)
     except OSError as error:
-        reason = f"cannot be opened ({error.strerror})"
+        reason = _unopened(error)
     except ValueError as error:
         reason = str(error)
     if reason:
         skip(Skipped(image_id=_readable(path, folder), reason=reason))
         return None
-    return PhotoFile(image_id=image_id, path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    return PhotoFile(image_id=image_id, path=path, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _unopened(error: OSError) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "look after its drive and index again")
+    return f"cannot be opened ({error.strerror or error}): {remedy}"
 
 
 def _unfit(entry: os.DirEntry[str], suffix: str, *, folder: Path, image_id: str) -> str:
@@ -121,7 +138,8 @@ def _unfit(entry: os.DirEntry[str], suffix: str, *, folder: Path, image_id: str)
         return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
     if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):
         return ""
-    return "a link that leads outside the folder: copy the file in" if entry.is_symlink() else "not a regular file"
+    outside = entry.is_symlink() and stat.S_ISREG(entry.stat().st_mode)
+    return "a link that leads outside the folder: copy the file in" if outside else NO_FILE
 
 
 def image_id_of(path: Path, folder: Path) -> str:
@@ -166,27 +184,21 @@ def load(file: PhotoFile) -> PhotoBytes:
     """What is in `file` now, read once.
 
     Raises:
-        CorpusError: the file cannot be opened just now.
+        CorpusError: the file cannot be opened just now, or changes.
         ImageTooLargeError: it is larger than a photo.
     """
-    if file.bytes > MAX_FILE_BYTES:
-        raise ImageTooLargeError(f"{file.image_id} has {file.bytes:,} bytes; a photo has {MAX_FILE_BYTES:,} at most.")
-    try:
-        with file.path.open("rb") as handle:
-            mtime_ns = os.fstat(handle.fileno()).st_mtime_ns
-            data = handle.read()
-    except OSError as error:
-        raise CorpusError(f"{file.image_id} cannot be opened ({error.strerror}).") from error
+    data, mtime_ns = read_bytes(file.path, what=file.image_id)
     return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
 
 
 def decode(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
-    """The photo in these bytes: hash, size, place and picture belong together.
+    """The photo in these bytes: hash, size, what it says of itself and picture belong together.
 
     Raises:
         ImageError: its content cannot be decoded, or is too large.
     """
     decoded = images.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
+    said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
     return Photo(
         image=decoded.image,
         document=ImageDocument(
@@ -197,10 +209,58 @@ def decode(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) ->
             mtime_ns=photo.mtime_ns,
             content_hash=photo.content_hash,
             location=exif.location(decoded.exif) if with_location else None,
+            taken=exif.taken(decoded.exif),
+            camera_make=exif.camera_make(decoded.exif),
+            camera_model=exif.camera_model(decoded.exif),
+            lens=exif.lens(decoded.exif),
+            caption=said.caption,
+            keywords=said.keywords,
         ),
     )
+
+
+def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
+    """All bytes of a file, and its mtime_ns; never waits for a pipe. `what` names it in errors.
+
+    Raises:
+        CorpusError: it cannot be opened just now, is no regular file, or changed meanwhile.
+        ImageTooLargeError: more than MAX_FILE_BYTES.
+    """
+    try:
+        with BufferedReader(FileIO(path, opener=_without_waiting)) as handle:
+            return contents(handle, what=what)
+    except OSError as error:
+        raise CorpusError(f"{what} {_unopened(error)}.") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
+    """All bytes of an open file as it was from the first to the last of them, and its mtime_ns.
+
+    Raises: as `read_bytes`.
+    """
+    before = os.fstat(handle.fileno())
+    if not stat.S_ISREG(before.st_mode):
+        raise CorpusError(f"{what} is {NO_FILE}.")
+    if before.st_size > MAX_FILE_BYTES:
+        raise ImageTooLargeError(
+            f"{what} has {before.st_size:,} bytes; a photo has {MAX_FILE_BYTES:,} at most. Make it smaller."
+        )
+    data = handle.read(before.st_size + 1)
+    after = os.fstat(handle.fileno())
+    if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
+    return data, before.st_mtime_ns
 
 
 def content_hash(data: bytes) -> str:
     """The name of these bytes: half a SHA-256, 32 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()[:32]
+
+
+def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:
+    """The file as one that is left out for that error."""
+    return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))

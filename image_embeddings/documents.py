@@ -25,6 +25,14 @@ class ImageDocument:
     mtime_ns: int
     content_hash: str  # of the file's bytes, hexadecimal
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
+    taken: str | None = None  # ISO 8601, local time; with its distance from UTC where known
+    camera_make: str | None = None
+    camera_model: str | None = None
+    lens: str | None = None
+    caption: str | None = None
+    keywords: tuple[str, ...] = ()
+    label: str | None = None  # this and `extra` come from a metadata file
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

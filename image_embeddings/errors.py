@@ -7,6 +7,7 @@ ImageSearchError
 │   ├── ImageUnreadableError   not an image, or a damaged one
 │   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
 ├── CorpusError                the folder of photos is missing or empty
+├── MetadataError              the metadata file cannot be read, or lines of it cannot be used
 ├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
@@ -85,6 +86,12 @@ class CorpusError(ImageSearchError):
     """The folder of photos is missing, or holds nothing that can be indexed."""
 
     code = "corpus_unusable"
+
+
+class MetadataError(ImageSearchError):
+    """The metadata file cannot be read, or lines of it cannot be used."""
+
+    code = "metadata_unusable"
 
 
 class DataDirError(ImageSearchError):

@@ -1,12 +1,24 @@
-"""What a photo's EXIF says of it: for now, where it was taken."""
+"""What a photo's EXIF says of it: when and where it was taken, with which camera and lens."""
 
+import re
 import struct
+from collections.abc import Mapping
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from PIL import ExifTags, Image
 
+NAME_LENGTH = 200  # characters of a camera's or lens's name
+_FIRST_YEAR, _LAST_YEAR = 1826, 2099  # the first photograph; a clock that is wrong
+_JOINERS = "\u200c\u200d"  # invisible, and part of Persian and Indic words and of emoji
+
 _GPS = ExifTags.GPS
+_TAGS = ExifTags.Base
+_DATE = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
+_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
+# What reading damaged EXIF raises, in Pillow and here.
+_ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error)
 
 
 def location(exif: Image.Exif) -> tuple[float, float] | None:
@@ -15,7 +27,7 @@ def location(exif: Image.Exif) -> tuple[float, float] | None:
         gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
         latitude = _degrees(gps[_GPS.GPSLatitude], negative=gps[_GPS.GPSLatitudeRef] == "S")
         longitude = _degrees(gps[_GPS.GPSLongitude], negative=gps[_GPS.GPSLongitudeRef] == "W")
-    except (KeyError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error):
+    except _ERRORS:
         return None
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # also false for not-a-number
         return None
@@ -26,3 +38,87 @@ def _degrees(parts: Any, *, negative: bool) -> float:
     degrees, minutes, seconds = (float(Fraction(part)) for part in parts)
     value = degrees + minutes / 60 + seconds / 3600
     return -value if negative else value
+
+
+def taken(exif: Image.Exif) -> str | None:
+    """When it was taken, as an ISO 8601 string: local time, with its distance from UTC where the camera says it.
+
+    None where absent or absurd.
+    """
+    details = _details(exif)
+    for date, offset in (
+        (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal),
+        (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized),
+    ):
+        if found := _iso(_text(details, date), offset=_text(details, offset)):
+            return found
+    return _date_by_libraw(exif)
+
+
+def _date_by_libraw(exif: Image.Exif) -> str | None:
+    """The date in the EXIF that LibRaw makes for previews without any; of an unknown one it makes 1970."""
+    if not (_text(exif, _TAGS.Software) or "").startswith("dcraw"):
+        return None
+    found = _iso(_text(exif, _TAGS.DateTime), offset=None)
+    return None if found and found.startswith("1970-01-01") else found
+
+
+def _iso(date: str | None, *, offset: str | None) -> str | None:
+    parts = _DATE.match(date or "")
+    if parts is None:
+        return None
+    try:
+        moment = datetime(*(int(part or 0) for part in parts.groups()))  # type: ignore[arg-type]
+    except ValueError:  # a thirteenth month
+        return None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        return None
+    return moment.isoformat() + (offset if offset and _OFFSET.fullmatch(offset) else "")
+
+
+def camera_make(exif: Image.Exif) -> str | None:
+    """Who made the camera."""
+    return _text(exif, _TAGS.Make)
+
+
+def camera_model(exif: Image.Exif) -> str | None:
+    """The camera's name."""
+    return _text(exif, _TAGS.Model)
+
+
+def lens(exif: Image.Exif) -> str | None:
+    """The lens's name."""
+    return _text(_details(exif), _TAGS.LensModel)
+
+
+def _details(exif: Image.Exif) -> Mapping[int, Any]:
+    try:
+        return exif.get_ifd(ExifTags.IFD.Exif)
+    except _ERRORS:
+        return {}
+
+
+def _text(tags: Mapping[int, Any], tag: int) -> str | None:
+    try:
+        return plain(tags.get(tag), length=NAME_LENGTH)
+    except _ERRORS:
+        return None
+
+
+def plain(value: Any, *, length: int) -> str | None:
+    """Text as it can be shown: up to the first NUL, on one line, cut to `length`; None for anything else or nothing."""
+    if isinstance(value, bytes):
+        value = decoded(value[: 8 * length])
+    if not isinstance(value, str):
+        return None
+    value = value[: 8 * length].partition("\0")[0]
+    printable = "".join(letter if letter.isprintable() or letter in _JOINERS else " " for letter in value)
+    return " ".join(printable.split())[:length].rstrip() or None
+
+
+def decoded(data: bytes) -> str:
+    """Bytes of which nobody says what they are: UTF-8 if they can be, else Western European."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

@@ -4,24 +4,41 @@ import math
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from io import BytesIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from image_embeddings import raw
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
 
-# The only decoders that run on files and uploads.
+# The only decoders that run on files and uploads, beside that of camera RAW.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-UNREAD_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+BOX_FORMATS = ("AVIF", "HEIF")  # files of one layout: boxes, the first of which is called ftyp
+UNREAD_SUFFIXES = frozenset({".jxl"})
+SUFFIXES = raw.SUFFIXES | frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 )
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
-# What Pillow's decoders raise on damaged files, beyond its own UnidentifiedImageError (an OSError).
+# The beginning of a file -> what browsers show it as; of other formats they get a rendition.
+_SHOWN_BY_BROWSERS = (
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (8, b"WEBP", "image/webp"),
+    (0, b"GIF8", "image/gif"),
+    (0, b"BM", "image/bmp"),
+    (4, b"ftypavif", "image/avif"),
+)
+RENDITION_SHORT_SIDE = 1440  # pixels; renditions have up to twice as many
+RENDITION_TYPE = "image/jpeg"
+RENDITION_QUALITY = 88
+
+# What decoders raise on damaged files, beyond Pillow's own UnidentifiedImageError (an OSError).
 _DECODE_ERRORS = (
     OSError,
+    RuntimeError,  # pillow-heif
     SyntaxError,
     ValueError,
     TypeError,
@@ -33,6 +50,8 @@ _DECODE_ERRORS = (
     struct.error,
     zlib.error,
 )
+
+_XMP, _IPTC, _IPTC_RESOURCE = 700, 33723, 0x0404
 
 # EXIF orientation -> what turns the stored picture upright
 _TRANSPOSE = {
@@ -60,44 +79,104 @@ PALETTE_PIXELS = 16_000_000  # larger ones are thinned out before their palette 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """An upright RGB image, shrunk towards SHORT_SIDE, and what the file says: full size as shown, and EXIF."""
+    """An upright RGB image, shrunk, and what the file says: full size as shown, EXIF, and XMP and IPTC as bytes."""
 
     image: Image.Image
     width: int
     height: int
     exif: Image.Exif
+    xmp: bytes = b""
+    iptc: bytes = b""
 
 
-def decode(data: bytes, *, max_pixels: int, what: str) -> Decoded:
-    """The upright RGB image in `data`; the first frame of an animation, transparency on white.
+def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_SIDE) -> Decoded:
+    """The upright RGB image in `data`; the first frame of an animation, transparency on white, a RAW file's preview.
 
-    `what` names the image in errors.
+    A larger one is shrunk, to no less than `short_side` pixels. `what` names the image in errors.
 
     Raises:
-        ImageUnreadableError: not one of FORMATS, empty, truncated or damaged.
+        ImageUnreadableError: of no known format, empty, truncated or damaged.
         ImageTooLargeError: more than `max_pixels` pixels; found out before memory is taken for them.
     """
     # Some decoders take memory for the whole picture as they open it. Pillow refuses what is more than twice its limit
     # before that; the limit is only ever raised here, for it is the whole process's.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels // 2)
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            full = image.size
-            if full[0] * full[1] > max_pixels:
-                raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
-            image.draft("RGB", _scaled_to_short_side(full))  # JPEG: decodes at a half, a quarter or an eighth
-            image.load()
-            exif = _exif(image)
-            turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            width, height = reversed(full) if turned else full
-            return Decoded(image=_upright(_rgb(_shrunk(_spread(image))), exif), width=width, height=height, exif=exif)
+        if raw.is_raw(data):
+            return _decoded_raw(data, max_pixels=max_pixels, what=what, short_side=short_side)
+        return _decoded(data, max_pixels=max_pixels, what=what, short_side=short_side)
+    except raw.TooManyPixelsError as error:
+        raise _too_large(f"{what} has {error.width} × {error.height} pixels", max_pixels) from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise _too_large(f"{what} has too many pixels", max_pixels) from error
     except _DECODE_ERRORS as error:
         raise ImageUnreadableError(
-            f"{what} is not an image that can be read ({_reason(data, error)}). "
-            "JPEG, PNG, WebP, GIF, BMP and TIFF can: open it in an image program and save it again."
+            f"{what} is not an image that can be read ({_reason(data, error)}). JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, "
+            "AVIF and camera RAW can: open it in an image program and save it again."
         ) from error
+
+
+def _decoded(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
+    with Image.open(BytesIO(data), formats=_formats(data)) as image:
+        full = image.size
+        if full[0] * full[1] > max_pixels:
+            raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
+        image.draft("RGB", _scaled(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth
+        image.load()
+        exif = _exif(image)
+        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        width, height = reversed(full) if turned else full
+        xmp, iptc = _xmp(image, exif), _iptc(image, exif)
+        picture = _upright(_rgb(_shrunk(_spread(image), short_side)), exif)
+        return Decoded(image=picture, width=width, height=height, exif=exif, xmp=xmp, iptc=iptc)
+
+
+def _decoded_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
+    photo = raw.read(data, max_pixels=max_pixels)
+    if isinstance(photo.picture, bytes):
+        decoded = _decoded(photo.picture, max_pixels=max_pixels, what=what, short_side=short_side)
+        decoded = replace(decoded, width=photo.width, height=photo.height)
+    else:
+        picture = _rgb(_shrunk(photo.picture, short_side))
+        decoded = Decoded(image=picture, width=photo.width, height=photo.height, exif=Image.Exif())
+    exif = _container_exif(data)
+    if exif is None:
+        return decoded
+    xmp, iptc = _tag(exif, _XMP) or decoded.xmp, _tag(exif, _IPTC) or decoded.iptc
+    return replace(decoded, exif=exif, xmp=xmp, iptc=iptc)
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    if data[4:8] != b"ftyp":
+        return FORMATS
+    _know_heif()
+    return BOX_FORMATS
+
+
+@cache
+def _know_heif() -> None:
+    """Registers the decoder of HEIF with Pillow. It turns pictures itself and says so: their EXIF is upright."""
+    from pillow_heif import register_heif_opener
+
+    # Thumbnails: an image program may have left an old one. Depth maps and the like are not looked at.
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+
+def browser_type(beginning: bytes) -> str | None:
+    """The content type by which browsers show a file that begins so; None where they cannot be relied on to."""
+    return next((kind for at, magic, kind in _SHOWN_BY_BROWSERS if beginning.startswith(magic, at)), None)
+
+
+def rendition(data: bytes, *, max_pixels: int, what: str) -> bytes:
+    """The photo as a JPEG that fills a screen (RENDITION_TYPE), for browsers that cannot show it as it is.
+
+    Raises:
+        ImageError: as by `decode`.
+    """
+    decoded = decode(data, max_pixels=max_pixels, what=what, short_side=RENDITION_SHORT_SIDE)
+    buffer = BytesIO()
+    decoded.image.save(buffer, "JPEG", quality=RENDITION_QUALITY)
+    return buffer.getvalue()
 
 
 def _too_large(found: str, max_pixels: int) -> ImageTooLargeError:
@@ -111,7 +190,7 @@ def _reason(data: bytes, error: Exception) -> str:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         return "its content is of no known image format"
-    return f"damaged: {str(error).rstrip('.') or type(error).__name__}"
+    return f"damaged: {str(error).strip().rstrip('.') or type(error).__name__}"
 
 
 def _exif(image: Image.Image) -> Image.Exif:
@@ -121,8 +200,34 @@ def _exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _scaled_to_short_side(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, SHORT_SIDE / min(size))
+def _xmp(image: Image.Image, exif: Image.Exif) -> bytes:
+    found = image.info.get("xmp")
+    return found if isinstance(found, bytes) else _tag(exif, _XMP)
+
+
+def _iptc(image: Image.Image, exif: Image.Exif) -> bytes:
+    resources = image.info.get("photoshop")  # JPEG
+    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+    return found if isinstance(found, bytes) else _tag(exif, _IPTC)
+
+
+def _tag(exif: Image.Exif, tag: int) -> bytes:
+    try:
+        value = exif.get(tag)
+    except _DECODE_ERRORS:
+        return b""
+    return value if isinstance(value, bytes) else b""
+
+
+def _container_exif(data: bytes) -> Image.Exif | None:
+    try:
+        return raw.container_exif(data)
+    except _DECODE_ERRORS:
+        return None
+
+
+def _scaled(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    scale = min(1.0, short_side / min(size))
     return round(size[0] * scale), round(size[1] * scale)
 
 
@@ -139,8 +244,8 @@ def _spread(image: Image.Image) -> Image.Image:
     return image.convert("I") if image.mode.startswith("I;16") else image
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    factor = min(image.size) // SHORT_SIDE
+def _shrunk(image: Image.Image, short_side: int) -> Image.Image:
+    factor = min(image.size) // short_side
     if factor > 1:
         image = image.reduce(factor)
     if max(image.size) > LONG_SIDE:

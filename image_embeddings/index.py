@@ -178,6 +178,14 @@ class ImageIndex:
             )
         return mappings
 
+    def add_missing_fields(self) -> None:
+        """Lets an index that an older version made take the documents of this one; nothing where it can already."""
+        mapping = next(iter(self._mappings().values()))["mappings"]
+        missing = queries.missing_properties(mapping.get("properties", {}))
+        if missing:
+            with self._translated():
+                self._client.indices.put_mapping(index=self.name, properties=missing)
+
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
         """Records in the mapping's `_meta` how far an indexing run is; None: that it has ended."""
         with self._translated():

@@ -86,7 +86,7 @@ def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int
     """Raises where the plan looks like a mistake that would cost an index."""
     if not report.found:
         raise CorpusError(
-            f"There are no photos in {folder} (jpg, jpeg, png, webp, gif, bmp, tif, tiff). Is its drive mounted?"
+            f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
             + (f" The index keeps its {indexed:,} photos; if they are to go: index --prune." if indexed else "")
         )
     if to_delete <= indexed / 2:
@@ -129,6 +129,7 @@ def run(
     report = work.report
     state = replace(index.state(), corpus=str(work.folder))
     index = index.at(state.backing_index)
+    index.add_missing_fields()
     heartbeat = Heartbeat(index, state=state, report=report)
     heartbeat.beat()
     read = partial(_read, hashes=work.hashes, index=index, thumbnails=thumbnails, options=options)
@@ -195,7 +196,7 @@ def _read(
             return _reused(*copy, by=found, with_location=options.with_location)
         photo = corpus.decode(found, max_pixels=options.max_pixels, with_location=options.with_location)
     except (CorpusError, ImageError) as error:
-        return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))
+        return corpus.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
     return photo
 

@@ -22,26 +22,49 @@ def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None =
         "mappings": {
             "dynamic": "strict",
             "_meta": meta(model=model, corpus=corpus),
-            "properties": {
-                EMBEDDING: {
-                    "type": "dense_vector",
-                    "dims": model.dims,
-                    "index": True,
-                    "similarity": "cosine",
-                    "index_options": {"type": vector_index_type},
-                },
-                "image_id": {"type": "keyword"},
-                "name": {"type": "text"},
-                "folders": {"type": "keyword"},
-                "width": {"type": "integer"},
-                "height": {"type": "integer"},
-                "bytes": {"type": "long"},
-                "mtime_ns": {"type": "long"},
-                "content_hash": {"type": "keyword"},
-                "location": {"type": "geo_point"},
-            },
+            "properties": properties(dims=model.dims, vector_index_type=vector_index_type),
         },
     }
+
+
+def properties(*, dims: int, vector_index_type: str) -> JSON:
+    """The fields of an index: the embedding, and those of a document."""
+    vector = {
+        "type": "dense_vector",
+        "dims": dims,
+        "index": True,
+        "similarity": "cosine",
+        "index_options": {"type": vector_index_type},
+    }
+    return {EMBEDDING: vector, **document_properties()}
+
+
+def document_properties() -> JSON:
+    """The fields of a document but for its embedding."""
+    return {
+        "image_id": {"type": "keyword"},
+        "name": {"type": "text"},
+        "folders": {"type": "keyword"},
+        "width": {"type": "integer"},
+        "height": {"type": "integer"},
+        "bytes": {"type": "long"},
+        "mtime_ns": {"type": "long"},
+        "content_hash": {"type": "keyword"},
+        "location": {"type": "geo_point"},
+        "taken": {"type": "date"},
+        "camera_make": {"type": "keyword"},
+        "camera_model": {"type": "keyword"},
+        "lens": {"type": "keyword"},
+        "caption": {"type": "text"},
+        "keywords": {"type": "keyword"},
+        "label": {"type": "keyword"},
+        "extra": {"type": "flattened"},
+    }
+
+
+def missing_properties(mapped: Mapping[str, Any]) -> JSON:
+    """Those of a document that an index made by an older version lacks, given the `properties` of its mapping."""
+    return {name: field for name, field in document_properties().items() if name not in mapped}
 
 
 def meta(*, model: ModelInfo, corpus: str | None = None, indexing: JSON | None = None) -> JSON:
@@ -63,7 +86,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     parts = document.image_id.split("/")
     body = {
         EMBEDDING: vector,
-        **{name: value for name, value in asdict(document).items() if value is not None},
+        **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
         "name": parts[-1],
         "folders": ["/".join(parts[:depth]) for depth in range(1, len(parts))],
     }
@@ -75,9 +98,10 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
 def document_of(source: Mapping[str, Any]) -> ImageDocument:
     """The document that a hit's `_source` (without its embedding) stands for."""
     location = source.get("location")
-    values = {name: source.get(name) for name in ImageDocument.__dataclass_fields__}
+    values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
     values["location"] = (location["lat"], location["lon"]) if location else None
-    return ImageDocument(**values)  # type: ignore[arg-type]
+    values["keywords"] = tuple(source.get("keywords", ()))
+    return ImageDocument(**values)
 
 
 def vector_query(embedding: Embedding) -> JSON:

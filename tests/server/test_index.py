@@ -12,6 +12,20 @@ pytestmark = pytest.mark.server
 
 ENCODER = ColourEncoder()
 BEFORE_PACKED_AND_LOOKUP = (9, 0)
+OLD_FIELDS = {
+    *("image_id", "name", "folders", "width", "height", "bytes", "mtime_ns", "content_hash", "location"),
+}
+DESCRIBED = {
+    "location": (41.5, -12.25),
+    "taken": "2024-05-01T12:30:00+02:00",
+    "camera_make": "Maker",
+    "camera_model": "Camera",
+    "lens": "50mm",
+    "caption": "The Forum, seen from above",
+    "keywords": ("rome", "ruins"),
+    "label": "old",
+    "extra": {"photographer": "Ada"},
+}
 
 
 def document(image_id, **changes):
@@ -42,9 +56,60 @@ def test_a_new_index_remembers_its_model(index):
 
 
 def test_documents_are_found_and_given_back_whole(index):
-    stored = document("a/b.jpg", location=(41.5, -12.25))
+    stored = document("a/b.jpg", **DESCRIBED)
     list(index.add([(stored, ENCODER.encode_texts(["red"])[0])]))
     assert index.get("a/b.jpg") == stored
+
+
+@pytest.mark.parametrize("extra", [{"a.b": "dotted"}, {"日本": "x" * 2_000}, {'"quotes"': "'"}, {"caption": "x"}])
+def test_columns_of_any_name_are_stored(index, extra):
+    stored = document("a.jpg", extra=extra)
+    assert list(index.add([(stored, ENCODER.encode_texts(["red"])[0])])) == []
+    assert index.get("a.jpg").extra == extra
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"range": {"taken": {"gte": "2024-05-01T10:00:00Z", "lt": "2024-05-01T11:00:00Z"}}},
+        {"term": {"camera_model": "Camera"}},
+        {"match": {"caption": "forum"}},
+        {"term": {"keywords": "ruins"}},
+        {"term": {"extra.photographer": "Ada"}},
+    ],
+)
+def test_photos_are_found_by_what_is_known_of_them(index, cluster, query):
+    red = ENCODER.encode_texts(["red"])[0]
+    list(index.add([(document("a.jpg", **DESCRIBED), red), (document("b.jpg", extra={"photographer": "Bo"}), red)]))
+    index.refresh()
+    hits = cluster.client.search(index=index.name, query=query)["hits"]["hits"]
+    assert [hit["_id"] for hit in hits] == ["a.jpg"]
+
+
+def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
+    list(index.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
+    index.refresh()
+    noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
+    assert cluster.client.count(index=index.name, query=noon)["count"] == 1
+
+
+def as_an_older_version_made_it(index):
+    """The same index without the fields that came later; its documents are gone."""
+    body = queries.index_body(model=ENCODER.info, vector_index_type="int8_hnsw")
+    for name in queries.document_properties().keys() - OLD_FIELDS:
+        del body["mappings"]["properties"][name]
+    index.drop()
+    index._client.indices.create(index=index.name, **body)
+
+
+def test_an_index_of_an_older_version_takes_new_documents_after_it_got_their_fields(index):
+    as_an_older_version_made_it(index)
+    stored = document("a.jpg", **DESCRIBED), ENCODER.encode_texts(["red"])[0]
+    assert "strict" in next(iter(index.add([stored]))).reason
+    index.add_missing_fields()
+    index.add_missing_fields()  # which now are none
+    assert list(index.add([stored])) == []
+    assert index.state().model == ENCODER.info
 
 
 def test_the_stored_embedding_is_the_one_that_was_written(index):

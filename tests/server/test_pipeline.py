@@ -3,11 +3,11 @@ import shutil
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from image_embeddings import corpus, pipeline
 from image_embeddings.config import SAMPLE_PHOTOS
@@ -17,7 +17,8 @@ from image_embeddings.index import ImageIndex
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexOptions
 from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import colour_photos, save
+from tests.pictures import as_nobody, colour_photos, save
+from tests.server.test_index import as_an_older_version_made_it
 
 pytestmark = pytest.mark.server
 
@@ -150,8 +151,6 @@ def test_thumbnails_are_made_on_the_way(run, index, tmp_path):
 
 
 def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
-    from PIL import Image
-
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
     save(photos / "placed.jpg", colour="white", exif=exif)
@@ -160,6 +159,15 @@ def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
     os.utime(photos / "placed.jpg", ns=(1, 1))
     run(with_location=False)
     assert index.get("placed.jpg").location is None
+
+
+def test_an_index_of_an_older_version_is_filled_further(run, index, photos):
+    as_an_older_version_made_it(index)
+    exif = Image.Exif()
+    exif[272] = "Camera"
+    save(photos / "shot.jpg", colour="white", exif=exif)
+    assert run().skipped == []
+    assert index.get("shot.jpg").camera_model == "Camera"
 
 
 def others(count):
@@ -209,19 +217,6 @@ def test_photos_of_a_folder_that_cannot_be_opened_stay():
         (photos / "cold").chmod(0o755)
     assert [skipped.image_id for skipped in work.report.skipped] == ["cold"]
     assert (work.report.found, work.to_delete) == (3, [])
-
-
-@contextmanager
-def as_nobody(place):
-    """As an ordinary user: root may open every folder."""
-    was = os.geteuid()
-    if was == 0:
-        os.chown(place, 65534, -1)
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(was)
 
 
 def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, index, photos):

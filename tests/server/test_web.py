@@ -5,17 +5,21 @@ import html5lib
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from app import create_app
 from app.services import Services
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
+from image_embeddings.images import SUFFIXES
 from image_embeddings.index import ImageIndex
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
+from tests.raw_photos import dng
 from tests.server.filling import fill
 
 pytestmark = pytest.mark.server
+register_heif_opener()  # for what tests save
 
 
 def picture(colour="red", *, size=(64, 48), format="PNG"):  # noqa: A002
@@ -126,6 +130,23 @@ def test_an_upload_finds_its_photo_first(web):
     page = web.post("/similar_image", data=upload(picture("blue")))
     assert shown(page)[0] == "cold/deep/blue.png"
     assert "data:image/webp;base64," in page.text
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+def test_an_upload_from_a_phone_finds_its_photo_first(web, format):  # noqa: A002
+    page = web.post("/similar_image", data=upload(picture("blue", format=format)))
+    assert shown(page)[0] == "cold/deep/blue.png"
+
+
+def test_an_upload_of_a_raw_file_finds_its_photo_first(web):
+    page = web.post("/similar_image", data=upload(dng(Image.new("RGB", (64, 48), "blue")), "photo.dng"))
+    assert shown(page)[0] == "cold/deep/blue.png"
+
+
+def test_every_kind_of_photo_can_be_chosen(web):
+    accepted = re.search(r'accept="([^"]+)"', web.get("/").text)[1].split(",")
+    named = {f".{name}" for name in ("jpg", "jpeg", "png", "webp", "gif", "bmp")}  # image/* has them everywhere
+    assert set(accepted) == {"image/*"} | SUFFIXES - named
 
 
 @pytest.mark.parametrize("address", ["/image_search", "/image_search?q=%20", "/similar_image"])
@@ -269,6 +290,35 @@ def test_a_photo_is_served_as_it_is(web, place):
     answer = web.get("/image/warm/red.png")
     assert answer.data == (place / "photos" / "warm" / "red.png").read_bytes()
     assert answer.mimetype == "image/png"
+
+
+@pytest.mark.parametrize("data", [picture(format="HEIF"), picture(format="TIFF"), dng(Image.new("RGB", (64, 48)))])
+def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, data):
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)
+    answer = own_web.get("/image/warm/red.png")
+    assert (answer.status_code, answer.mimetype, answer.data[:3]) == (200, "image/jpeg", b"\xff\xd8\xff")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    again = own_web.get("/image/warm/red.png", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_the_original_of_such_a_photo_can_be_asked_for(own_web, tmp_path):
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture(format="HEIF"))
+    answer = own_web.get("/image/warm/red.png?original")
+    assert answer.data == picture(format="HEIF")
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+def test_a_photo_that_is_none_any_more_says_so(own_web, tmp_path):
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(b"<script>alert(1)</script>")
+    answer = own_web.get("/image/warm/red.png")
+    assert answer.status_code == 415
+    assert "warm/red.png is not an image that can be read" in answer.text
+
+
+def test_a_photo_is_served_as_what_it_is_whatever_its_name(own_web, tmp_path):
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture(format="AVIF"))
+    assert own_web.get("/image/warm/red.png").mimetype == "image/avif"
 
 
 def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
@@ -430,6 +480,21 @@ def test_ready_when_a_search_can_be_answered(web):
 def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
     answer = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/readyz")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
+
+
+def test_what_is_known_of_a_photo_is_in_the_json_but_not_where_it_was_taken(own_web, own_index):
+    from tests.server.test_index import DESCRIBED, document
+
+    list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
+    answer = own_web.get("/api/v1/images/a.jpg").json
+    known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
+    assert {name: answer[name] for name in known} == known
+    assert "location" not in answer
+
+
+def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
+    answer = web.get("/api/v1/images/warm/red.png").json
+    assert sorted(answer) == ["bytes", "height", "image_id", "image_url", "thumbnail_url", "width"]
 
 
 def test_searches_are_counted(filled, place):

@@ -1,0 +1,167 @@
+"""Camera RAW: which bytes are such a file, and the preview that the camera left in it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import ExifTags, Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    import rawpy
+    from numpy.typing import NDArray
+
+SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"})
+
+# Files of one maker's own kind say so in their first bytes: CR2, CR3, RAF, ORF (three), RW2.
+_BEGINNINGS = (
+    (8, b"CR\x02"),
+    (4, b"ftypcrx "),
+    (0, b"FUJIFILMCCD-RAW"),
+    (0, b"IIRO"),
+    (0, b"IIRS"),
+    (0, b"MMOR"),
+    (0, b"IIU\0"),
+)
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_SUB_IFDS, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706
+_SENSOR = {32803, 34892}  # colour filter array and linear raw: what a sensor saw, not a picture
+_DIRECTORIES, _ENTRIES = 32, 512  # looked at; real files have about ten of about fifty
+
+MIN_PREVIEW = 224  # pixels, the shorter side; of smaller previews models see less than they could
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawPhoto:
+    """What stands for a RAW file: its preview as JPEG, turned by its own EXIF, or else an upright picture."""
+
+    width: int  # pixels of the photo itself, as shown
+    height: int
+    picture: bytes | Image.Image
+
+
+class TooManyPixelsError(Exception):
+    """A RAW photo of more pixels than wanted: its width and height."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(f"{width} × {height} pixels")
+        self.width, self.height = width, height
+
+
+def is_raw(data: bytes) -> bool:
+    """Whether these are the bytes of a RAW file; NEF, ARW and DNG are TIFF files that hold what a sensor saw."""
+    if any(data.startswith(magic, at) for at, magic in _BEGINNINGS):
+        return True
+    return any(tag == _DNG_VERSION or (tag == _PHOTOMETRIC and value in _SENSOR) for tag, value in _short_tags(data))
+
+
+def _short_tags(data: bytes) -> Iterator[tuple[int, int]]:
+    """Tag and first value of the entries of a TIFF's directories and those below them; nothing for other files."""
+    order = _BYTE_ORDERS.get(data[:4])
+    if order is None or len(data) < 8:
+        return
+    waiting, seen = list(struct.unpack_from(f"{order}I", data, 4)), set[int]()
+    while waiting and len(seen) < _DIRECTORIES:
+        at = waiting.pop(0)
+        if at in seen or not 8 <= at <= len(data) - 2:
+            continue
+        seen.add(at)
+        (count,) = struct.unpack_from(f"{order}H", data, at)
+        end = at + 2 + 12 * count
+        for entry in range(at + 2, min(end, at + 2 + 12 * _ENTRIES, len(data) - 11), 12):
+            tag, kind, length = struct.unpack_from(f"{order}HHI", data, entry)
+            yield tag, struct.unpack_from(f"{order}H" if kind == 3 else f"{order}I", data, entry + 8)[0]
+            if tag == _SUB_IFDS:
+                waiting += _offsets(data, entry + 8, order=order, length=length)
+        if end <= len(data) - 4:
+            waiting += struct.unpack_from(f"{order}I", data, end)
+
+
+def _offsets(data: bytes, at: int, *, order: str, length: int) -> tuple[int, ...]:
+    """The directories that an entry points to: one stands in the entry itself, several where it says."""
+    if length > 1:
+        (at,) = struct.unpack_from(f"{order}I", data, at)
+    length = min(length, _DIRECTORIES)
+    return struct.unpack_from(f"{order}{length}I", data, at) if at + 4 * length <= len(data) else ()
+
+
+def container_exif(data: bytes) -> Image.Exif | None:
+    """The EXIF of a RAW file that is laid out as a TIFF file; None for others, and where there is no date or lens."""
+    if data[:4] in (b"IIRO", b"IIRS"):  # ORF: TIFF but for its beginning
+        data = b"II*\0" + data[4:]
+    if data[:4] not in _BYTE_ORDERS:
+        return None
+    exif = Image.Exif()
+    exif.load(data)
+    return exif if ExifTags.IFD.Exif in exif else None
+
+
+def read(data: bytes, *, max_pixels: int) -> RawPhoto:
+    """The preview in a RAW file; where there is none of use, the sensor's picture at half size.
+
+    Raises:
+        ValueError: neither can be read.
+        TooManyPixelsError: more than `max_pixels`; found out before memory is taken for them.
+        MemoryError: more memory would be needed than LibRaw takes.
+    """
+    import rawpy
+
+    try:
+        with rawpy.imread(BytesIO(data)) as raw:
+            sizes = raw.sizes
+            if sizes.raw_width * sizes.raw_height > max_pixels:
+                raise TooManyPixelsError(sizes.raw_width, sizes.raw_height)
+            turned = sizes.flip in (5, 6)
+            width, height = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)
+            return RawPhoto(width=width, height=height, picture=_preview(raw) or _developed(raw))
+    except (rawpy.LibRawTooBigError, rawpy.LibRawUnsufficientMemoryError, rawpy.LibRawMemPoolOverflowError) as error:
+        raise MemoryError(_reason(error)) from error
+    except rawpy.LibRawError as error:
+        raise ValueError(_reason(error)) from error
+
+
+def _preview(raw: rawpy.RawPy) -> bytes | Image.Image | None:
+    """The largest preview, if there is one large enough."""
+    import rawpy
+
+    try:
+        preview = raw.extract_thumb()
+    except (rawpy.LibRawError, rawpy.NotSupportedError):
+        return None
+    enough = min(MIN_PREVIEW, raw.sizes.height // 2, raw.sizes.width // 2)
+    if isinstance(preview.data, bytes):
+        return preview.data if min(_jpeg_size(preview.data)) >= enough else None
+    if min(preview.data.shape[:2]) < enough:
+        return None
+    return _turned(_image(preview.data), raw.sizes.flip)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0, 0
+
+
+def _turned(image: Image.Image, flip: int) -> Image.Image:
+    """Upright, by LibRaw's number for how the camera was held."""
+    turn = {3: Image.Transpose.ROTATE_180, 5: Image.Transpose.ROTATE_90, 6: Image.Transpose.ROTATE_270}.get(flip)
+    return image if turn is None else image.transpose(turn)
+
+
+def _developed(raw: rawpy.RawPy) -> Image.Image:
+    return _image(raw.postprocess(half_size=True, use_camera_wb=True))
+
+
+def _image(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)  # one channel: a monochrome camera
+
+
+def _reason(error: Exception) -> str:
+    said = error.args[0] if error.args else type(error).__name__
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
