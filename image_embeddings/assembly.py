@@ -25,6 +25,7 @@ from image_embeddings.errors import (
 )
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
+from image_embeddings.metadata import read_metadata
 from image_embeddings.pipeline import Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
@@ -245,6 +246,7 @@ def index_photos(
     delete_existing: bool = False,
     rebuild: bool = False,
     prune: bool = False,
+    metadata: Path | None = None,
     options: IndexOptions | None = None,
     timeout: float = 30,
     progress: Callable[[int], Progress],
@@ -254,7 +256,8 @@ def index_photos(
     """Makes the index hold exactly the photos of `folder` (default IMAGE_DIR); encodes only what is new or changed.
 
     With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; one that was begun
-    earlier is gone on with. With `delete_existing` a new one takes its place at once.
+    earlier is gone on with. With `delete_existing` a new one takes its place at once. `metadata` is a CSV file of what
+    is to be known of the photos.
 
     `progress` is called once with the number of photos to encode, and gives what is told of each. Once `stopped`, the
     run finishes what is under way and ends.
@@ -279,6 +282,8 @@ def index_photos(
             prune=prune,
             leave_out=settings.data_dir,
         )
+        files = work.unchanged.union(file.image_id for file in work.to_encode)
+        said = read_metadata(metadata, image_ids=files) if metadata else {}
         if state is None:
             make = serving.begin_rebuild if rebuild else serving.create
             make(model=encoder.info, vector_index_type=settings.vector_index_type)
@@ -291,6 +296,7 @@ def index_photos(
             thumbnails=thumbnails_of(settings),
             progress=progress(len(work.to_encode)),
             options=options or IndexOptions(max_pixels=settings.max_image_pixels),
+            metadata=said,
             stopped=stopped,
         )
         if rebuild and not report.stopped:

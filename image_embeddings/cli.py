@@ -74,6 +74,11 @@ def main() -> None:
 @click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
 @click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
 @click.option("--discard-rebuild", is_flag=True, help="Remove what an unfinished --rebuild left, and index nothing.")
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path),
+    help="CSV of file, label, caption and any columns, for the documents.",
+)
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
@@ -84,6 +89,7 @@ def index(
     delete_existing: bool,
     rebuild: bool,
     discard_rebuild: bool,
+    metadata: Path | None,
     prune: bool,
     batch_size: int,
     chunk_size: int,
@@ -110,7 +116,13 @@ def index(
         )
         folder = folder.expanduser().absolute() if folder else None
         report = run_index(
-            settings, folder=folder, delete_existing=delete_existing, rebuild=rebuild, prune=prune, options=options
+            settings,
+            folder=folder,
+            delete_existing=delete_existing,
+            rebuild=rebuild,
+            metadata=metadata,
+            prune=prune,
+            options=options,
         )
         if as_json:
             _print_json(asdict(report))

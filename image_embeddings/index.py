@@ -22,6 +22,7 @@ from image_embeddings.errors import (
     RequestError,
     TextModelBusyError,
 )
+from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.text_model import text_model_errors
 
 if TYPE_CHECKING:
@@ -219,6 +220,17 @@ class ImageIndex:
                 **queries.document_body(document, vector=self._vector(embedding)),
             }
             for document, embedding in documents
+        )
+        yield from self._bulk(actions, chunk_size=chunk_size)
+
+    def describe(self, metadata: Mapping[str, PhotoMetadata], *, chunk_size: int = 500) -> Iterator[Rejected]:
+        """Sets label, caption and further columns of photos in the index, by image_id; yields what was refused.
+
+        What the metadata file leaves empty stays as it is.
+        """
+        actions = (
+            {"_op_type": "update", "_id": image_id, "doc": queries.metadata_body(said)}
+            for image_id, said in metadata.items()
         )
         yield from self._bulk(actions, chunk_size=chunk_size)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,8 @@ from image_embeddings.corpus import Photo, PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
-from image_embeddings.index import ImageIndex
+from image_embeddings.index import ImageIndex, Rejected
+from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, patiently, skipped_of
 
@@ -43,6 +44,7 @@ class Plan:
     to_encode: list[PhotoFile]
     to_delete: list[str]
     changed: frozenset[str]  # image_ids to encode of which an older version is indexed
+    unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: frozenset[str]  # content hashes of the files that are indexed
     report: IndexReport
 
@@ -65,12 +67,14 @@ def plan(
     """
     report = IndexReport()
     to_encode = []
+    unchanged = set()
     gone = dict(indexed)
     for file in walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
         before = gone.pop(file.image_id, None)
         if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
             report.unchanged += 1
+            unchanged.add(file.image_id)
         else:
             to_encode.append(file)
     unopened = tuple(f"{skipped.image_id}/" for skipped in report.skipped)
@@ -79,7 +83,15 @@ def plan(
         _question(folder, report, to_delete=len(to_delete), indexed=len(indexed), corpus_before=corpus_before)
     changed = frozenset(file.image_id for file in to_encode) & indexed.keys()
     hashes = frozenset(state.content_hash for state in indexed.values())
-    return Plan(folder=folder, to_encode=to_encode, to_delete=to_delete, changed=changed, hashes=hashes, report=report)
+    return Plan(
+        folder=folder,
+        to_encode=to_encode,
+        to_delete=to_delete,
+        changed=changed,
+        unchanged=frozenset(unchanged),
+        hashes=hashes,
+        report=report,
+    )
 
 
 def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int, corpus_before: Path | None) -> None:
@@ -112,6 +124,7 @@ def run(
     thumbnails: Thumbnails,
     progress: Progress,
     options: IndexOptions,
+    metadata: Mapping[str, PhotoMetadata] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> IndexReport:
     """Carries out a plan; the report says what became of every file.
@@ -119,8 +132,9 @@ def run(
     Photos are read and decoded ahead by threads, encoded in batches here, and written by other threads meanwhile. One
     that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents are made
     from one read of one file each, so a failure never touches another photo's data. One whose bytes are indexed
-    already, by another name or with another time, takes its embedding from there. All is written into the index that
-    stood behind the name at the beginning. Once `stopped`, what is under way is finished, and nothing is removed.
+    already, by another name or with another time, takes its embedding from there. What `metadata` says of a photo, by
+    image_id, goes into its document. All is written into the index that stood behind the name at the beginning. Once
+    `stopped`, what is under way is finished, and nothing is removed.
 
     Raises:
         ElasticsearchError: it could not be written to, for PATIENCE_SECONDS; what was written before stays.
@@ -132,11 +146,15 @@ def run(
     index.add_missing_fields()
     heartbeat = Heartbeat(index, state=state, report=report)
     heartbeat.beat()
-    read = partial(_read, hashes=work.hashes, index=index, thumbnails=thumbnails, options=options)
+    metadata = metadata or {}
+    read = partial(_read, work=work, index=index, thumbnails=thumbnails, options=options)
     files = takewhile(lambda _: not stopped(), work.to_encode)
     results = _ahead(read, files, threads=options.thread_count)
     documents = _documents(results, encoder, report=report, progress=progress, batch_size=options.batch_size)
-    Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(documents)
+    described = (_described(made, metadata) for made in documents)
+    Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
+    rejected = patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
+    report.skipped.extend(skipped_of(rejected))
     report.stopped = stopped()
     if not report.stopped:
         patiently(_delete, work, index=index, options=options)
@@ -186,19 +204,35 @@ def _documents(
 
 
 def _read(
-    file: PhotoFile, *, hashes: frozenset[str], index: ImageIndex, thumbnails: Thumbnails, options: IndexOptions
+    file: PhotoFile, *, work: Plan, index: ImageIndex, thumbnails: Thumbnails, options: IndexOptions
 ) -> Photo | Made | Skipped:
     """The photo in a file, with its thumbnail made; or its document, where the same bytes are indexed already."""
     try:
         found = corpus.load(file)
-        copy = patiently(index.copy_of, found.content_hash) if found.content_hash in hashes else None
+        copy = patiently(index.copy_of, found.content_hash) if found.content_hash in work.hashes else None
         if copy:
             return _reused(*copy, by=found, with_location=options.with_location)
         photo = corpus.decode(found, max_pixels=options.max_pixels, with_location=options.with_location)
     except (CorpusError, ImageError) as error:
         return corpus.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
+    if file.image_id in work.changed:
+        before = patiently(index.get, file.image_id)
+        return replace(photo, document=photo.document.keeping(label=before.label, extra=before.extra))
     return photo
+
+
+def _described(made: Made, metadata: Mapping[str, PhotoMetadata]) -> Made:
+    said = metadata.get(made.document.image_id)
+    return replace(made, document=said.merged_into(made.document)) if said else made
+
+
+def _describe_unchanged(
+    work: Plan, *, index: ImageIndex, metadata: Mapping[str, PhotoMetadata], options: IndexOptions
+) -> list[Rejected]:
+    """Writes what the metadata file says of photos whose files have not changed; they are not encoded again."""
+    said = {image_id: metadata[image_id] for image_id in sorted(metadata.keys() & work.unchanged)}
+    return list(index.describe(said, chunk_size=options.chunk_size))
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:

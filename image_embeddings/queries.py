@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from image_embeddings.documents import JSON, Embedding, ImageDocument, ModelInfo
+from image_embeddings.metadata import PhotoMetadata
 
 EMBEDDING = "image_embedding"
 META_VERSION = 1
@@ -93,6 +94,12 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     if document.location:
         body["location"] = {"lat": document.location[0], "lon": document.location[1]}
     return body
+
+
+def metadata_body(metadata: PhotoMetadata) -> JSON:
+    """The part of a document's source that a metadata file gives."""
+    values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
+    return {name: value for name, value in values.items() if value}
 
 
 def document_of(source: Mapping[str, Any]) -> ImageDocument:
