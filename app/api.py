@@ -13,7 +13,7 @@ from app.errors import body_of, status_of
 from app.metrics import observe
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_K, Hit, ImageDocument, ImageSearch, SearchResult, errors
+from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
@@ -181,18 +181,9 @@ def status() -> dict[str, Any]:
         "model_id": model.model_id,
         "dims": model.dims,
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
-        "text_encoder": _text_encoder(search),
+        "text_encoder": {"setting": search.text_paths.setting, **search.text_encoder()},
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
     }
-
-
-def _text_encoder(search: ImageSearch) -> dict[str, Any]:
-    setting = search.text_paths.setting
-    try:
-        path = search.text_path()
-    except (errors.ModelError, errors.ElasticsearchError) as error:
-        return {"setting": setting, "used": None, "text_model_id": None, "why": str(error)}
-    return {"setting": setting, "used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
 
 @health.get("/healthz")

@@ -282,8 +282,7 @@ def index_photos(
             prune=prune,
             leave_out=settings.data_dir,
         )
-        files = work.unchanged.union(file.image_id for file in work.to_encode)
-        said = read_metadata(metadata, image_ids=files) if metadata else {}
+        said = read_metadata(metadata, image_ids=work.image_ids()) if metadata else {}
         if state is None:
             make = serving.begin_rebuild if rebuild else serving.create
             make(model=encoder.info, vector_index_type=settings.vector_index_type)

@@ -19,9 +19,8 @@ from tqdm import tqdm
 from image_embeddings import assembly, evaluation, images
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
-from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, ModelError, QueryError
+from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.index import ImageIndex
-from image_embeddings.search import ImageSearch
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 from image_embeddings.writer import IndexOptions, IndexReport
@@ -283,7 +282,7 @@ def _status(settings: Settings) -> dict[str, Any]:
     except IndexMissingError as error:
         return {**found, "photos": 0, "note": str(error)}
     found |= {"model": state.model.model_id, "dims": state.model.dims, "photos": opened.count()}
-    found["text_encoder"] = _text_encoder(search)
+    found["text_encoder"] = search.text_encoder()
     found |= _rebuild(opened)
     if state.indexing:
         age = int(time.time()) - int(state.indexing["updated"])
@@ -299,14 +298,6 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     photos = index.rebuild.count()
     go_on = "go on: index --rebuild; give up: index --discard-rebuild"
     return {"rebuild": f"{photos} photos so far, by {state.model.model_id} ({go_on})"}
-
-
-def _text_encoder(search: ImageSearch) -> dict[str, Any]:
-    try:
-        path = search.text_path()
-    except (ModelError, ElasticsearchError) as error:
-        return {"used": None, "text_model_id": None, "why": str(error)}
-    return {"used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
 
 @main.command()

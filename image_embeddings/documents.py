@@ -1,7 +1,7 @@
 """The records that pass between the modules, and the one alias for arrays of embeddings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,6 @@ class ImageDocument:
     keywords: tuple[str, ...] = ()
     label: str | None = None  # this and `extra` come from a metadata file
     extra: Mapping[str, str] = field(default_factory=dict)
-
-    def keeping(self, *, label: str | None, extra: Mapping[str, str]) -> "ImageDocument":
-        """The same with these, which do not come from the photo's file."""
-        return replace(self, label=label, extra=extra)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,11 @@ ImageSearchError
 """
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, in one line; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "").strip() or type(error).__name__
+
+
 class ImageSearchError(Exception):
     """Base of all errors here; `code` is the stable name that the JSON API gives it."""
 

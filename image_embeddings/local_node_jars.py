@@ -9,7 +9,7 @@ from xml.etree.ElementTree import ParseError
 
 from filelock import FileLock
 
-from image_embeddings.errors import NodeDownloadError
+from image_embeddings.errors import NodeDownloadError, first_line
 
 VERSION = "9.5.3"
 COORDINATES = f"org.elasticsearch:elasticsearch:{VERSION}+org.elasticsearch.plugin:transport-netty4:{VERSION}"
@@ -131,5 +131,5 @@ def _lay_out(jars: list[Path], home: Path) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    line = next(iter(str(error).splitlines()), "").strip() or type(error).__name__
+    line = first_line(error)
     return line if line.endswith(".") else f"{line}."

@@ -48,6 +48,10 @@ class Plan:
     hashes: frozenset[str]  # content hashes of the files that are indexed
     report: IndexReport
 
+    def image_ids(self) -> frozenset[str]:
+        """The image_ids of all photos in the folder."""
+        return self.unchanged.union(file.image_id for file in self.to_encode)
+
 
 def plan(
     folder: Path,
@@ -218,7 +222,7 @@ def _read(
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
     if file.image_id in work.changed:
         before = patiently(index.get, file.image_id)
-        return replace(photo, document=photo.document.keeping(label=before.label, extra=before.extra))
+        return replace(photo, document=replace(photo.document, label=before.label, extra=before.extra))
     return photo
 
 

@@ -16,6 +16,7 @@ from image_embeddings.corpus import MAX_IMAGE_ID_BYTES
 from image_embeddings.documents import JSON, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
+    ElasticsearchError,
     IndexMissingError,
     ModelError,
     ModelUnavailableError,
@@ -111,6 +112,14 @@ class ImageSearch:
         else:
             if path.encoder == LOCAL:
                 encoder.encode_texts(["a photo"])
+
+    def text_encoder(self) -> dict[str, str | None]:
+        """Who encodes texts as things are now, and why; `used` is None where nobody can."""
+        try:
+            path = self.text_path()
+        except (ModelError, ElasticsearchError) as error:
+            return {"used": None, "text_model_id": None, "why": str(error)}
+        return {"used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
     def text_path(self) -> TextPath:
         """Who encodes texts as things are now.

@@ -20,12 +20,12 @@ from image_embeddings.errors import (
     TextModelIncompleteError,
     TextModelLicenceError,
     TextModelStartingError,
+    first_line,
 )
 from image_embeddings.text_model import (
     FAILED,
     IMAGE_MODEL,
     INCOMPLETE,
-    INSTALL,
     MISSING,
     NO_LICENCE,
     NO_ML,
@@ -46,7 +46,6 @@ NEEDS = "the cluster privileges 'monitor' and 'manage_ml'"
 PART_SECONDS = 300.0  # for the upload of one part
 START_TIMEOUT = "50s"  # how long one request waits for the start; eland's client gives up after 60
 START_SECONDS = 600.0  # how long we wait
-AGAIN = f"{INSTALL} --clear-previous"
 
 Notify = Callable[[str], None]
 
@@ -62,7 +61,7 @@ class Source:
 
 
 def install(
-    model: TextModel, source: Callable[[], Source], *, clear_previous: bool = False, again: str = AGAIN, notify: Notify
+    model: TextModel, source: Callable[[], Source], *, clear_previous: bool = False, again: str, notify: Notify
 ) -> TextModelStatus:
     """Loads a model and waits until it is started; one that is there already is replaced only by `clear_previous`.
 
@@ -199,10 +198,8 @@ def _trace_errors(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0][:200] if lines else type(error).__name__
         raise ModelUnavailableError(
-            f"eland cannot trace '{name}' ({reason}). It takes "
+            f"eland cannot trace '{name}' ({first_line(error)[:200]}). It takes "
             "sentence-transformers models whose tokenizer Elasticsearch has, BERT's and XLM-RoBERTa's among them; for "
             "others, let the app encode texts itself: TEXT_MODEL and TEXT_ENCODER=local."
         ) from error

@@ -85,17 +85,13 @@ class TextPaths:
         *,
         model_id_for: Callable[[ModelInfo], str | None] = lambda model: None,
         is_known: Callable[[str, ModelInfo], bool] = lambda model_id, model: False,
-        patience_seconds: float | None = None,
-        recheck_seconds: float = RECHECK_SECONDS,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.setting = setting
         self.may_stand_in = setting == AUTO  # the app for Elasticsearch
-        self.patience_seconds = patience_seconds or (AUTO_SECONDS if setting == AUTO else TEXT_SECONDS)
+        self.patience_seconds = AUTO_SECONDS if self.may_stand_in else TEXT_SECONDS
         self._model_id_for = model_id_for
         self._is_known = is_known
-        self._recheck_seconds = recheck_seconds
-        self._now = now
+        self._now = time.monotonic
         self._lock = threading.Lock()
         self._choice: _Choice | None = None
         self._missed: tuple[ModelInfo, float] | None = None  # Elasticsearch encoded for it, and then could not; when
@@ -140,7 +136,7 @@ class TextPaths:
         Raises:
             TextModelError: TEXT_ENCODER=elasticsearch: the failure, in words that fit the model's state by now.
         """
-        if isinstance(error, TextModelInputError) and self.setting == AUTO:
+        if isinstance(error, TextModelInputError) and self.may_stand_in:
             return TextPath(encoder=LOCAL, why=str(error), note=f"{error} {MEANWHILE}")
         seen = self._in_its_state(error, cluster=cluster, model_id=path.model_id or "")
         return self._without(seen, model=model, failed=seen)
@@ -171,7 +167,7 @@ class TextPaths:
         try:
             status = TextModel(cluster, model_id).status(seconds=self.patience_seconds / REQUESTS)
         except (TextModelPermissionError, PermissionDeniedError):
-            if self.setting == AUTO:
+            if self.may_stand_in:
                 raise
             return f"TEXT_ENCODER=elasticsearch; this user may not ask for the state of '{model_id}'"
         if status.error:
@@ -181,7 +177,7 @@ class TextPaths:
 
     def _without(self, error: Exception, *, model: ModelInfo, failed: Exception | None = None) -> TextPath:
         """The local path in place of Elasticsearch's, if the setting lets it."""
-        if self.setting == ELASTICSEARCH:
+        if not self.may_stand_in:
             self._choice = None
             raise type(error)(f"{error} {INSTEAD}") from error
         if self._choice and self._choice.model == model and self._choice.path.encoder == ELASTICSEARCH:
@@ -192,7 +188,7 @@ class TextPaths:
             note = f"{error} {MEANWHILE}"
             log.warning("texts are encoded locally for now: %s", error)
         lasting = model_id is None or (isinstance(error, MachineLearningMissingError) and not note)
-        check_at = None if lasting else self._now() + self._recheck_seconds
+        check_at = None if lasting else self._now() + RECHECK_SECONDS
         path = TextPath(encoder=LOCAL, why=str(error), note=note)
         return self._chosen(_Choice(model=model, path=path, check_at=check_at, failed=failed))
 

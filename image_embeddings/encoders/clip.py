@@ -23,7 +23,7 @@ from PIL import Image
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders import mclip, space
 from image_embeddings.encoders.base import Encoder
-from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
+from image_embeddings.errors import ModelMismatchError, ModelUnavailableError, first_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -267,10 +267,8 @@ def _load(name: str) -> SentenceTransformer:
         ImportError,
         RuntimeError,
     ) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0][:200] if lines else type(error).__name__
         raise ModelUnavailableError(
-            f"The model '{name}' cannot be loaded ({reason}). Give IMAGE_MODEL "
+            f"The model '{name}' cannot be loaded ({first_line(error)[:200]}). Give IMAGE_MODEL "
             "or TEXT_MODEL a sentence-transformers folder (TEXT_MODEL takes M-CLIP folders too), connect to the model "
             "hub once, or use IMAGE_MODEL=conse."
         ) from error

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests import tls_front
 from tests.browser import webapp
-from tests.browser.visit import Visit, choose, search, shown
+from tests.browser.visit import choose, search, shown
 from tests.ml_front import ml_front
 from tests.tiny_models import make_aligned_text_folder, make_clip_folder
 
@@ -56,14 +56,6 @@ def address(environ):
     assert run(environ, "text-model", "status").startswith("started: ")
     with webapp.served(environ, log=Path(environ["DATA_DIR"]) / "gunicorn.log") as address:
         yield address
-
-
-@pytest.fixture
-def visit(browser, address):
-    visit = Visit(browser, address)
-    yield visit
-    visit.close()
-    assert visit.problems == []
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ def run(index, photos, tmp_path):
         work = pipeline.plan(photos, indexed=index.file_states())
         csv = tmp_path / "photos.csv"
         csv.write_text("\n".join(lines))
-        files = work.unchanged.union(file.image_id for file in work.to_encode)
         go.encoder = ColourEncoder()
         return pipeline.run(
             work,
@@ -34,7 +33,7 @@ def run(index, photos, tmp_path):
             thumbnails=Thumbnails(tmp_path / "thumbnails"),
             progress=RecordedProgress(),
             options=IndexOptions(),
-            metadata=read_metadata(csv, image_ids=files) if lines else None,
+            metadata=read_metadata(csv, image_ids=work.image_ids()) if lines else None,
         )
 
     return go
