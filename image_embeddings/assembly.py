@@ -298,7 +298,7 @@ def index_photos(
             metadata=said,
             stopped=stopped,
         )
-        if rebuild and not report.stopped:
+        if rebuild and report.indexed and not report.stopped:
             serving.finish_rebuild()
         return report
 

@@ -181,7 +181,7 @@ def exit_by(report: IndexReport) -> None:
     """Exits with 1 where the run was stopped, or every photo skipped."""
     if report.stopped:
         _fail(STOPPED)
-    if report.skipped and not report.encoded and not report.unchanged:
+    if report.skipped and not report.indexed:
         _fail("No photo could be indexed; the reasons stand above.")
 
 

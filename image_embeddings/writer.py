@@ -51,6 +51,11 @@ class IndexReport:
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
 
+    @property
+    def indexed(self) -> int:
+        """Photos of the folder that are in the index by now."""
+        return self.unchanged + self.encoded + self.reused
+
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
@@ -157,8 +162,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Says where the run is now."""
-        done = self._report.unchanged + self._report.encoded + self._report.reused
-        progress = {"done": done, "total": self._report.found, "updated": int(time.time())}
+        progress = {"done": self._report.indexed, "total": self._report.found, "updated": int(time.time())}
         self._index.note_progress(self._state, progress)
 
     def stop(self) -> None:

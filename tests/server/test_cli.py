@@ -209,6 +209,15 @@ def test_captions_without_their_columns_are_refused_by_line(run, tmp_path):
     assert "line 2" in run("evaluate", "--captions", str(captions), expect=1).stderr
 
 
+def test_a_run_that_only_renamed_photos_is_a_success_though_a_file_was_skipped(run, photos):
+    run("index")
+    for photo in list(photos.rglob("*.png")):
+        photo.rename(photo.with_name(f"new-{photo.name}"))
+    (photos / "bad.jpg").write_bytes(b"damaged")
+    report = json.loads(run("index", "--prune", "--json").stdout)
+    assert (report["reused"], report["encoded"], len(report["skipped"])) == (6, 0, 1)
+
+
 def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, photos):
     for number in range(60):
         save(photos / "more" / f"{number}.png", colour="white", size=(1500, 1500))

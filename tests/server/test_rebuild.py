@@ -129,6 +129,15 @@ def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
     assert model_of(settings) == "second"
 
 
+def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
+    run(settings)
+    for photo in settings.image_dir.rglob("*.png"):
+        photo.write_bytes(b"damaged")
+    assert len(run(settings, rebuild=True).skipped) == 6
+    assert assembly.open_index(settings).count() == 6
+    assert assembly.discard_rebuild(settings)
+
+
 def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
