@@ -288,6 +288,9 @@ def index_photos(
             make(model=encoder.info, vector_index_type=settings.vector_index_type)
         elif work.to_encode:
             check_same_model(encoder, state.model)
+        prepared = encoder.prepare_for(len(work.to_encode))
+        if prepared:
+            notify(prepared)
         report = pipeline.run(
             work,
             index=index,
@@ -334,7 +337,9 @@ def _encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify
         settings.image_model,
         text_model=settings.text_model,
         built_with=built_with,
+        precision=settings.encoder_precision,
         samples=captioned_photos,
+        networks=settings.data_dir / "networks",
         notify=notify,
     )
 
