@@ -33,8 +33,8 @@ from image_embeddings.encoders.conse import (  # noqa: E402
     ConseEncoder,
     SentenceEncoder,
     load_classes,
-    top_class_weights,
 )
+from image_embeddings.encoders.onnx_network import NetworkStore  # noqa: E402
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 SUBJECTS = {
@@ -200,16 +200,23 @@ def per_language(methods: Sequence[Method], stamps: Sequence[Stamp]) -> None:
 
 def plain_methods(stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> list[Method]:
     """The baseline and the prototype."""
-    classes, classifier, encode = load_classes(), Classifier(), SentenceEncoder().encode
+    classes, classifier, encode = load_classes(), Classifier(NetworkStore()), SentenceEncoder().encode
     synonyms = unit(np.stack([encode(names.split(", ")).mean(axis=0) for names in classes.names]))
     with_gloss = unit(synonyms + 0.8 * encode(classes.glosses))
     squeezed = (image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC) for image in images)
-    weights = np.stack([top_class_weights(classifier.logits([image]), top=20, temperature=1.5) for image in squeezed])
+    weights = np.stack([published_weights(classifier.logits(np.asarray(image)[None])[0]) for image in squeezed])
     texts = {language: encode(texts_in(language, stamps)) for language in ["en", *LANGUAGES]}
     return [
         Method("baseline: synonyms", unit(weights @ synonyms), texts),
         Method("prototype: + 0.8 gloss", unit(weights @ with_gloss), texts),
     ]
+
+
+def published_weights(logits: Array, *, top: int = 20, temperature: float = 1.5) -> Array:
+    """Probabilities of the top classes, the others 0: (1000,) -> (1000,)."""
+    weights = np.exp((logits - logits.max()) / temperature)
+    weights[np.argsort(-weights, kind="stable")[top:]] = 0
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def conse(stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> Method:

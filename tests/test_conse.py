@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.datasets import load_sample_images
 from image_embeddings.config import ROOT
 from image_embeddings.encoders.conse import (
     IMAGE_SIZE,
+    TOP_CLASSES,
     ConseEncoder,
     center_crop,
     image_embedding,
@@ -19,6 +21,7 @@ from image_embeddings.encoders.conse import (
     top_class_weights,
 )
 from image_embeddings.errors import ModelUnavailableError
+from image_embeddings.images import decode
 
 SAMPLES = ROOT / "app" / "static" / "images"
 TEMPLE, FLOWER = 0, 1  # scikit-learn's two photos
@@ -83,6 +86,30 @@ def test_nearest_of_a_bird_is_a_bird(encoder):
     names = ["birds/seagull.jpg", "birds/pigeon.jpg", "food/lemon.jpg", "cats/tiger.jpg", "flowers/iris.jpg"]
     photos = encoder.encode_images([Image.open(SAMPLES / name).convert("RGB") for name in names])
     assert (photos[1:] @ photos[0]).argmax() == 0
+
+
+PHOTOS_WITH_BACKGROUND = ("coffee", "astronaut", "photographer", "galaxies", "rocket", "orange-dahlia", "tabby-cat")
+
+
+def photos_with_background():
+    """Real photos, in the size in which they can be had here."""
+    yield from map(Image.fromarray, load_sample_images().images)
+    for name in PHOTOS_WITH_BACKGROUND:
+        yield Image.open(next(SAMPLES.rglob(f"{name}.jpg"))).convert("RGB")
+
+
+def test_a_scaled_decode_gives_the_embedding_of_the_full_one(encoder):
+    """The photos are blown up to the size that cameras make; those of that size cannot be had here."""
+    for photo in photos_with_background():
+        scale = 4000 / max(photo.size)
+        large = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.BICUBIC)
+        buffer = BytesIO()
+        large.save(buffer, "JPEG", quality=90)
+        scaled = decode(buffer.getvalue(), max_pixels=10**9, what="photo").image
+        full = decode(buffer.getvalue(), max_pixels=10**9, what="photo", short_side=10**6).image
+        assert min(scaled.size) < 1100 < min(full.size)
+        one, other = encoder.encode_images([scaled, full])
+        assert one @ other > 0.999
 
 
 def test_punctuation_and_capitals_matter_little(encoder):
@@ -164,11 +191,21 @@ def test_missing_or_damaged_classes_name_the_remedy(tmp_path):
 def test_top_class_weights_are_probabilities_of_the_likeliest():
     logits = np.zeros((2, 1000), np.float32)
     logits[:, :3] = [[6, 4, 2], [4, 6, 2]]
-    weights = top_class_weights(logits, top=3)
+    weights = top_class_weights(logits)
     assert weights.sum() == pytest.approx(1)
     assert np.flatnonzero(weights).tolist() == [0, 1, 2]
     assert weights[0] == pytest.approx(weights[1])
     assert weights[1] > weights[2]
+
+
+def test_top_class_weights_do_not_jump_where_two_classes_change_places_at_the_end():
+    one = np.linspace(5, -5, 1000, dtype=np.float32)[None]
+    assert np.count_nonzero(top_class_weights(one)) == TOP_CLASSES
+    last = slice(TOP_CLASSES - 1, TOP_CLASSES + 1)
+    one[0, last] = [4.75, 4.75 - 1e-5]
+    other = one.copy()
+    other[0, last] = [4.75 - 1e-5, 4.75]
+    np.testing.assert_allclose(top_class_weights(one), top_class_weights(other), atol=1e-5)
 
 
 def test_an_image_and_its_class_name_meet(classes):
@@ -179,13 +216,19 @@ def test_an_image_and_its_class_name_meet(classes):
     assert similarity > 0.8
 
 
-@pytest.mark.parametrize(("size", "inside"), [((400, 200), (224, 112)), ((10, 40), (56, 224)), ((5000, 1), (224, 1))])
-def test_letterbox_keeps_proportions_between_white_bars(size, inside):
-    pixels = np.asarray(letterbox(Image.new("RGB", size, "black")))
-    dark = np.argwhere((pixels == 0).all(axis=2))
-    height, width = dark.max(axis=0) - dark.min(axis=0) + 1
-    assert pixels.shape == (IMAGE_SIZE, IMAGE_SIZE, 3)
-    assert (width, height) == inside
+@pytest.mark.parametrize("size", [(400, 200), (1000, 668), (4000, 2669), (10, 40), (5000, 100)])
+def test_letterbox_keeps_proportions_between_white_bars(size):
+    darkness = 1 - np.asarray(letterbox(Image.new("RGB", size, "black")), np.float64).mean(axis=2) / 255
+    assert darkness.shape == (IMAGE_SIZE, IMAGE_SIZE)
+    expected = IMAGE_SIZE**2 * min(size) / max(size)
+    assert darkness.sum() == pytest.approx(expected, rel=0.02)  # parts of pixels count in part
+    middle = darkness[IMAGE_SIZE // 2] if size[0] > size[1] else darkness[:, IMAGE_SIZE // 2]
+    assert middle.min() > 0.99
+
+
+@pytest.mark.parametrize("size", [(20_000, 1), (1, 1), (1, 7168)])
+def test_letterbox_takes_any_shape(size):
+    assert letterbox(Image.new("RGB", size, "black")).size == (IMAGE_SIZE, IMAGE_SIZE)
 
 
 def test_center_crop_takes_the_central_square():

@@ -33,8 +33,10 @@ from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = Path(__file__).with_name("conse_classes.npz")
 IMAGE_SIZE = 224  # pixels a side
+LARGE = 2048  # pixels of the long side; images of twice as many are shrunk before they are made square
 TEXT_DIMS = 256  # directions of the class texts that are kept; the rest of the 512 dims holds the class sketch
-TOP_CLASSES = 20
+TOP_CLASSES = 25
+FADING = 0.3  # classes that are less than so much likelier than the next one behind them count in part
 TEMPERATURE = 2.0
 LOGIT_WEIGHT = 0.65  # of an image's unit length; the text part gets the root of the rest
 MATCH_WEIGHT = 0.3  # of a text's class match, where the text itself weighs 1
@@ -117,7 +119,7 @@ class ConseEncoder(Encoder):
 
     model_id = "conse"
     dims = 512
-    preprocessing = "letterbox+center-crop-224/1"
+    preprocessing = "letterbox+center-crop-224/2"
 
     def __init__(self, *, networks: Path | None = None) -> None:
         self._lock = threading.RLock()
@@ -167,19 +169,22 @@ def views(image: Image.Image) -> list[Image.Image]:
 
 
 def letterbox(image: Image.Image) -> Image.Image:
-    """The whole image, centred on a white square of 224 × 224 pixels."""
-    scale = IMAGE_SIZE / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), "white")
-    small = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    square.paste(small, ((IMAGE_SIZE - width) // 2, (IMAGE_SIZE - height) // 2))
-    return square
+    """The whole image, centred on a white square of 224 × 224 pixels.
+
+    It is made square before it is made small: its edges may lie between pixels, and do not move where the image comes
+    in another size.
+    """
+    image = image.reduce(max(1, max(image.size) // LARGE))
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def center_crop(image: Image.Image) -> Image.Image:
     """The largest central square of the image, 224 × 224 pixels."""
     side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
     return image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
 
@@ -192,10 +197,14 @@ def image_embedding(logits: Array, classes: Classes) -> Array:
     return np.concatenate([np.sqrt(1 - LOGIT_WEIGHT**2) * _unit(meaning), LOGIT_WEIGHT * _unit(looks)])
 
 
-def top_class_weights(logits: Array, *, top: int = TOP_CLASSES, temperature: float = TEMPERATURE) -> Array:
-    """Probabilities of the top classes, averaged over the views, the others 0: (views, 1000) -> (1000,)."""
-    weights: Array = _softmax(_floats(logits / temperature)).mean(axis=0)
-    weights[np.argsort(-weights, kind="stable")[top:]] = 0
+def top_class_weights(logits: Array) -> Array:
+    """Probabilities of the top classes, averaged over the views, the others 0: (views, 1000) -> (1000,).
+
+    The last of them fade out, so that no embedding jumps when two classes change places there.
+    """
+    weights: Array = _softmax(_floats(logits / TEMPERATURE)).mean(axis=0)
+    next_one = np.partition(weights, -TOP_CLASSES - 1)[-TOP_CLASSES - 1]
+    weights = _floats(weights * np.clip((weights - next_one) / (FADING * next_one + 1e-30), 0, 1))
     return _floats(weights / weights.sum())
 
 
