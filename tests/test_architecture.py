@@ -24,6 +24,7 @@ HEAVY = {
     "jgo",
     "rawpy",
     "pillow_heif",
+    "watchdog",
 }
 SOURCES = sorted([*ROOT.glob("app/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
 
@@ -102,6 +103,7 @@ def test_encoders_and_index_never_import_each_other():
         ("torch", {"image_embeddings.encoders.conse", "image_embeddings.encoders.mclip"}),
         ("rawpy", {"image_embeddings.raw"}),
         ("pillow_heif", {"image_embeddings.images"}),
+        ("watchdog", {"image_embeddings.changes"}),
     ],
 )
 def test_each_heavy_library_stays_at_home(library, home):
