@@ -9,7 +9,7 @@ one machine; read the ratios.
 naive:       one photo after the other: decoded whole, encoded alone in float32; one bulk of plain lists at the end
 ours:        index_photos, into the embedded node, thumbnails and all
 decode:      our reading and decoding alone, with its threads, thumbnails made
-encode:      our encoder alone, in batches, on decoded photos
+encode:      our encoder alone, in batches, on decoded photos, in the number format that it chooses for 100,000 photos
 both:        what decode and encode make together if they share the cores without loss: 1 / (1/decode + 1/encode)
 unchanged:   a second run over that many small files that are all indexed, files/s
 """
@@ -33,6 +33,7 @@ from image_embeddings import assembly, corpus, images, pipeline  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder  # noqa: E402
+from image_embeddings.samples import captioned_photos  # noqa: E402
 from image_embeddings.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.writer import IndexOptions  # noqa: E402
 
@@ -141,9 +142,10 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
 
 
 def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:
-    """Encodes in batches."""
-    for begin in range(0, len(decoded), BATCH):
-        encoder.encode_images(decoded[begin : begin + BATCH])
+    """Preprocesses and encodes in batches, as many calls at a time as the encoder likes."""
+    batches = [decoded[begin : begin + BATCH] for begin in range(0, len(decoded), BATCH)]
+    with ThreadPoolExecutor(encoder.calls) as pool:
+        list(pool.map(encoder.encode_images, batches))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -185,9 +187,15 @@ def main() -> None:
         folder = Path(place)
         photos = make_photos(folder / "photos", count=options.photos)
         model = make_clip(folder / "random-clip") if options.model == "clip" else None
-        encoder = ClipEncoder(str(model)) if model else ConseEncoder()
+        networks = folder / "data" / "networks"
+        encoder = ConseEncoder(networks=networks)
+        if model:
+            encoder = ClipEncoder(str(model), samples=captioned_photos, networks=networks)
+            print(encoder.prepare_for(100_000))
         settings = load_settings(
-            {"IMAGE_MODEL": str(model or "conse"), "INDEX_NAME": "ours"}, image_dir=photos, data_dir=folder / "data"
+            {"IMAGE_MODEL": str(model or "conse"), "INDEX_NAME": "ours", "ENCODER_PRECISION": encoder.precision},
+            image_dir=photos,
+            data_dir=folder / "data",
         )
         try:
             rates = measure(photos, folder, settings, encoder, naive_encode(options.model, model))

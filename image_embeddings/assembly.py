@@ -293,6 +293,7 @@ class Indexing:
         self._notify = notify
         self._opened: ImageIndex | None = None
         self._encoder: Encoder | None = None
+        self._prepared: Encoder | None = None
         self._described = _Described()
 
     def run(
@@ -323,6 +324,7 @@ class Indexing:
                 state = make(model=encoder.info, vector_index_type=self.settings.vector_index_type)
             elif work.to_encode:
                 check_same_model(encoder, state.model)
+            self._prepare(encoder, images=len(work.to_encode))
             report = pipeline.run(
                 work,
                 index=index,
@@ -351,6 +353,12 @@ class Indexing:
         if self._encoder is None or (built_with and built_with.model_id != self._encoder.model_id):
             self._encoder = _encoder(self.settings, built_with, notify=self._notify)
         return self._encoder
+
+    def _prepare(self, encoder: Encoder, *, images: int) -> None:
+        """Has the encoder choose how to encode many images, once."""
+        if self._prepared is not encoder and (said := encoder.prepare_for(images)):
+            self._notify(said)
+            self._prepared = encoder
 
     def _plan(self, index: ImageIndex, state: IndexState | None, *, prune: bool) -> pipeline.Plan:
         return pipeline.plan(
@@ -414,7 +422,9 @@ def _encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify
         settings.image_model,
         text_model=settings.text_model,
         built_with=built_with,
+        precision=settings.encoder_precision,
         samples=captioned_photos,
+        networks=settings.data_dir / "networks",
         notify=notify,
     )
 

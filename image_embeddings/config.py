@@ -28,6 +28,7 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
+ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
 def _text(value: str) -> str:
@@ -119,6 +120,11 @@ class Settings:
     text_model: str | None = _setting(None, _text, "Text model of the same space. Unset: the one that fits IMAGE_MODEL")
     text_encoder: str = _setting("auto", _one_of(*TEXT_ENCODERS), "Where texts are encoded: auto, local, elasticsearch")
     es_text_model_id: str = _setting(DEFAULT_TEXT_MODEL_ID, _model_id, "Id of the text model inside Elasticsearch")
+    encoder_precision: str = _setting(
+        "auto",
+        _one_of(*ENCODER_PRECISIONS),
+        "Number format of CLIP for photos: auto, float32, bfloat16, int8",
+    )
     vector_index_type: str = _setting(
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )

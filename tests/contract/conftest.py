@@ -25,13 +25,27 @@ def tiny_clip() -> Encoder:
     return ClipEncoder(str(tiny_models() / "clip"), text_model=str(tiny_models() / "text"))
 
 
+def tiny_clip_in_int8() -> Encoder:
+    return ClipEncoder(
+        str(tiny_models() / "clip"),
+        text_model=str(tiny_models() / "text"),
+        precision="int8",
+        networks=tiny_models() / "networks",
+    )
+
+
+def conse() -> Encoder:
+    return ConseEncoder(networks=tiny_models() / "networks")
+
+
 def clip_with_mclip() -> Encoder:
     return ClipEncoder(str(tiny_models() / "clip"), text_model=str(tiny_models() / "m-clip"))
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "conse": ConseEncoder,
+    "conse": conse,
     "clip": tiny_clip,
+    "clip in int8": tiny_clip_in_int8,
     "clip with m-clip": clip_with_mclip,
 }
 

@@ -145,6 +145,35 @@ def test_batches_are_as_large_as_asked(run):
     assert run.encoder.batches == [4, 2]
 
 
+def test_as_many_batches_are_encoded_at_once_as_the_encoder_likes(index, photos):
+    together = threading.Barrier(3)  # breaks, and fails the run, where fewer calls come at a time
+
+    class Meeting(ColourEncoder):
+        def _embed_images(self, images):
+            together.wait(30)
+            return super()._embed_images(images)
+
+    encoder = Meeting(calls=3)
+    report = carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=encoder, batch_size=2)
+    assert (report.encoded, encoder.batches) == (6, [2, 2, 2])
+    for colour, photo in {"red": "warm/red.png", "blue": "cold/deep/blue.png"}.items():
+        assert nearest(index, colour) == photo
+
+
+def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
+    threads = set()
+
+    class Preprocessing(ColourEncoder):
+        def preprocess(self, image):
+            threads.add(threading.current_thread())
+            return image.resize((1, 1))
+
+    report = carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=Preprocessing())
+    assert report.encoded == 6
+    assert threading.main_thread() not in threads
+    assert nearest(index, "red") == "warm/red.png"
+
+
 def test_thumbnails_are_made_on_the_way(run, index, tmp_path):
     run()
     assert Thumbnails(tmp_path / "thumbnails").path(index.get("warm/red.png").content_hash).is_file()
