@@ -1,10 +1,12 @@
 """Puts the parts together as the settings say: node, index, encoder, search, and an indexing run."""
 
+from __future__ import annotations
+
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from image_embeddings.errors import (
 )
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
-from image_embeddings.metadata import read_metadata
+from image_embeddings.metadata import PhotoMetadata, read_metadata
 from image_embeddings.pipeline import Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
@@ -265,45 +267,128 @@ def index_photos(
     Raises:
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
     """
-    folder = folder or settings.image_dir
-    corpus.check_folder(folder)
-    with _only_run(settings):
-        serving = open_index(settings, timeout=timeout, notify=notify)
-        index = serving.rebuild if rebuild else serving
-        state = None if delete_existing else _state(index)
-        encoder = _encoder(settings, None if rebuild or not state else state.model, notify=notify)
-        if rebuild and state:
-            _check_same_rebuild(encoder, state)
-        indexed = index.file_states() if state else {}
-        work = pipeline.plan(
-            folder,
-            indexed=indexed,
+    runs = Indexing(settings, folder=folder, metadata=metadata, options=options, timeout=timeout, notify=notify)
+    return runs.run(delete_existing=delete_existing, rebuild=rebuild, prune=prune, progress=progress, stopped=stopped)
+
+
+class Indexing:
+    """Indexing runs of one folder into one index, one after another; connection and encoder are made once, and kept."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        folder: Path | None = None,
+        metadata: Path | None = None,
+        options: IndexOptions | None = None,
+        timeout: float = 30,
+        notify: Notify = _silent,
+    ) -> None:
+        """What `folder`, `metadata`, `options` and `timeout` are: see `index_photos`; nothing is opened yet."""
+        self.settings = settings
+        self.folder = folder or settings.image_dir
+        self.metadata = metadata
+        self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
+        self._timeout = timeout
+        self._notify = notify
+        self._opened: ImageIndex | None = None
+        self._encoder: Encoder | None = None
+        self._prepared: Encoder | None = None
+        self._described = _Described()
+
+    def run(
+        self,
+        *,
+        delete_existing: bool = False,
+        rebuild: bool = False,
+        prune: bool = False,
+        progress: Callable[[int], Progress],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> IndexReport:
+        """One run, as `index_photos` describes it; the metadata file is read anew.
+
+        Raises: as `index_photos`.
+        """
+        corpus.check_folder(self.folder)
+        with _only_run(self.settings):
+            serving = self._serving()
+            index = serving.rebuild if rebuild else serving
+            state = None if delete_existing else _state(index)
+            encoder = self._encoder_for(None if rebuild or not state else state.model)
+            if rebuild and state:
+                _check_same_rebuild(encoder, state)
+            work = self._plan(index, state, prune=prune)
+            said = read_metadata(self.metadata, image_ids=work.image_ids()) if self.metadata else {}
+            if state is None:
+                make = serving.begin_rebuild if rebuild else serving.create
+                state = make(model=encoder.info, vector_index_type=self.settings.vector_index_type)
+            elif work.to_encode:
+                check_same_model(encoder, state.model)
+            self._prepare(encoder, images=len(work.to_encode))
+            report = pipeline.run(
+                work,
+                index=index,
+                encoder=encoder,
+                thumbnails=thumbnails_of(self.settings),
+                progress=progress(len(work.to_encode)),
+                options=self._options,
+                metadata=self._described.left_of(said, work=work, index=state.backing_index),
+                stopped=stopped,
+            )
+            self._described = _Described.after(report, said=said, index=state.backing_index)
+            if rebuild and report.indexed and not report.stopped:
+                serving.finish_rebuild()
+            return report
+
+    def _serving(self) -> ImageIndex:
+        """The index that answers searches, on one connection for all runs, unless the embedded node has moved."""
+        if self._opened and node_moved(self.settings, self._opened):
+            self._opened.cluster.close()
+            self._opened = None
+        self._opened = self._opened or open_index(self.settings, timeout=self._timeout, notify=self._notify)
+        return self._opened
+
+    def _encoder_for(self, built_with: ModelInfo | None) -> Encoder:
+        """The encoder of the run before, unless the index has become one of another model."""
+        if self._encoder is None or (built_with and built_with.model_id != self._encoder.model_id):
+            self._encoder = _encoder(self.settings, built_with, notify=self._notify)
+        return self._encoder
+
+    def _prepare(self, encoder: Encoder, *, images: int) -> None:
+        """Has the encoder choose how to encode many images, once."""
+        if self._prepared is not encoder and (said := encoder.prepare_for(images)):
+            self._notify(said)
+            self._prepared = encoder
+
+    def _plan(self, index: ImageIndex, state: IndexState | None, *, prune: bool) -> pipeline.Plan:
+        return pipeline.plan(
+            self.folder,
+            indexed=index.file_states() if state else {},
             corpus_before=Path(state.corpus) if state and state.corpus else None,
             prune=prune,
-            leave_out=settings.data_dir,
+            leave_out=self.settings.data_dir,
         )
-        said = read_metadata(metadata, image_ids=work.image_ids()) if metadata else {}
-        if state is None:
-            make = serving.begin_rebuild if rebuild else serving.create
-            make(model=encoder.info, vector_index_type=settings.vector_index_type)
-        elif work.to_encode:
-            check_same_model(encoder, state.model)
-        prepared = encoder.prepare_for(len(work.to_encode))
-        if prepared:
-            notify(prepared)
-        report = pipeline.run(
-            work,
-            index=index,
-            encoder=encoder,
-            thumbnails=thumbnails_of(settings),
-            progress=progress(len(work.to_encode)),
-            options=options or IndexOptions(max_pixels=settings.max_image_pixels),
-            metadata=said,
-            stopped=stopped,
-        )
-        if rebuild and report.indexed and not report.stopped:
-            serving.finish_rebuild()
-        return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What the metadata file said in the run before, and the index that has it: it is not written there again."""
+
+    index: str = ""
+    said: Mapping[str, PhotoMetadata] = field(default_factory=dict)
+
+    @classmethod
+    def after(cls, report: IndexReport, *, said: Mapping[str, PhotoMetadata], index: str) -> _Described:
+        skipped = {skipped.image_id for skipped in report.skipped}
+        done = {} if report.stopped else {key: words for key, words in said.items() if key not in skipped}
+        return cls(index=index, said=done)
+
+    def left_of(
+        self, said: Mapping[str, PhotoMetadata], *, work: pipeline.Plan, index: str
+    ) -> dict[str, PhotoMetadata]:
+        """What of `said` is to be written in a run that carries out `work`."""
+        known = self.said if index == self.index else {}
+        return {key: words for key, words in said.items() if key not in work.unchanged or known.get(key) != words}
 
 
 def discard_rebuild(settings: Settings) -> bool:

@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,12 +17,15 @@ import click
 from tqdm import tqdm
 
 from image_embeddings import assembly, evaluation, images
+from image_embeddings.assembly import Indexing
+from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.index import ImageIndex
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
+from image_embeddings.watch import keep_up
 from image_embeddings.writer import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
@@ -38,8 +41,8 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+def _print_json(value: Any, *, in_one_line: bool = False) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=None if in_one_line else 2))
 
 
 def _fail(message: str) -> NoReturn:
@@ -78,6 +81,7 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="CSV of file, label, caption and any columns, for the documents.",
 )
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
@@ -89,6 +93,7 @@ def index(
     rebuild: bool,
     discard_rebuild: bool,
     metadata: Path | None,
+    watch: bool,
     prune: bool,
     batch_size: int,
     chunk_size: int,
@@ -101,6 +106,8 @@ def index(
     """
     if delete_existing + rebuild + discard_rebuild > 1:
         raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
+    if watch and discard_rebuild:
+        raise click.UsageError("--discard-rebuild indexes nothing: there is nothing to watch for.")
     with _errors_shown():
         settings = load_settings()
         if discard_rebuild:
@@ -114,25 +121,21 @@ def index(
             max_pixels=settings.max_image_pixels,
         )
         folder = folder.expanduser().absolute() if folder else None
-        report = run_index(
-            settings,
-            folder=folder,
-            delete_existing=delete_existing,
-            rebuild=rebuild,
-            metadata=metadata,
-            prune=prune,
-            options=options,
-        )
-        if as_json:
-            _print_json(asdict(report))
-        else:
-            show_report(report)
-        if folder and folder != settings.image_dir:
-            _say(f"To see them in the browser, set IMAGE_DIR={folder} (or: make run PHOTOS={folder}).")
-        exit_by(report)
+        runs = Indexing(settings, folder=folder, metadata=metadata, options=options, notify=_say)
+        with _changes(runs) if watch else nullcontext() as changes:
+            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, prune=prune)
+            if as_json:
+                _print_json(asdict(report), in_one_line=watch)
+            else:
+                show_report(report)
+            if folder and folder != settings.image_dir:
+                _say(f"To see them in the browser, set IMAGE_DIR={folder} (or: make run PHOTOS={folder}).")
+            exit_by(report, failed=not watch)
+            if changes:
+                _index_changes(runs, changes, before=report, as_json=as_json)
 
 
-def run_index(settings: Settings, *, timeout: float = 30, **choices: Any) -> IndexReport:
+def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> IndexReport:
     """An indexing run with a progress bar, which stays away where nobody looks.
 
     Once it is under way, Ctrl-C and SIGTERM have it finish what it has in hand; a second time they end it at once.
@@ -150,18 +153,42 @@ def run_index(settings: Settings, *, timeout: float = 30, **choices: Any) -> Ind
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, finish)
         quiet = not total or not sys.stderr.isatty()
-        bars.append(tqdm(total=total, unit="photo", desc="Indexing", disable=quiet))
+        bars.append(tqdm(total=total, unit="photo", desc="Indexing", disable=quiet, leave=bar_stays))
         return bars[-1]
 
     try:
-        return assembly.index_photos(
-            settings, progress=bar, stopped=stop.is_set, notify=_say, timeout=timeout, **choices
-        )
+        return runs.run(progress=bar, stopped=stop.is_set, **choices)
+    except ImageSearchError as error:
+        if stop.is_set():
+            _fail(str(error))
+        raise
+    except KeyboardInterrupt:
+        _fail(STOPPED)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         for opened in bars:
             opened.close()
+
+
+def _changes(runs: Indexing) -> FolderWatch:
+    """What is to be watched for these runs."""
+    return FolderWatch(runs.folder, leave_out=runs.settings.data_dir, also=runs.metadata, notify=_say)
+
+
+def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport, as_json: bool) -> None:
+    """Runs again whenever something has changed, and shows what was not shown before; comes back at Ctrl-C."""
+    skipped = frozenset(before.skipped)
+    try:
+        _say(f"Watching {runs.folder} for changes. Ctrl-C ends it.")
+        for report in keep_up(lambda: run_index(runs, bar_stays=False), changes=changes, notify=_say):
+            news = replace(report, skipped=[found for found in report.skipped if found not in skipped])
+            skipped = frozenset(report.skipped)
+            if news.written or news.skipped:
+                _print_json(asdict(news), in_one_line=True) if as_json else _show_news(news)
+            exit_by(report, failed=False)
+    except KeyboardInterrupt:
+        _say("Ended: the folder is watched no longer.")
 
 
 def show_report(report: IndexReport) -> None:
@@ -171,17 +198,35 @@ def show_report(report: IndexReport) -> None:
         f"{report.unchanged} unchanged, {report.deleted} removed, {len(report.skipped)} skipped "
         f"({report.seconds:.1f} s)"
     )
+    _show_skipped(report)
+
+
+def _show_news(report: IndexReport) -> None:
+    """Prints in short what a run of many did."""
+    counts = {
+        "encoded": report.encoded,
+        "renamed or copied": report.reused,
+        "described": report.described,
+        "removed": report.deleted,
+        "skipped": len(report.skipped),
+    }
+    did = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {did}: {report.found} photos ({report.seconds:.1f} s)")
+    _show_skipped(report)
+
+
+def _show_skipped(report: IndexReport) -> None:
     for skipped in report.skipped[:SHOWN_SKIPS]:
         _say(f"skipped {skipped.image_id!r}: {skipped.reason}")
     if len(report.skipped) > SHOWN_SKIPS:
         _say(f"… and {len(report.skipped) - SHOWN_SKIPS} more: --json lists them all")
 
 
-def exit_by(report: IndexReport) -> None:
-    """Exits with 1 where the run was stopped, or every photo skipped."""
+def exit_by(report: IndexReport, *, failed: bool = True) -> None:
+    """Exits with 1 where the run was stopped, or, if that counts as failed, every photo skipped."""
     if report.stopped:
         _fail(STOPPED)
-    if report.skipped and not report.indexed:
+    if failed and report.skipped and not report.indexed:
         _fail("No photo could be indexed; the reasons stand above.")
 
 
@@ -444,6 +489,7 @@ def create_image_embeddings(
         options = IndexOptions(
             chunk_size=chunk_size, thread_count=thread_count, max_pixels=settings.max_image_pixels, with_location=gps
         )
-        report = run_index(settings, timeout=timeout, delete_existing=delete_existing, options=options)
+        runs = Indexing(settings, options=options, timeout=timeout, notify=_say)
+        report = run_index(runs, delete_existing=delete_existing)
         show_report(report)
         exit_by(report)

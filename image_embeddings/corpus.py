@@ -80,14 +80,15 @@ def check_folder(folder: Path) -> None:
 def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
     """The photos below `folder`, in the order of their image_ids within each folder; links to folders are not followed.
 
-    Files and folders whose name begins with a dot, and the folder `leave_out`, are passed over; what cannot be indexed
-    goes to `skip`.
+    Files and folders whose name begins with a dot, and the folder `leave_out` by whatever path, are passed over; what
+    cannot be indexed goes to `skip`.
 
     Raises:
         CorpusError: `folder` is not a folder, or cannot be read.
     """
     check_folder(folder)
 
+    left_out = _status(leave_out)
     folders = [folder]
     while folders:
         parent = folders.pop()
@@ -101,22 +102,45 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
-        folders += [path for entry in reversed(inner) if (path := Path(entry.path)) != leave_out]
+        folders += [Path(entry.path) for entry in reversed(inner) if not _is_same(entry, left_out)]
         for entry in shown:
             if not entry.is_dir(follow_symlinks=False) and (photo := _photo_file(entry, folder, skip=skip)):
                 yield photo
 
 
+def _status(path: Path | None) -> os.stat_result | None:
+    try:
+        return path.stat() if path else None
+    except OSError:
+        return None
+
+
+def _is_same(entry: os.DirEntry[str], status: os.stat_result | None) -> bool:
+    try:
+        return status is not None and os.path.samestat(entry.stat(follow_symlinks=False), status)
+    except OSError:  # gone meanwhile
+        return False
+
+
+def named_like_a_photo(name: str) -> bool:
+    """Whether a file of that name is looked at at all."""
+    suffix = _suffix(name)
+    return suffix in images.SUFFIXES or suffix in images.UNREAD_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind(".") :].lower()
+
+
 def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
     """The entry as a photo; None where it is none, or goes to `skip`."""
-    suffix = entry.name[entry.name.rfind(".") :].lower()
-    if suffix not in images.SUFFIXES and suffix not in images.UNREAD_SUFFIXES:
+    if not named_like_a_photo(entry.name):
         return None
     path = Path(entry.path)
     try:
         image_id = image_id_of(path, folder)
         status = entry.stat()
-        reason = _unfit(entry, suffix, folder=folder, image_id=image_id)
+        reason = _unfit(entry, folder=folder, image_id=image_id)
     except OSError as error:
         reason = _unopened(error)
     except ValueError as error:
@@ -132,8 +156,9 @@ def _unopened(error: OSError) -> str:
     return f"cannot be opened ({error.strerror or error}): {remedy}"
 
 
-def _unfit(entry: os.DirEntry[str], suffix: str, *, folder: Path, image_id: str) -> str:
+def _unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
     """Why the entry cannot be indexed; empty where it can."""
+    suffix = _suffix(entry.name)
     if suffix in images.UNREAD_SUFFIXES:
         return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
     if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):

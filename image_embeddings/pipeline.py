@@ -18,7 +18,7 @@ from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
-from image_embeddings.index import ImageIndex, Rejected
+from image_embeddings.index import ImageIndex
 from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, patiently, skipped_of
@@ -166,8 +166,7 @@ def run(
     encoded = _ahead(partial(_encoded, encoder=encoder), batches, threads=encoder.calls, waiting=encoder.calls + 1)
     described = (_described(made, metadata) for made in _counted(encoded, progress))
     Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
-    rejected = patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
-    report.skipped.extend(skipped_of(rejected))
+    patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
     report.stopped = stopped()
     if not report.stopped:
         patiently(_delete, work, index=index, options=options)
@@ -247,10 +246,12 @@ def _described(made: Made, metadata: Mapping[str, PhotoMetadata]) -> Made:
 
 def _describe_unchanged(
     work: Plan, *, index: ImageIndex, metadata: Mapping[str, PhotoMetadata], options: IndexOptions
-) -> list[Rejected]:
+) -> None:
     """Writes what the metadata file says of photos whose files have not changed; they are not encoded again."""
     said = {image_id: metadata[image_id] for image_id in sorted(metadata.keys() & work.unchanged)}
-    return list(index.describe(said, chunk_size=options.chunk_size))
+    refused = list(index.describe(said, chunk_size=options.chunk_size))
+    work.report.skipped.extend(skipped_of(refused))
+    work.report.described = len(said) - len(refused)
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:

@@ -46,6 +46,7 @@ class IndexReport:
     encoded: int = 0  # new or changed ones, now in the index
     reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
     unchanged: int = 0
+    described: int = 0  # unchanged ones, of which the metadata file now says something else
     deleted: int = 0  # gone from the folder, and now from the index
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
@@ -55,6 +56,11 @@ class IndexReport:
     def indexed(self) -> int:
         """Photos of the folder that are in the index by now."""
         return self.unchanged + self.encoded + self.reused
+
+    @property
+    def written(self) -> int:
+        """Documents that were written or removed."""
+        return self.encoded + self.reused + self.described + self.deleted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,8 +51,11 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
 def test_a_folder_can_be_left_out(tmp_path):
     touch(tmp_path / "data" / "thumbnail.webp")
     touch(tmp_path / "a.jpg")
-    found = corpus.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / "data")
-    assert [file.image_id for file in found] == ["a.jpg"]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for left_out in ("data", "b/../data", "link/data"):
+        found = corpus.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / left_out)
+        assert [file.image_id for file in found] == ["a.jpg"]
 
 
 def test_links_in_a_circle_are_not_resolved(tmp_path):

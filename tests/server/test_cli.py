@@ -89,6 +89,7 @@ def test_the_help_of_the_familiar_script_is_as_it_was(run):
         ["nonsense"],
         ["index", "--batch-size", "0"],
         ["index", "a", "b"],
+        ["index", "--watch", "--discard-rebuild"],
         ["search"],
         ["search", "red", "--like", "x"],
         ["search", "red", "-k", "many"],
