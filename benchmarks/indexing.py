@@ -49,6 +49,9 @@ class Silent:
         """Does nothing."""
         return False
 
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        """Does nothing."""
+
 
 class TrivialEncoder(Encoder):
     """Embeds any image alike at once: what is left is the pipeline."""

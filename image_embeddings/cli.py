@@ -153,7 +153,7 @@ def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> Ind
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, finish)
         quiet = not total or not sys.stderr.isatty()
-        bars.append(tqdm(total=total, unit="photo", desc="Indexing", disable=quiet, leave=bar_stays))
+        bars.append(tqdm(total=total, unit=" photos", desc="Indexing", disable=quiet, leave=bar_stays))
         return bars[-1]
 
     try:

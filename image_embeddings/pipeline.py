@@ -35,6 +35,9 @@ class Progress(Protocol):
     def update(self, n: float | None = 1, /) -> bool | None:
         """`n` more photos are done."""
 
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        """What else is to be said, such as how many were skipped."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -197,6 +200,7 @@ def _batches(
     for result in results:
         if isinstance(result, Skipped):
             report.skipped.append(result)
+            progress.set_postfix_str(f"{len(report.skipped)} skipped")
             progress.update(1)
             continue
         batch.append(result)

@@ -46,10 +46,14 @@ class RecordedProgress:
     def __init__(self, total: int = 0) -> None:
         self.total = total
         self.done = 0
+        self.said = ""
 
     def update(self, n: float | None = 1, /) -> bool:
         self.done += int(n or 0)
         return True
+
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        self.said = s
 
 
 def _mean_colour(text: str) -> np.ndarray:

@@ -96,6 +96,7 @@ def test_a_file_that_cannot_be_read_never_shifts_the_others_data(run, index, pho
     for colour, folder in {"red": "warm", "green": "cold/deep", "cyan": "cold/deep", "magenta": "warm"}.items():
         assert nearest(index, colour) == f"{folder}/{colour}.png"
     assert (report.encoded, run.progress.done) == (6, 10)
+    assert run.progress.said == f"{len(report.skipped)} skipped"
 
 
 def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
