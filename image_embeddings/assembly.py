@@ -18,6 +18,7 @@ from image_embeddings.encoders import AUTO, CONSE, Encoder, check_same_model, ch
 from image_embeddings.errors import (
     CorpusError,
     DataDirError,
+    ElasticsearchError,
     IndexMissingError,
     MachineLearningMissingError,
     ModelMismatchError,
@@ -26,6 +27,7 @@ from image_embeddings.errors import (
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
 from image_embeddings.metadata import read_metadata
+from image_embeddings.patience import patiently
 from image_embeddings.pipeline import Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
@@ -274,7 +276,7 @@ def index_photos(
         encoder = _encoder(settings, None if rebuild or not state else state.model, notify=notify)
         if rebuild and state:
             _check_same_rebuild(encoder, state)
-        indexed = index.file_states() if state else {}
+        indexed = patiently(index.file_states) if state else {}
         work = pipeline.plan(
             folder,
             indexed=indexed,
@@ -285,22 +287,34 @@ def index_photos(
         said = read_metadata(metadata, image_ids=work.image_ids()) if metadata else {}
         if state is None:
             make = serving.begin_rebuild if rebuild else serving.create
-            make(model=encoder.info, vector_index_type=settings.vector_index_type)
+            state = patiently(make, model=encoder.info, vector_index_type=settings.vector_index_type)
         elif work.to_encode:
             check_same_model(encoder, state.model)
-        report = pipeline.run(
-            work,
-            index=index,
-            encoder=encoder,
-            thumbnails=thumbnails_of(settings),
-            progress=progress(len(work.to_encode)),
-            options=options or IndexOptions(max_pixels=settings.max_image_pixels),
-            metadata=said,
-            stopped=stopped,
-        )
-        if rebuild and report.indexed and not report.stopped:
-            serving.finish_rebuild()
+        with _resumable(delete_existing=delete_existing):
+            report = pipeline.run(
+                work,
+                index=index,
+                encoder=encoder,
+                thumbnails=thumbnails_of(settings),
+                progress=progress(len(work.to_encode)),
+                options=options or IndexOptions(max_pixels=settings.max_image_pixels),
+                metadata=said,
+                stopped=stopped,
+            )
+            if rebuild and report.indexed and not report.stopped:
+                patiently(serving.finish_rebuild, state.backing_index)
         return report
+
+
+@contextmanager
+def _resumable(*, delete_existing: bool) -> Iterator[None]:
+    """Adds to what ends a run how to go on with it."""
+    try:
+        yield
+    except (ElasticsearchError, DataDirError) as error:
+        without = ", but without --delete-existing" if delete_existing else ""
+        error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.",)
+        raise
 
 
 def discard_rebuild(settings: Settings) -> bool:

@@ -20,8 +20,9 @@ from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.index import ImageIndex, Rejected
 from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, patiently, skipped_of
+from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, skipped_of, write_patiently
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
 
@@ -145,11 +146,11 @@ def run(
     """
     begun = time.monotonic()
     report = work.report
-    state = replace(index.state(), corpus=str(work.folder))
+    state = replace(patiently(index.state), corpus=str(work.folder))
     index = index.at(state.backing_index)
-    index.add_missing_fields()
+    patiently(index.add_missing_fields)
     heartbeat = Heartbeat(index, state=state, report=report)
-    heartbeat.beat()
+    patiently(heartbeat.beat)
     metadata = metadata or {}
     read = partial(_read, work=work, index=index, thumbnails=thumbnails, options=options)
     files = takewhile(lambda _: not stopped(), work.to_encode)
@@ -157,11 +158,10 @@ def run(
     documents = _documents(results, encoder, report=report, progress=progress, batch_size=options.batch_size)
     described = (_described(made, metadata) for made in documents)
     Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
-    rejected = patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
-    report.skipped.extend(skipped_of(rejected))
+    report.skipped.extend(skipped_of(_describe_unchanged(work, index=index, metadata=metadata, options=options)))
     report.stopped = stopped()
     if not report.stopped:
-        patiently(_delete, work, index=index, options=options)
+        _delete(work, index=index, options=options)
     patiently(index.refresh)
     heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
     report.seconds = time.monotonic() - begun
@@ -176,7 +176,7 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     report = work.report
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
     gone = [*work.to_delete, *sorted(unusable)]
-    refused = list(index.remove(gone, chunk_size=options.chunk_size))
+    refused = write_patiently(partial(index.remove, chunk_size=options.chunk_size), gone)
     report.skipped.extend(skipped_of(refused))
     report.deleted = len(gone) - len(refused)
 
@@ -235,8 +235,12 @@ def _describe_unchanged(
     work: Plan, *, index: ImageIndex, metadata: Mapping[str, PhotoMetadata], options: IndexOptions
 ) -> list[Rejected]:
     """Writes what the metadata file says of photos whose files have not changed; they are not encoded again."""
-    said = {image_id: metadata[image_id] for image_id in sorted(metadata.keys() & work.unchanged)}
-    return list(index.describe(said, chunk_size=options.chunk_size))
+
+    def write(image_ids: list[str]) -> Iterator[Rejected]:
+        said = {image_id: metadata[image_id] for image_id in image_ids}
+        return index.describe(said, chunk_size=options.chunk_size)
+
+    return write_patiently(write, sorted(metadata.keys() & work.unchanged))
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:
