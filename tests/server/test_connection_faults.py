@@ -1,6 +1,7 @@
 """A connection that fails in mid-run, or an Elasticsearch that is too busy: the run ends as if undisturbed."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,11 +74,17 @@ def test_an_elasticsearch_that_takes_no_requests_for_a_while(front, through_fron
 
 
 @pytest.mark.parametrize(
-    ("path", "after"),
-    [("*/_mapping", 0), ("*/_mapping", 3), ("*/_search", 1), ("*/_doc/*", 0), ("*/_bulk", 0), ("*/_refresh", 1)],
+    ("path", "after", "times"),  # the client itself asks four times at once, and four threads read
+    [
+        ("*/_mapping", 0, 8),
+        ("*/_mapping", 3, 8),
+        ("*/_search", 1, 24),
+        ("*/_doc/*", 0, 24),
+        ("*/_bulk", 0, 8),
+        ("*/_refresh", 1, 8),
+    ],
 )
-def test_every_kind_of_request_is_made_again(front, through_front, album, undisturbed, path, after):
-    times = 8  # the client itself asks four times at once
+def test_every_kind_of_request_is_made_again(front, through_front, album, undisturbed, path, after, times):
     check_ends_well(front.order(dropped, path=path, after=after, times=times), through_front, album, undisturbed)
 
 
@@ -129,20 +136,20 @@ def environ(front, name, album, tmp_path):
     return {**environ, "IMAGE_DIR": str(album.after), "IMAGE_MODEL": str(model)}
 
 
+def command(*python, environ):
+    """The command `index`, as a process."""
+    arguments = [sys.executable, *python, "index", "--chunk-size", "10", "--batch-size", "1"]
+    return subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True)
+
+
 def test_a_run_that_ends_for_want_of_elasticsearch_says_how_to_go_on(front, name, cluster, environ):
     front.order(dropped, path="*/_bulk", after=3)
-    done = subprocess.run(
-        [sys.executable, "-c", IMPATIENT, "index", "--chunk-size", "10", "--batch-size", "1"],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = command("-c", IMPATIENT, environ=environ)
+    said = done.communicate(timeout=120)[1]
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0].startswith(f"waiting up to 1 s, for: Nothing answers at {front.url}")
-    assert done.stderr.splitlines()[-1].startswith(f"Error: Nothing answers at {front.url}")
-    assert done.stderr.endswith("What was indexed stays: run the same command again to go on.\n")
+    assert said.splitlines()[0].startswith(f"waiting up to 1 s, for: Nothing answers at {front.url}")
+    assert said.splitlines()[-1].startswith(f"Error: Nothing answers at {front.url}")
+    assert said.endswith("What was indexed stays: run the same command again to go on.\n")
     front.clear()
     report = index_photos(load_settings(environ))
     assert (report.unchanged > 0, report.indexed, len(report.skipped)) == (True, 92, 1)
@@ -155,3 +162,14 @@ def test_a_rebuild_takes_its_place_though_elasticsearch_is_away_at_that_moment(f
     index_photos(load_settings(environ), rebuild=True)
     assert order.hits == 4
     assert (ImageIndex(cluster, name=name).count(), len(indices_of(cluster, name))) == (92, 1)
+
+
+def test_ctrl_c_twice_ends_a_run_at_once_that_waits_for_elasticsearch(front, environ):
+    front.order(dropped, path="*/_bulk")
+    with command("-m", "image_embeddings", environ=environ) as run:
+        for expected in ("waiting up to 120 s", "Stopping: what is under way"):
+            while expected not in (line := run.stderr.readline()):
+                assert line, "the run has ended"
+            run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=30) == 1
+        assert "the same command goes on from there" in run.stderr.read()
