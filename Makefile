@@ -1,6 +1,7 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
 # make index  index only       make serve  serve only
 # make test   the whole test suite, on a real Elasticsearch node
+# make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
 
 PORT ?= 5001
@@ -18,7 +19,7 @@ ifeq ($(HOST)$(shell grep -s '^TRUSTED_HOSTS=' .env),127.0.0.1)
 export TRUSTED_HOSTS ?= localhost,127.0.0.1
 endif
 
-.PHONY: run index serve test lint types check install install-dev constraints clean
+.PHONY: run index serve test faults lint types check install install-dev constraints clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes
@@ -33,6 +34,13 @@ index: install
 
 test: install-dev
 	$(PY) -m pytest
+
+TIMES ?= 10
+faults: install-dev
+	@for number in $$(seq $(TIMES)); do \
+		echo "Run $$number of $(TIMES)"; \
+		$(PY) -m pytest -q $(patsubst %,tests/server/test_%_faults.py,pipeline connection node disk) || exit 1; \
+	done
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

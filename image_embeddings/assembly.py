@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from image_embeddings.encoders import AUTO, CONSE, Encoder, check_same_model, ch
 from image_embeddings.errors import (
     CorpusError,
     DataDirError,
+    ElasticsearchError,
     IndexMissingError,
     MachineLearningMissingError,
     ModelMismatchError,
@@ -28,6 +29,7 @@ from image_embeddings.errors import (
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.local_node import LocalNode
 from image_embeddings.metadata import PhotoMetadata, read_metadata
+from image_embeddings.patience import patiently
 from image_embeddings.pipeline import Progress
 from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
@@ -295,6 +297,7 @@ class Indexing:
         self._encoder: Encoder | None = None
         self._prepared: Encoder | None = None
         self._described = _Described()
+        self._is_first = True
 
     def run(
         self,
@@ -321,23 +324,26 @@ class Indexing:
             said = read_metadata(self.metadata, image_ids=work.image_ids()) if self.metadata else {}
             if state is None:
                 make = serving.begin_rebuild if rebuild else serving.create
-                state = make(model=encoder.info, vector_index_type=self.settings.vector_index_type)
+                vectors = self.settings.vector_index_type
+                state = patiently(make, model=encoder.info, vector_index_type=vectors)
             elif work.to_encode:
                 check_same_model(encoder, state.model)
             self._prepare(encoder, images=len(work.to_encode))
-            report = pipeline.run(
-                work,
-                index=index,
-                encoder=encoder,
-                thumbnails=thumbnails_of(self.settings),
-                progress=progress(len(work.to_encode)),
-                options=self._options,
-                metadata=self._described.left_of(said, work=work, index=state.backing_index),
-                stopped=stopped,
-            )
-            self._described = _Described.after(report, said=said, index=state.backing_index)
-            if rebuild and report.indexed and not report.stopped:
-                serving.finish_rebuild()
+            with _resumable(delete_existing=delete_existing) if self._is_first else nullcontext():
+                self._is_first = False
+                report = pipeline.run(
+                    work,
+                    index=index,
+                    encoder=encoder,
+                    thumbnails=thumbnails_of(self.settings),
+                    progress=progress(len(work.to_encode)),
+                    options=self._options,
+                    metadata=self._described.left_of(said, work=work, index=state.backing_index),
+                    stopped=stopped,
+                )
+                self._described = _Described.after(report, said=said, index=state.backing_index)
+                if rebuild and report.indexed and not report.stopped:
+                    patiently(serving.finish_rebuild, state.backing_index)
             return report
 
     def _serving(self) -> ImageIndex:
@@ -363,7 +369,7 @@ class Indexing:
     def _plan(self, index: ImageIndex, state: IndexState | None, *, prune: bool) -> pipeline.Plan:
         return pipeline.plan(
             self.folder,
-            indexed=index.file_states() if state else {},
+            indexed=patiently(index.file_states) if state else {},
             corpus_before=Path(state.corpus) if state and state.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
@@ -389,6 +395,17 @@ class _Described:
         """What of `said` is to be written in a run that carries out `work`."""
         known = self.said if index == self.index else {}
         return {key: words for key, words in said.items() if key not in work.unchanged or known.get(key) != words}
+
+
+@contextmanager
+def _resumable(*, delete_existing: bool) -> Iterator[None]:
+    """Adds to what ends a run how to go on with it."""
+    try:
+        yield
+    except (ElasticsearchError, DataDirError) as error:
+        without = ", but without --delete-existing" if delete_existing else ""
+        error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.",)
+        raise
 
 
 def discard_rebuild(settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -145,7 +146,8 @@ def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> Ind
 
     def finish(number: int, frame: object) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            _say(f"Error: {STOPPED}")
+            os._exit(1)  # an exception would wait for the threads, which may be waiting for Elasticsearch
         stop.set()
         _say("Stopping: what is under way is still written. Once more ends it at once.")
 

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from image_embeddings.errors import (
+    PASSING,
     AuthenticationError,
     CertificateError,
+    DiskFullError,
     PermissionDeniedError,
     RequestError,
     ServerVersionError,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 OLDEST_SERVER = (8, 19)
+DISK_FULL = "read-only-allow-delete"  # the block that Elasticsearch puts on an index, in its words
 
 
 def connect(
@@ -132,10 +135,15 @@ class Cluster:
             ) from error
         except elasticsearch.ConnectionTimeout as error:
             raise SlowError(
-                f"Elasticsearch at {self.address} did not answer in time. Look at its load, then try again."
+                f"Elasticsearch at {self.address} did not answer in time. Look at its load and whether its disk is "
+                "full, then try again."
             ) from error
         except ScanError as error:
             raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
+        except elasticsearch.SerializationError as error:
+            raise UnreachableError(
+                f"An answer of {self.address} did not come whole. Look at the network and at proxies on the way."
+            ) from error
         except elasticsearch.ConnectionError as error:
             raise UnreachableError(
                 f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "
@@ -151,6 +159,12 @@ class Cluster:
     def _api_error(self, error: Any, *, needs: str) -> Exception:
         kind, reason = _type_and_reason(error)
         if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
+            if error.status_code in PASSING:
+                return RequestError(
+                    f"A proxy at {self.address} answers {error.status_code}: Elasticsearch behind it is away or busy. "
+                    "Look at it and at the proxy.",
+                    status=error.status_code,
+                )
             return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
         if error.status_code == 401:
             return AuthenticationError(
@@ -163,12 +177,34 @@ class Cluster:
             )
         if kind == "media_type_header_exception":
             return ServerVersionError(_too_old("7 or older"))
+        return self.refusal(status=error.status_code, kind=kind, reason=reason)
+
+    def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
+        """Why Elasticsearch refused a request, or one document of it."""
+        if DISK_FULL in reason:
+            return DiskFullError(
+                f"The disk of Elasticsearch at {self.address} is full, so it writes nothing into the index. Make room "
+                "there; about a minute later it writes again.",
+                status=status,
+                kind=kind,
+                reason=reason,
+            )
         return RequestError(
-            f"Elasticsearch refused the request ({error.status_code} {kind}): {reason}",
-            status=error.status_code,
-            kind=kind,
-            reason=reason,
+            f"Elasticsearch refused the request ({status} {kind}): {reason}", status=status, kind=kind, reason=reason
         )
+
+    def check_recovered(self) -> None:
+        """Passes where Elasticsearch knows its indices; just after its start, it takes them for missing.
+
+        Raises:
+            RequestError: it does not know them yet.
+        """
+        with self.errors():
+            blocks = self.client.cluster.state(metric="blocks", filter_path="blocks.global")
+        if blocks:
+            raise RequestError(
+                f"Elasticsearch at {self.address} is starting and does not know its indices yet. Try again.", status=503
+            )
 
 
 def _too_old(number: str) -> str:

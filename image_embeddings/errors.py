@@ -33,6 +33,7 @@ ImageSearchError
 │   ├── CertificateError       the server's certificate is not signed by ES_CA_CERTS
 │   ├── ServerVersionError     an Elasticsearch this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
+│       └── DiskFullError      its disk is full
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
 │   ├── IndexForeignError      an index of that name exists, but is not ours
@@ -44,6 +45,8 @@ ImageSearchError
     ├── NodeDataError          its data was written by a newer version, or is damaged
     └── NodeStartError         it did not start for another reason
 """
+
+PASSING = (429, 502, 503, 504)  # HTTP statuses of what passes: too busy, not there yet
 
 
 def first_line(error: BaseException) -> str:
@@ -257,6 +260,12 @@ class RequestError(ElasticsearchError):
         self.status = status
         self.kind = kind
         self.reason = reason
+
+
+class DiskFullError(RequestError):
+    """Elasticsearch writes nothing, because its disk is full."""
+
+    code = "elasticsearch_disk_full"
 
 
 class IndexStateError(ImageSearchError):

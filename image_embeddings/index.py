@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,12 @@ class Rejected:
     """A document that Elasticsearch did not take."""
 
     image_id: str
-    reason: str
+    error: RequestError
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return f"Elasticsearch refused it: {self.error.reason}"
 
 
 class ImageIndex:
@@ -108,10 +113,7 @@ class ImageIndex:
             IndexForeignError: the name stands for several indices.
             RequestError: Elasticsearch refuses the name or the mapping; what was there is still there.
         """
-        older = self._backing_indices()
-        made = self._make(model=model, vector_index_type=vector_index_type)
-        self._name(made.backing_index, in_place_of=older)
-        return made
+        return self._make(self.name, model=model, vector_index_type=vector_index_type)
 
     @property
     def rebuild(self) -> ImageIndex:
@@ -124,33 +126,43 @@ class ImageIndex:
         Raises:
             RequestError: Elasticsearch refuses the name or the mapping.
         """
-        made = self._make(model=model, vector_index_type=vector_index_type)
-        self.rebuild._name(made.backing_index)
-        return made
+        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type)
 
-    def finish_rebuild(self) -> None:
-        """Puts `rebuild` in this one's place, in one step; this one is removed.
+    def finish_rebuild(self, backing_index: str) -> None:
+        """Puts the index behind `rebuild` in this one's place, in one step; this one is removed. Twice does no harm.
 
         Raises:
             IndexMissingError: there is no such index.
         """
-        backing_index = self.rebuild.state().backing_index
         end = {"remove": {"index": backing_index, "alias": self.rebuild.name}}
         self._name(backing_index, in_place_of=self._backing_indices(), also=[end])
 
-    def _make(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
-        backing_index = f"{self.name}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
+    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+        older = self._backing_indices()
+        backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         body = queries.index_body(model=model, vector_index_type=vector_index_type)
-        with self._translated():
-            self._client.indices.create(index=backing_index, **body)
+        if not older:  # one request: a run that is cut off leaves no index without a name
+            body["aliases"] = {self.name: {"is_write_index": True}}
+        try:
+            with self._translated():
+                self._client.indices.create(index=backing_index, **body)
+        except RequestError as error:
+            if error.kind != "resource_already_exists_exception":  # the client asked again, for the answer was lost
+                raise
+        if older:
+            self._name(backing_index, in_place_of=older)
         return IndexState(backing_index=backing_index, model=model)
 
-    def _name(self, backing_index: str, *, in_place_of: Sequence[str] = (), also: Sequence[JSON] = ()) -> None:
-        """Has the alias stand for that index, and removes others, in one step."""
-        actions: list[JSON] = [{"remove_index": {"index": name}} for name in in_place_of]
+    def _name(self, backing_index: str, *, in_place_of: Sequence[str], also: Sequence[JSON] = ()) -> None:
+        """Has the alias stand for that index, and removes others, in one step; nothing where it does already."""
+        actions: list[JSON] = [{"remove_index": {"index": name}} for name in in_place_of if name != backing_index]
         actions.append({"add": {"index": backing_index, "alias": self.name, "is_write_index": True}})
-        with self._translated():
-            self._client.indices.update_aliases(actions=[*actions, *also])
+        try:
+            with self._translated():
+                self._client.indices.update_aliases(actions=[*actions, *also])
+        except (IndexMissingError, RequestError):
+            if self._backing_indices() != [backing_index]:  # else only the answer to the same request was lost
+                raise
 
     def drop(self) -> None:
         """Removes the index with all its documents; nothing where there is none.
@@ -159,7 +171,7 @@ class ImageIndex:
             IndexForeignError: the name stands for several indices.
         """
         for name in self._backing_indices():
-            with self._translated():
+            with suppress(IndexMissingError), self._translated():
                 self._client.indices.delete(index=name)
 
     def _backing_indices(self) -> list[str]:
@@ -211,7 +223,7 @@ class ImageIndex:
     def add(self, documents: Iterable[tuple[ImageDocument, Embedding]], *, chunk_size: int = 500) -> Iterator[Rejected]:
         """Writes documents with their embeddings, replacing those of the same image_id; yields what was refused.
 
-        Consume it whole: writing goes on as it is iterated. A full queue (429) is waited for.
+        Consume it whole: writing goes on as it is iterated.
         """
         actions = (
             {
@@ -249,13 +261,13 @@ class ImageIndex:
                 index=self.name,
                 chunk_size=chunk_size,
                 raise_on_error=False,
-                max_retries=8,
-                initial_backoff=0.5,
-                max_backoff=30,
             ):
                 result = next(iter(item.values()))
                 if not ok and result.get("result") != "not_found":
-                    yield Rejected(image_id=result["_id"], reason=_item_reason(result))
+                    error = self.cluster.refusal(
+                        status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
+                    )
+                    yield Rejected(image_id=result["_id"], error=error)
 
     def _vector(self, embedding: Embedding) -> Any:
         from elasticsearch import helpers
@@ -420,6 +432,7 @@ class ImageIndex:
                 yield
         except RequestError as error:
             if error.kind == "index_not_found_exception":
+                self.cluster.check_recovered()
                 raise IndexMissingError(
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
                 ) from error
@@ -434,8 +447,3 @@ def _image_not_found(image_id: str) -> ImageNotFoundError:
     return ImageNotFoundError(
         f"There is no photo '{image_id}' in the index. It may have been renamed or deleted since; search again."
     )
-
-
-def _item_reason(result: JSON) -> str:
-    error = result.get("error")
-    return f"Elasticsearch refused it: {error.get('reason', error) if isinstance(error, dict) else error}"

@@ -18,10 +18,11 @@ from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
-from image_embeddings.index import ImageIndex
+from image_embeddings.index import ImageIndex, Rejected
 from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, patiently, skipped_of
+from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, skipped_of, write_patiently
 
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
 
@@ -156,11 +157,11 @@ def run(
     """
     begun = time.monotonic()
     report = work.report
-    state = replace(index.state(), corpus=str(work.folder))
+    state = replace(patiently(index.state), corpus=str(work.folder))
     index = index.at(state.backing_index)
-    index.add_missing_fields()
+    patiently(index.add_missing_fields)
     heartbeat = Heartbeat(index, state=state, report=report)
-    heartbeat.beat()
+    patiently(heartbeat.beat)
     metadata = metadata or {}
     read = partial(_read, work=work, index=index, encoder=encoder, thumbnails=thumbnails, options=options)
     files = takewhile(lambda _: not stopped(), work.to_encode)
@@ -169,10 +170,10 @@ def run(
     encoded = _ahead(partial(_encoded, encoder=encoder), batches, threads=encoder.calls, waiting=encoder.calls + 1)
     described = (_described(made, metadata) for made in _counted(encoded, progress))
     Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
-    patiently(_describe_unchanged, work, index=index, metadata=metadata, options=options)
+    _describe_unchanged(work, index=index, metadata=metadata, options=options)
     report.stopped = stopped()
     if not report.stopped:
-        patiently(_delete, work, index=index, options=options)
+        _delete(work, index=index, options=options)
     patiently(index.refresh)
     heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
     report.seconds = time.monotonic() - begun
@@ -187,7 +188,7 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     report = work.report
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
     gone = [*work.to_delete, *sorted(unusable)]
-    refused = list(index.remove(gone, chunk_size=options.chunk_size))
+    refused = write_patiently(partial(index.remove, chunk_size=options.chunk_size), gone)
     report.skipped.extend(skipped_of(refused))
     report.deleted = len(gone) - len(refused)
 
@@ -252,10 +253,15 @@ def _describe_unchanged(
     work: Plan, *, index: ImageIndex, metadata: Mapping[str, PhotoMetadata], options: IndexOptions
 ) -> None:
     """Writes what the metadata file says of photos whose files have not changed; they are not encoded again."""
-    said = {image_id: metadata[image_id] for image_id in sorted(metadata.keys() & work.unchanged)}
-    refused = list(index.describe(said, chunk_size=options.chunk_size))
+
+    def write(image_ids: list[str]) -> Iterator[Rejected]:
+        said = {image_id: metadata[image_id] for image_id in image_ids}
+        return index.describe(said, chunk_size=options.chunk_size)
+
+    image_ids = sorted(metadata.keys() & work.unchanged)
+    refused = write_patiently(write, image_ids)
     work.report.skipped.extend(skipped_of(refused))
-    work.report.described = len(said) - len(refused)
+    work.report.described = len(image_ids) - len(refused)
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:

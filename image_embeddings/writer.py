@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import tenacity
 
 from image_embeddings.corpus import Skipped
 from image_embeddings.documents import Embedding, ImageDocument
-from image_embeddings.errors import RequestError, SlowError, UnreachableError
 from image_embeddings.index import ImageIndex, IndexState, Rejected
+from image_embeddings.patience import passes, patiently
 
 WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
-PATIENCE_SECONDS = 120.0  # with an Elasticsearch that is away or overloaded
-OVERLOADED = (429, 502, 503, 504)  # HTTP statuses that pass
-
-log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +100,17 @@ class Writer:
 
     def _send(self) -> None:
         if self._group:
-            self._under_way.append((self._group, self._pool.submit(patiently, self._add, self._group)))
+            self._under_way.append((self._group, self._pool.submit(self._add, self._group)))
         self._group, self._group_begun = [], time.monotonic()
 
     def _add(self, group: list[Made]) -> list[Rejected]:
-        self._heartbeat.beat()  # fails if the index was replaced meanwhile
-        return list(self._index.add([(made.document, made.embedding) for made in group], chunk_size=len(group)))
+        documents = {made.document.image_id: (made.document, made.embedding) for made in group}
+
+        def write(image_ids: list[str]) -> Iterator[Rejected]:
+            self._heartbeat.beat()  # fails if the index was replaced meanwhile
+            return self._index.add([documents[image_id] for image_id in image_ids], chunk_size=len(image_ids))
+
+        return write_patiently(write, documents)
 
     def _settle(self, *, most: int) -> None:
         """Waits until no more than so many groups are under way; reports on those that are not any more."""
@@ -129,30 +124,24 @@ class Writer:
             self._report.encoded += sum(not made.reused for made in written)
 
 
-def patiently(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-    """Calls the function; again where Elasticsearch is away or overloaded, with growing pauses, for PATIENCE_SECONDS.
+def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids: Iterable[str]) -> list[Rejected]:
+    """What Elasticsearch refused for good, of what `write` writes; what it is only too busy for is written again.
 
-    For what does no harm when it is done twice: each document replaces the one of its image_id.
+    Writing it twice must do no harm.
     """
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_passes),
-        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
-        stop=tenacity.stop_before_delay(PATIENCE_SECONDS),
-        before_sleep=_say_what_is_waited_for,
-        reraise=True,
-    )
-    return attempts(function, *arguments, **options)
+    waiting = list(image_ids)
+    refused: list[Rejected] = []
 
+    def write_waiting() -> None:
+        rejected = list(write(waiting))
+        refused.extend(item for item in rejected if not passes(item.error))
+        busy = [item for item in rejected if passes(item.error)]
+        waiting[:] = [item.image_id for item in busy]
+        if busy:
+            raise busy[0].error
 
-def _passes(error: BaseException) -> bool:
-    return isinstance(error, UnreachableError | SlowError) or (
-        isinstance(error, RequestError) and error.status in OVERLOADED
-    )
-
-
-def _say_what_is_waited_for(state: tenacity.RetryCallState) -> None:
-    if state.attempt_number == 1 and state.outcome:
-        log.warning("waiting up to %d s, for: %s", PATIENCE_SECONDS, state.outcome.exception())
+    patiently(write_waiting)
+    return refused
 
 
 def skipped_of(rejected: Iterable[Rejected]) -> Iterator[Skipped]:

@@ -15,6 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
+    parser.addoption("--outage", type=float, default=3.0, help="Seconds that a connection is lost for, in those tests")
 
 
 def pytest_configure(config):
@@ -24,6 +25,12 @@ def pytest_configure(config):
 
 def pytest_report_header():
     return f"Chromium: {chromium.describe()}"
+
+
+@pytest.fixture(scope="session")
+def outage(request):
+    """Seconds that a connection is lost for."""
+    return request.config.getoption("--outage")
 
 
 @pytest.fixture(scope="session")

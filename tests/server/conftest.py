@@ -15,6 +15,7 @@ from image_embeddings.index import ImageIndex
 from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder
 from tests.ml_front import ml_front
+from tests.server.album import SAID, contents, make_album, run_over
 from tests.server.filling import fill
 from tests.server.ml_requests import M, ok, upload
 from tests.tiny_models import make_clip_folder, make_text_folder
@@ -41,6 +42,22 @@ def index(cluster, name):
     made = ImageIndex(cluster, name=name)
     made.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     return made
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory):
+    """A folder of photos as it was and as it is."""
+    return make_album(tmp_path_factory.mktemp("album"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cluster, album):
+    """Report and contents of a run over the album that nothing disturbs."""
+    index = ImageIndex(cluster, name="test-undisturbed")
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    run_over(album.before, index)
+    yield run_over(album.after, index, said=SAID), contents(index)
+    index.drop()
 
 
 @pytest.fixture(scope="session")

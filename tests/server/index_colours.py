@@ -17,7 +17,7 @@ def main(url: str, name: str, folder: str, thumbnails: str) -> None:
     pipeline.run(
         pipeline.plan(Path(folder), indexed=index.file_states()),
         index=index,
-        encoder=ColourEncoder(),
+        encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(Path(thumbnails)),
         progress=RecordedProgress(),
         options=IndexOptions(batch_size=4, chunk_size=7),

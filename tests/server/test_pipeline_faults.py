@@ -11,6 +11,7 @@ import pytest
 from image_embeddings.index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.pictures import save
+from tests.server.album import contents
 
 pytestmark = pytest.mark.server
 
@@ -34,19 +35,13 @@ def begun(elasticsearch_url, index, photos, tmp_path):
     return subprocess.Popen([*command, str(tmp_path / "thumbnails")], cwd=ROOT)
 
 
-def contents(index):
-    """image_id -> document and embedding, as bytes."""
-    index.refresh()
-    return {image_id: (index.get(image_id), index.embedding(image_id).tobytes()) for image_id in index.file_states()}
-
-
-@pytest.fixture
-def undisturbed(elasticsearch_url, cluster, photos, name, tmp_path):
+@pytest.fixture(scope="module")
+def undisturbed(elasticsearch_url, cluster, photos, tmp_path_factory):
     """What an undisturbed run leaves in an index, and how long it takes."""
-    index = ImageIndex(cluster, name=f"{name}-undisturbed")
+    index = ImageIndex(cluster, name="test-not-killed")
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     started = time.monotonic()
-    assert begun(elasticsearch_url, index, photos, tmp_path / "undisturbed").wait(60) == 0
+    assert begun(elasticsearch_url, index, photos, tmp_path_factory.mktemp("not-killed")).wait(60) == 0
     yield contents(index), time.monotonic() - started
     index.drop()
 

@@ -56,9 +56,9 @@ def test_no_search_fails_while_an_index_is_rebuilt_with_another_model(index, tmp
         thread.start()
     for _ in range(3):
         for encoder in (OtherColourEncoder(), ColourEncoder()):
-            index.begin_rebuild(model=encoder.info, vector_index_type="int8_hnsw")
+            made = index.begin_rebuild(model=encoder.info, vector_index_type="int8_hnsw")
             fill(index.rebuild, tmp_path, encoder=encoder)
-            index.finish_rebuild()
+            index.finish_rebuild(made.backing_index)
     done.set()
     for thread in threads:
         thread.join()
@@ -69,9 +69,9 @@ def test_no_search_fails_while_an_index_is_rebuilt_with_another_model(index, tmp
 def test_the_old_index_is_gone_when_the_new_one_serves(index, cluster, tmp_path):
     fill(index, tmp_path)
     older = index.state().backing_index
-    index.begin_rebuild(model=OtherColourEncoder().info, vector_index_type="flat")
+    made = index.begin_rebuild(model=OtherColourEncoder().info, vector_index_type="flat")
     fill(index.rebuild, tmp_path, encoder=OtherColourEncoder())
-    index.finish_rebuild()
+    index.finish_rebuild(made.backing_index)
     assert index.state().model.model_id == "other"
     assert not cluster.client.indices.exists(index=older)
     with pytest.raises(IndexMissingError):

@@ -1,0 +1,87 @@
+"""Does an indexing run need more memory the more photos there are?
+
+    python benchmarks/memory.py [--photos 20000] [--model conse|random-clip]
+
+The photos are JPEGs of 800 × 600 pixels, each of other bytes. What is printed is the memory of the indexing process
+(resident set; the embedded node is another process) as the run goes on. `random-clip` is a CLIP ViT-B/32 of full size
+with random weights.
+"""
+
+import argparse
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+import indexing
+import psutil
+from indexing import SAMPLE_PHOTOS
+from PIL import Image
+
+from image_embeddings import assembly
+from image_embeddings.config import load_settings, share_cores
+
+SIZE = (800, 600)
+KINDS = 50  # of pictures
+ROWS = 20
+
+
+class MemoryTable:
+    """A progress bar that prints how much memory this process has, every now and then."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.most = total, 0, 0
+        print("  photos  memory (MB)")
+
+    def update(self, n: float | None = 1, /) -> bool:
+        """`n` more photos are done."""
+        before, self.done = self.done, self.done + int(n or 0)
+        rows = [number * ROWS // self.total for number in (before, self.done)]
+        if rows[0] != rows[1]:
+            resident = psutil.Process().memory_info().rss
+            print(f"{self.done:>8,}  {resident / 2**20:>11,.0f}", flush=True)
+        return False
+
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        """Does nothing: none is skipped."""
+
+
+def make_photos(folder: Path, *, count: int) -> Path:
+    """So many JPEGs of different bytes in `folder`, a thousand to a folder."""
+    samples = sorted(SAMPLE_PHOTOS.rglob("*.jpg"))[:KINDS]
+    pictures = []
+    for path in samples:
+        buffer = BytesIO()
+        with Image.open(path) as sample:
+            sample.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+        pictures.append(buffer.getvalue())
+    for number in range(count):
+        place = folder / str(number // 1000)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.jpg").write_bytes(pictures[number % len(pictures)] + number.to_bytes(8, "big"))
+    return folder
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=20_000)
+    parser.add_argument("--model", choices=["conse", "random-clip"], default="conse")
+    options = parser.parse_args()
+    share_cores()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model = "conse" if options.model == "conse" else str(indexing.make_clip(folder / "random-clip"))
+        settings = load_settings(
+            {"IMAGE_MODEL": model},
+            image_dir=make_photos(folder / "photos", count=options.photos),
+            data_dir=folder / "data",
+        )
+        try:
+            report = assembly.index_photos(settings, progress=MemoryTable, notify=print)
+        finally:
+            assembly.local_node(settings).stop()
+    print(f"{report.encoded:,} photos in {report.seconds:,.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A folder of photos as it was and as it is: indexing it anew asks Elasticsearch for all that a run ever asks for."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from image_embeddings import assembly, pipeline
+from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.patience import patiently
+from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.writer import IndexOptions, IndexReport
+from tests.fakes import ColourEncoder, RecordedProgress
+from tests.pictures import save
+
+OPTIONS = IndexOptions(batch_size=4, chunk_size=7)
+SAID = {f"{number}.png": PhotoMetadata(label="old", extra={"shelf": "3"}) for number in range(20)}
+
+
+@dataclass(frozen=True)
+class Album:
+    """Two folders: in `after`, photos of `before` are unchanged, changed, renamed or gone, and others new."""
+
+    before: Path
+    after: Path
+
+
+def make_album(folder: Path) -> Album:
+    """The album, made below `folder`."""
+    album = Album(folder / "before", folder / "after")
+    for number in range(40):
+        save(album.before / f"{number}.png", colour=(number, 200, 2 * number))
+    shutil.copytree(album.before, album.after)
+    for number in range(20, 40):
+        old = album.after / f"{number}.png"
+        if number < 26:
+            save(old, colour=(200, number, 0), size=(80, 60))
+        elif number < 32:
+            old.rename(album.after / f"renamed-{number}.png")
+        else:
+            old.unlink()
+    for number in range(60):
+        save(album.after / "new" / f"{number}.png", colour=(3 * number, 0, 100))
+    (album.after / "no-photo.jpg").write_bytes(b"x")
+    return album
+
+
+class Interrupted(RecordedProgress):
+    """A progress bar at which something happens: photos that are done -> what happens then."""
+
+    def __init__(self, happenings: dict[int, Callable[[], object]]) -> None:
+        super().__init__()
+        self._happenings = dict(happenings)
+
+    def update(self, n: float | None = 1, /) -> bool:
+        super().update(n)
+        for done in [done for done in self._happenings if done <= self.done]:
+            self._happenings.pop(done)()
+        return True
+
+
+def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
+    """The report of a run, without its duration."""
+    report = pipeline.run(
+        pipeline.plan(folder, indexed=patiently(index.file_states)),
+        index=index,
+        encoder=ColourEncoder(calls=2),
+        thumbnails=Thumbnails(folder.parent / "thumbnails"),
+        progress=Interrupted(happenings or {}),
+        options=OPTIONS,
+        metadata=said,
+    )
+    return replace(report, seconds=0.0)
+
+
+def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexReport:
+    """The report of a run by settings, whose embeddings are the same to the last bit from run to run."""
+    options = replace(OPTIONS, batch_size=1)
+    return assembly.index_photos(settings, options=options, progress=progress, **choices)
+
+
+def contents(index):
+    """image_id -> document and embedding, as bytes."""
+    index.refresh()
+    return {image_id: (index.get(image_id), index.embedding(image_id).tobytes()) for image_id in index.file_states()}

@@ -1,0 +1,175 @@
+"""A connection that fails in mid-run, or an Elasticsearch that is too busy: the run ends as if undisturbed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.cluster import connect
+from image_embeddings.config import load_settings
+from image_embeddings.index import ImageIndex
+from tests.fakes import ColourEncoder
+from tests.faulty_front import (
+    BUSY,
+    NO_SHARD,
+    answer_cut,
+    answer_garbled,
+    answer_lost,
+    bad_gateway,
+    busy,
+    dropped,
+    faulty_front,
+    items_refused,
+    request_cut,
+    silent,
+)
+from tests.server.album import SAID, contents, index_photos, run_over
+from tests.tiny_models import make_clip_folder
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+MODEL = ColourEncoder().info
+IMPATIENT = "from image_embeddings import cli, patience; patience.PATIENCE_SECONDS = 1; cli.main()"
+BEGUN = 12  # requests until a run is in its midst
+
+
+@pytest.fixture
+def front(elasticsearch_url):
+    with faulty_front(elasticsearch_url) as front:
+        yield front
+
+
+@pytest.fixture
+def through_front(front, index, album, outage):
+    """An index as it was before, by way of the front; a request there may take half as long as an outage."""
+    run_over(album.before, index)
+    with closing(connect([front.url], timeout=outage / 2)) as cluster:
+        yield ImageIndex(cluster, name=index.name)
+
+
+def check_ends_well(order, index, album, undisturbed):
+    report = run_over(album.after, index, said=SAID)
+    assert order.hits > 0
+    order.over.set()
+    assert (report, contents(index)) == undisturbed
+
+
+@pytest.mark.parametrize("fault", [dropped, silent], ids=lambda fault: fault.__name__)
+def test_a_connection_that_is_lost_for_a_while(front, through_front, album, undisturbed, outage, fault):
+    order = front.order(fault, after=BEGUN, seconds=outage)
+    started = time.monotonic()
+    check_ends_well(order, through_front, album, undisturbed)
+    assert time.monotonic() - started > outage
+
+
+@pytest.mark.parametrize("fault", [busy, bad_gateway], ids=lambda fault: fault.__name__)
+def test_an_elasticsearch_that_takes_no_requests_for_a_while(front, through_front, album, undisturbed, fault):
+    check_ends_well(front.order(fault, after=BEGUN, times=30), through_front, album, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("path", "after", "times"),  # the client itself asks four times at once, and four threads read
+    [
+        ("*/_mapping", 0, 8),
+        ("*/_mapping", 3, 8),
+        ("*/_search", 1, 24),
+        ("*/_doc/*", 0, 24),
+        ("*/_bulk", 0, 8),
+        ("*/_refresh", 1, 8),
+    ],
+)
+def test_every_kind_of_request_is_made_again(front, through_front, album, undisturbed, path, after, times):
+    check_ends_well(front.order(dropped, path=path, after=after, times=times), through_front, album, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "fault", [request_cut, answer_cut, answer_garbled, answer_lost, busy], ids=lambda fault: fault.__name__
+)
+def test_requests_that_fail_now_and_then(front, through_front, album, undisturbed, fault):
+    check_ends_well(front.order(fault, after=2, every=5), through_front, album, undisturbed)
+
+
+@pytest.mark.parametrize("error", [BUSY, NO_SHARD], ids=lambda error: error.kind)
+def test_documents_that_elasticsearch_is_too_busy_for_are_sent_again(front, through_front, album, undisturbed, error):
+    check_ends_well(front.order(items_refused(error), path="*/_bulk", every=2), through_front, album, undisturbed)
+
+
+def test_an_index_is_made_and_moved_once_though_the_answer_is_lost(front, cluster, name):
+    with closing(connect([front.url])) as behind_front:
+        index = ImageIndex(behind_front, name=name)
+        orders = [front.order(answer_lost, path=f"/{name}-2*", times=1)]
+        older = index.create(model=MODEL, vector_index_type="flat")
+        orders.append(front.order(answer_lost, path="/_aliases", times=1))
+        newer = index.create(model=MODEL, vector_index_type="flat")
+        assert (index.state(), set(indices_of(cluster, name))) == (newer, {newer.backing_index})
+        orders.append(front.order(answer_lost, path=f"/{name}-2*", times=1))
+        rebuilt = index.begin_rebuild(model=MODEL, vector_index_type="flat")
+        orders.append(front.order(answer_lost, path="/_aliases", times=1))
+        index.finish_rebuild(rebuilt.backing_index)
+        index.finish_rebuild(rebuilt.backing_index)
+        assert (index.state(), set(indices_of(cluster, name))) == (rebuilt, {rebuilt.backing_index})
+        orders.append(front.order(answer_lost, path=f"/{name}-2*", times=1))
+        index.drop()
+    assert indices_of(cluster, name) == {}
+    assert older != newer
+    assert [order.hits for order in orders] == [1] * 5
+
+
+def indices_of(cluster, name):
+    return cluster.client.indices.get(index=f"{name}*").body
+
+
+# An Elasticsearch that stays away
+
+
+@pytest.fixture
+def environ(front, name, album, tmp_path):
+    """The settings of someone who reaches Elasticsearch by way of the front."""
+    model = make_clip_folder(tmp_path / "tiny-clip")
+    environ = {"ES_HOST": front.url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")}
+    return {**environ, "IMAGE_DIR": str(album.after), "IMAGE_MODEL": str(model)}
+
+
+def command(*python, environ):
+    """The command `index`, as a process."""
+    arguments = [sys.executable, *python, "index", "--chunk-size", "10", "--batch-size", "1"]
+    return subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_run_that_ends_for_want_of_elasticsearch_says_how_to_go_on(front, name, cluster, environ):
+    front.order(dropped, path="*/_bulk", after=3)
+    done = command("-c", IMPATIENT, environ=environ)
+    said = done.communicate(timeout=120)[1]
+    assert done.returncode == 1
+    assert said.splitlines()[0].startswith(f"waiting up to 1 s, for: Nothing answers at {front.url}")
+    assert said.splitlines()[-1].startswith(f"Error: Nothing answers at {front.url}")
+    assert said.endswith("What was indexed stays: run the same command again to go on.\n")
+    front.clear()
+    report = index_photos(load_settings(environ))
+    assert (report.unchanged > 0, report.indexed, len(report.skipped)) == (True, 92, 1)
+    assert ImageIndex(cluster, name=name).count() == 92
+
+
+def test_a_rebuild_takes_its_place_though_elasticsearch_is_away_at_that_moment(front, name, cluster, environ):
+    ImageIndex(cluster, name=name).create(model=MODEL, vector_index_type="flat")
+    order = front.order(dropped, path="/_aliases", times=4)  # all that the client asks by itself
+    index_photos(load_settings(environ), rebuild=True)
+    assert order.hits == 4
+    assert (ImageIndex(cluster, name=name).count(), len(indices_of(cluster, name))) == (92, 1)
+
+
+def test_ctrl_c_twice_ends_a_run_at_once_that_waits_for_elasticsearch(front, environ):
+    front.order(dropped, path="*/_bulk")
+    with command("-m", "image_embeddings", environ=environ) as run:
+        for expected in ("waiting up to 120 s", "Stopping: what is under way"):
+            while expected not in (line := run.stderr.readline()):
+                assert line, "the run has ended"
+            run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=30) == 1
+        assert "the same command goes on from there" in run.stderr.read()

@@ -1,0 +1,173 @@
+"""An Elasticsearch that is restarted, or whose disk fills up, in mid-run: the run ends as if undisturbed."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import psutil
+import pytest
+
+from image_embeddings import assembly, patience
+from image_embeddings.cluster import connect
+from image_embeddings.config import load_settings
+from image_embeddings.errors import DiskFullError, ImageSearchError, UnreachableError
+from image_embeddings.index import ImageIndex
+from image_embeddings.local_node import LocalNode
+from tests.fakes import ColourEncoder
+from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
+from tests.tiny_models import make_clip_folder
+
+pytestmark = pytest.mark.server
+
+WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # to be free on a disk; more than any has
+
+
+class RestartedNode(LocalNode):
+    """A node that does not know its indices for its first seconds, as in a cluster, and often looks at its disk."""
+
+    def _configure(self) -> int:
+        port = super()._configure()
+        with (self.home / "config" / "elasticsearch.yml").open("a") as settings:
+            settings.write("gateway.expected_data_nodes: 2\ngateway.recover_after_time: 2s\n")
+            settings.write("cluster.info.update.interval: 10s\n")
+        return port
+
+    def kill(self) -> None:
+        process = psutil.Process(self.status().pid)
+        process.kill()
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory, node_jars):
+    node = RestartedNode(tmp_path_factory.mktemp("restarted"), heap="256m", jars=node_jars)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def url(node):
+    return node.start().url
+
+
+@pytest.fixture
+def index(url, name, album):
+    """The album as it was, on that node."""
+    with closing(connect([url])) as cluster:
+        index = ImageIndex(cluster, name=name)
+        index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+        run_over(album.before, index)
+        yield index
+
+
+@contextmanager
+def impatience(monkeypatch):
+    """Elasticsearch is waited for as long as a test can wait."""
+    with monkeypatch.context() as changed:
+        changed.setattr(patience, "PATIENCE_SECONDS", 1)
+        yield
+
+
+@pytest.fixture
+def background() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def test_a_run_goes_on_when_elasticsearch_is_killed_and_later_stopped(node, index, album, undisturbed, background):
+    starts = []
+
+    def restarted(end):
+        end()
+        starts.append(background.submit(node.start))
+
+    happenings = {16: lambda: restarted(node.kill), 56: lambda: restarted(node.stop)}
+    assert run_over(album.after, index, said=SAID, happenings=happenings) == undisturbed[0]
+    assert contents(index) == undisturbed[1]
+    assert [start.result().url for start in starts] == [index.cluster.address] * 2
+
+
+# A rebuild
+
+
+@pytest.fixture
+def settings(url, name, album, tmp_path):
+    environ = {"ES_HOST": url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")}
+    models = [str(make_clip_folder(tmp_path / model, seed=seed)) for seed, model in enumerate(("first", "second"))]
+    before = load_settings({**environ, "IMAGE_MODEL": models[0], "IMAGE_DIR": str(album.before)})
+    return before, dataclasses.replace(before, image_model=models[1], image_dir=album.after)
+
+
+def first_answer(index):
+    """What `state` answers when Elasticsearch has started, and the errors until then, which all pass."""
+    errors = []
+    while True:
+        try:
+            return index.state(), errors
+        except ImageSearchError as error:
+            if not patience.passes(error):
+                raise
+            errors.append(error)
+            time.sleep(0.02)
+
+
+def test_a_rebuild_goes_on_after_a_restart_and_the_old_index_answers_until_then(
+    node, settings, background, monkeypatch
+):
+    before, after = settings
+    index_photos(before)
+    index_photos(dataclasses.replace(after, index_name="expected"))
+    served = contents(assembly.open_index(before))
+    with impatience(monkeypatch), pytest.raises(UnreachableError, match="same command again to go on"):
+        index_photos(after, rebuild=True, progress=lambda total: Interrupted({30: node.kill}))
+    start = background.submit(node.start)
+    state, errors = first_answer(assembly.open_index(before))
+    assert state.model.model_id == "first"
+    assert any("does not know its indices yet" in str(error) for error in errors)
+    start.result()
+    assert contents(assembly.open_index(before)) == served
+    report = index_photos(after, rebuild=True)
+    assert 0 < report.unchanged < report.found
+    expected = contents(assembly.open_index(dataclasses.replace(after, index_name="expected")))
+    assert contents(assembly.open_index(after)) == expected
+
+
+# A full disk
+
+
+@contextmanager
+def full_disk(client):
+    """Elasticsearch takes its disk for full, and has noticed."""
+    watermark = "cluster.routing.allocation.disk.watermark."
+    try:
+        client.cluster.put_settings(persistent={watermark + name: free for name, free in WATERMARKS.items()})
+        wait_for(lambda: "read_only_allow_delete" in str(client.indices.get_settings()))
+        yield
+    finally:
+        client.cluster.put_settings(persistent=dict.fromkeys([watermark + name for name in WATERMARKS]))
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_run_waits_for_room_on_elasticsearchs_disk_and_says_so(
+    index, album, undisturbed, background, monkeypatch, caplog
+):
+    before = contents(index)
+    with full_disk(index.cluster.client):
+        with impatience(monkeypatch), pytest.raises(DiskFullError, match=r"disk .* is full.*Make room"):
+            run_over(album.after, index, said=SAID)
+        assert contents(index) == before
+        caplog.clear()
+        run = background.submit(run_over, album.after, index, said=SAID)
+        wait_for(lambda: "waiting up to 120 s, for: The disk of Elasticsearch" in caplog.text)
+    assert (run.result(), contents(index)) == undisturbed
