@@ -29,7 +29,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import assembly, corpus, images, pipeline  # noqa: E402
+from image_embeddings import assembly, corpus, images, indexing, pipeline  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder  # noqa: E402
@@ -220,7 +220,7 @@ def measure(
     encoder.encode_images([Image.new("RGB", (500, 500))] * 2)
     list(one_by_one(Image.new("RGB", (500, 500))))
     rates = {"naive": count / seconds(lambda: naive(photos, one_by_one, settings))}
-    rates["ours"] = count / seconds(lambda: assembly.index_photos(settings, progress=lambda total: Silent()))
+    rates["ours"] = count / seconds(lambda: indexing.index_photos(settings, progress=lambda total: Silent()))
     decoded: list[Image.Image] = []
     rates["decode"] = count / seconds(lambda: decoded.extend(decode_all(photos, Thumbnails(folder / "thumbnails"))))
     rates["encode"] = count / seconds(lambda: encode_all(encoder, decoded))

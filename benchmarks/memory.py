@@ -14,11 +14,10 @@ from pathlib import Path
 
 import indexing
 import psutil
-from indexing import SAMPLE_PHOTOS
 from PIL import Image
 
-from image_embeddings import assembly
-from image_embeddings.config import load_settings, share_cores
+from image_embeddings import assembly, index_photos
+from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores
 
 SIZE = (800, 600)
 KINDS = 50  # of pictures
@@ -29,7 +28,7 @@ class MemoryTable:
     """A progress bar that prints how much memory this process has, every now and then."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done, self.most = total, 0, 0
+        self.total, self.done = total, 0
         print("  photos  memory (MB)")
 
     def update(self, n: float | None = 1, /) -> bool:
@@ -77,7 +76,7 @@ def main() -> None:
             data_dir=folder / "data",
         )
         try:
-            report = assembly.index_photos(settings, progress=MemoryTable, notify=print)
+            report = index_photos(settings, progress=MemoryTable, notify=print)
         finally:
             assembly.local_node(settings).stop()
     print(f"{report.encoded:,} photos in {report.seconds:,.0f} s")

@@ -17,13 +17,13 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, images
-from image_embeddings.assembly import Indexing
+from image_embeddings import assembly, evaluation, images, indexing
 from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.index import ImageIndex
+from image_embeddings.indexing import Indexing
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 from image_embeddings.watch import keep_up
@@ -112,7 +112,7 @@ def index(
     with _errors_shown():
         settings = load_settings()
         if discard_rebuild:
-            found = assembly.discard_rebuild(settings)
+            found = indexing.discard_rebuild(settings)
             click.echo("The unfinished index is removed" if found else "There was no unfinished index")
             return
         options = IndexOptions(

@@ -170,6 +170,7 @@ def test_every_module_has_a_test():
         "image_embeddings.errors": "server/test_cluster.py",
         "image_embeddings.evaluation": "server/test_cli.py",
         "image_embeddings.index": "server/test_index.py",
+        "image_embeddings.indexing": "server/test_runs.py",
         "image_embeddings.patience": "server/test_connection_faults.py",
         "image_embeddings.pipeline": "server/test_pipeline.py",
         "image_embeddings.search": "server/test_search.py",

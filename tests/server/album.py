@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from image_embeddings import assembly, pipeline
+from image_embeddings import indexing, pipeline
 from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
@@ -76,7 +76,7 @@ def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
 def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexReport:
     """The report of a run by settings, whose embeddings are the same to the last bit from run to run."""
     options = replace(OPTIONS, batch_size=1)
-    return assembly.index_photos(settings, options=options, progress=progress, **choices)
+    return indexing.index_photos(settings, options=options, progress=progress, **choices)
 
 
 def contents(index):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from image_embeddings import assembly
+from image_embeddings import indexing
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import IndexMissingError, ModelMismatchError
@@ -95,11 +95,11 @@ def settings(elasticsearch_url, name, models, tmp_path):
 
 
 def run(settings, **choices):
-    return assembly.index_photos(settings, progress=RecordedProgress, **choices)
+    return indexing.index_photos(settings, progress=RecordedProgress, **choices)
 
 
 def model_of(settings):
-    return assembly.open_index(settings).state().model.model_id
+    return indexing.open_index(settings).state().model.model_id
 
 
 def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
@@ -111,10 +111,10 @@ def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settin
     polls = itertools.count()
     report = run(other, rebuild=True, stopped=lambda: next(polls) > 70)
     assert report.stopped
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("first", 6)
+    assert (model_of(settings), indexing.open_index(settings).count()) == ("first", 6)
     rest = run(other, rebuild=True)
     assert (rest.unchanged, rest.encoded) == (report.encoded, 106 - report.encoded)
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("second", 106)
+    assert (model_of(settings), indexing.open_index(settings).count()) == ("second", 106)
 
 
 def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
@@ -123,8 +123,8 @@ def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
     other = dataclasses.replace(settings, image_model=models[1])
     with pytest.raises(ModelMismatchError, match=r"IMAGE_MODEL=first .*--discard-rebuild"):
         run(other, rebuild=True)
-    assert assembly.discard_rebuild(settings)
-    assert not assembly.discard_rebuild(settings)
+    assert indexing.discard_rebuild(settings)
+    assert not indexing.discard_rebuild(settings)
     run(other, rebuild=True)
     assert model_of(settings) == "second"
 
@@ -134,13 +134,13 @@ def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
     for photo in settings.image_dir.rglob("*.png"):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
-    assert assembly.open_index(settings).count() == 6
-    assert assembly.discard_rebuild(settings)
+    assert indexing.open_index(settings).count() == 6
+    assert indexing.discard_rebuild(settings)
 
 
 def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
-    assert assembly.open_index(settings).rebuild.state().model.model_id == "first"
-    assembly.discard_rebuild(settings)
+    assert indexing.open_index(settings).rebuild.state().model.model_id == "first"
+    indexing.discard_rebuild(settings)

@@ -1,0 +1,231 @@
+"""Indexing runs as the settings say: one after another, resumable, and one at a time on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from image_embeddings import corpus, pipeline
+from image_embeddings.assembly import Notify, make_encoder, node_moved, open_index, silent, state_of, thumbnails_of
+from image_embeddings.config import Settings
+from image_embeddings.documents import ModelInfo
+from image_embeddings.encoders import Encoder, check_same_model
+from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
+from image_embeddings.index import ImageIndex, IndexState
+from image_embeddings.metadata import PhotoMetadata, read_metadata
+from image_embeddings.patience import patiently
+from image_embeddings.pipeline import Progress
+from image_embeddings.writer import IndexOptions, IndexReport
+
+
+def index_photos(
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    delete_existing: bool = False,
+    rebuild: bool = False,
+    prune: bool = False,
+    metadata: Path | None = None,
+    options: IndexOptions | None = None,
+    timeout: float = 30,
+    progress: Callable[[int], Progress],
+    stopped: Callable[[], bool] = lambda: False,
+    notify: Notify = silent,
+) -> IndexReport:
+    """Makes the index hold exactly the photos of `folder` (default IMAGE_DIR); encodes only what is new or changed.
+
+    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; one that was begun
+    earlier is gone on with. With `delete_existing` a new one takes its place at once. `metadata` is a CSV file of what
+    is to be known of the photos.
+
+    `progress` is called once with the number of photos to encode, and gives what is told of each. Once `stopped`, the
+    run finishes what is under way and ends.
+
+    Raises:
+        ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
+    """
+    runs = Indexing(settings, folder=folder, metadata=metadata, options=options, timeout=timeout, notify=notify)
+    return runs.run(delete_existing=delete_existing, rebuild=rebuild, prune=prune, progress=progress, stopped=stopped)
+
+
+class Indexing:
+    """Indexing runs of one folder into one index, one after another; connection and encoder are made once, and kept."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        folder: Path | None = None,
+        metadata: Path | None = None,
+        options: IndexOptions | None = None,
+        timeout: float = 30,
+        notify: Notify = silent,
+    ) -> None:
+        """What `folder`, `metadata`, `options` and `timeout` are: see `index_photos`; nothing is opened yet."""
+        self.settings = settings
+        self.folder = folder or settings.image_dir
+        self.metadata = metadata
+        self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
+        self._timeout = timeout
+        self._notify = notify
+        self._opened: ImageIndex | None = None
+        self._encoder: Encoder | None = None
+        self._prepared: Encoder | None = None
+        self._described = _Described()
+        self._is_first = True
+
+    def run(
+        self,
+        *,
+        delete_existing: bool = False,
+        rebuild: bool = False,
+        prune: bool = False,
+        progress: Callable[[int], Progress],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> IndexReport:
+        """One run, as `index_photos` describes it; the metadata file is read anew.
+
+        Raises: as `index_photos`.
+        """
+        corpus.check_folder(self.folder)
+        with _only_run(self.settings):
+            serving = self._serving()
+            index = serving.rebuild if rebuild else serving
+            state = None if delete_existing else state_of(index)
+            encoder = self._encoder_for(None if rebuild or not state else state.model)
+            if rebuild and state:
+                _check_same_rebuild(encoder, state)
+            work = self._plan(index, state, prune=prune)
+            said = read_metadata(self.metadata, image_ids=work.image_ids()) if self.metadata else {}
+            if state is None:
+                make = serving.begin_rebuild if rebuild else serving.create
+                vectors = self.settings.vector_index_type
+                state = patiently(make, model=encoder.info, vector_index_type=vectors)
+            elif work.to_encode:
+                check_same_model(encoder, state.model)
+            self._prepare(encoder, images=len(work.to_encode))
+            with _resumable(delete_existing=delete_existing) if self._is_first else nullcontext():
+                self._is_first = False
+                report = pipeline.run(
+                    work,
+                    index=index,
+                    encoder=encoder,
+                    thumbnails=thumbnails_of(self.settings),
+                    progress=progress(len(work.to_encode)),
+                    options=self._options,
+                    metadata=self._described.left_of(said, work=work, index=state.backing_index),
+                    stopped=stopped,
+                )
+                self._described = _Described.after(report, said=said, index=state.backing_index)
+                if rebuild and report.indexed and not report.stopped:
+                    patiently(serving.finish_rebuild, state.backing_index)
+            return report
+
+    def _serving(self) -> ImageIndex:
+        """The index that answers searches, on one connection for all runs, unless the embedded node has moved."""
+        if self._opened and node_moved(self.settings, self._opened):
+            self._opened.cluster.close()
+            self._opened = None
+        self._opened = self._opened or open_index(self.settings, timeout=self._timeout, notify=self._notify)
+        return self._opened
+
+    def _encoder_for(self, built_with: ModelInfo | None) -> Encoder:
+        """The encoder of the run before, unless the index has become one of another model."""
+        if self._encoder is None or (built_with and built_with.model_id != self._encoder.model_id):
+            self._encoder = make_encoder(self.settings, built_with, notify=self._notify)
+        return self._encoder
+
+    def _prepare(self, encoder: Encoder, *, images: int) -> None:
+        """Has the encoder choose how to encode many images, once."""
+        if self._prepared is not encoder and (said := encoder.prepare_for(images)):
+            self._notify(said)
+            self._prepared = encoder
+
+    def _plan(self, index: ImageIndex, state: IndexState | None, *, prune: bool) -> pipeline.Plan:
+        return pipeline.plan(
+            self.folder,
+            indexed=patiently(index.file_states) if state else {},
+            corpus_before=Path(state.corpus) if state and state.corpus else None,
+            prune=prune,
+            leave_out=self.settings.data_dir,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What the metadata file said in the run before, and the index that has it: it is not written there again."""
+
+    index: str = ""
+    said: Mapping[str, PhotoMetadata] = field(default_factory=dict)
+
+    @classmethod
+    def after(cls, report: IndexReport, *, said: Mapping[str, PhotoMetadata], index: str) -> _Described:
+        skipped = {skipped.image_id for skipped in report.skipped}
+        done = {} if report.stopped else {key: words for key, words in said.items() if key not in skipped}
+        return cls(index=index, said=done)
+
+    def left_of(
+        self, said: Mapping[str, PhotoMetadata], *, work: pipeline.Plan, index: str
+    ) -> dict[str, PhotoMetadata]:
+        """What of `said` is to be written in a run that carries out `work`."""
+        known = self.said if index == self.index else {}
+        return {key: words for key, words in said.items() if key not in work.unchanged or known.get(key) != words}
+
+
+@contextmanager
+def _resumable(*, delete_existing: bool) -> Iterator[None]:
+    """Adds to what ends a run how to go on with it."""
+    try:
+        yield
+    except (ElasticsearchError, DataDirError) as error:
+        without = ", but without --delete-existing" if delete_existing else ""
+        error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.",)
+        raise
+
+
+def discard_rebuild(settings: Settings) -> bool:
+    """Removes the index that was being filled to take the place of another; whether there was one."""
+    with _only_run(settings):
+        rebuild = open_index(settings).rebuild
+        found = state_of(rebuild) is not None
+        rebuild.drop()
+        return found
+
+
+def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
+    try:
+        check_same_model(encoder, state.model)
+    except ModelMismatchError as error:
+        raise ModelMismatchError(
+            f"A rebuild with '{state.model.model_id}' was begun and is not finished. To go on with it: "
+            f"IMAGE_MODEL={state.model.model_id} and index --rebuild. To give it up: index --discard-rebuild. ({error})"
+        ) from error
+
+
+@contextmanager
+def _only_run(settings: Settings) -> Iterator[None]:
+    """Holds the lock that keeps two indexing runs of one machine out of one index."""
+    target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
+    lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CorpusError(
+            f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
+            "INDEX_NAME."
+        ) from None
+    except OSError as error:
+        raise DataDirError(
+            f"The folder {settings.data_dir} cannot be written to ({error.strerror or error}). Set DATA_DIR to one "
+            "that this user may write to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
