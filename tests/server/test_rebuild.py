@@ -1,11 +1,13 @@
 """A new index is filled beside the one that answers, and takes its place in one step."""
 
+import collections
 import dataclasses
 import itertools
 import threading
 
 import pytest
 
+from app import create_app
 from image_embeddings import indexing
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
@@ -144,3 +146,32 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     assert run(settings).unchanged == 6
     assert indexing.open_index(settings).rebuild.state().model.model_id == "first"
     indexing.discard_rebuild(settings)
+
+
+PATHS = ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
+
+
+def test_the_web_app_answers_all_the_while(settings):
+    run(settings)
+    app = create_app(settings)
+    done, answers = threading.Event(), []
+
+    def keep_asking():
+        client = app.test_client()
+        for path in itertools.cycle(
+            ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
+        ):
+            answers.append((path, client.get(path).status_code))
+            if done.is_set() and len(answers) > 40:
+                return
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for vector_index_type in ("flat", "hnsw", "int8_hnsw"):
+        run(dataclasses.replace(settings, vector_index_type=vector_index_type), rebuild=True)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert collections.Counter(answer for answer in answers if answer[1] != 200) == {}
+    assert {path for path, _ in answers} == set(PATHS)
