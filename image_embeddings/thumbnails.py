@@ -9,6 +9,7 @@ from image_embeddings.errors import DataDirError
 
 SIZE = 400  # pixels, the longer side
 QUALITY = 78
+METHOD = 2  # of 6: half the time of 4, and hardly larger files
 
 
 class Thumbnails:
@@ -42,10 +43,10 @@ class Thumbnails:
     def _write(self, image: Image.Image, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         thumbnail = image.copy()
-        thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.HAMMING, reducing_gap=2.0)
         unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
         try:
-            thumbnail.save(unfinished, "WEBP", quality=QUALITY, method=4)
+            thumbnail.save(unfinished, "WEBP", quality=QUALITY, method=METHOD)
             unfinished.replace(path)  # whole or not at all, also with two writers
         finally:
             unfinished.unlink(missing_ok=True)
