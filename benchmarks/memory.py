@@ -8,6 +8,7 @@ with random weights.
 """
 
 import argparse
+import resource
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -79,7 +80,8 @@ def main() -> None:
             report = index_photos(settings, progress=MemoryTable, notify=print)
         finally:
             assembly.local_node(settings).stop()
-    print(f"{report.encoded:,} photos in {report.seconds:,.0f} s")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    print(f"{report.encoded:,} photos in {report.seconds:,.0f} s; {most:,.0f} MB at most, making the network included")
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class FolderWatch:
         """Sees to it, also where that was seen to before, that no change from now on is missed."""
         self._end()
         self._renewal_at = time.monotonic() + self._pace.renewal
-        is_there = self.folder.is_dir()
+        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises where a network drive is away
         self._root = self.folder.resolve() if is_there else self.folder
         left_out = self._leave_out.resolve() if self._leave_out else self._root
         self._left_out = str(left_out) if self._root in left_out.parents else ""
@@ -210,7 +210,8 @@ class FolderWatch:
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if any(self._matters(path, is_directory=event.is_directory) for path in paths):
             # A watcher may not know what is in a folder that was moved in, and ends with the one it was made for.
-            self._stale |= event.is_directory and (event.event_type != "deleted" or paths == [str(self._root)])
+            if event.is_directory and (event.event_type != "deleted" or paths == [str(self._root)]):
+                self._stale = True
             self._changed.set()
 
     def _matters(self, path: str, *, is_directory: bool) -> bool:

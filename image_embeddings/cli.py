@@ -225,7 +225,9 @@ def _show_skipped(report: IndexReport) -> None:
 
 
 def exit_by(report: IndexReport, *, failed: bool = True) -> None:
-    """Exits with 1 where the run was stopped, or, if that counts as failed, every photo skipped."""
+    """Exits with 1 where a run was stopped, a rebuild waits, or, if that counts as failed, every photo was skipped."""
+    if report.waiting:
+        _fail(f"Stopped. {report.waiting}" if report.stopped else report.waiting)
     if report.stopped:
         _fail(STOPPED)
     if failed and report.skipped and not report.indexed:
@@ -343,8 +345,7 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     except IndexMissingError:
         return {}
     photos = index.rebuild.count()
-    go_on = "go on: index --rebuild; give up: index --discard-rebuild"
-    return {"rebuild": f"{photos} photos so far, by {state.model.model_id} ({go_on})"}
+    return {"rebuild": f"{photos} photos so far, by {state.model.model_id}. {indexing.GO_ON}"}
 
 
 @main.command()

@@ -113,7 +113,7 @@ class Settings:
     )
     index_name: str = _setting("my-image-embeddings", _index_name, "Name of the Elasticsearch index (an alias)")
     image_dir: Path = _setting("app/static/images", _path, "Folder of the photos")
-    data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, and the thumbnails")
+    data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, thumbnails and networks")
     image_model: str = _setting(
         "auto", _text, "auto, conse (built in), clip-ViT-B-32, or any sentence-transformers CLIP name or folder"
     )

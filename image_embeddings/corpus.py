@@ -30,7 +30,7 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoFile:
     """A file that looks like a photo, and what tells whether it changed."""
 
@@ -73,7 +73,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         CorpusError: it is not.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a network drive is away
         raise CorpusError(f"There is no folder {folder}. Name the folder of your photos: index FOLDER, or IMAGE_DIR.")
 
 

@@ -56,7 +56,7 @@ class ModelInfo:
         return named_alike and np.allclose(self.probe, other.probe, atol=PROBE_TOLERANCE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileState:
     """What tells whether a file has changed since it was indexed."""
 

@@ -22,6 +22,9 @@ from image_embeddings.patience import patiently
 from image_embeddings.pipeline import Progress
 from image_embeddings.writer import IndexOptions, IndexReport
 
+GIVE_UP = "To give it up: index --discard-rebuild."
+GO_ON = f"To go on with it: index --rebuild. {GIVE_UP}"
+
 
 def index_photos(
     settings: Settings,
@@ -100,7 +103,9 @@ class Indexing:
             encoder = self._encoder_for(None if rebuild or not state else state.model)
             if rebuild and state:
                 _check_same_rebuild(encoder, state)
-            work = self._plan(index, state, prune=prune)
+            if self._is_first and not rebuild:
+                self._mention_rebuild(serving)
+            work = self._plan(index, state, prune=prune, replaced=serving if rebuild else None)
             said = read_metadata(self.metadata, image_ids=work.image_ids()) if self.metadata else {}
             if state is None:
                 make = serving.begin_rebuild if rebuild else serving.create
@@ -109,7 +114,8 @@ class Indexing:
             elif work.to_encode:
                 check_same_model(encoder, state.model)
             self._prepare(encoder, images=len(work.to_encode))
-            with _resumable(delete_existing=delete_existing) if self._is_first else nullcontext():
+            hint = _resumable(delete_existing=delete_existing, rebuild=rebuild)
+            with hint if self._is_first else nullcontext():
                 self._is_first = False
                 report = pipeline.run(
                     work,
@@ -122,8 +128,10 @@ class Indexing:
                     stopped=stopped,
                 )
                 self._described = _Described.after(report, said=said, index=state.backing_index)
-                if rebuild and report.indexed and not report.stopped:
-                    patiently(serving.finish_rebuild, state.backing_index)
+                if rebuild:
+                    report.waiting = _why_not(work, prune=prune)
+                    if not report.waiting:
+                        patiently(serving.finish_rebuild, state.backing_index)
             return report
 
     def _serving(self) -> ImageIndex:
@@ -146,11 +154,20 @@ class Indexing:
             self._notify(said)
             self._prepared = encoder
 
-    def _plan(self, index: ImageIndex, state: IndexState | None, *, prune: bool) -> pipeline.Plan:
+    def _mention_rebuild(self, serving: ImageIndex) -> None:
+        if state_of(serving.rebuild):
+            self._notify(f"A rebuild of this index is unfinished. {GO_ON}")
+
+    def _plan(
+        self, index: ImageIndex, state: IndexState | None, *, prune: bool, replaced: ImageIndex | None
+    ) -> pipeline.Plan:
+        """What is to be done with `index`, which is to take the place of `replaced`."""
+        before = state_of(replaced) if replaced else state
         return pipeline.plan(
             self.folder,
             indexed=patiently(index.file_states) if state else {},
-            corpus_before=Path(state.corpus) if state and state.corpus else None,
+            replaced=frozenset(patiently(replaced.file_states)) if replaced and before else frozenset(),
+            corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
         )
@@ -177,14 +194,31 @@ class _Described:
         return {key: words for key, words in said.items() if key not in work.unchanged or known.get(key) != words}
 
 
+def _why_not(work: pipeline.Plan, *, prune: bool) -> str:
+    """Why the index that was rebuilt is not to take the other one's place; empty where it is."""
+    report = work.report
+    if report.stopped:
+        return f"The old index still serves. {GO_ON}"
+    if not report.indexed:
+        return f"No photo could be indexed, so the old index still serves. {GO_ON}"
+    missing = [] if prune else work.missing()
+    if missing:
+        return (
+            f"The old index still serves: it holds {len(missing):,} photos that could not be read or written now, such "
+            f"as '{missing[0]}'. {GO_ON} If they are to go: index --rebuild --prune."
+        )
+    return ""
+
+
 @contextmanager
-def _resumable(*, delete_existing: bool) -> Iterator[None]:
+def _resumable(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
     """Adds to what ends a run how to go on with it."""
     try:
         yield
     except (ElasticsearchError, DataDirError) as error:
         without = ", but without --delete-existing" if delete_existing else ""
-        error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.",)
+        give_up = f" {GIVE_UP}" if rebuild else ""
+        error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.{give_up}",)
         raise
 
 

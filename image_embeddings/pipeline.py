@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
@@ -17,7 +18,7 @@ from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import CorpusError, ImageError
+from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError
 from image_embeddings.index import ImageIndex, Rejected
 from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.patience import patiently
@@ -50,11 +51,18 @@ class Plan:
     changed: frozenset[str]  # image_ids to encode of which an older version is indexed
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: frozenset[str]  # content hashes of the files that are indexed
+    replaced: frozenset[str]  # image_ids in the index whose place this one is to take
     report: IndexReport
 
     def image_ids(self) -> frozenset[str]:
         """The image_ids of all photos in the folder."""
         return self.unchanged.union(file.image_id for file in self.to_encode)
+
+    def missing(self) -> list[str]:
+        """The photos of `replaced` that are there, or in a folder that is, and could not be read or written."""
+        skipped = {skipped.image_id for skipped in self.report.skipped if not skipped.unusable}
+        folders = tuple(f"{image_id}/" for image_id in skipped)
+        return sorted(image_id for image_id in self.replaced if image_id in skipped or image_id.startswith(folders))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +77,14 @@ def plan(
     folder: Path,
     *,
     indexed: dict[str, FileState],
+    replaced: frozenset[str] = frozenset(),
     corpus_before: Path | None = None,
     prune: bool = False,
     leave_out: Path | None = None,
 ) -> Plan:
     """What is new or changed in `folder` against `indexed` (by size and time), and what is gone from it.
+
+    `replaced` are the image_ids of an index whose place this one is to take: what is gone from there counts as well.
 
     A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
 
@@ -95,9 +106,12 @@ def plan(
             to_encode.append(file)
     unopened = tuple(f"{skipped.image_id}/" for skipped in report.skipped)
     to_delete = [image_id for image_id in gone if not image_id.startswith(unopened)]
+    found = frozenset(file.image_id for file in to_encode) | unchanged
     if not prune:
-        _question(folder, report, to_delete=len(to_delete), indexed=len(indexed), corpus_before=corpus_before)
-    changed = frozenset(file.image_id for file in to_encode) & indexed.keys()
+        held = replaced or frozenset(indexed)
+        lost = sum(not image_id.startswith(unopened) for image_id in held - found)
+        _question(folder, report, to_delete=lost, indexed=len(held), corpus_before=corpus_before)
+    changed = found & indexed.keys() - unchanged
     hashes = frozenset(state.content_hash for state in indexed.values())
     return Plan(
         folder=folder,
@@ -106,6 +120,7 @@ def plan(
         changed=changed,
         unchanged=frozenset(unchanged),
         hashes=hashes,
+        replaced=replaced,
         report=report,
     )
 
@@ -170,9 +185,9 @@ def run(
     encoded = _ahead(partial(_encoded, encoder=encoder), batches, threads=encoder.calls, waiting=encoder.calls + 1)
     described = (_described(made, metadata) for made in _counted(encoded, progress))
     Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
-    _describe_unchanged(work, index=index, metadata=metadata, options=options)
     report.stopped = stopped()
     if not report.stopped:
+        _describe_unchanged(work, index=index, metadata=metadata, options=options)
         _delete(work, index=index, options=options)
     patiently(index.refresh)
     heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
@@ -198,6 +213,8 @@ def _batches(
 ) -> Iterator[list[Preprocessed | Made]]:
     """What was read, in lists of that size, the last one shorter; what is to be skipped goes to the report."""
     batch: list[Preprocessed | Made] = []
+    if report.skipped:
+        progress.set_postfix_str(f"{len(report.skipped)} skipped")
     for result in results:
         if isinstance(result, Skipped):
             report.skipped.append(result)
@@ -239,8 +256,9 @@ def _read(
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
     document = photo.document
     if file.image_id in work.changed:
-        before = patiently(index.get, file.image_id)
-        document = replace(document, label=before.label, extra=before.extra)
+        with suppress(ImageNotFoundError):  # another run has removed it meanwhile
+            before = patiently(index.get, file.image_id)
+            document = replace(document, label=before.label, extra=before.extra)
     return Preprocessed(document=document, pixels=encoder.preprocess(photo.image))
 
 

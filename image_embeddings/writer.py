@@ -41,6 +41,7 @@ class IndexReport:
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
+    waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
 
     @property
     def indexed(self) -> int:

@@ -205,3 +205,12 @@ def test_a_photo_that_says_nothing_is_fine(tmp_path):
     assert fields_of(document_of(tmp_path), [*SAID, "caption", "keywords"]) == dict.fromkeys([*SAID, "caption"]) | {
         "keywords": ()
     }
+
+
+def test_a_folder_on_a_network_drive_that_is_away_is_no_folder(tmp_path, monkeypatch):
+    def away(*args, **kwargs):
+        raise OSError(107, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "stat", away)
+    with pytest.raises(CorpusError, match="There is no folder"):
+        corpus.check_folder(tmp_path)

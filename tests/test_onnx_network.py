@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -6,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from image_embeddings.encoders import onnx_network
 from image_embeddings.encoders.onnx_network import Network, NetworkStore, export, quantize
+from image_embeddings.errors import ModelUnavailableError
 
 
 class Mixture(nn.Module):
@@ -38,6 +41,10 @@ def make(module):
     return write
 
 
+def full_disk(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
 def rows(count):
     return np.random.default_rng(count).normal(size=(count, 64)).astype(np.float32)
 
@@ -65,7 +72,7 @@ def test_a_network_is_made_once_and_nothing_else_is_left(make, tmp_path):
     for _ in range(3):
         NetworkStore(tmp_path / "new" / "folder").open("mixture", make)(rows(1))
     assert make.times == 1
-    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["mixture.onnx"]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["mixture.lock", "mixture.onnx"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None], ids=["empty", "something else", "cut off"])
@@ -85,14 +92,47 @@ def test_without_a_folder_that_can_be_used_networks_are_made_each_time(make, tmp
     assert make.times == 2
 
 
-def test_one_that_cannot_be_made_leaves_nothing_behind(tmp_path):
+def test_one_that_was_made_is_used_from_a_folder_that_cannot_be_written_to(make, tmp_path, monkeypatch):
+    NetworkStore(tmp_path).open("mixture", make)
+    monkeypatch.setattr(Path, "mkdir", full_disk)
+    monkeypatch.setattr(onnx_network, "FileLock", full_disk)
+    assert NetworkStore(tmp_path).open("mixture", make)(rows(1)).shape == (1, 16)
+    assert make.times == 1
+
+
+def test_on_a_full_disk_a_network_is_made_elsewhere(make, tmp_path, monkeypatch):
+    def write(file):
+        if file.is_relative_to(tmp_path):
+            full_disk()
+        make(file)
+
+    assert NetworkStore(tmp_path).open("mixture", write)(rows(1)).shape == (1, 16)
+    assert list(tmp_path.glob("*.onnx")) == list(tmp_path.glob("*.making")) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such operator"), OSError(28, "No space left on device")])
+def test_one_that_cannot_be_made_is_an_error_that_leaves_nothing_behind(tmp_path, error):
     def fail(file):
         file.write_bytes(b"half of it")
-        raise RuntimeError("no memory")
+        raise error
 
-    with pytest.raises(RuntimeError, match="no memory"):
+    with pytest.raises(ModelUnavailableError, match=r"A network for the CPU cannot be made of the model \(.*(No|no) s"):
         NetworkStore(tmp_path).open("mixture", fail)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["mixture.lock"]
+
+
+def test_what_a_killed_process_left_half_made_goes(make, tmp_path):
+    (tmp_path / "mixture.making").mkdir()
+    (tmp_path / "mixture.making" / "mixture.onnx").write_bytes(b"half of it")
+    NetworkStore(tmp_path).open("mixture", make)
+    assert list(tmp_path.glob("*.making")) == []
+
+
+def test_two_processes_that_want_one_make_it_once(make, tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        networks = list(pool.map(lambda _: NetworkStore(tmp_path).open("mixture", make), range(4)))
+    assert make.times == 1
+    assert all(network(rows(2)).shape == (2, 16) for network in networks)
 
 
 def test_quantized_products_are_int8_but_for_those_that_are_kept(module, make, tmp_path):
@@ -110,3 +150,5 @@ def test_quantized_products_are_int8_but_for_those_that_are_kept(module, make, t
     for name in ("int8.onnx", "mixed.onnx"):
         found = Network(tmp_path / name)(rows(20))
         assert 0 < np.abs(found - expected).max() < 0.02
+    with pytest.raises(ValueError, match="no product is called /third/"):
+        quantize(tmp_path / "float32.onnx", tmp_path / "none.onnx", keep=["/third/"])

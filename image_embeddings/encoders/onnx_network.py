@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from image_embeddings.encoders.quiet import quiet
+from image_embeddings.errors import ModelUnavailableError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 OPSET = 17
+_log = logging.getLogger(__name__)
 _INPUT, _OUTPUT = "input", "output"
 
 
@@ -45,36 +49,71 @@ class NetworkStore:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
-    def open(self, name: str, make: Callable[[Path], None]) -> Network:
-        """The network of that name; `make` writes it to a file where it is not there, or is damaged."""
-        with self._usable_folder() as place:
-            file = Path(place, f"{name}.onnx")
-            kept = _intact(file)
-            if kept:
-                return kept
-            with tempfile.TemporaryDirectory(dir=place) as workshop:
-                new = Path(workshop, file.name)
-                make(new)
-                network = Network(new)
-                new.replace(file)
-                return network
+    def has(self, name: str) -> bool:
+        """Whether the network of that name was made before."""
+        return self._folder is not None and (self._folder / f"{name}.onnx").is_file()
 
-    def _usable_folder(self) -> AbstractContextManager[str]:
-        if self._folder:
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                tempfile.TemporaryFile(dir=self._folder).close()
-            except OSError:  # read-only, as DATA_DIR may be for a web app
-                pass
-            else:
-                return nullcontext(str(self._folder))
-        return tempfile.TemporaryDirectory()
+    def open(self, name: str, make: Callable[[Path], None]) -> Network:
+        """The network of that name; `make` writes it to a file where it is not there, or is damaged.
+
+        Raises:
+            ModelUnavailableError: it cannot be made.
+        """
+        from google.protobuf.message import Error as ProtobufError
+
+        kept = _intact(self._folder / f"{name}.onnx") if self._folder else None
+        if kept:
+            return kept
+        try:
+            return self._kept(name, make) or _passing(make)
+        except (RuntimeError, ValueError, OSError, ProtobufError, *_network_errors()) as error:
+            raise ModelUnavailableError(
+                f"A network for the CPU cannot be made of the model ({first_line(error)})."
+            ) from error
+
+    def _kept(self, name: str, make: Callable[[Path], None]) -> Network | None:
+        """The network, made and kept in the folder; None where that cannot be used."""
+        if not self._folder:
+            return None
+        file, workshop = self._folder / f"{name}.onnx", self._folder / f"{name}.making"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._folder / f"{name}.lock"):
+                kept = _intact(file)  # by another process meanwhile
+                if kept:
+                    return kept
+                shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
+                workshop.mkdir()
+                try:
+                    make(workshop / file.name)
+                    network = Network(workshop / file.name)
+                    (workshop / file.name).replace(file)
+                    return network
+                finally:
+                    shutil.rmtree(workshop, ignore_errors=True)
+        except OSError as error:  # read-only, as DATA_DIR may be for a web app, or full
+            _log.info("%s cannot be used: %s", self._folder, error.strerror or error)
+            return None
+
+
+def _passing(make: Callable[[Path], None]) -> Network:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "network.onnx")
+        make(file)
+        return Network(file)
 
 
 def _intact(file: Path) -> Network | None:
+    try:
+        return Network(file) if file.is_file() else None
+    except _network_errors():
+        return None
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    damaged = (
+    return (
         errors.Fail,
         errors.InvalidArgument,
         errors.InvalidGraph,
@@ -82,10 +121,13 @@ def _intact(file: Path) -> Network | None:
         errors.NotImplemented,
         errors.RuntimeException,
     )
-    try:
-        return Network(file) if file.exists() else None
-    except damaged:
-        return None
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> None:
@@ -111,14 +153,19 @@ def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> Non
 
 
 def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
-    """Writes the network with its matrix products in int8: weights by column, activations by what each batch holds.
+    """Writes the network with its products of weights in int8: weights by column, activations by what each batch holds.
 
     Products whose name contains one of `keep` stay in float32.
+
+    Raises:
+        ValueError: no name contains one of them.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     kept = [name for name in _node_names(onnx.load(source)) if any(part in name for part in keep)]
+    if keep and not kept:
+        raise ValueError(f"no product is called {' or '.join(keep)}")
     with quiet(""):  # it advises a preparation that changes nothing here
         quantize_dynamic(
             source,

@@ -1,8 +1,11 @@
 """Silence for libraries that talk while they work."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_one_at_a_time = threading.RLock()
 
 
 @contextmanager
@@ -11,7 +14,11 @@ def quiet(*names: str) -> Iterator[None]:
 
     Afterwards they are as they were, also where a library gave the root logger a handler meanwhile.
     """
-    loggers = [logging.getLogger(name) for name in names]
+    with _one_at_a_time:
+        yield from _quiet([logging.getLogger(name) for name in names])
+
+
+def _quiet(loggers: list[logging.Logger]) -> Iterator[None]:
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

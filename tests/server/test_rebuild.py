@@ -3,15 +3,16 @@
 import collections
 import dataclasses
 import itertools
+import shutil
 import threading
 
 import pytest
 
 from app import create_app
-from image_embeddings import indexing
+from image_embeddings import assembly, corpus, indexing, pipeline
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
-from image_embeddings.errors import IndexMissingError, ModelMismatchError
+from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
 from image_embeddings.search import ImageSearch
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import colour_photos, save
@@ -101,7 +102,7 @@ def run(settings, **choices):
 
 
 def model_of(settings):
-    return indexing.open_index(settings).state().model.model_id
+    return assembly.open_index(settings).state().model.model_id
 
 
 def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
@@ -113,10 +114,10 @@ def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settin
     polls = itertools.count()
     report = run(other, rebuild=True, stopped=lambda: next(polls) > 70)
     assert report.stopped
-    assert (model_of(settings), indexing.open_index(settings).count()) == ("first", 6)
+    assert (model_of(settings), assembly.open_index(settings).count()) == ("first", 6)
     rest = run(other, rebuild=True)
     assert (rest.unchanged, rest.encoded) == (report.encoded, 106 - report.encoded)
-    assert (model_of(settings), indexing.open_index(settings).count()) == ("second", 106)
+    assert (model_of(settings), assembly.open_index(settings).count()) == ("second", 106)
 
 
 def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
@@ -136,7 +137,7 @@ def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
     for photo in settings.image_dir.rglob("*.png"):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
-    assert indexing.open_index(settings).count() == 6
+    assert assembly.open_index(settings).count() == 6
     assert indexing.discard_rebuild(settings)
 
 
@@ -144,7 +145,7 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
-    assert indexing.open_index(settings).rebuild.state().model.model_id == "first"
+    assert assembly.open_index(settings).rebuild.state().model.model_id == "first"
     indexing.discard_rebuild(settings)
 
 
@@ -158,9 +159,7 @@ def test_the_web_app_answers_all_the_while(settings):
 
     def keep_asking():
         client = app.test_client()
-        for path in itertools.cycle(
-            ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
-        ):
+        for path in itertools.cycle(PATHS):
             answers.append((path, client.get(path).status_code))
             if done.is_set() and len(answers) > 40:
                 return
@@ -175,3 +174,58 @@ def test_the_web_app_answers_all_the_while(settings):
         thread.join()
     assert collections.Counter(answer for answer in answers if answer[1] != 200) == {}
     assert {path for path, _ in answers} == set(PATHS)
+
+
+# What must not cost the index that serves
+
+
+def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tmp_path, monkeypatch):
+    run(settings)
+    monkeypatch.setattr(pipeline, "FREE_TO_DELETE", 0)
+    other = dataclasses.replace(settings, image_dir=tmp_path / "other")
+    save(other.image_dir / "one.png", colour=(1, 2, 3))
+    for choices in ({"rebuild": True}, {}):
+        with pytest.raises(CorpusError, match=r"holds the 6 photos of .*photos, and most of them are not in"):
+            run(other, **choices)
+    shutil.rmtree(settings.image_dir / "warm")
+    shutil.rmtree(settings.image_dir / "cold")
+    save(settings.image_dir / "one.png", colour=(1, 2, 3))
+    with pytest.raises(CorpusError, match="lacks 6 of the 6 indexed photos"):
+        run(settings, rebuild=True)
+    with pytest.raises(IndexMissingError):
+        assembly.open_index(settings).rebuild.state()
+    assert assembly.open_index(settings).count() == 6
+    assert run(settings, rebuild=True, prune=True).waiting == ""
+    assert assembly.open_index(settings).count() == 1
+
+
+def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, monkeypatch):
+    run(settings)
+    old = assembly.open_index(settings).state().backing_index
+    load = corpus.load
+
+    def drive_goes(file):
+        if file.image_id.startswith("warm"):
+            raise CorpusError(f"{file.image_id} cannot be opened (Input/output error): look after its drive.")
+        return load(file)
+
+    with monkeypatch.context() as away:
+        away.setattr(corpus, "load", drive_goes)
+        report = run(settings, rebuild=True)
+    assert (report.indexed, len(report.skipped)) == (3, 3)
+    assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting
+    assert "To go on with it: index --rebuild. To give it up: index --discard-rebuild." in report.waiting
+    assert assembly.open_index(settings).state().backing_index == old
+    said = []
+    indexing.index_photos(settings, progress=RecordedProgress, notify=said.append)
+    assert "A rebuild of this index is unfinished. To go on with it: index --rebuild." in " ".join(said)
+    report = run(settings, rebuild=True)
+    assert (report.unchanged, report.encoded, report.waiting) == (3, 3, "")
+    assert assembly.open_index(settings).state().backing_index != old
+
+
+def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
+    run(settings)
+    (settings.image_dir / "warm" / "red.png").write_bytes(b"no photo")
+    assert run(settings, rebuild=True).waiting == ""
+    assert assembly.open_index(settings).count() == 5
