@@ -19,7 +19,7 @@ from tests.fakes import ColourEncoder
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
 from tests.tiny_models import make_clip_folder
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # to be free on a disk; more than any has
 

@@ -1,4 +1,4 @@
-"""An indexing run that is killed, or whose Elasticsearch goes away: the next one ends as if nothing had happened."""
+"""An indexing run that is killed: the next one ends as if nothing had happened."""
 
 import random
 import subprocess
