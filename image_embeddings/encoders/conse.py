@@ -60,6 +60,11 @@ class Classes:
     class_projection: Array  # (1000, 256), orthonormal columns: class space to its sketch
     mean_logits: Array  # (1000,): the network's logits for the mean ImageNet photo
 
+    @cached_property
+    def meanings(self) -> Array:
+        """The embeddings in the directions that are kept, shape (1000, 256)."""
+        return self.embeddings @ self.text_projection
+
 
 def load_classes(path: Path = CLASSES_FILE) -> Classes:
     """The classes that ship with this package."""
@@ -190,7 +195,7 @@ def center_crop(image: Image.Image) -> Image.Image:
 
 def image_embedding(logits: Array, classes: Classes) -> Array:
     """Embedding of one image from the logits of its views, shape (views, 1000) -> (512,)."""
-    meaning = top_class_weights(logits) @ (classes.embeddings @ classes.text_projection)
+    meaning = top_class_weights(logits) @ classes.meanings
     looks = logits.mean(axis=0)
     looks = (looks - looks.mean() - classes.mean_logits) @ classes.class_projection
     return np.concatenate([np.sqrt(1 - LOGIT_WEIGHT**2) * _unit(meaning), LOGIT_WEIGHT * _unit(looks)])
