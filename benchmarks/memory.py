@@ -13,7 +13,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-import indexing
+import indexing as indexing_benchmark  # by its side; sets the path to our package
 import psutil
 from PIL import Image
 
@@ -70,7 +70,7 @@ def main() -> None:
     share_cores()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        model = "conse" if options.model == "conse" else str(indexing.make_clip(folder / "random-clip"))
+        model = "conse" if options.model == "conse" else str(indexing_benchmark.make_clip(folder / "random-clip"))
         settings = load_settings(
             {"IMAGE_MODEL": model},
             image_dir=make_photos(folder / "photos", count=options.photos),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 OLDEST_SERVER = (8, 19)
+NOT_RECOVERED = "1"  # the id of the block on all indices until their state is read
 DISK_FULL = "read-only-allow-delete"  # the block that Elasticsearch puts on an index, in its words
 
 
@@ -200,8 +201,8 @@ class Cluster:
             RequestError: it does not know them yet.
         """
         with self.errors():
-            blocks = self.client.cluster.state(metric="blocks", filter_path="blocks.global")
-        if blocks:
+            state = self.client.cluster.state(metric="blocks", filter_path="blocks.global")
+        if NOT_RECOVERED in state.get("blocks", {}).get("global", {}):
             raise RequestError(
                 f"Elasticsearch at {self.address} is starting and does not know its indices yet. Try again.", status=503
             )
