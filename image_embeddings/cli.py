@@ -330,6 +330,8 @@ def _status(settings: Settings) -> dict[str, Any]:
         state = opened.state()
     except IndexMissingError as error:
         return {**found, "photos": 0, "note": str(error)}
+    if state.corpus:
+        found["indexed_folder"] = state.corpus
     found |= {"model": state.model.model_id, "dims": state.model.dims, "photos": opened.count()}
     found["text_encoder"] = search.text_encoder()
     found |= _rebuild(opened)
@@ -345,7 +347,8 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     except IndexMissingError:
         return {}
     photos = index.rebuild.count()
-    return {"rebuild": f"{photos} photos so far, by {state.model.model_id}. {indexing.GO_ON}"}
+    folder = state.corpus or "FOLDER"
+    return {"rebuild": f"{photos} photos so far, by {state.model.model_id}. {indexing.how_to_go_on(folder)}"}
 
 
 @main.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +24,11 @@ from image_embeddings.pipeline import Progress
 from image_embeddings.writer import IndexOptions, IndexReport
 
 GIVE_UP = "To give it up: index --discard-rebuild."
-GO_ON = f"To go on with it: index --rebuild. {GIVE_UP}"
+
+
+def how_to_go_on(folder: Path | str) -> str:
+    """What to do about a rebuild of that folder that is unfinished."""
+    return f"To go on with it: index {shlex.quote(str(folder))} --rebuild. {GIVE_UP}"
 
 
 def index_photos(
@@ -132,6 +137,7 @@ class Indexing:
                     report.waiting = _why_not(work, prune=prune)
                     if not report.waiting:
                         patiently(serving.finish_rebuild, state.backing_index)
+                        report.deleted = work.dropped()
             return report
 
     def _serving(self) -> ImageIndex:
@@ -155,8 +161,10 @@ class Indexing:
             self._prepared = encoder
 
     def _mention_rebuild(self, serving: ImageIndex) -> None:
-        if state_of(serving.rebuild):
-            self._notify(f"A rebuild of this index is unfinished. {GO_ON}")
+        unfinished = state_of(serving.rebuild)
+        if unfinished:
+            folder = unfinished.corpus or self.folder
+            self._notify(f"A rebuild of this index is unfinished. {how_to_go_on(folder)}")
 
     def _plan(
         self, index: ImageIndex, state: IndexState | None, *, prune: bool, replaced: ImageIndex | None
@@ -166,7 +174,7 @@ class Indexing:
         return pipeline.plan(
             self.folder,
             indexed=patiently(index.file_states) if state else {},
-            replaced=frozenset(patiently(replaced.file_states)) if replaced and before else frozenset(),
+            replaced=patiently(replaced.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
@@ -196,16 +204,16 @@ class _Described:
 
 def _why_not(work: pipeline.Plan, *, prune: bool) -> str:
     """Why the index that was rebuilt is not to take the other one's place; empty where it is."""
-    report = work.report
+    report, go_on = work.report, how_to_go_on(work.folder)
     if report.stopped:
-        return f"The old index still serves. {GO_ON}"
+        return f"The old index still serves. {go_on}"
     if not report.indexed:
-        return f"No photo could be indexed, so the old index still serves. {GO_ON}"
+        return f"No photo could be indexed, so the old index still serves. {go_on}"
     missing = [] if prune else work.missing()
     if missing:
         return (
             f"The old index still serves: it holds {len(missing):,} photos that could not be read or written now, such "
-            f"as '{missing[0]}'. {GO_ON} If they are to go: index --rebuild --prune."
+            f"as '{missing[0]}'. {go_on} If they are to go, add --prune."
         )
     return ""
 

@@ -58,6 +58,11 @@ class Plan:
         """The image_ids of all photos in the folder."""
         return self.unchanged.union(file.image_id for file in self.to_encode)
 
+    def dropped(self) -> int:
+        """How many photos of `replaced` are not in the index that took its place."""
+        skipped = {skipped.image_id for skipped in self.report.skipped}
+        return len(self.replaced - (self.image_ids() - skipped))
+
     def missing(self) -> list[str]:
         """The photos of `replaced` that are there, or in a folder that is, and could not be read or written."""
         skipped = {skipped.image_id for skipped in self.report.skipped if not skipped.unusable}
@@ -77,29 +82,31 @@ def plan(
     folder: Path,
     *,
     indexed: dict[str, FileState],
-    replaced: frozenset[str] = frozenset(),
+    replaced: Mapping[str, FileState] | None = None,
     corpus_before: Path | None = None,
     prune: bool = False,
     leave_out: Path | None = None,
 ) -> Plan:
     """What is new or changed in `folder` against `indexed` (by size and time), and what is gone from it.
 
-    `replaced` are the image_ids of an index whose place this one is to take: what is gone from there counts as well.
+    `replaced` is what an index holds whose place this one is to take: what is gone from there counts as well.
 
     A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
 
     Raises:
-        CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of the
-            index would go, and it is a large one or one of another folder (`corpus_before`).
+        CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of a large
+            index would go; or the index is one of another folder (`corpus_before`), and few of its photos are here.
     """
     report = IndexReport()
     to_encode = []
     unchanged = set()
     gone = dict(indexed)
+    held = indexed if replaced is None else replaced
+    as_held = 0
     for file in walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
-        before = gone.pop(file.image_id, None)
-        if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
+        as_held += _is_same(file, held.get(file.image_id))
+        if _is_same(file, gone.pop(file.image_id, None)):
             report.unchanged += 1
             unchanged.add(file.image_id)
         else:
@@ -108,9 +115,8 @@ def plan(
     to_delete = [image_id for image_id in gone if not image_id.startswith(unopened)]
     found = frozenset(file.image_id for file in to_encode) | unchanged
     if not prune:
-        held = replaced or frozenset(indexed)
-        lost = sum(not image_id.startswith(unopened) for image_id in held - found)
-        _question(folder, report, to_delete=lost, indexed=len(held), corpus_before=corpus_before)
+        lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - found)
+        _question(folder, report, lost=lost, as_held=as_held, held=len(held), corpus_before=corpus_before)
     changed = found & indexed.keys() - unchanged
     hashes = frozenset(state.content_hash for state in indexed.values())
     return Plan(
@@ -120,29 +126,37 @@ def plan(
         changed=changed,
         unchanged=frozenset(unchanged),
         hashes=hashes,
-        replaced=replaced,
+        replaced=frozenset(replaced or ()),
         report=report,
     )
 
 
-def _question(folder: Path, report: IndexReport, *, to_delete: int, indexed: int, corpus_before: Path | None) -> None:
-    """Raises where the plan looks like a mistake that would cost an index."""
+def _is_same(file: PhotoFile, before: FileState | None) -> bool:
+    return before is not None and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns)
+
+
+def _question(
+    folder: Path, report: IndexReport, *, lost: int, as_held: int, held: int, corpus_before: Path | None
+) -> None:
+    """Raises where the plan looks like a mistake that would cost an index, which holds so many photos.
+
+    So many of them are not in the folder (`lost`), or are there as they were (`as_held`).
+    """
     if not report.found:
         raise CorpusError(
             f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
-            + (f" The index keeps its {indexed:,} photos; if they are to go: index --prune." if indexed else "")
+            + (f" The index keeps its {held:,} photos; if they are to go: index --prune." if held else "")
         )
-    if to_delete <= indexed / 2:
-        return
-    if corpus_before not in (None, folder, SAMPLE_PHOTOS):
+    # Names alone tell nothing of another folder: every camera has an IMG_0001.JPG.
+    if corpus_before not in (None, folder, SAMPLE_PHOTOS) and as_held < held / 2:
         raise CorpusError(
-            f"The index holds the {indexed:,} photos of {corpus_before}, and most of them are not in {folder}. To go "
+            f"The index holds the {held:,} photos of {corpus_before}, and most of them are not in {folder}. To go "
             f"on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, choose another "
             "INDEX_NAME for one. To replace them: index --prune."
         )
-    if indexed > FREE_TO_DELETE:
+    if lost > held / 2 and held > FREE_TO_DELETE:
         raise CorpusError(
-            f"{folder} lacks {to_delete:,} of the {indexed:,} indexed photos. Is it another folder, or a drive that is "
+            f"{folder} lacks {lost:,} of the {held:,} indexed photos. Is it another folder, or a drive that is "
             "not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
         )
 

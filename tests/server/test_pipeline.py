@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -223,8 +224,20 @@ def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
 
 
 def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
-    indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
+    indexed = {
+        file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
+        for file in corpus.walk(photos, skip=pytest.fail)
+    }
     assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == []
+
+
+def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
+    indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
+    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos, and most of them are not in"):
+        pipeline.plan(photos, indexed=indexed, corpus_before=Path("/my/photos"))
+    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
+        pipeline.plan(photos, indexed={}, replaced=indexed, corpus_before=Path("/my/photos"))
+    assert len(pipeline.plan(photos, indexed=indexed, corpus_before=photos).to_encode) == 6
 
 
 def test_an_empty_folder_empties_no_index(tmp_path):

@@ -195,7 +195,8 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tm
     with pytest.raises(IndexMissingError):
         assembly.open_index(settings).rebuild.state()
     assert assembly.open_index(settings).count() == 6
-    assert run(settings, rebuild=True, prune=True).waiting == ""
+    report = run(settings, rebuild=True, prune=True)
+    assert (report.waiting, report.deleted) == ("", 6)
     assert assembly.open_index(settings).count() == 1
 
 
@@ -214,11 +215,12 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
         report = run(settings, rebuild=True)
     assert (report.indexed, len(report.skipped)) == (3, 3)
     assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting
-    assert "To go on with it: index --rebuild. To give it up: index --discard-rebuild." in report.waiting
+    go_on = f"To go on with it: index {settings.image_dir} --rebuild. To give it up: index --discard-rebuild."
+    assert go_on in report.waiting
     assert assembly.open_index(settings).state().backing_index == old
     said = []
     indexing.index_photos(settings, progress=RecordedProgress, notify=said.append)
-    assert "A rebuild of this index is unfinished. To go on with it: index --rebuild." in " ".join(said)
+    assert f"A rebuild of this index is unfinished. {go_on}" in said
     report = run(settings, rebuild=True)
     assert (report.unchanged, report.encoded, report.waiting) == (3, 3, "")
     assert assembly.open_index(settings).state().backing_index != old
@@ -227,5 +229,6 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
 def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
     run(settings)
     (settings.image_dir / "warm" / "red.png").write_bytes(b"no photo")
-    assert run(settings, rebuild=True).waiting == ""
+    report = run(settings, rebuild=True)
+    assert (report.waiting, report.deleted) == ("", 1)
     assert assembly.open_index(settings).count() == 5
