@@ -245,7 +245,7 @@ def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
     except ModelMismatchError as error:
         raise ModelMismatchError(
             f"A rebuild with '{state.model.model_id}' was begun and is not finished. To go on with it: "
-            f"IMAGE_MODEL={state.model.model_id} and index --rebuild. To give it up: index --discard-rebuild. ({error})"
+            f"IMAGE_MODEL={state.model.model_id} and index --rebuild. {GIVE_UP} ({error})"
         ) from error
 
 

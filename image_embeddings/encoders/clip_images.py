@@ -130,8 +130,11 @@ class ClipImages:
 
     def _choose(self) -> str:
         with self._lock:
-            model, photos = self._model.get(), self._photos()
-            if not photos or model.device.type != "cpu":
+            model = self._model.get()
+            if model.device.type != "cpu":
+                return ""
+            photos = self._photos()
+            if not photos:
                 return ""
             pixels = self._pixels(photos)
             self._format = float32 = _by_torch(model, FLOAT32)

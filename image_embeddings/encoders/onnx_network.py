@@ -19,7 +19,6 @@ from image_embeddings.errors import ModelUnavailableError, first_line
 
 if TYPE_CHECKING:
     import torch
-    from onnx import ModelProto
 
 Array = NDArray[np.float32]
 
@@ -163,7 +162,8 @@ def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    kept = [name for name in _node_names(onnx.load(source)) if any(part in name for part in keep)]
+    nodes = onnx.load(source).graph.node if keep else ()
+    kept = [node.name for node in nodes if any(part in node.name for part in keep)]
     if keep and not kept:
         raise ValueError(f"no product is called {' or '.join(keep)}")
     with quiet(""):  # it advises a preparation that changes nothing here
@@ -175,7 +175,3 @@ def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
             weight_type=QuantType.QInt8,
             nodes_to_exclude=kept,
         )
-
-
-def _node_names(model: ModelProto) -> list[str]:
-    return [node.name for node in model.graph.node]
