@@ -15,11 +15,18 @@ from image_embeddings.index import ImageIndex
 from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder
 from tests.ml_front import ml_front
+from tests.pictures import colour_photos
 from tests.server.album import SAID, contents, make_album, run_over
 from tests.server.filling import fill
 from tests.server.ml_requests import M, ok, upload
 from tests.tiny_models import make_clip_folder, make_text_folder
 from tests.tls_front import ca_file
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of six one-colour photos."""
+    return colour_photos(tmp_path / "photos")
 
 
 @pytest.fixture(scope="session")

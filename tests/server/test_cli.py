@@ -25,11 +25,6 @@ def tiny_clip(tmp_path_factory):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    return colour_photos(tmp_path / "photos")
-
-
-@pytest.fixture
 def run(elasticsearch_url, tmp_path, photos, tiny_clip, name):
     """Runs a command of ours; `run.environ` holds its settings."""
     environ = {

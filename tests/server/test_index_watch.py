@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings.index import ImageIndex
-from tests.pictures import colour_photos, save
+from tests.pictures import save
 from tests.tiny_models import make_clip_folder
 
 pytestmark = pytest.mark.server
@@ -48,11 +48,6 @@ class Watching:
         with pytest.raises(ProcessLookupError):
             os.killpg(self.process.pid, 0)
         return status
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return colour_photos(tmp_path / "photos")
 
 
 @pytest.fixture

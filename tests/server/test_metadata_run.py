@@ -7,14 +7,9 @@ from image_embeddings.metadata import read_metadata
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexOptions
 from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import colour_photos, save
+from tests.pictures import save
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return colour_photos(tmp_path / "photos")
 
 
 @pytest.fixture

@@ -28,11 +28,6 @@ SOME_FILE = FileState(bytes=1, mtime_ns=1, content_hash="0")
 
 
 @pytest.fixture
-def photos(tmp_path):
-    return colour_photos(tmp_path / "photos")
-
-
-@pytest.fixture
 def run(index, photos, tmp_path):
     """Runs the pipeline over `photos`; what it did is in the report, and in `run.encoder`."""
 

@@ -15,7 +15,7 @@ from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
 from image_embeddings.search import ImageSearch
 from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import colour_photos, save
+from tests.pictures import save
 from tests.server.filling import fill
 from tests.tiny_models import make_clip_folder
 
@@ -91,8 +91,7 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def settings(elasticsearch_url, name, models, tmp_path):
-    photos = colour_photos(tmp_path / "photos")
+def settings(elasticsearch_url, name, models, photos, tmp_path):
     environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "IMAGE_MODEL": models[0]}
     return load_settings({**environ, "IMAGE_DIR": str(photos), "DATA_DIR": str(tmp_path / "data")})
 

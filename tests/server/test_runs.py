@@ -9,15 +9,14 @@ from image_embeddings import indexing
 from image_embeddings.config import load_settings
 from image_embeddings.errors import ModelMismatchError
 from tests.fakes import RecordedProgress
-from tests.pictures import colour_photos, save
+from tests.pictures import save
 from tests.tiny_models import make_clip_folder
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def settings(elasticsearch_url, name, tmp_path):
-    photos = colour_photos(tmp_path / "photos")
+def settings(elasticsearch_url, name, photos, tmp_path):
     model = make_clip_folder(tmp_path / "tiny-clip")
     environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "IMAGE_MODEL": str(model)}
     return load_settings({**environ, "IMAGE_DIR": str(photos), "DATA_DIR": str(tmp_path / "data")})
