@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +24,7 @@ from image_embeddings import assembly, evaluation, images, indexing
 from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
-from image_embeddings.errors import ImageSearchError, IndexMissingError, QueryError
+from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.text_model import STATUS, TextModelStatus
@@ -30,7 +33,8 @@ from image_embeddings.watch import keep_up
 from image_embeddings.writer import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
-STOPPED = "Stopped. What was indexed stays; the same command goes on from there."
+STOPPED = "Stopped."
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: controls, lone surrogates, line and paragraph separators
 SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -39,7 +43,15 @@ _k_option = click.option("-k", default=10, show_default=True, help="Photos wante
 
 def _say(line: str) -> None:
     """Prints a line for the person at the terminal, away from what programs read."""
-    click.echo(line, err=True)
+    click.echo(_printable(line), err=True)
+
+
+def _printable(text: str, *, plain: str = "\n") -> str:
+    """`text` without what commands a terminal: file names may hold anything. Characters of `plain` stay."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in CONTROLS and char not in plain else char
+        for char in text
+    )
 
 
 def _print_json(value: Any, *, in_one_line: bool = False) -> None:
@@ -53,15 +65,30 @@ def _fail(message: str) -> NoReturn:
 
 @contextmanager
 def _errors_shown(*, stopped: str = STOPPED) -> Iterator[None]:
-    """Prints our errors as one line and exits with 1; Ctrl-C too, with the line `stopped`."""
+    """Prints our errors as one line and exits with 1; Ctrl-C and SIGTERM at once, with the line `stopped`."""
     share_cores()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: `make run` and containers send it
+    _at_interrupt(partial(_end, stopped))
     try:
         yield
     except ImageSearchError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail(stopped)
+
+
+def _end(message: str, *signalled: object) -> None:
+    """Ends the process now; libraries take an exception for a fault of theirs, and threads may wait for ever.
+
+    Nothing is lost by it: all that is kept is written so that a kill does no harm.
+    """
+    os.write(sys.stderr.fileno(), f"Error: {message}\n".encode())  # click may be in the middle of a line
+    os._exit(1)
+
+
+def _at_interrupt(handler: Callable[..., Any]) -> None:
+    """What Ctrl-C and SIGTERM do from now on; `make run` and containers send the latter."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -107,14 +134,14 @@ def index(
     """
     if delete_existing + rebuild + discard_rebuild > 1:
         raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
-    if watch and discard_rebuild:
-        raise click.UsageError("--discard-rebuild indexes nothing: there is nothing to watch for.")
-    with _errors_shown():
+    if discard_rebuild:
+        if folder or metadata or watch or prune:
+            raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
+        _discard_rebuild()
+        return
+    choices = {"delete_existing": delete_existing, "rebuild": rebuild, "prune": prune}
+    with _errors_shown(stopped=how_stopped(**choices)):
         settings = load_settings()
-        if discard_rebuild:
-            found = indexing.discard_rebuild(settings)
-            click.echo("The unfinished index is removed" if found else "There was no unfinished index")
-            return
         options = IndexOptions(
             batch_size=batch_size,
             chunk_size=chunk_size,
@@ -124,16 +151,23 @@ def index(
         folder = folder.expanduser().absolute() if folder else None
         runs = Indexing(settings, folder=folder, metadata=metadata, options=options, notify=_say)
         with _changes(runs) if watch else nullcontext() as changes:
-            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, prune=prune)
+            report = run_index(runs, **choices)
             if as_json:
                 _print_json(asdict(report), in_one_line=watch)
             else:
                 show_report(report)
+            exit_by(report, failed=not watch, **choices)
             if folder and folder != settings.image_dir:
-                _say(f"To see them in the browser, set IMAGE_DIR={folder} (or: make run PHOTOS={folder}).")
-            exit_by(report, failed=not watch)
+                name = shlex.quote(str(folder))
+                _say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)
+
+
+def _discard_rebuild() -> None:
+    with _errors_shown():
+        found = indexing.discard_rebuild(load_settings())
+        click.echo("The unfinished index is removed" if found else "There was no unfinished index")
 
 
 def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> IndexReport:
@@ -146,14 +180,12 @@ def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> Ind
 
     def finish(number: int, frame: object) -> None:
         if stop.is_set():
-            _say(f"Error: {STOPPED}")
-            os._exit(1)  # an exception would wait for the threads, which may be waiting for Elasticsearch
+            _end(how_stopped(**choices))
         stop.set()
         _say("Stopping: what is under way is still written. Once more ends it at once.")
 
     def bar(total: int) -> tqdm[Any]:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, finish)
+        _at_interrupt(finish)
         quiet = not total or not sys.stderr.isatty()
         bars.append(tqdm(total=total, unit=" photos", desc="Indexing", disable=quiet, leave=bar_stays))
         return bars[-1]
@@ -164,13 +196,17 @@ def run_index(runs: Indexing, *, bar_stays: bool = True, **choices: bool) -> Ind
         if stop.is_set():
             _fail(str(error))
         raise
-    except KeyboardInterrupt:
-        _fail(STOPPED)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
+        _at_interrupt(signal.default_int_handler)
         for opened in bars:
             opened.close()
+
+
+def how_stopped(*, delete_existing: bool = False, left: int = 0, **_: bool) -> str:
+    """What is to be said of an indexing run that was stopped, with so many photos left if that is known."""
+    without = " without --delete-existing" if delete_existing else ""
+    photos = f" with {left:,} photos left" if left else ""
+    return f"Stopped{photos}. What was indexed stays; the same command{without} goes on from there."
 
 
 def _changes(runs: Indexing) -> FolderWatch:
@@ -195,26 +231,28 @@ def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport,
 
 def show_report(report: IndexReport) -> None:
     """Prints what an indexing run did, with each file that was skipped, why, and what to do."""
-    click.echo(
-        f"{report.found} photos: {report.encoded} encoded, {report.reused} renamed or copied, "
-        f"{report.unchanged} unchanged, {report.deleted} removed, {len(report.skipped)} skipped "
-        f"({report.seconds:.1f} s)"
-    )
+    click.echo(f"{report.found} photos: {_counts(report)} ({report.seconds:.1f} s)")
     _show_skipped(report)
 
 
 def _show_news(report: IndexReport) -> None:
     """Prints in short what a run of many did."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    click.echo(f"{now}  {_counts(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
+    _show_skipped(report)
+
+
+def _counts(report: IndexReport, *, in_short: bool = False) -> str:
     counts = {
         "encoded": report.encoded,
         "renamed or copied": report.reused,
-        "described": report.described,
-        "removed": report.deleted,
+        "unchanged": 0 if in_short else report.unchanged,
+        "described anew": report.described,
+        "removed": report.deleted - report.moved,
         "skipped": len(report.skipped),
     }
-    did = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {did}: {report.found} photos ({report.seconds:.1f} s)")
-    _show_skipped(report)
+    said = {what: count for what, count in counts.items() if count or not (in_short or what == "described anew")}
+    return ", ".join(f"{count} {what}" for what, count in said.items())
 
 
 def _show_skipped(report: IndexReport) -> None:
@@ -224,12 +262,12 @@ def _show_skipped(report: IndexReport) -> None:
         _say(f"… and {len(report.skipped) - SHOWN_SKIPS} more: --json lists them all")
 
 
-def exit_by(report: IndexReport, *, failed: bool = True) -> None:
+def exit_by(report: IndexReport, *, failed: bool = True, **choices: bool) -> None:
     """Exits with 1 where a run was stopped, a rebuild waits, or, if that counts as failed, every photo was skipped."""
     if report.waiting:
         _fail(f"Stopped. {report.waiting}" if report.stopped else report.waiting)
     if report.stopped:
-        _fail(STOPPED)
+        _fail(how_stopped(**choices, left=report.left))
     if failed and report.skipped and not report.indexed:
         _fail("No photo could be indexed; the reasons stand above.")
 
@@ -292,7 +330,7 @@ def _show_result(result: SearchResult, *, as_json: bool) -> None:
         )
         return
     for hit in result.hits:
-        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {hit.image_id}")
+        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {_printable(hit.image_id, plain='')}")
     by_whom = " (text encoded in Elasticsearch)" if result.text_encoder == ELASTICSEARCH else ""
     _say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{by_whom}")
     if result.note:
@@ -346,9 +384,12 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
         state = index.rebuild.state()
     except IndexMissingError:
         return {}
-    photos = index.rebuild.count()
+    try:
+        photos = f"{index.rebuild.count()} photos so far"
+    except ElasticsearchError as error:
+        photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"
-    return {"rebuild": f"{photos} photos so far, by {state.model.model_id}. {indexing.how_to_go_on(folder)}"}
+    return {"rebuild": f"{photos}, by {state.model.model_id}. {indexing.how_to_go_on(folder)}"}
 
 
 @main.command()
@@ -488,7 +529,7 @@ def create_image_embeddings(
     gps: bool,
 ) -> None:
     """Index the photos of IMAGE_DIR; the same as `python -m image_embeddings index`."""
-    with _errors_shown():
+    with _errors_shown(stopped=how_stopped(delete_existing=delete_existing)):
         settings = load_settings(
             es_host=es_host, es_user=es_user, es_pwd=es_password, es_ca_certs=ca_certs, es_verify_certs=verify_certs
         )
@@ -498,4 +539,4 @@ def create_image_embeddings(
         runs = Indexing(settings, options=options, timeout=timeout, notify=_say)
         report = run_index(runs, delete_existing=delete_existing)
         show_report(report)
-        exit_by(report)
+        exit_by(report, delete_existing=delete_existing)

@@ -183,15 +183,40 @@ class Cluster:
     def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
         """Why Elasticsearch refused a request, or one document of it."""
         if DISK_FULL in reason:
-            return DiskFullError(
-                f"The disk of Elasticsearch at {self.address} is full, so it writes nothing into the index. Make room "
-                "there; about a minute later it writes again.",
-                status=status,
-                kind=kind,
-                reason=reason,
-            )
+            return self._disk_full(status=status, kind=kind, reason=reason)
         return RequestError(
             f"Elasticsearch refused the request ({status} {kind}): {reason}", status=status, kind=kind, reason=reason
+        )
+
+    def _disk_full(self, *, status: int, kind: str, reason: str) -> DiskFullError:
+        return DiskFullError(
+            f"The disk of Elasticsearch at {self.address} is full, so it writes nothing into the index. Make room "
+            "there; about a minute later it writes again.",
+            status=status,
+            kind=kind,
+            reason=reason,
+        )
+
+    def check_allocation(self, index: str) -> None:
+        """Passes where a node has taken, or will take, the first shard of an index.
+
+        Raises:
+            DiskFullError: no node has room for it.
+            RequestError: none may take it for another reason.
+        """
+        with self.errors():
+            found = self.client.cluster.allocation_explain(index=index, shard=0, primary=True)
+        if found.get("can_allocate") != "no":
+            return
+        nodes = found.get("node_allocation_decisions", [])
+        refusals = [decider for node in nodes for decider in node.get("deciders", []) if decider["decision"] == "NO"]
+        reason = "; ".join(dict.fromkeys(refusal["explanation"] for refusal in refusals))
+        if any(refusal["decider"] == "disk_threshold" for refusal in refusals):
+            raise self._disk_full(status=503, kind="", reason=reason)
+        raise RequestError(
+            f"No node of Elasticsearch at {self.address} may take the index: {reason or found['allocate_explanation']}",
+            status=503,
+            reason=reason,
         )
 
     def check_recovered(self) -> None:

@@ -47,6 +47,7 @@ class Skipped:
     image_id: str
     reason: str
     unusable: bool = False  # its content was read, and is no photo that can be indexed
+    is_folder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,10 @@ def check_folder(folder: Path) -> None:
         CorpusError: it is not.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a network drive is away
-        raise CorpusError(f"There is no folder {folder}. Name the folder of your photos: index FOLDER, or IMAGE_DIR.")
+        remedy = "Name the folder of your photos: index FOLDER, or IMAGE_DIR."
+        if os.path.exists(folder):  # noqa: PTH110 - as above
+            raise CorpusError(f"{folder} is not a folder. {remedy}")
+        raise CorpusError(f"There is no folder {folder}. Is its drive mounted? {remedy}")
 
 
 def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
@@ -98,7 +102,7 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
         except OSError as error:
             if parent == folder:
                 raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-            skip(Skipped(image_id=_readable(parent, folder), reason=_unopened(error)))
+            skip(Skipped(image_id=_readable(parent, folder), reason=_unopened(error), is_folder=True))
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
@@ -288,4 +292,5 @@ def content_hash(data: bytes) -> str:
 
 def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:
     """The file as one that is left out for that error."""
-    return Skipped(image_id=file.image_id, reason=str(error), unusable=isinstance(error, ImageError))
+    reason = str(error).removeprefix(f"{file.image_id} ")
+    return Skipped(image_id=file.image_id, reason=reason, unusable=isinstance(error, ImageError))

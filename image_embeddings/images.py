@@ -110,8 +110,10 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
     except (Image.DecompressionBombError, MemoryError) as error:
         raise _too_large(f"{what} has too many pixels", max_pixels) from error
     except _DECODE_ERRORS as error:
+        if not data:
+            raise ImageUnreadableError(f"{what} is empty: copy it again from where it came from.") from error
         raise ImageUnreadableError(
-            f"{what} is not an image that can be read ({_reason(data, error)}). JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, "
+            f"{what} is not an image that can be read ({_reason(error)}). JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, "
             "AVIF and camera RAW can: open it in an image program and save it again."
         ) from error
 
@@ -185,9 +187,7 @@ def _too_large(found: str, max_pixels: int) -> ImageTooLargeError:
     )
 
 
-def _reason(data: bytes, error: Exception) -> str:
-    if not data:
-        return "the file is empty"
+def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its content is of no known image format"
     return f"damaged: {str(error).strip().rstrip('.') or type(error).__name__}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 REBUILD_SUFFIX = "-rebuild"
+ALLOCATION_SECONDS = 5  # after which an index that has just been made is asked why no node has taken it
 LOOKUP_SINCE = (9, 4)
 PACKED_VECTORS_SINCE = (9, 3)
 
@@ -111,7 +112,8 @@ class ImageIndex:
 
         Raises:
             IndexForeignError: the name stands for several indices.
-            RequestError: Elasticsearch refuses the name or the mapping; what was there is still there.
+            RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room; what was there is
+                still there.
         """
         return self._make(self.name, model=model, vector_index_type=vector_index_type)
 
@@ -124,7 +126,7 @@ class ImageIndex:
         """Makes a new, empty index beside this one, as `rebuild`; this one goes on to answer.
 
         Raises:
-            RequestError: Elasticsearch refuses the name or the mapping.
+            RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room.
         """
         return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type)
 
@@ -145,13 +147,29 @@ class ImageIndex:
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
             with self._translated():
-                self._client.indices.create(index=backing_index, **body)
+                made = self._client.indices.create(index=backing_index, timeout=f"{ALLOCATION_SECONDS}s", **body)
+            if not made["shards_acknowledged"]:
+                self._check_place_of(backing_index)
         except RequestError as error:
             if error.kind != "resource_already_exists_exception":  # the client asked again, for the answer was lost
                 raise
         if older:
             self._name(backing_index, in_place_of=older)
         return IndexState(backing_index=backing_index, model=model)
+
+    def _check_place_of(self, backing_index: str) -> None:
+        """Returns where a node takes, or will take, the index that has just been made; else removes it.
+
+        Raises:
+            DiskFullError: the nodes lack room for it.
+            RequestError: no node may take it for another reason.
+        """
+        try:
+            self.cluster.check_allocation(backing_index)
+        except RequestError:
+            with suppress(IndexMissingError), self._translated():
+                self._client.indices.delete(index=backing_index)
+            raise
 
     def _name(self, backing_index: str, *, in_place_of: Sequence[str], also: Sequence[JSON] = ()) -> None:
         """Has the alias stand for that index, and removes others, in one step; nothing where it does already."""
@@ -432,11 +450,23 @@ class ImageIndex:
                 yield
         except RequestError as error:
             if error.kind == "index_not_found_exception":
-                self.cluster.check_recovered()
+                self._check_not_starting()
                 raise IndexMissingError(
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
                 ) from error
             raise
+
+    def _check_not_starting(self) -> None:
+        """Returns where an index that was not found is not there, and not only unknown to an Elasticsearch that starts.
+
+        Raises:
+            RequestError: of a kind that passes.
+        """
+        self.cluster.check_recovered()
+        with self.cluster.errors():
+            found_since = self._client.indices.exists(index=self.name)
+        if found_since:
+            raise RequestError(f"Elasticsearch has only now come to know '{self.name}'. Try again.", status=503)
 
 
 def _is_overloaded(error: BaseException) -> bool:

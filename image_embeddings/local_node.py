@@ -302,7 +302,7 @@ class LocalNode:
         deadline = time.monotonic() + self.start_timeout
         while time.monotonic() < deadline:
             running = self.status()
-            if running is not None and _is_healthy(running):
+            if running is not None and _is_usable(running):
                 return running
             if running is None and not self._runs(pid):
                 return None
@@ -314,6 +314,8 @@ class LocalNode:
         return failures.explain(self.start_log, home=self.home, heap=self.heap, java=java)
 
     def _too_slow(self, pid: int) -> NodeDataError | NodeStartError:
+        if failures.is_disk_full(self.home):
+            return failures.disk_full(self.home)
         running = self.status()
         if running is not None and _request(running, "/_cluster/health") is not None:
             return failures.damaged_error(self.home, "not all of its index can be loaded (cluster health is red)")
@@ -373,9 +375,23 @@ def _gone(process: psutil.Process, *, within: float) -> bool:
     return True
 
 
-def _is_healthy(running: RunningNode) -> bool:
+def _is_usable(running: RunningNode) -> bool:
+    """Whether all that was ever written can be read; an index that has no place on the disk yet holds nothing."""
     answer = _request(running, "/_cluster/health?wait_for_status=yellow&timeout=1s")
-    return answer is not None and answer.get("timed_out") is False
+    if answer is None:
+        return False
+    return answer.get("timed_out") is False or _lacks_new_indices_only(running)
+
+
+def _lacks_new_indices_only(running: RunningNode) -> bool:
+    wanted = "routing_table.indices.*.shards.*.state,routing_table.indices.*.shards.*.unassigned_info.reason"
+    answer = _request(running, f"/_cluster/state/routing_table?filter_path={wanted}")
+    if answer is None:
+        return False
+    indices = answer.get("routing_table", {}).get("indices", {}).values()
+    copies = [copy for index in indices for shard in index["shards"].values() for copy in shard]
+    lacking = [copy for copy in copies if copy["state"] != "STARTED"]
+    return all(copy.get("unassigned_info", {}).get("reason") == "INDEX_CREATED" for copy in lacking)
 
 
 def _request(running: RunningNode, path: str) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ def explain(log: Path, *, home: Path, heap: str, java: str) -> LocalNodeError:
     if found := _DAMAGED.search(text):
         return damaged_error(home, found.group().strip())
     if _FULL.search(text):
-        return _disk_full(home)
+        return disk_full(home)
     return NodeStartError(
         f"The embedded Elasticsearch node did not start (Java: {java}). Its last lines:\n{_last_lines(text)}\n"
         f"The whole log: {log}. {WAY_OUT}"
@@ -92,8 +92,13 @@ def check_disk(home: Path) -> None:
     Raises:
         NodeStartError: it has not.
     """
-    if shutil.disk_usage(home).free < LEAST_DISK:
-        raise _disk_full(home)
+    if is_disk_full(home):
+        raise disk_full(home)
+
+
+def is_disk_full(home: Path) -> bool:
+    """Whether the disk lacks the room that the node needs."""
+    return shutil.disk_usage(home).free < LEAST_DISK
 
 
 def heap_bytes(heap: str) -> int:
@@ -108,14 +113,15 @@ def readable_file_errors(home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(home) from error
+            raise disk_full(home) from error
         raise NodeStartError(
             f"The embedded node's folder {home} cannot be used: {error.strerror or error} ({error.filename or home}). "
             f"Make it writable for you, or set DATA_DIR to a folder that is. {WAY_OUT}"
         ) from error
 
 
-def _disk_full(home: Path) -> NodeStartError:
+def disk_full(home: Path) -> NodeStartError:
+    """The error for a disk without that room."""
     return NodeStartError(
         f"The disk of the embedded node's folder {home} is full: it needs {_megabytes(LEAST_DISK)} free. Free some "
         f"space, or set DATA_DIR to a folder on another disk. {WAY_OUT}"

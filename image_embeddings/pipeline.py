@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Plan:
 
     folder: Path
     to_encode: list[PhotoFile]
-    to_delete: list[str]
+    to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
     changed: frozenset[str]  # image_ids to encode of which an older version is indexed
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: frozenset[str]  # content hashes of the files that are indexed
@@ -112,11 +112,12 @@ def plan(
         else:
             to_encode.append(file)
     unopened = tuple(f"{skipped.image_id}/" for skipped in report.skipped)
-    to_delete = [image_id for image_id in gone if not image_id.startswith(unopened)]
+    to_delete = {key: before.content_hash for key, before in gone.items() if not key.startswith(unopened)}
     found = frozenset(file.image_id for file in to_encode) | unchanged
     if not prune:
         lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - found)
         _question(folder, report, lost=lost, as_held=as_held, held=len(held), corpus_before=corpus_before)
+    report.found += sum(not skipped.is_folder for skipped in report.skipped)
     changed = found & indexed.keys() - unchanged
     hashes = frozenset(state.content_hash for state in indexed.values())
     return Plan(
@@ -198,21 +199,23 @@ def run(
     batches = _batches(results, report=report, progress=progress, size=options.batch_size)
     encoded = _ahead(partial(_encoded, encoder=encoder), batches, threads=encoder.calls, waiting=encoder.calls + 1)
     described = (_described(made, metadata) for made in _counted(encoded, progress))
-    Writer(index, heartbeat=heartbeat, report=report, options=options).write_all(described)
+    writer = Writer(index, heartbeat=heartbeat, report=report, options=options)
+    writer.write_all(described)
     report.stopped = stopped()
     if not report.stopped:
         _describe_unchanged(work, index=index, metadata=metadata, options=options)
-        _delete(work, index=index, options=options)
+        _delete(work, index=index, reused=writer.reused, options=options)
     patiently(index.refresh)
     heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
     report.seconds = time.monotonic() - begun
     return report
 
 
-def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
+def _delete(work: Plan, *, index: ImageIndex, reused: Container[str], options: IndexOptions) -> None:
     """Removes what is gone, and what changed into something that is no photo any more.
 
-    A photo that could only not be opened, or that Elasticsearch refused, stays as it was indexed before.
+    A photo that could only not be opened, or that Elasticsearch refused, stays as it was indexed before. One whose hash
+    is in `reused` is still there, by another name.
     """
     report = work.report
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
@@ -220,6 +223,8 @@ def _delete(work: Plan, *, index: ImageIndex, options: IndexOptions) -> None:
     refused = write_patiently(partial(index.remove, chunk_size=options.chunk_size), gone)
     report.skipped.extend(skipped_of(refused))
     report.deleted = len(gone) - len(refused)
+    stay = {item.image_id for item in refused}
+    report.moved = sum(hash_ in reused for image_id, hash_ in work.to_delete.items() if image_id not in stay)
 
 
 def _batches(

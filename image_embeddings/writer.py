@@ -32,12 +32,13 @@ class IndexOptions:
 class IndexReport:
     """What an indexing run did."""
 
-    found: int = 0  # photos in the folder
+    found: int = 0  # photos in the folder, with those that are skipped
     encoded: int = 0  # new or changed ones, now in the index
     reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
     unchanged: int = 0
     described: int = 0  # unchanged ones, of which the metadata file now says something else
     deleted: int = 0  # gone from the folder, and now from the index
+    moved: int = 0  # of those deleted, the ones whose bytes are in the folder by another name
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
@@ -47,6 +48,11 @@ class IndexReport:
     def indexed(self) -> int:
         """Photos of the folder that are in the index by now."""
         return self.unchanged + self.encoded + self.reused
+
+    @property
+    def left(self) -> int:
+        """Photos of the folder that the run has not come to."""
+        return self.found - self.indexed - sum(not skipped.is_folder for skipped in self.skipped)
 
     @property
     def written(self) -> int:
@@ -74,6 +80,7 @@ class Writer:
         self._group: list[Made] = []
         self._group_begun = time.monotonic()
         self._under_way: deque[tuple[list[Made], Future[list[Rejected]]]] = deque()
+        self.reused: set[str] = set()  # content hashes of the documents that were written with the embedding of others
         self._pool = ThreadPoolExecutor(options.bulks_in_flight, thread_name_prefix="write")
 
     def write_all(self, documents: Iterable[Made]) -> None:
@@ -121,8 +128,10 @@ class Writer:
             self._report.skipped.extend(skipped_of(rejected))
             refused = {item.image_id for item in rejected}
             written = [made for made in group if made.document.image_id not in refused]
-            self._report.reused += sum(made.reused for made in written)
-            self._report.encoded += sum(not made.reused for made in written)
+            reused = [made.document.content_hash for made in written if made.reused]
+            self.reused.update(reused)
+            self._report.reused += len(reused)
+            self._report.encoded += len(written) - len(reused)
 
 
 def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids: Iterable[str]) -> list[Rejected]:

@@ -65,7 +65,7 @@ def png_of(width, height):
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("zero.jpg", b"", "the file is empty"),
+        ("zero.jpg", b"", "is empty: copy it again"),
         ("text.jpg", b"Dear diary,\n" * 99, "no known image format"),
         ("page.png", b"<!doctype html><title>404</title>", "no known image format"),
         ("cut.jpg", encoded()[:1500], "damaged"),
@@ -85,9 +85,9 @@ def png_of(width, height):
 )
 def test_content_that_is_no_photo_says_which_file_why_and_what_to_do(tmp_path, name, data, why):
     reason = outcome(tmp_path, name, data)
-    assert reason.startswith(name)
+    assert name not in reason  # which stands before it
     assert why in reason
-    assert "save it again" in reason or "raise MAX_IMAGE_PIXELS" in reason
+    assert "save it again" in reason or "raise MAX_IMAGE_PIXELS" in reason or "copy it again" in reason
 
 
 @pytest.mark.parametrize("name", ["really-jpeg.png", "really-jpeg.heic", "really-jpeg.nef", "really-jpeg.tif"])
@@ -133,7 +133,7 @@ def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     path.unlink()
     os.mkfifo(path)
     skipped = try_read(file, max_pixels=1000)
-    assert (skipped.reason, skipped.unusable) == (f"a.png is {corpus.NO_FILE}.", False)
+    assert (skipped.reason, skipped.unusable) == (f"is {corpus.NO_FILE}.", False)
 
 
 def test_links_in_a_circle_are_skipped_and_a_folder_that_holds_itself_is_walked_once(tmp_path):
@@ -207,7 +207,7 @@ def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
     path = save(tmp_path / "a.png", colour="red", size=(900, 900))
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
     path.write_bytes(path.read_bytes()[:100])
-    assert "a.png is not an image that can be read" in try_read(file, max_pixels=1_000_000).reason
+    assert "is not an image that can be read" in try_read(file, max_pixels=1_000_000).reason
 
 
 def test_a_file_of_more_bytes_than_a_photo_has_is_not_read(tmp_path):

@@ -56,7 +56,7 @@ def choose_encoder(
             raise ModelUnavailableError(
                 f"IMAGE_MODEL names '{image_model}', which is no folder, is not in the hub's cache, and cannot be had "
                 f"from the model hub. The index was built with '{built_with.model_id}': "
-                f"IMAGE_MODEL={built_with.model_id} keeps it."
+                f"{_keeping(built_with.model_id)} keeps it."
             )
         raise _mismatch(encoder.model_id, built_with.model_id)
     return encoder
@@ -122,6 +122,13 @@ def _best_at_hand(named: Callable[[str], Encoder], *, notify: Callable[[str], No
 def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:
     return ModelMismatchError(
         f"The index was built with '{built_with}', but IMAGE_MODEL asks for '{wanted}'; their embeddings cannot be "
-        f"compared. Keep the index with IMAGE_MODEL={built_with}, or build it anew with '{wanted}': "
+        f"compared. Keep the index with {_keeping(built_with)}, or build it anew with '{wanted}': "
         "index --rebuild."
     )
+
+
+def _keeping(built_with: str) -> str:
+    """The setting that keeps an index that was built with that model, which may have come from a folder."""
+    if built_with == CONSE or clip.obtainable(built_with):
+        return f"IMAGE_MODEL={built_with}"
+    return "IMAGE_MODEL=FOLDER (the one it was built from)"

@@ -126,7 +126,9 @@ class ClipImages:
         """Chooses the format for so many images, where it is not told; a line on what was tried, if anything was."""
         if self._precision == AUTO:
             return self._choose() if images >= MANY else ""
-        return f"CLIP runs in {self._loaded()}." if images and self._precision == INT8 else ""
+        if not images:
+            return ""
+        return f"CLIP runs in {self._loaded() if self._precision == INT8 else self._precision}."
 
     def _choose(self) -> str:
         with self._lock:

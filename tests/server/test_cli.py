@@ -117,11 +117,35 @@ def test_json_is_for_programs(run):
 def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, photos):
     (photos / "bad.jpg").write_text("no photo")
     (photos / "empty.png").touch()
+    (photos / "away.jpg").symlink_to("/dev/null")
     done = run("index")
-    assert "6 encoded" in done.stdout
-    assert "2 skipped" in done.stdout
-    assert "skipped 'bad.jpg': bad.jpg is not an image" in done.stderr
-    assert "skipped 'empty.png'" in done.stderr
+    assert "9 photos: 6 encoded" in done.stdout
+    assert "3 skipped" in done.stdout
+    assert "skipped 'bad.jpg': is not an image" in done.stderr
+    assert "skipped 'empty.png': is empty" in done.stderr
+    assert "skipped 'away.jpg': a link" in done.stderr or "skipped 'away.jpg': a pipe" in done.stderr
+
+
+def test_a_file_name_does_not_command_the_terminal(run, photos):
+    name = "\x1b[31mred\nline.png"
+    (photos / "warm" / "red.png").rename(photos / name)
+    (photos / f"bad-{name}").write_bytes(b"no photo")
+    done = run("index")
+    found = run("search", "--image", str(photos / name), "-k", "1")
+    assert "\x1b" not in done.stdout + done.stderr + found.stdout + found.stderr
+    assert found.stdout == "   1   1.000  \\x1b[31mred\\nline.png\n"
+    assert len([line for line in done.stderr.splitlines() if line.startswith("skipped ")]) == 1
+
+
+def test_what_the_metadata_file_changed_is_counted(run, tmp_path):
+    run("index")
+    (tmp_path / "photos.csv").write_text("file,label\nwarm/red.png,red\n")
+    assert "6 unchanged, 1 described anew, 0 removed" in run("index", "--metadata", str(tmp_path / "photos.csv")).stdout
+
+
+def test_a_file_in_place_of_the_folder_is_told_from_none(run, photos):
+    assert "red.png is not a folder" in run("index", str(photos / "warm" / "red.png"), expect=1).stderr
+    assert "There is no folder" in run("index", str(photos / "nowhere"), expect=1).stderr
 
 
 def test_nothing_but_unreadable_photos_is_a_failure(run, tmp_path):
@@ -212,6 +236,13 @@ def test_a_run_that_only_renamed_photos_is_a_success_though_a_file_was_skipped(r
     (photos / "bad.jpg").write_bytes(b"damaged")
     report = json.loads(run("index", "--prune", "--json").stdout)
     assert (report["reused"], report["encoded"], len(report["skipped"])) == (6, 0, 1)
+    assert (report["deleted"], report["moved"]) == (6, 6)
+
+
+def test_what_was_only_renamed_is_not_said_to_be_removed(run, photos):
+    run("index")
+    (photos / "warm" / "red.png").rename(photos / "rot.png")
+    assert "1 renamed or copied, 5 unchanged, 0 removed" in run("index").stdout
 
 
 def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, photos):
@@ -226,9 +257,44 @@ def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, phot
             assert time.monotonic() < deadline
         begun.terminate()
         said = begun.communicate(timeout=30)[1]
-    assert "goes on from there" in said
+    left = re.search(r"Stopped with (\d+) photos left.* goes on from there", said)[1]
     assert begun.returncode == 1
-    assert 0 < json.loads(run("index", "--json").stdout)["encoded"] < 66
+    report = json.loads(run("index", "--json").stdout)
+    assert report["encoded"] + report["reused"] == int(left)
+    assert 0 < int(left) < 66
+
+
+LIBRARY = """\
+import os, signal, sys
+from image_embeddings import cli, encoders
+def load(*arguments, **options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        raise ValueError("a library that takes Ctrl-C for a fault of its own")
+encoders.ClipEncoder.encode_preprocessed = load
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index"], "Error: Stopped. What was indexed stays; the same command goes on from there."),
+        (["index", "--delete-existing"], "the same command without --delete-existing goes on from there."),
+        (["search", "--image", "app/static/images/dogs/husky.jpg"], "Error: Stopped."),
+    ],
+)
+def test_an_interrupt_ends_it_at_once_also_while_a_library_loads_a_model(run, photos, arguments, said):
+    run("index")
+    save(photos / "new.png", colour="white")
+    command = [sys.executable, "-c", LIBRARY, *arguments]
+    environ = {**os.environ, **run.environ}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"{said}\n")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def status(run):

@@ -6,6 +6,7 @@ from image_embeddings.cluster import Cluster
 from image_embeddings.documents import FileState, ImageDocument
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
 from image_embeddings.index import ImageIndex
+from image_embeddings.patience import passes
 from tests.fakes import ColourEncoder
 
 pytestmark = pytest.mark.server
@@ -43,6 +44,21 @@ def add(index, *names):
 def test_a_missing_index_says_how_to_make_one(cluster, name):
     with pytest.raises(IndexMissingError, match="python -m image_embeddings index"):
         ImageIndex(cluster, name=name).state()
+
+
+def test_an_index_that_elasticsearch_comes_to_know_only_now_is_not_taken_for_missing(index, monkeypatch):
+    hidden = index.at(f"{index.name}-later")
+    recovered = hidden.cluster.check_recovered
+
+    def recovers():
+        recovered()
+        index.cluster.client.indices.put_alias(index=index.state().backing_index, name=hidden.name)
+
+    monkeypatch.setattr(hidden.cluster, "check_recovered", recovers)
+    with pytest.raises(RequestError, match="only now") as caught:
+        hidden.state()
+    assert passes(caught.value)
+    assert hidden.state() == index.state()
 
 
 def test_an_index_of_someone_else_is_refused(cluster, name):
@@ -220,6 +236,20 @@ def test_a_refused_index_leaves_the_old_one_as_it_was(index):
     with pytest.raises(RequestError, match="no_such_type"):
         index.create(model=ENCODER.info, vector_index_type="no_such_type")
     assert index.count() == 1
+
+
+def test_an_index_that_no_node_may_take_is_not_made_and_it_is_said_why(index, cluster):
+    add(index, "red")
+    allocation = {"cluster.routing.allocation.enable": "none"}
+    cluster.client.cluster.put_settings(persistent=allocation)
+    try:
+        with pytest.raises(RequestError, match=r"No node .* may take the index: .*allocation") as caught:
+            index.begin_rebuild(model=ENCODER.info, vector_index_type="flat")
+    finally:
+        cluster.client.cluster.put_settings(persistent=dict.fromkeys(allocation))
+    assert passes(caught.value)
+    assert index.count() == 1
+    assert list(cluster.client.indices.get(index=f"{index.name}*")) == [index.state().backing_index]
 
 
 def test_an_alias_of_several_indices_is_touched_by_nothing(cluster, name):

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from image_embeddings import errors
+from image_embeddings import errors, local_node_failures
 from image_embeddings.local_node import LocalNode
 from image_embeddings.local_node_state import write_json
 
@@ -107,7 +107,7 @@ def test_data_and_address_survive_a_restart(make_node, tmp_path):
     assert second.pid != first.pid
 
 
-def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path):
+def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path, monkeypatch):
     node = make_node(tmp_path, stop_timeout=1.0)
     running = node.start()
     assert node.start() == running == node.status() == LocalNode(tmp_path).status()
@@ -119,6 +119,11 @@ def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hang
     assert psutil.Process().pid not in [parent.pid for parent in process.parents()]
     process.suspend()
     wait_for(lambda: process.status() == psutil.STATUS_STOPPED)
+    with monkeypatch.context() as changed:
+        changed.setattr(local_node_failures, "LEAST_DISK", 2**60)
+        changed.setattr(node, "start_timeout", 0.5)
+        with pytest.raises(errors.NodeStartError, match=r"disk of .* is full"):
+            node.start()
     said = []
     assert node.stop(notify=said.append) is True
     assert "killed" in said[0]

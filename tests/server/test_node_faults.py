@@ -12,7 +12,7 @@ import pytest
 from image_embeddings import assembly, patience
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
-from image_embeddings.errors import DiskFullError, ImageSearchError, UnreachableError
+from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
 from image_embeddings.index import ImageIndex
 from image_embeddings.local_node import LocalNode
 from tests.fakes import ColourEncoder
@@ -164,6 +164,10 @@ def test_a_run_waits_for_room_on_elasticsearchs_disk_and_says_so(
 ):
     before = contents(index)
     with full_disk(index.cluster.client):
+        with pytest.raises(DiskFullError, match=r"disk .* is full.*Make room"):
+            index.begin_rebuild(model=ColourEncoder().info, vector_index_type="flat")
+        with pytest.raises(IndexMissingError):
+            index.rebuild.state()
         with impatience(monkeypatch), pytest.raises(DiskFullError, match=r"disk .* is full.*Make room"):
             run_over(album.after, index, said=SAID)
         assert contents(index) == before
@@ -171,3 +175,13 @@ def test_a_run_waits_for_room_on_elasticsearchs_disk_and_says_so(
         run = background.submit(run_over, album.after, index, said=SAID)
         wait_for(lambda: "waiting up to 120 s, for: The disk of Elasticsearch" in caplog.text)
     assert (run.result(), contents(index)) == undisturbed
+
+
+def test_an_index_that_has_no_room_yet_keeps_nobody_from_the_others(node, index):
+    held = contents(index)
+    with full_disk(index.cluster.client):
+        roomless = f"{index.name}-roomless"
+        index.cluster.client.indices.create(index=roomless, wait_for_active_shards="0")
+        assert node.start() == node.status()
+        assert contents(index) == held
+        index.cluster.client.indices.delete(index=roomless)

@@ -223,7 +223,7 @@ def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
         file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
         for file in corpus.walk(photos, skip=pytest.fail)
     }
-    assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == []
+    assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
 
 
 def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
@@ -254,7 +254,7 @@ def test_photos_of_a_folder_that_cannot_be_opened_stay():
         work = pipeline.plan(photos, indexed=indexed)
         (photos / "cold").chmod(0o755)
     assert [skipped.image_id for skipped in work.report.skipped] == ["cold"]
-    assert (work.report.found, work.to_delete) == (3, [])
+    assert (work.report.found, work.to_delete) == (3, {})
 
 
 def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, index, photos):
