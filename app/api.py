@@ -1,19 +1,18 @@
 """The JSON API, and the health of the process."""
 
-from typing import Any, ClassVar
+from dataclasses import asdict
+from typing import Any
 
 from apiflask import APIBlueprint, Schema
-from apiflask.fields import Dict, File, Float, Integer, List, Nested, String
-from apiflask.validators import Length, Range
+from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError, validates_schema
 
+from app import asking
+from app.asking import QuerySchema, UploadSchema
 from app.errors import body_of, status_of
-from app.metrics import observe
 from app.services import services
-from app.uploads import query_image
-from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
+from image_embeddings import Hit, ImageDocument, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
@@ -23,37 +22,11 @@ health = Blueprint("health", __name__)
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
 
 
-class PageSchema(Schema):
-    """Which of the hits are wanted."""
+class LocationSchema(Schema):
+    """Where a photo was taken, in degrees."""
 
-    k = Integer(load_default=10, validate=Range(1, MAX_K), metadata={"description": "Hits wanted."})
-    offset = Integer(load_default=0, validate=Range(0, 10_000), metadata={"description": "Hits to pass over."})
-    folder = String(metadata={"description": "Only photos of this folder."})
-
-
-class QuerySchema(PageSchema):
-    """A search by text or by an indexed photo."""
-
-    q = String(metadata={"description": "What the photo shows, in any language the model knows."})
-    like = String(validate=Length(1), metadata={"description": "image_id of a photo to find others like."})
-
-    queries: ClassVar[tuple[str, ...]] = ("q", "like")
-
-    @validates_schema
-    def one_query(self, data: dict[str, Any], **_: Any) -> None:
-        """Raises unless exactly one query is given."""
-        if sum(name in data for name in self.queries) != 1:
-            raise ValidationError(f"Give one query: {' or '.join(self.queries)}.", self.queries[0])
-
-
-class UploadSchema(QuerySchema):
-    """A search by an uploaded photo; or by text or an indexed photo, as with GET."""
-
-    image = File(  # type: ignore[no-untyped-call]
-        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
-    )
-
-    queries: ClassVar[tuple[str, ...]] = ("image", "q", "like")
+    latitude = Float()
+    longitude = Float()
 
 
 class ImageSchema(Schema):
@@ -74,6 +47,7 @@ class ImageSchema(Schema):
     camera_make = String()
     camera_model = String()
     lens = String()
+    location = Nested(LocationSchema)
     caption = String()
     keywords = List(String())
     label = String()
@@ -84,15 +58,62 @@ class HitSchema(ImageSchema):
     """One found photo."""
 
     rank = Integer(required=True)
-    similarity = Float(required=True, metadata={"description": "Raw cosine, -1 to 1."})
-    score = Float(required=True, metadata={"description": "Elasticsearch's _score: (1 + cosine) / 2."})
+    similarity = Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Raw cosine, -1 to 1; null where it was only filtered."},
+    )
+    score = Float(
+        required=True, allow_none=True, metadata={"description": "Elasticsearch's _score for it: (1 + cosine) / 2."}
+    )
+    by_words = Boolean(
+        required=True,
+        metadata={"description": "Words of the text are in its name, caption or label, and raised its rank."},
+    )
+
+
+class FoldingHitSchema(HitSchema):
+    """One found photo, with its near-duplicates."""
+
+    folded = List(Nested(HitSchema), metadata={"description": "Where they were to be folded, and there are some."})
+
+
+class BucketSchema(Schema):
+    """So many photos have one value."""
+
+    value = String(required=True)
+    count = Integer(required=True)
+
+
+class PlaceSchema(LocationSchema):
+    """So many photos were taken around one place."""
+
+    count = Integer(required=True)
+    box = List(
+        Float(), required=True, metadata={"description": "south, west, north, east in degrees: `place` takes it."}
+    )
+
+
+class FacetsSchema(Schema):
+    """How many photos of each kind there are, of those that the filters of all other kinds let through."""
+
+    folder = List(Nested(BucketSchema))
+    label = List(Nested(BucketSchema))
+    camera = List(Nested(BucketSchema))
+    orientation = List(Nested(BucketSchema))
+    taken = List(Nested(BucketSchema), metadata={"description": "By the day on which each step of time begins."})
+    taken_step = String(metadata={"description": "How long a step is: year, month or day."})
+    place = List(Nested(PlaceSchema))
+    columns = Dict(keys=String(), values=List(Nested(BucketSchema)))
 
 
 class ResultSchema(Schema):
     """What a search found, best first."""
 
-    hits = List(Nested(HitSchema), required=True)
+    hits = List(Nested(FoldingHitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
+    matching = Integer(required=True, metadata={"description": "Photos that pass the filters."})
+    facets = Nested(FacetsSchema, metadata={"description": "Where they were asked for."})
     model_id = String(required=True)
     text_encoder = String(
         allow_none=True,
@@ -206,15 +227,7 @@ def readyz() -> ResponseReturnValue:
 
 
 def _found(query: dict[str, Any]) -> dict[str, Any]:
-    page = {name: query[name] for name in ("k", "offset", "folder") if name in query}
-    search = services().search
-    if "image" in query:
-        result = search.by_image(query_image(query["image"]), **page)
-    elif "q" in query:
-        result = search.by_text(query["q"], **page)
-    else:
-        result = search.like(query["like"], **page)
-    return _result(observe(result))
+    return _result(asking.search(query))
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:
@@ -226,17 +239,25 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "image_url": url_for("photos.image", image_id=document.image_id),
         "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
         **{name: value for name in OPTIONAL if (value := getattr(document, name))},
+        **({"location": _location(*document.location)} if document.location else {}),
     }
 
 
+def _location(latitude: float, longitude: float) -> dict[str, float]:
+    return {"latitude": latitude, "longitude": longitude}
+
+
 def _hit(hit: Hit) -> dict[str, Any]:
-    return {**_image(hit.document), "rank": hit.rank, "similarity": hit.similarity, "score": hit.score}
+    found = {"rank": hit.rank, "similarity": hit.similarity, "score": hit.score, "by_words": hit.by_words}
+    return {**_image(hit.document), **found, **({"folded": list(map(_hit, hit.folded))} if hit.folded else {})}
 
 
 def _result(result: SearchResult) -> dict[str, Any]:
     return {
         "hits": [_hit(hit) for hit in result.hits],
         "total": result.total,
+        "matching": result.matching,
+        **({"facets": asdict(result.facets)} if result.facets else {}),
         "model_id": result.model_id,
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,

@@ -1,6 +1,8 @@
 """Errors as the browser and the API show them: one page, one JSON shape."""
 
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, render_template, request
@@ -73,13 +75,17 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 def _invalid(error: HTTPError) -> Response:
     """Query parameters and form fields that do not fit the API's schemas."""
-    problems = [
-        f"{field}: {' '.join(messages)}"
-        for fields in (error.detail or {}).values()
-        if isinstance(fields, dict)
-        for field, messages in fields.items()
-    ]
+    problems = [said for fields in (error.detail or {}).values() for said in _problems(fields)]
     return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
+
+
+def _problems(said: Any, *names: str) -> Iterator[str]:
+    """What marshmallow says, in lines; its dicts are by field and, within lists, by place."""
+    if isinstance(said, dict):
+        for name, inner in said.items():
+            yield from _problems(inner, *names, *([name] if isinstance(name, str) else ()))
+    elif isinstance(said, list):
+        yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:

@@ -25,6 +25,7 @@ from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
+from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.text_model import STATUS, TextModelStatus
@@ -288,13 +289,14 @@ def search(
         raise click.UsageError("Give one query: TEXT, or --image FILE, or --like IMAGE_ID.")
     with _errors_shown():
         settings = load_settings()
+        filters = Filters(folders=(folder,) if folder else ())
         opened = assembly.open_search(settings, notify=_say)
         if text is not None:
-            result = opened.by_text(text, k=k, offset=offset, folder=folder)
+            result = opened.by_text(text, k=k, offset=offset, filters=filters)
         elif image is not None:
-            result = opened.by_image(_query_image(image, settings), k=k, offset=offset, folder=folder)
+            result = opened.by_image(_query_image(image, settings), k=k, offset=offset, filters=filters)
         else:
-            result = opened.like(str(image_id), k=k, offset=offset, folder=folder)
+            result = opened.like(str(image_id), k=k, offset=offset, filters=filters)
         _show_result(result, as_json=as_json)
 
 
@@ -312,8 +314,8 @@ def _show_result(result: SearchResult, *, as_json: bool) -> None:
             {
                 "image_id": hit.image_id,
                 "rank": hit.rank,
-                "similarity": round(hit.similarity, 4),
-                "score": round(hit.score, 4),
+                "similarity": round(hit.similarity or 0, 4),
+                "score": round(hit.score or 0, 4),
             }
             for hit in result.hits
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import tenacity
 
 from image_embeddings import queries
 from image_embeddings.cluster import Cluster
-from image_embeddings.documents import JSON, Embedding, Embeddings, FileState, ImageDocument, ModelInfo
+from image_embeddings.documents import FORMAT, JSON, Embedding, Embeddings, Facets, FileState, ImageDocument, ModelInfo
 from image_embeddings.errors import (
     ImageNotFoundError,
     IndexForeignError,
@@ -22,7 +22,9 @@ from image_embeddings.errors import (
     RequestError,
     TextModelBusyError,
 )
+from image_embeddings.filters import facets_of
 from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.queries import Shape
 from image_embeddings.text_model import text_model_errors
 
 if TYPE_CHECKING:
@@ -36,10 +38,13 @@ PACKED_VECTORS_SINCE = (9, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class RawHit:
-    """One hit as Elasticsearch gave it: document and `_score`."""
+    """One hit as Elasticsearch gave it."""
 
     document: ImageDocument
-    score: float
+    score: (
+        float | None
+    )  # of its embedding: (1 + cosine) / 2; None where only its words were found, or nothing asked for
+    by_words: bool = False  # words of the text are in its name, caption or label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +53,9 @@ class RawResult:
 
     hits: tuple[RawHit, ...]
     total: int  # documents in the index
+    matching: int  # those of them that pass the filters
     backing_index: str | None  # the index behind the alias that answered; None without hits
+    facets: Facets | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,7 @@ class IndexState:
     model: ModelInfo
     corpus: str | None = None  # the folder that was indexed last
     indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch}
+    oldest_format: int = FORMAT  # a document of it may have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +108,11 @@ class ImageIndex:
                 "Choose another INDEX_NAME, or replace it: index --delete-existing."
             )
         return IndexState(
-            backing_index=backing_index, model=model, corpus=meta.get("corpus"), indexing=meta.get("indexing")
+            backing_index=backing_index,
+            model=model,
+            corpus=meta.get("corpus"),
+            indexing=meta.get("indexing"),
+            oldest_format=meta.get("oldest_format", 1),
         )
 
     def at(self, backing_index: str) -> ImageIndex:
@@ -222,7 +234,9 @@ class ImageIndex:
         with self._translated():
             self._client.indices.put_mapping(
                 index=self.name,
-                meta=queries.meta(model=state.model, corpus=state.corpus, indexing=indexing),
+                meta=queries.meta(
+                    model=state.model, corpus=state.corpus, indexing=indexing, oldest_format=state.oldest_format
+                ),
                 properties={},
             )
 
@@ -294,23 +308,32 @@ class ImageIndex:
             return helpers.pack_dense_vector(embedding)
         return embedding.tolist()
 
-    def file_states(self, *, page_size: int = 10_000) -> dict[str, FileState]:
-        """image_id -> size, time and hash of the file as it was when indexed, for every photo in the index."""
+    def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
+        """image_id -> size, time and hash of the file as it was when indexed, for every photo in the index.
+
+        The format of its document too, if asked for.
+        """
         from elasticsearch import helpers
 
         self.refresh()
         # Out of columns, not out of the documents, which are three times as slow to read.
-        names = ["image_id", *FileState.__dataclass_fields__]
+        names = ["image_id", "bytes", "mtime_ns", "content_hash"]
         query = {
             "query": {"match_all": {}},
             "_source": False,
             "stored_fields": "_none_",
-            "docvalue_fields": names,
+            "docvalue_fields": [*names, "format"] if with_format else names,
         }
+        missing = (1,) if with_format else (FORMAT,)
         with self._translated():
             scan = helpers.scan(self._client, index=self.name, size=page_size, query=query)
-            rows = ([hit["fields"][name][0] for name in names] for hit in scan)
-            return {image_id: FileState(**dict(zip(names[1:], row, strict=True))) for image_id, *row in rows}
+            rows = (
+                [fields[name][0] for name in names] + [fields.get("format", missing)[0]] for fields in _fields(scan)
+            )
+            return {
+                image_id: FileState(bytes=size, mtime_ns=mtime, content_hash=content_hash, format=format_)
+                for image_id, size, mtime, content_hash, format_ in rows
+            }
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Every stored embedding, in pages of shape (n, dims)."""
@@ -374,9 +397,13 @@ class ImageIndex:
 
     # Search
 
-    def near(self, embedding: Embedding, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
+    def near(self, embedding: Embedding, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
         """The k photos nearest to an embedding, after the first `offset`."""
-        return self._search(queries.knn_search(queries.vector_query(embedding), k=k, offset=offset, filters=filters))
+        return self._search(queries.vector_query(embedding), k=k, offset=offset, shape=shape)
+
+    def browse(self, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
+        """All photos that pass the filters, by date."""
+        return self._search(None, k=k, offset=offset, shape=shape)
 
     def near_text(
         self,
@@ -385,7 +412,7 @@ class ImageIndex:
         model_id: str,
         k: int,
         offset: int = 0,
-        filters: Sequence[JSON] = (),
+        shape: Shape | None = None,
         seconds: float = 12,
     ) -> RawResult:
         """The k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`, in one request.
@@ -397,14 +424,13 @@ class ImageIndex:
         """
         deadline = time.monotonic() + seconds
         query = queries.text_model_query(model_id=model_id, text=text)
-        body = queries.knn_search(query, k=k, offset=offset, filters=filters)
 
         def ask() -> RawResult:
             # The client itself would ask three times at once, each for as long.
             left = max(0.1, deadline - time.monotonic())
             client = self._client.options(request_timeout=left, max_retries=0)
             with text_model_errors(model_id):
-                return self._search(body, client=client)
+                return self._search(query, k=k, offset=offset, shape=shape, client=client)
 
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_overloaded),
@@ -414,31 +440,60 @@ class ImageIndex:
         )
         return attempts(ask)
 
-    def like(self, image_id: str, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
+    def like(self, image_id: str, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
         """The k photos nearest to an indexed one, which is not among them; one request where the server can look it up.
 
         Raises:
             ImageNotFoundError: there is no such photo.
         """
-        filters = [*filters, queries.not_image(image_id)]
+        shape = replace(shape or Shape(), without=[image_id])
         if self.cluster.server_version() < LOOKUP_SINCE:
-            return self.near(self.embedding(image_id), k=k, offset=offset, filters=filters)
+            return self.near(self.embedding(image_id), k=k, offset=offset, shape=shape)
         query = queries.lookup_query(index=self.name, image_id=image_id)
         try:
-            return self._search(queries.knn_search(query, k=k, offset=offset, filters=filters))
+            return self._search(query, k=k, offset=offset, shape=shape)
         except RequestError:
             self.get(image_id)  # says so where the photo is the one thing missing
             raise
 
-    def _search(self, body: JSON, *, client: Elasticsearch | None = None) -> RawResult:
-        with self._translated():
-            answer = (client or self._client).search(index=self.name, body=body)
+    def _search(
+        self,
+        query: JSON | None,
+        *,
+        k: int,
+        offset: int,
+        shape: Shape | None = None,
+        client: Elasticsearch | None = None,
+    ) -> RawResult:
+        body = queries.photo_search(query, k=k, offset=offset, shape=shape)
+        answer = self._asked(body, client=client)
         hits = answer["hits"]["hits"]
+        counts = answer["aggregations"]["corpus"]
+        scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits} if query else {}
+        unscored = [image_id for image_id, score in scores.items() if score is None]
+        if query and unscored:
+            near = queries.photo_search(query, k=len(unscored), only=unscored)
+            scores |= {hit["_id"]: hit["_score"] for hit in self._asked(near, client=client)["hits"]["hits"]}
         return RawResult(
-            hits=tuple(RawHit(document=queries.document_of(hit["_source"]), score=hit["_score"]) for hit in hits),
-            total=answer["aggregations"]["corpus"]["doc_count"],
+            hits=tuple(
+                RawHit(
+                    document=queries.document_of(hit["_source"]),
+                    score=scores.get(hit["_id"]),
+                    by_words=queries.is_by_words(hit),
+                )
+                for hit in hits
+            ),
+            total=counts["doc_count"],
+            matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
+            facets=facets_of(counts, shape.filters) if shape and shape.facets else None,
         )
+
+    def _asked(self, body: JSON, *, client: Elasticsearch | None) -> Mapping[str, Any]:
+        with self._translated():
+            answer = (client or self._client).search(index=self.name, body=body, include_named_queries_score=True)
+        found: Mapping[str, Any] = answer.body
+        return found
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -467,6 +522,10 @@ class ImageIndex:
             found_since = self._client.indices.exists(index=self.name)
         if found_since:
             raise RequestError(f"Elasticsearch has only now come to know '{self.name}'. Try again.", status=503)
+
+
+def _fields(hits: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    return (hit["fields"] for hit in hits)
 
 
 def _is_overloaded(error: BaseException) -> bool:

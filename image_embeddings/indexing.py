@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from image_embeddings import corpus, pipeline
 from image_embeddings.assembly import Notify, make_encoder, node_moved, open_index, silent, state_of, thumbnails_of
 from image_embeddings.config import Settings
-from image_embeddings.documents import ModelInfo
+from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
 from image_embeddings.index import ImageIndex, IndexState
@@ -173,12 +173,18 @@ class Indexing:
         before = state_of(replaced) if replaced else state
         return pipeline.plan(
             self.folder,
-            indexed=patiently(index.file_states) if state else {},
+            indexed=_file_states(index, state),
             replaced=patiently(replaced.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
         )
+
+
+def _file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
+    if not state:
+        return {}
+    return patiently(index.file_states, with_format=state.oldest_format < FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
-from image_embeddings import queries
-from image_embeddings.corpus import MAX_IMAGE_ID_BYTES
-from image_embeddings.documents import JSON, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.documents import Embedding, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -25,13 +25,18 @@ from image_embeddings.errors import (
     TextModelError,
 )
 from image_embeddings.index import ImageIndex, IndexState, RawResult
+from image_embeddings.queries import Shape
+from image_embeddings.query import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
+from image_embeddings.ranking import folded
+from image_embeddings.text_model import TextModel
 from image_embeddings.text_path import LOCAL, TextPath, TextPaths
 
-MAX_K = 1_000
-MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 ATTEMPTS = 3  # searches, where the index is replaced in between
 MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
-MAX_TEXT = 1_000  # characters of a query
+LEAST_LENGTH = 1e-3  # of the sum of the parts' embeddings: less has no direction
 
 
 class ImageSearch:
@@ -55,20 +60,23 @@ class ImageSearch:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
-    def by_text(self, text: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
-        """The k photos whose embeddings are nearest to that of `text`, in any language the model knows."""
-        text = _checked_text(text)
-        return self._search(lambda query: self._near_text(text, query), k=k, offset=offset, folder=folder)
+    def by_text(self, text: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
+        """The k photos whose embeddings are nearest to that of `text`, in any language the model knows.
 
-    def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
+        Photos that have words of the text in their name, caption or label rank higher for it, unless `words` is False.
+        """
+        text = checked_text(text)
+        return self._search(lambda query: self._near_text(text, query), k=k, offset=offset, words=text, limits=limits)
+
+    def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """The k photos nearest to an upright RGB image, which need not be in the index."""
 
         def near_image(query: _Query) -> _Found:
             return _Found(raw=self._near(lambda encoder: encoder.encode_images([image]), query))
 
-        return self._search(near_image, k=k, offset=offset, folder=folder)
+        return self._search(near_image, k=k, offset=offset, limits=limits)
 
-    def like(self, image_id: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
+    def like(self, image_id: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """The k photos nearest to an indexed one, itself left out; no encoder is needed.
 
         Raises:
@@ -79,10 +87,44 @@ class ImageSearch:
 
         def near_indexed(query: _Query) -> _Found:
             with query.clock.stage("search"):
-                raw = self.index.like(image_id, k=query.k, offset=query.offset, filters=query.filters)
+                raw = self.index.like(image_id, k=query.k, offset=query.offset, shape=query.shape)
             return _Found(raw=raw)
 
-        return self._search(near_indexed, k=k, offset=offset, folder=folder)
+        return self._search(near_indexed, k=k, offset=offset, limits=limits)
+
+    def by_parts(
+        self, parts: Sequence[Part], *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]
+    ) -> SearchResult:
+        """The k photos nearest to several texts and photos together, each by its weight; away from those below zero.
+
+        Indexed photos of positive weight are not among the hits.
+
+        Raises:
+            QueryError: there are no parts or too many, none is of positive weight, or they cancel each other out.
+            ImageNotFoundError: one of the photos is not in the index.
+        """
+        parts = checked_parts(parts)
+        if len(parts) == 1:
+            return self._by_part(parts[0], k=k, offset=offset, limits=limits)
+        words = " ".join(part.what for part in parts if isinstance(part.what, str) and part.weight > 0)
+        without = tuple(part.what.image_id for part in parts if isinstance(part.what, Indexed) and part.weight > 0)
+        return self._search(
+            lambda query: self._near_parts(parts, query),
+            k=k,
+            offset=offset,
+            words=words,
+            without=without,
+            limits=limits,
+        )
+
+    def browse(self, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
+        """The photos that pass the filters, the latest first unless `sort` says otherwise."""
+
+        def browse(query: _Query) -> _Found:
+            with query.clock.stage("search"):
+                return _Found(raw=self.index.browse(k=query.k, offset=query.offset, shape=query.shape))
+
+        return self._search(browse, k=k, offset=offset, limits=limits)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of an indexed photo.
@@ -163,7 +205,7 @@ class ImageSearch:
                 model_id=model_id,
                 k=query.k,
                 offset=query.offset,
-                filters=query.filters,
+                shape=query.shape,
                 seconds=self.text_paths.patience_seconds,
             )
 
@@ -172,22 +214,79 @@ class ImageSearch:
         with query.clock.stage("encode"):
             embedding = encode(encoder)[0]
         with query.clock.stage("search"):
-            return self.index.near(embedding, k=query.k, offset=query.offset, filters=query.filters)
+            return self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
 
-    def _search(self, near: Callable[[_Query], _Found], *, k: int, offset: int, folder: str | None) -> SearchResult:
-        _check_range(k, offset)
+    def _by_part(self, part: Part, *, k: int, offset: int, limits: Limits) -> SearchResult:
+        if isinstance(part.what, str):
+            return self.by_text(part.what, k=k, offset=offset, **limits)
+        if isinstance(part.what, Indexed):
+            return self.like(part.what.image_id, k=k, offset=offset, **limits)
+        return self.by_image(part.what, k=k, offset=offset, **limits)
+
+    def _near_parts(self, parts: Sequence[Part], query: _Query) -> _Found:
+        path: TextPath | None = None
+        total = np.zeros(query.opened.state.model.dims, np.float32)
+        for part in parts:
+            if isinstance(part.what, str):
+                embedding, path = self._text_embedding(part.what, query)
+            elif isinstance(part.what, Indexed):
+                with query.clock.stage("search"):
+                    embedding = self.index.embedding(part.what.image_id)
+            else:
+                embedding = self._encoded_image(part.what, query)
+            total += part.weight * embedding
+        length = np.linalg.norm(total)
+        if length < LEAST_LENGTH:
+            raise QueryError("The parts of the query cancel each other out. Leave one out, or change its weight.")
+        with query.clock.stage("search"):
+            raw = self.index.near(total / length, k=query.k, offset=query.offset, shape=query.shape)
+        return _Found(raw=raw, path=path)
+
+    def _encoded_image(self, image: Image.Image, query: _Query) -> Embedding:
+        encoder = self._encoder(query.opened, query.clock)
+        with query.clock.stage("encode"):
+            found: Embedding = encoder.encode_images([image])[0]
+        return found
+
+    def _text_embedding(self, text: str, query: _Query) -> tuple[Embedding, TextPath]:
+        """The embedding of a text that Elasticsearch encodes, or the encoder; and which of them it was."""
+        cluster, model = self.index.cluster, query.opened.state.model
+        path = self.text_paths.choose(cluster, model)
+        if path.model_id:
+            try:
+                with query.clock.stage("encode"):
+                    return TextModel(cluster, path.model_id).embed(text, seconds=self.text_paths.patience_seconds), path
+            except TextModelError as error:
+                path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
+        encoder = self._encoder(query.opened, query.clock)
+        with query.clock.stage("encode"):
+            return encoder.encode_texts([text])[0], path
+
+    def _search(
+        self,
+        near: Callable[[_Query], _Found],
+        *,
+        k: int,
+        offset: int,
+        limits: Limits,
+        words: str = "",
+        without: tuple[str, ...] = (),
+    ) -> SearchResult:
+        check_range(k, offset)
         clock = _Clock()
-        filters = _filters(folder)
+        shape = shape_of(limits, words=words, without=without)
         for attempt in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(clock)
             try:
-                found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, filters=filters))
+                found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, shape=shape))
             except (RequestError, ModelError) as error:  # for other dims than the index's, say
                 if not (_lost(error) and attempt < ATTEMPTS) and not self._replaced(opened.state):
                     raise
             else:
                 if found.raw.backing_index in (None, opened.state.backing_index):
-                    return _result(found, model=opened.state.model, offset=offset, clock=clock)
+                    return _result(
+                        found, model=opened.state.model, offset=offset, fold=limits.get("fold", False), clock=clock
+                    )
             self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
 
@@ -240,7 +339,7 @@ class _Query:
     clock: _Clock
     k: int
     offset: int
-    filters: Sequence[JSON]
+    shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,40 +379,19 @@ class _Clock:
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
-def _result(found: _Found, *, model: ModelInfo, offset: int, clock: _Clock) -> SearchResult:
+def _result(found: _Found, *, model: ModelInfo, offset: int, fold: bool, clock: _Clock) -> SearchResult:
     hits = tuple(
-        Hit(rank=offset + place, score=hit.score, document=hit.document)
+        Hit(rank=offset + place, score=hit.score, document=hit.document, by_words=hit.by_words)
         for place, hit in enumerate(found.raw.hits, start=1)
     )
     return SearchResult(
-        hits=hits,
+        hits=folded(hits) if fold else hits,
         total=found.raw.total,
+        matching=found.raw.matching,
+        facets=found.raw.facets,
         model_id=model.model_id,
         text_encoder=found.path.encoder if found.path else None,
         text_model_id=found.path.model_id if found.path else None,
         note=found.path.note if found.path else None,
         took_ms=clock.took_ms(),
     )
-
-
-def _checked_text(text: str) -> str:
-    text = " ".join(text.split())
-    if not text:
-        raise QueryError("The search text is empty. Type what the photo shows, in your own words.")
-    if len(text) > MAX_TEXT:
-        raise QueryError(f"The search text has {len(text)} characters; {MAX_TEXT} at most. A sentence is enough.")
-    return text
-
-
-def _filters(folder: str | None) -> list[JSON]:
-    folder = (folder or "").strip("/")
-    if len(folder.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
-        raise QueryError("The folder's name is longer than any path in the index.")
-    return [queries.in_folder(folder)] if folder else []
-
-
-def _check_range(k: int, offset: int) -> None:
-    if not 1 <= k <= MAX_K:
-        raise QueryError(f"k is {k}. It is the number of photos wanted, from 1 to {MAX_K}.")
-    if not 0 <= offset <= MAX_DEPTH - k:
-        raise QueryError(f"offset is {offset}. It is the number of photos to pass over, from 0 to {MAX_DEPTH - k}.")

@@ -1,0 +1,33 @@
+from image_embeddings.documents import Hit, ImageDocument
+from image_embeddings.ranking import folded
+
+
+def hit(name, fingerprint, *, score=0.8, width=40, content_hash=None):
+    document = ImageDocument(
+        image_id=name,
+        width=width,
+        height=30,
+        bytes=1,
+        mtime_ns=0,
+        content_hash=content_hash or name,
+        fingerprint=fingerprint,
+    )
+    return Hit(rank=1, score=score, document=document)
+
+
+def names(hits):
+    return {hit.image_id: [inner.image_id for inner in hit.folded] for hit in hits}
+
+
+def test_near_duplicates_are_folded_under_the_first_and_the_order_stays():
+    hits = [hit("a", "00ff"), hit("b", "f0f0"), hit("c", "00fe", score=0.795), hit("d", "f0f1")]
+    assert names(folded(hits)) == {"a": ["c"], "b": ["d"]}
+
+
+def test_the_same_bytes_are_folded_whatever_is_known_of_them():
+    assert names(folded([hit("a", None, content_hash="x"), hit("b", None, content_hash="x")])) == {"a": ["b"]}
+
+
+def test_what_only_looks_alike_is_not_folded():
+    others = [hit("less similar", "00ff", score=0.7), hit("of another shape", "00ff", width=50), hit("unknown", None)]
+    assert all(not found for found in names(folded([hit("a", "00ff"), *others])).values())
