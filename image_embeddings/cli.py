@@ -101,7 +101,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False)
 @click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
 @click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
 @click.option("--discard-rebuild", is_flag=True, help="Remove what an unfinished --rebuild left, and index nothing.")
@@ -117,7 +117,7 @@ def main() -> None:
 @click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
 @_json_option
 def index(
-    folder: Path | None,
+    folder: str | None,
     delete_existing: bool,
     rebuild: bool,
     discard_rebuild: bool,
@@ -140,6 +140,8 @@ def index(
             raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
         _discard_rebuild()
         return
+    if folder == "":
+        raise click.UsageError("FOLDER is empty. Name the folder of your photos, or leave it out for IMAGE_DIR.")
     choices = {"delete_existing": delete_existing, "rebuild": rebuild, "prune": prune}
     with _errors_shown(stopped=how_stopped(**choices)):
         settings = load_settings()
@@ -149,8 +151,8 @@ def index(
             thread_count=thread_count,
             max_pixels=settings.max_image_pixels,
         )
-        folder = folder.expanduser().absolute() if folder else None
-        runs = Indexing(settings, folder=folder, metadata=metadata, options=options, notify=_say)
+        named = Path(folder).expanduser().absolute() if folder else None
+        runs = Indexing(settings, folder=named, metadata=metadata, options=options, notify=_say)
         with _changes(runs) if watch else nullcontext() as changes:
             report = run_index(runs, **choices)
             if as_json:
@@ -158,8 +160,8 @@ def index(
             else:
                 show_report(report)
             exit_by(report, failed=not watch, **choices)
-            if folder and folder != settings.image_dir:
-                name = shlex.quote(str(folder))
+            if named and named != settings.image_dir and report.written:
+                name = shlex.quote(str(named))
                 _say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)

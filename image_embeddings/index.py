@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -119,7 +119,7 @@ class ImageIndex:
         """The same index by the name behind the alias: what is written through it never lands in another."""
         return ImageIndex(self.cluster, name=backing_index)
 
-    def create(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def create(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Makes a new, empty index for embeddings of `model`, which takes the place of an older one in one step.
 
         Raises:
@@ -127,20 +127,20 @@ class ImageIndex:
             RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room; what was there is
                 still there.
         """
-        return self._make(self.name, model=model, vector_index_type=vector_index_type)
+        return self._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
     @property
     def rebuild(self) -> ImageIndex:
         """The index that is being filled to take this one's place, if there is one; goes by an alias of its own."""
         return ImageIndex(self.cluster, name=f"{self.name}{REBUILD_SUFFIX}")
 
-    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Makes a new, empty index beside this one, as `rebuild`; this one goes on to answer.
 
         Raises:
             RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room.
         """
-        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type)
+        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
     def finish_rebuild(self, backing_index: str) -> None:
         """Puts the index behind `rebuild` in this one's place, in one step; this one is removed. Twice does no harm.
@@ -151,10 +151,10 @@ class ImageIndex:
         end = {"remove": {"index": backing_index, "alias": self.rebuild.name}}
         self._name(backing_index, in_place_of=self._backing_indices(), also=[end])
 
-    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str, corpus: str | None) -> IndexState:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
-        body = queries.index_body(model=model, vector_index_type=vector_index_type)
+        body = queries.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
         if not older:  # one request: a run that is cut off leaves no index without a name
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
@@ -167,7 +167,7 @@ class ImageIndex:
                 raise
         if older:
             self._name(backing_index, in_place_of=older)
-        return IndexState(backing_index=backing_index, model=model)
+        return IndexState(backing_index=backing_index, model=model, corpus=corpus)
 
     def _check_place_of(self, backing_index: str) -> None:
         """Returns where a node takes, or will take, the index that has just been made; else removes it.
@@ -267,23 +267,35 @@ class ImageIndex:
         )
         yield from self._bulk(actions, chunk_size=chunk_size)
 
-    def describe(self, metadata: Mapping[str, PhotoMetadata], *, chunk_size: int = 500) -> Iterator[Rejected]:
+    def describe(
+        self,
+        metadata: Mapping[str, PhotoMetadata],
+        *,
+        chunk_size: int = 500,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
         """Sets label, caption and further columns of photos in the index, by image_id; yields what was refused.
 
-        What the metadata file leaves empty stays as it is.
+        What the metadata file leaves empty stays as it is. `changed` is told of each photo that was not so before.
         """
         actions = (
             {"_op_type": "update", "_id": image_id, "doc": queries.metadata_body(said)}
             for image_id, said in metadata.items()
         )
-        yield from self._bulk(actions, chunk_size=chunk_size)
+        yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
 
     def remove(self, image_ids: Iterable[str], *, chunk_size: int = 500) -> Iterator[Rejected]:
         """Deletes documents; yields those that could not be. One that is gone already counts as deleted."""
         actions = ({"_op_type": "delete", "_id": image_id} for image_id in image_ids)
         yield from self._bulk(actions, chunk_size=chunk_size)
 
-    def _bulk(self, actions: Iterable[JSON], *, chunk_size: int) -> Iterator[Rejected]:
+    def _bulk(
+        self,
+        actions: Iterable[JSON],
+        *,
+        chunk_size: int,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
         from elasticsearch import helpers
 
         with self._translated():
@@ -300,6 +312,8 @@ class ImageIndex:
                         status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
                     )
                     yield Rejected(image_id=result["_id"], error=error)
+                elif result.get("result") == "updated":  # not: noop
+                    changed(result["_id"])
 
     def _vector(self, embedding: Embedding) -> Any:
         from elasticsearch import helpers

@@ -114,7 +114,8 @@ def plan(
     as_held = 0
     for file in walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
-        as_held += _is_same(file, held.get(file.image_id))
+        there = held.get(file.image_id)
+        as_held += there is not None and there.bytes == file.bytes  # a copy of the folder has other times
         before = gone.pop(file.image_id, None)
         # What an older version stored of a photo is to be completed.
         if before and before.format == FORMAT and _is_same(file, before):
@@ -162,9 +163,9 @@ def _question(
     # Names alone tell nothing of another folder: every camera has an IMG_0001.JPG.
     if corpus_before not in (None, folder, SAMPLE_PHOTOS) and as_held < held / 2:
         raise CorpusError(
-            f"The index holds the {held:,} photos of {corpus_before}, and most of them are not in {folder}. To go "
-            f"on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, choose another "
-            "INDEX_NAME for one. To replace them: index --prune."
+            f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "
+            f"{folder}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
+            "choose another INDEX_NAME for one. To replace them: index --prune."
         )
     if lost > held / 2 and held > FREE_TO_DELETE:
         raise CorpusError(
@@ -322,12 +323,13 @@ def _describe_unchanged(
 
     def write(image_ids: list[str]) -> Iterator[Rejected]:
         said = {image_id: metadata[image_id] for image_id in image_ids}
-        return index.describe(said, chunk_size=options.chunk_size)
+        return index.describe(said, chunk_size=options.chunk_size, changed=changed.add)
 
+    changed: set[str] = set()
     image_ids = sorted(metadata.keys() & work.unchanged)
     refused = write_patiently(write, image_ids)
     work.report.skipped.extend(skipped_of(refused))
-    work.report.described += len(image_ids) - len(refused)
+    work.report.described += len(changed)
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:
