@@ -120,7 +120,7 @@ class Calibration:
         return np.asarray(total / length, np.float32)
 
     def to_json(self) -> JSON:
-        """As it is kept in `_meta`: about 4 KB at 512 dims."""
+        """As it is kept in `_meta`: about 3 KB at 512 dims."""
         text = _background_json(self.text) if self.text else None
         return {"version": VERSION, "photos": self.photos, "photo": _background_json(self.photo), "text": text}
 
