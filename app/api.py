@@ -70,6 +70,7 @@ class HitSchema(ImageSchema):
         required=True,
         metadata={"description": "Words of the text are in its name, caption or label, and raised its rank."},
     )
+    matches = Boolean(metadata={"description": "Whether it really does, where `verdict` asked and it can be told."})
 
 
 class FoldingHitSchema(HitSchema):
@@ -112,6 +113,9 @@ class ResultSchema(Schema):
 
     hits = List(Nested(FoldingHitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
+    relevant = Integer(
+        metadata={"description": "How many of the first hits really match, where `verdict` asked and it can be told."}
+    )
     matching = Integer(required=True, metadata={"description": "Photos that pass the filters."})
     facets = Nested(FacetsSchema, metadata={"description": "Where they were asked for."})
     model_id = String(required=True)
@@ -248,7 +252,8 @@ def _location(latitude: float, longitude: float) -> dict[str, float]:
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    found = {"rank": hit.rank, "similarity": hit.similarity, "score": hit.score, "by_words": hit.by_words}
+    verdict = {} if hit.matches is None else {"matches": hit.matches}
+    found = {"rank": hit.rank, "similarity": hit.similarity, "score": hit.score, "by_words": hit.by_words, **verdict}
     return {**_image(hit.document), **found, **({"folded": list(map(_hit, hit.folded))} if hit.folded else {})}
 
 
@@ -257,6 +262,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "hits": [_hit(hit) for hit in result.hits],
         "total": result.total,
         "matching": result.matching,
+        **({} if result.relevant is None else {"relevant": result.relevant}),
         **({"facets": asdict(result.facets)} if result.facets else {}),
         "model_id": result.model_id,
         "text_encoder": result.text_encoder,

@@ -72,6 +72,9 @@ class FilterSchema(Schema):
         metadata={"description": "Whether words of the text are looked for in names, captions and labels too."},
     )
     facets = Boolean(load_default=False, metadata={"description": "Whether photos are counted by kind."})
+    verdict = Boolean(
+        load_default=False, metadata={"description": "Whether to say which hits really match, as far as can be told."}
+    )
     fold = Boolean(
         load_default=False, metadata={"description": "Whether near-duplicates are folded under the first of them."}
     )
@@ -148,7 +151,7 @@ def search(query: Mapping[str, Any]) -> SearchResult:
     """The answer to a query as the schemas above load it; counted."""
     limits: dict[str, Any] = {
         "filters": filters_of(query),
-        **{name: query[name] for name in ("sort", "words", "facets", "fold")},
+        **{name: query[name] for name in ("sort", "words", "facets", "verdict", "fold")},
     }
     parts = list(_parts(query))
     page = {"k": query["k"], "offset": query["offset"]}

@@ -88,6 +88,7 @@ class Hit:
     score: float | None  # None where nothing was asked for, only filtered
     document: ImageDocument
     by_words: bool = False  # words of the text are in the photo's name, caption or label, which raised its rank
+    matches: bool | None = None  # whether it really does, where that was asked for and can be told
     folded: tuple["Hit", ...] = ()  # its near-duplicates, where they were to be folded under it
 
     @property
@@ -146,6 +147,13 @@ class SearchResult:
     note: str | None = None  # for the user: what was not as it should be, and what was done instead
     took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
     facets: Facets | None = None  # where they were asked for
+
+    @property
+    def relevant(self) -> int | None:
+        """How many of the first hits really match, up to the last that does; None where that cannot be told."""
+        if not self.hits or any(hit.matches is None for hit in self.hits):
+            return None
+        return max((place for place, hit in enumerate(self.hits, start=1) if hit.matches), default=0)
 
 
 JSON = dict[str, Any]  # a request or response body

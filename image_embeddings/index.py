@@ -13,6 +13,7 @@ import numpy as np
 import tenacity
 
 from image_embeddings import queries
+from image_embeddings.calibration import Calibration
 from image_embeddings.cluster import Cluster
 from image_embeddings.documents import FORMAT, JSON, Embedding, Embeddings, Facets, FileState, ImageDocument, ModelInfo
 from image_embeddings.errors import (
@@ -45,6 +46,7 @@ class RawHit:
         float | None
     )  # of its embedding: (1 + cosine) / 2; None where only its words were found, or nothing asked for
     by_words: bool = False  # words of the text are in its name, caption or label
+    embedding: Embedding | None = None  # where it was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class IndexState:
     corpus: str | None = None  # the folder that was indexed last
     indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch}
     oldest_format: int = FORMAT  # a document of it may have
+    calibration: Calibration | None = None  # what likeness is usual in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,7 @@ class ImageIndex:
             corpus=meta.get("corpus"),
             indexing=meta.get("indexing"),
             oldest_format=meta.get("oldest_format", 1),
+            calibration=Calibration.from_json(meta.get("calibration")),
         )
 
     def at(self, backing_index: str) -> ImageIndex:
@@ -235,7 +239,11 @@ class ImageIndex:
             self._client.indices.put_mapping(
                 index=self.name,
                 meta=queries.meta(
-                    model=state.model, corpus=state.corpus, indexing=indexing, oldest_format=state.oldest_format
+                    model=state.model,
+                    corpus=state.corpus,
+                    indexing=indexing,
+                    oldest_format=state.oldest_format,
+                    calibration=state.calibration.to_json() if state.calibration else None,
                 ),
                 properties={},
             )
@@ -359,6 +367,14 @@ class ImageIndex:
             vectors = (hit["fields"][queries.EMBEDDING] for hit in scan)
             while page := list(islice(vectors, page_size)):
                 yield np.asarray(page, np.float32)
+
+    def sample(self, size: int, *, seed: int = 0) -> Embeddings:
+        """The stored embeddings of so many photos, drawn by `seed`, shape (n, dims); all of a smaller index."""
+        drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
+        with self._translated():
+            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of that photo.
@@ -494,6 +510,7 @@ class ImageIndex:
                     document=queries.document_of(hit["_source"]),
                     score=scores.get(hit["_id"]),
                     by_words=queries.is_by_words(hit),
+                    embedding=_embedding(hit),
                 )
                 for hit in hits
             ),
@@ -536,6 +553,11 @@ class ImageIndex:
             found_since = self._client.indices.exists(index=self.name)
         if found_since:
             raise RequestError(f"Elasticsearch has only now come to know '{self.name}'. Try again.", status=503)
+
+
+def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
+    found = hit.get("fields", {}).get(queries.EMBEDDING)
+    return None if found is None else np.asarray(found, np.float32)
 
 
 def _fields(hits: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from image_embeddings import corpus
+from image_embeddings.calibration import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
 from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError
-from image_embeddings.index import ImageIndex, Rejected
+from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
+from image_embeddings.everyday_texts import EVERYDAY_TEXTS
+from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
@@ -34,6 +36,7 @@ from image_embeddings.writer import (
     write_patiently,
 )
 
+RECALIBRATED_AFTER = 0.2  # share of the photos that came or went
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
 
 Item = TypeVar("Item")
@@ -218,10 +221,27 @@ def run(
         _describe_unchanged(work, index=index, metadata=metadata, options=options)
         _delete(work, index=index, reused=writer.reused, options=options)
     patiently(index.refresh)
+    state = replace(state, calibration=calibrated(index, state, encoder)) if not report.stopped else state
     complete = not any(skipped.image_id in work.changed for skipped in report.skipped)
-    heartbeat.beat() if report.stopped else patiently(heartbeat.stop, complete=complete)
+    heartbeat.beat() if report.stopped else patiently(heartbeat.stop, state, complete=complete)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def calibrated(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibration | None:
+    """What likeness is usual in the index, anew where it has grown or shrunk by more than RECALIBRATED_AFTER."""
+    photos = patiently(index.count)
+    before = state.calibration
+    if before and abs(photos - before.photos) <= RECALIBRATED_AFTER * before.photos:
+        return before
+    cohort = patiently(index.sample, COHORT)
+    if len(cohort) < FEWEST_PHOTOS:
+        return None
+    try:
+        texts = encoder.encode_texts(EVERYDAY_TEXTS)
+    except ModelError:  # photos can be indexed without a text model
+        texts = None
+    return calibrate(cohort, texts, photos=photos)
 
 
 def _delete(work: Plan, *, index: ImageIndex, reused: Container[str], options: IndexOptions) -> None:

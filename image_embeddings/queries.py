@@ -17,8 +17,9 @@ RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
 BY_EMBEDDING, BY_WORDS = "embedding", "words"  # names of the parts of a hit's score
-WORD_WEIGHT = 0.02  # of Elasticsearch's BM25 beside (1 + cosine) / 2
-FAR_SCORE = 0.5  # cosine 0
+# Of Elasticsearch's BM25 beside (1 + cosine) / 2, and cosine 0: where it is not known what is usual in the index.
+WORD_WEIGHT = 0.02
+FAR_SCORE = 0.5
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, for k too
 # Quantised index types rank by rounded vectors. Scoring three times as many candidates again on the full ones makes the
 # scores exact, and the first k nearly always the true ones; Elasticsearch's own default for bbq_hnsw.
@@ -89,14 +90,20 @@ def missing_properties(mapped: Mapping[str, Any]) -> JSON:
 
 
 def meta(
-    *, model: ModelInfo, corpus: str | None = None, indexing: JSON | None = None, oldest_format: int = FORMAT
+    *,
+    model: ModelInfo,
+    corpus: str | None = None,
+    indexing: JSON | None = None,
+    oldest_format: int = FORMAT,
+    calibration: JSON | None = None,
 ) -> JSON:
     """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress.
 
-    `oldest_format` is the least `format` that a document of it may have.
+    `oldest_format` is the least `format` that a document of it may have; `calibration` says what likeness is usual.
     """
     body: JSON = {"image_search": META_VERSION, "oldest_format": oldest_format, **asdict(model)}
-    return body | {name: value for name, value in (("corpus", corpus), ("indexing", indexing)) if value}
+    known = {"corpus": corpus, "indexing": indexing, "calibration": calibration}
+    return body | {name: value for name, value in known.items() if value}
 
 
 def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
@@ -178,9 +185,12 @@ class Shape:
     filters: Filters = field(default_factory=Filters)
     without: Sequence[str] = ()  # image_ids that are left out
     words: str = ""  # a text whose words are looked for in names, captions and labels too
+    word_weight: float = WORD_WEIGHT
+    far_score: float = FAR_SCORE  # of photos that have the words and are not among the nearest
     sort: str = RELEVANCE
     least: float | None = None  # cosine, below which nothing is looked at where it is sorted by date
     facets: bool = False
+    embeddings: bool = False  # of the hits
 
 
 def photo_search(
@@ -205,6 +215,7 @@ def photo_search(
         "from": offset,
         "size": k,
         "_source": {"excludes": [EMBEDDING]},
+        **({"fields": [EMBEDDING]} if shape.embeddings else {}),
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:
@@ -214,7 +225,7 @@ def photo_search(
         near = {"similarity": shape.least} if shape.least is not None else {}
         return {"query": {"knn": {**nearest, **near}}, "sort": _by_date(shape.sort), "track_scores": True, **page}
     knn = _knn(query, depth=k + offset, filters=filters)
-    return {"query": _with_words(knn, shape.words, filters), **page} if shape.words else {"knn": knn, **page}
+    return {"query": _with_words(knn, shape, filters), **page} if shape.words else {"knn": knn, **page}
 
 
 def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:
@@ -228,18 +239,22 @@ def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JS
     }
 
 
-def _with_words(knn: JSON, text: str, filters: Sequence[JSON]) -> JSON:
+def _with_words(knn: JSON, shape: Shape, filters: Sequence[JSON]) -> JSON:
     """A query whose score is that of the embedding, and so much more as words of the text are in the photo's own.
 
     Photos that have the words and are not among the nearest count as if they were as near as most are to anything.
     """
-    words = {"query": words_of([text]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
+    words = {"query": words_of([shape.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
     own = {"bool": {"must": {"multi_match": words}, "filter": list(filters)}}
     found = {
-        "bool": {"must": {"multi_match": {**words, "boost": WORD_WEIGHT}}, "filter": list(filters), "_name": BY_WORDS}
+        "bool": {
+            "must": {"multi_match": {**words, "boost": shape.word_weight}},
+            "filter": list(filters),
+            "_name": BY_WORDS,
+        }
     }
     nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
-    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": FAR_SCORE}}]}}
+    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": shape.far_score}}]}}
     return {"bool": {"should": [either, found]}}
 
 

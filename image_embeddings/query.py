@@ -27,6 +27,7 @@ class Limits(TypedDict, total=False):
     sort: str  # of SORTS: relevance, or of the nearest photos the newest or oldest first
     words: bool  # whether words of a text are looked for in names, captions and labels (default), or not
     facets: bool  # whether to count the photos of each kind (default: no)
+    verdict: bool  # whether to say which hits really match (default: no)
     fold: bool  # whether near-duplicates are folded under the first of them (default: no)
 
 
@@ -92,6 +93,7 @@ def shape_of(limits: Limits, *, words: str, without: tuple[str, ...]) -> Shape:
         words=words if limits.get("words", True) else "",
         sort=sort,
         facets=limits.get("facets", False),
+        embeddings=limits.get("verdict", False),
     )
 
 

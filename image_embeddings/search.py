@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from image_embeddings import calibration
+from image_embeddings.calibration import Calibration, Kind
 from image_embeddings.documents import Embedding, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3  # searches, where the index is replaced in between
 MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
-LEAST_LENGTH = 1e-3  # of the sum of the parts' embeddings: less has no direction
+WORDS = 1.0  # spreads of the similarity that one unit of BM25 counts
+STATE_SECONDS = 30.0  # after which what an index records of itself is read anew, for a verdict
+VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, to tell what matches
 
 
 class ImageSearch:
@@ -72,7 +76,7 @@ class ImageSearch:
         """The k photos nearest to an upright RGB image, which need not be in the index."""
 
         def near_image(query: _Query) -> _Found:
-            return _Found(raw=self._near(lambda encoder: encoder.encode_images([image]), query))
+            return self._near(lambda encoder: encoder.encode_images([image]), query, kind=Kind.PHOTO)
 
         return self._search(near_image, k=k, offset=offset, limits=limits)
 
@@ -88,7 +92,8 @@ class ImageSearch:
         def near_indexed(query: _Query) -> _Found:
             with query.clock.stage("search"):
                 raw = self.index.like(image_id, k=query.k, offset=query.offset, shape=query.shape)
-            return _Found(raw=raw)
+                wanted = [(self.index.embedding(image_id), Kind.PHOTO)] if query.shape.embeddings else []
+            return _Found(raw=raw, wanted=wanted)
 
         return self._search(near_indexed, k=k, offset=offset, limits=limits)
 
@@ -178,7 +183,8 @@ class ImageSearch:
         refused: RequestError | None = None  # perhaps for the text model's sake, perhaps for the index's
         if path.model_id:
             try:
-                return _Found(raw=self._near_encoded_there(text, path.model_id, query), path=path)
+                raw = self._near_encoded_there(text, path.model_id, query)
+                return _Found(raw=raw, path=path, wanted=self._encoded_there(text, path.model_id, query))
             except TextModelError as error:
                 path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
             except RequestError as error:
@@ -186,7 +192,7 @@ class ImageSearch:
                     raise
                 refused = error
         try:
-            raw = self._near(lambda encoder: encoder.encode_texts([text]), query)
+            found = self._near(lambda encoder: encoder.encode_texts([text]), query, kind=Kind.TEXT)
         except ModelUnavailableError as missing:
             if not (path.note or refused):
                 raise
@@ -196,7 +202,18 @@ class ImageSearch:
             ) from missing
         if refused:  # and the search without the text model was not
             path = self.text_paths.after_failure(refused, path=path, cluster=cluster, model=model)
-        return _Found(raw=raw, path=path)
+        return replace(found, path=path)
+
+    def _encoded_there(self, text: str, model_id: str, query: _Query) -> list[tuple[Embedding, Kind]]:
+        """The text's embedding by Elasticsearch, for the verdict; nothing where it cannot be had just now."""
+        if not query.shape.embeddings:
+            return []
+        try:
+            with query.clock.stage("encode"):
+                embedding = TextModel(self.index.cluster, model_id).embed(text, seconds=VERDICT_SECONDS)
+        except (TextModelError, ElasticsearchError):
+            return []
+        return [(embedding, Kind.TEXT)]
 
     def _near_encoded_there(self, text: str, model_id: str, query: _Query) -> RawResult:
         with query.clock.stage("search"):
@@ -209,12 +226,13 @@ class ImageSearch:
                 seconds=self.text_paths.patience_seconds,
             )
 
-    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query) -> RawResult:
+    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query, *, kind: Kind) -> _Found:
         encoder = self._encoder(query.opened, query.clock)
         with query.clock.stage("encode"):
             embedding = encode(encoder)[0]
         with query.clock.stage("search"):
-            return self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+        return _Found(raw=raw, wanted=[(embedding, kind)])
 
     def _by_part(self, part: Part, *, k: int, offset: int, limits: Limits) -> SearchResult:
         if isinstance(part.what, str):
@@ -225,8 +243,9 @@ class ImageSearch:
 
     def _near_parts(self, parts: Sequence[Part], query: _Query) -> _Found:
         path: TextPath | None = None
-        total = np.zeros(query.opened.state.model.dims, np.float32)
+        weighed = []
         for part in parts:
+            kind = Kind.TEXT if isinstance(part.what, str) else Kind.PHOTO
             if isinstance(part.what, str):
                 embedding, path = self._text_embedding(part.what, query)
             elif isinstance(part.what, Indexed):
@@ -234,13 +253,12 @@ class ImageSearch:
                     embedding = self.index.embedding(part.what.image_id)
             else:
                 embedding = self._encoded_image(part.what, query)
-            total += part.weight * embedding
-        length = np.linalg.norm(total)
-        if length < LEAST_LENGTH:
-            raise QueryError("The parts of the query cancel each other out. Leave one out, or change its weight.")
+            weighed.append(calibration.Part(embedding, kind, part.weight))
         with query.clock.stage("search"):
-            raw = self.index.near(total / length, k=query.k, offset=query.offset, shape=query.shape)
-        return _Found(raw=raw, path=path)
+            embedding = _combined(weighed, query.opened.state.calibration)
+            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+        wanted = [(part.embedding, part.kind) for part in weighed if part.weight > 0]
+        return _Found(raw=raw, path=path, wanted=wanted)
 
     def _encoded_image(self, image: Image.Image, query: _Query) -> Embedding:
         encoder = self._encoder(query.opened, query.clock)
@@ -277,18 +295,29 @@ class ImageSearch:
         shape = shape_of(limits, words=words, without=without)
         for attempt in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(clock)
+            if shape.embeddings and time.monotonic() - opened.read_at > STATE_SECONDS:
+                self._renew(opened)
             try:
-                found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, shape=shape))
+                found = near(
+                    _Query(opened=opened, clock=clock, k=k, offset=offset, shape=_weighed(shape, opened.state))
+                )
             except (RequestError, ModelError) as error:  # for other dims than the index's, say
                 if not (_lost(error) and attempt < ATTEMPTS) and not self._replaced(opened.state):
                     raise
             else:
                 if found.raw.backing_index in (None, opened.state.backing_index):
                     return _result(
-                        found, model=opened.state.model, offset=offset, fold=limits.get("fold", False), clock=clock
+                        found, state=opened.state, offset=offset, fold=limits.get("fold", False), clock=clock
                     )
             self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
+
+    def _renew(self, opened: _Opened) -> None:
+        """Reads anew what the index records of itself: an indexing run may have calibrated it meanwhile."""
+        state = self.index.state()
+        opened.read_at = time.monotonic()
+        if state.backing_index == opened.state.backing_index:
+            opened.state = state
 
     def _replaced(self, state: IndexState) -> bool:
         return self.index.state().backing_index != state.backing_index
@@ -326,6 +355,7 @@ class _Opened:
     """An index as it was found, and its encoder once that is needed."""
 
     state: IndexState
+    read_at: float = field(default_factory=time.monotonic)  # when the state was read
     encoder: Encoder | None = None
     missing: ModelUnavailableError | None = None  # why there is none; looked for again after `missing_until`
     missing_until: float = 0.0
@@ -348,6 +378,39 @@ class _Found:
 
     raw: RawResult
     path: TextPath | None = None
+    wanted: Sequence[tuple[Embedding, Kind]] = ()  # what hits are to be like, for the verdict
+
+
+def _weighed(shape: Shape, state: IndexState) -> Shape:
+    """The search with its words weighed against the embedding, by how much similarities to texts usually spread."""
+    usual = state.calibration.text if state.calibration else None
+    if not (shape.words and usual):
+        return shape
+    far = max(0.0, (1 + usual.mean_similarity) / 2)
+    return replace(shape, word_weight=WORDS * usual.similarity_spread / 2, far_score=far)
+
+
+def _combined(parts: Sequence[calibration.Part], usual: Calibration | None) -> Embedding:
+    """One embedding for all parts; each has the same say where it is known how much their kinds usually spread."""
+    try:
+        return usual.combined(parts) if usual else calibration.weighted_sum(parts)
+    except ValueError:
+        raise QueryError("The parts of the query cancel each other out. Leave one out, or change a weight.") from None
+
+
+def _verdicts(found: _Found, usual: Calibration | None) -> list[bool | None]:
+    """Whether each hit really matches every part that is wanted, or has the words; None where it cannot be told."""
+    hits = found.raw.hits
+    embeddings = [hit.embedding for hit in hits if hit.embedding is not None]
+    if not usual or not found.wanted or len(embeddings) < len(hits) or not hits:
+        return [None] * len(hits)
+    stacked = np.stack(embeddings)
+    photos = found.raw.matching
+    told = [usual.matches(embedding, stacked, kind=kind, photos=photos) for embedding, kind in found.wanted]
+    if any(verdict is None for verdict in told):
+        return [None] * len(hits)
+    match = np.logical_and.reduce([verdict for verdict in told if verdict is not None])
+    return [bool(verdict) or hit.by_words for verdict, hit in zip(match, hits, strict=True)]
 
 
 def _lost(error: Exception) -> bool:
@@ -379,17 +442,18 @@ class _Clock:
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
-def _result(found: _Found, *, model: ModelInfo, offset: int, fold: bool, clock: _Clock) -> SearchResult:
+def _result(found: _Found, *, state: IndexState, offset: int, fold: bool, clock: _Clock) -> SearchResult:
+    verdicts = _verdicts(found, state.calibration)
     hits = tuple(
-        Hit(rank=offset + place, score=hit.score, document=hit.document, by_words=hit.by_words)
-        for place, hit in enumerate(found.raw.hits, start=1)
+        Hit(rank=offset + place, score=hit.score, document=hit.document, by_words=hit.by_words, matches=verdict)
+        for place, (hit, verdict) in enumerate(zip(found.raw.hits, verdicts, strict=True), start=1)
     )
     return SearchResult(
         hits=folded(hits) if fold else hits,
         total=found.raw.total,
         matching=found.raw.matching,
         facets=found.raw.facets,
-        model_id=model.model_id,
+        model_id=state.model.model_id,
         text_encoder=found.path.encoder if found.path else None,
         text_model_id=found.path.model_id if found.path else None,
         note=found.path.note if found.path else None,

@@ -181,6 +181,6 @@ class Heartbeat:
         progress = {"done": self._report.indexed, "total": self._report.found, "updated": int(time.time())}
         self._index.note_progress(self._state, progress)
 
-    def stop(self, *, complete: bool) -> None:
-        """Says that it is over, and if `complete` that all documents are as this version writes them."""
-        self._index.note_progress(replace(self._state, oldest_format=FORMAT) if complete else self._state, None)
+    def stop(self, state: IndexState, *, complete: bool) -> None:
+        """Says that it is over, with what the index records now; if `complete`, all documents are of this version."""
+        self._index.note_progress(replace(state, oldest_format=FORMAT) if complete else state, None)

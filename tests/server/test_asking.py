@@ -10,7 +10,9 @@ from PIL import Image
 from app.asking import _photo
 from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
+from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
+from image_embeddings.query import Part
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import save
@@ -272,3 +274,88 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
     assert index.state().oldest_format == 2
     assert run(photos, index).described == 0
     assert np.allclose(index.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
+
+
+# What really matches
+
+CLUSTERS, EACH, DIMS = 40, 5, 256
+
+
+class ClusterEncoder(ColourEncoder):
+    """Embeds the text `kind N` like the photos of cluster N, and all other texts anywhere."""
+
+    dims = DIMS
+
+    def _embed_images(self, images):
+        return np.ones((len(images), DIMS))
+
+    def _embed_texts(self, texts):
+        return np.array([self._embed_text(text) for text in texts])
+
+    @staticmethod
+    def _embed_text(text):
+        kind, _, number = text.rpartition(" ")
+        return CENTRES[int(number)] if kind == "kind" else np.random.default_rng(len(text)).normal(size=DIMS)
+
+
+CENTRES = np.random.default_rng(0).normal(size=(CLUSTERS, DIMS))
+
+
+@pytest.fixture(scope="module")
+def clusters(cluster, tmp_path_factory):
+    """Photos in clusters, of which the last one's are named after Bob; calibrated as by an indexing run."""
+    rng = np.random.default_rng(1)
+    index = ImageIndex(cluster, name="test-clusters")
+    index.drop()
+    index.create(model=ClusterEncoder().info, vector_index_type="int8_hnsw")
+    for number in range(CLUSTERS * EACH):
+        kind = number // EACH
+        vector = CENTRES[kind] + 0.3 * rng.normal(size=DIMS)
+        name = f"{kind}-{number}{'-bob' if kind == CLUSTERS - 1 else ''}.jpg"
+        made = photo(name, "red")[0]
+        assert not list(index.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
+    index.refresh()
+    state = index.state()
+    index.note_progress(replace(state, calibration=pipeline.calibrated(index, state, ClusterEncoder())), None)
+    yield ImageSearch(index, encoder_for=lambda model: ClusterEncoder())
+    index.drop()
+
+
+def kinds(result):
+    return [(hit.image_id.partition("-")[0], hit.matches) for hit in result.hits]
+
+
+def test_only_what_is_of_its_kind_matches_a_photo(clusters):
+    found = clusters.like("3-17.jpg", k=20, verdict=True)
+    assert kinds(found)[: EACH - 1] == [("3", True)] * (EACH - 1)
+    assert found.relevant == EACH - 1
+
+
+def test_only_what_is_of_its_kind_matches_a_text(clusters):
+    found = clusters.by_text("kind 5", k=20, words=False, verdict=True)
+    assert kinds(found)[:EACH] == [("5", True)] * EACH
+    assert found.relevant == EACH
+
+
+def test_nothing_matches_what_nothing_is_like(clusters):
+    found = clusters.by_text("kind 5", k=20, verdict=True, filters=Filters(folders=("nowhere",)))
+    assert (found.hits, found.relevant) == ((), None)
+    without = clusters.by_text("what no photo shows", k=20, verdict=True)
+    assert (len(without.hits), without.relevant) == (20, 0)
+
+
+def test_what_has_the_words_matches(clusters):
+    found = clusters.by_text("bob, whom no photo shows", k=20, verdict=True)
+    assert {kind for kind, matches in kinds(found) if matches} == {str(CLUSTERS - 1)}
+
+
+def test_what_matches_has_to_match_every_part(clusters):
+    opposite = int(np.argmin(CENTRES @ CENTRES[2]))
+    one, other = Part(what="kind 2"), Part(what=f"kind {opposite}")
+    against = replace(other, weight=-0.1)
+    assert clusters.by_parts([one, against], k=EACH, words=False, verdict=True).relevant == EACH
+    assert clusters.by_parts([one, other], k=20, words=False, verdict=True).relevant == 0
+
+
+def test_no_verdict_unless_asked_for(clusters):
+    assert clusters.by_text("kind 5").relevant is None
