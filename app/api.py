@@ -11,6 +11,7 @@ from marshmallow import ValidationError, validates_schema
 
 from app.errors import body_of, status_of
 from app.metrics import observe
+from app.request_record import record
 from app.services import services
 from app.uploads import query_image
 from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
@@ -18,6 +19,8 @@ from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
+
+KINDS = {"image": "upload", "q": "text", "like": "like"}  # of searches, by the parameter that makes them
 
 # What a photo's document may have, and its answer has then.
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
@@ -110,6 +113,7 @@ class ErrorDetailSchema(Schema):
 
     code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
     message = String(required=True, metadata={"description": "What happened, and the remedy."})
+    request_id = String(required=True, metadata={"description": "As X-Request-ID, and in the lines of the log."})
 
 
 class ErrorSchema(Schema):
@@ -207,6 +211,7 @@ def readyz() -> ResponseReturnValue:
 
 def _found(query: dict[str, Any]) -> dict[str, Any]:
     page = {name: query[name] for name in ("k", "offset", "folder") if name in query}
+    record().search_kind = next(kind for name, kind in KINDS.items() if name in query)
     search = services().search
     if "image" in query:
         result = search.by_image(query_image(query["image"]), **page)

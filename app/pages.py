@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from PIL import Image
 
 from app.metrics import observe
+from app.request_record import record
 from app.services import services
 from app.uploads import query_image
 from image_embeddings import MAX_DEPTH, MAX_K, ImageDocument, SearchResult, errors
@@ -38,6 +39,7 @@ def image_search() -> ResponseReturnValue:
     if not text.strip():
         return redirect(url_for(".home"))
     k, offset = _k(), _number("offset", 0)
+    record().search_kind = "text"
     result = observe(services().search.by_text(text, k=k, offset=offset))
     return _results(
         result,
@@ -55,6 +57,7 @@ def similar_image() -> ResponseReturnValue:
     if not image_id:
         return redirect(url_for(".home"))
     k, offset = _k(), _number("offset", 0)
+    record().search_kind = "like"
     search = services().search
     result = observe(search.like(image_id, k=k, offset=offset))
     return _results(
@@ -69,6 +72,7 @@ def similar_image() -> ResponseReturnValue:
 @blueprint.post("/similar_image")
 def similar_upload() -> ResponseReturnValue:
     """Photos like the uploaded one."""
+    record().search_kind = "upload"
     image = query_image(request.files.get("image"))
     result = observe(services().search.by_image(image, k=_k()))
     return _results(result, title="Photos like yours", query_picture=_data_uri(image))

@@ -14,6 +14,7 @@ from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResu
 from image_embeddings.images import RENDITION_TYPE, browser_type, decode, rendition
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.indexing import index_photos
+from image_embeddings.log_lines import log_formatter
 from image_embeddings.search import MAX_DEPTH, MAX_K, ImageSearch
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexReport
@@ -38,6 +39,7 @@ __all__ = [
     "errors",
     "index_photos",
     "load_settings",
+    "log_formatter",
     "node_moved",
     "open_index",
     "open_search",
