@@ -298,6 +298,16 @@ def test_a_photo_is_served_as_it_is(web, place):
     assert answer.mimetype == "image/png"
 
 
+def test_a_photo_is_asked_for_each_time_and_sent_only_if_it_changed(own_web, tmp_path):
+    first = own_web.get("/image/warm/red.png")
+    assert "no-cache" in first.headers["Cache-Control"]
+    again = own_web.get("/image/warm/red.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture("red", size=(10, 10)))
+    changed = own_web.get("/image/warm/red.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert (changed.status_code, changed.data) == (200, picture("red", size=(10, 10)))
+
+
 @pytest.mark.parametrize("data", [picture(format="HEIF"), picture(format="TIFF"), dng(Image.new("RGB", (64, 48)))])
 def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, data):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)
@@ -331,13 +341,18 @@ def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
     version = filled.get("warm/red.png").content_hash[:12]
     answer = web.get(f"/thumbnail/warm/red.png?v={version}")
     assert answer.mimetype == "image/webp"
-    assert "immutable" in answer.headers["Cache-Control"]
+    kept = answer.cache_control
+    assert (kept.immutable, kept.public, kept.max_age, kept.no_cache) == (True, True, 365 * 24 * 3600, None)
     again = web.get(f"/thumbnail/warm/red.png?v={version}", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 
 
-def test_a_thumbnail_without_a_version_is_asked_for_again(web):
-    assert "immutable" not in web.get("/thumbnail/warm/red.png").headers["Cache-Control"]
+@pytest.mark.parametrize("address", ["/thumbnail/warm/red.png", "/thumbnail/warm/red.png?v=000000000000"])
+def test_a_thumbnail_without_its_version_is_asked_for_again(web, address):
+    answer = web.get(address)
+    assert "no-cache" in answer.headers["Cache-Control"]
+    assert "immutable" not in answer.headers["Cache-Control"]
+    assert web.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
 def test_a_missing_thumbnail_is_made_anew(own_web, own_index, tmp_path):
@@ -571,6 +586,16 @@ def test_an_id_that_is_not_sane_is_made_anew(web, sent):
 def test_an_error_as_json_names_the_request(web, address):
     answer = web.get(address, headers={"X-Request-ID": "mine"})
     assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
+
+
+def test_a_fault_of_ours_names_the_request_and_its_traceback_is_in_the_log(place, caplog):
+    settings = load_settings({"ES_HOST": "http://not.asked:9200"}, data_dir=place / "data")
+    web = create_app(settings, services=Services(settings, open_search=lambda settings: 1 / 0)).test_client()
+    answer = web.get("/api/v1/search?q=red", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, "internal_error")
+    assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
+    assert "ZeroDivisionError" in caplog.text
+    assert counts(web, "image_search_searches_total") == {'kind="text",outcome="failed"': 1}
 
 
 def test_an_error_page_names_the_request(web):
