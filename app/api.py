@@ -18,6 +18,12 @@ blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
 
+# What the errors of an operation stand for, by HTTP status.
+ANY = {500: "A fault of the app: the server's log tells.", 503: "It cannot be answered just now; the code says why."}
+NOT_FOUND = {404: "There is no such photo in the index."}
+UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: "The upload is no photo that is read."}
+
+
 # What a photo's document may have, and its answer has then.
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
 
@@ -135,6 +141,7 @@ class ErrorDetailSchema(Schema):
 
     code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
     message = String(required=True, metadata={"description": "What happened, and the remedy."})
+    request_id = String(required=True, metadata={"description": "As X-Request-ID, and in the lines of the log."})
 
 
 class ErrorSchema(Schema):
@@ -172,6 +179,7 @@ class StatusSchema(Schema):
 @blueprint.get("/search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
+@blueprint.doc(responses={**NOT_FOUND, **ANY})
 def search(query: dict[str, Any]) -> dict[str, Any]:
     """Photos for a text, or like an indexed photo."""
     return _found(query)
@@ -180,6 +188,7 @@ def search(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/search")
 @blueprint.input(UploadSchema, location="form_and_files", arg_name="query")
 @blueprint.output(ResultSchema)
+@blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
     """Photos like the uploaded one."""
     return _found(query)
@@ -187,6 +196,7 @@ def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/images/<path:image_id>")
 @blueprint.output(ImageSchema)
+@blueprint.doc(responses={**NOT_FOUND, **ANY})
 def image(image_id: str) -> dict[str, Any]:
     """One indexed photo."""
     return _image(services().search.get(image_id))
@@ -194,6 +204,7 @@ def image(image_id: str) -> dict[str, Any]:
 
 @blueprint.get("/status")
 @blueprint.output(StatusSchema)
+@blueprint.doc(responses=ANY)
 def status() -> dict[str, Any]:
     """What is indexed, with which model, and where."""
     search = services().search

@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from app.metrics import observe
 from app.photos import cropped
+from app.request_record import record
 from app.services import services
 from app.uploads import query_image
 from image_embeddings import MAX_K, ORIENTATIONS, SORTS, Filters, Indexed, Part, SearchResult, errors
@@ -153,6 +154,7 @@ def search(query: Mapping[str, Any]) -> SearchResult:
         "filters": filters_of(query),
         **{name: query[name] for name in ("sort", "words", "facets", "verdict", "fold")},
     }
+    record().search_kind = _kind(query)
     parts = list(_parts(query))
     page = {"k": query["k"], "offset": query["offset"]}
     engine = services().search
@@ -161,6 +163,17 @@ def search(query: Mapping[str, Any]) -> SearchResult:
     if parts:
         raise errors.QueryError("Everything is to be left out. Give a text or a photo to search for, too.")
     return observe(engine.browse(**page, **limits))
+
+
+def _kind(query: Mapping[str, Any]) -> str:
+    """What is searched with, for the counters."""
+    named = {"q": "text", "like": "like", "image": "upload", "without": "", "unlike": ""}
+    given = [kind for name, kind in named.items() for _ in _listed(query.get(name))]
+    return "browse" if not given else given[0] if len(given) == 1 and given[0] else "several"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def filters_of(query: Mapping[str, Any]) -> Filters:

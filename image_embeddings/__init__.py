@@ -15,6 +15,7 @@ from image_embeddings.filters import ORIENTATIONS, Filters
 from image_embeddings.images import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.indexing import index_photos
+from image_embeddings.log_lines import log_formatter
 from image_embeddings.queries import SORTS
 from image_embeddings.query import MAX_DEPTH, MAX_K, Indexed, Limits, Part
 from image_embeddings.search import ImageSearch
@@ -49,6 +50,7 @@ __all__ = [
     "errors",
     "index_photos",
     "load_settings",
+    "log_formatter",
     "node_moved",
     "open_index",
     "open_search",

@@ -12,7 +12,7 @@ from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
 from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
-from image_embeddings.query import Part
+from image_embeddings.query import Indexed, Part
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import save
@@ -351,10 +351,10 @@ def test_what_has_the_words_matches(clusters):
 
 def test_what_matches_has_to_match_every_part(clusters):
     opposite = int(np.argmin(CENTRES @ CENTRES[2]))
-    one, other = Part(what="kind 2"), Part(what=f"kind {opposite}")
+    one, other = (Part(what=Indexed(image_id=f"{kind}-{kind * EACH}.jpg")) for kind in (2, opposite))
     against = replace(other, weight=-0.1)
-    assert clusters.by_parts([one, against], k=EACH, words=False, verdict=True).relevant == EACH
-    assert clusters.by_parts([one, other], k=20, words=False, verdict=True).relevant == 0
+    assert clusters.by_parts([one, against], k=EACH - 1, verdict=True).relevant == EACH - 1
+    assert clusters.by_parts([one, other], k=20, verdict=True).relevant == 0
 
 
 def test_no_verdict_unless_asked_for(clusters):
