@@ -15,7 +15,17 @@ import tenacity
 from image_embeddings import queries
 from image_embeddings.calibration import Calibration
 from image_embeddings.cluster import Cluster
-from image_embeddings.documents import FORMAT, JSON, Embedding, Embeddings, Facets, FileState, ImageDocument, ModelInfo
+from image_embeddings.documents import (
+    FORMAT,
+    JSON,
+    MAX_IMAGE_ID_BYTES,
+    Embedding,
+    Embeddings,
+    Facets,
+    FileState,
+    ImageDocument,
+    ModelInfo,
+)
 from image_embeddings.errors import (
     ImageNotFoundError,
     IndexForeignError,
@@ -382,6 +392,7 @@ class ImageIndex:
         Raises:
             ImageNotFoundError: there is none.
         """
+        _check_length(image_id)
         try:
             with self._translated():
                 answer = self._client.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
@@ -397,6 +408,7 @@ class ImageIndex:
         Raises:
             ImageNotFoundError: there is no such photo.
         """
+        _check_length(image_id)
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         with self._translated():
             hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
@@ -476,6 +488,7 @@ class ImageIndex:
         Raises:
             ImageNotFoundError: there is no such photo.
         """
+        _check_length(image_id)
         shape = replace(shape or Shape(), without=[image_id])
         if self.cluster.server_version() < LOOKUP_SINCE:
             return self.near(self.embedding(image_id), k=k, offset=offset, shape=shape)
@@ -566,6 +579,12 @@ def _fields(hits: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 
 def _is_overloaded(error: BaseException) -> bool:
     return isinstance(error, TextModelBusyError) or (isinstance(error, RequestError) and error.status in (429, 503))
+
+
+def _check_length(image_id: str) -> None:
+    """Raises where no photo can have that image_id: Elasticsearch would not even look for it."""
+    if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
+        raise _image_not_found(f"{image_id[:80]}…")
 
 
 def _image_not_found(image_id: str) -> ImageNotFoundError:

@@ -10,7 +10,7 @@ if sys.version_info < (3, 11):
 
 import hypothesis
 import schemathesis
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app import create_app
 from image_embeddings.config import load_settings
@@ -56,7 +56,10 @@ def with_one_query(case):
 @api.parametrize()
 @hypothesis.settings(max_examples=CASES, deadline=None, database=None)
 def test_every_answer_is_as_the_document_says(case, api_app):
-    with_one_query(case).call_and_validate(app=api_app, excluded_checks=[positive_data_acceptance])
+    excluded = [positive_data_acceptance]
+    if case.method == "POST":  # a form's fields are texts: one value in place of a list looks like a list of one
+        excluded.append(negative_data_rejection)
+    with_one_query(case).call_and_validate(app=api_app, excluded_checks=excluded)
 
 
 # What schemathesis does not send
@@ -88,6 +91,16 @@ PLACES = (
     "/api/v1/search?q=red&k={}",
     "/api/v1/search?q=red&offset={}",
     "/api/v1/search?q=red&{}=1",
+    "/api/v1/search?q=red&without={}",
+    "/api/v1/search?q=red&unlike={}",
+    "/api/v1/search?like=warm/red.png%23xywh=percent:{}",
+    "/api/v1/search?q=red&weight={}",
+    "/api/v1/search?q=red&label={}&camera={}&column={}",
+    "/api/v1/search?q=red&column=a={}&facets=true",
+    "/api/v1/search?q=red&from={}",
+    "/api/v1/search?q=red&place={}",
+    "/api/v1/search?q=red&min_width={}",
+    "/api/v1/search?q=red&sort={}",
     "/api/v1/images/{}",
     "/image_search?q={}",
     "/image_search?q=red&k={}",
@@ -102,7 +115,7 @@ PLACES = (
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_is_searched_for_or_refused_but_never_a_fault(api_app, place, nonsense):
-    answer = api_app.test_client().get(place.format(nonsense))
+    answer = api_app.test_client().get(place.replace("{}", nonsense))
     assert answer.status_code < 500
     answer.close()
 
@@ -114,7 +127,6 @@ def test_a_number_longer_than_python_reads_is_refused(api_app, place):
     assert api_app.test_client().get(place.format("9" * 5000)).status_code == 400
 
 
-@pytest.mark.xfail(reason="ImageSearch asks Elasticsearch for ids that no photo can have: 503")
 @pytest.mark.parametrize(
     "place", [place for place in PLACES if re.search(r"(like|id|images|image|thumbnail)[=/]{}", place)]
 )
