@@ -2,7 +2,7 @@
 
 from apiflask import APIFlask
 
-from app import api, errors, metrics, pages, photos
+from app import api, errors, metrics, pages, photos, tiles
 from app.services import Services
 from image_embeddings import Settings, load_settings
 
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         app.register_blueprint(blueprint)
     errors.init_app(app)
     metrics.init_app(app)
+    tiles.init_app(app)
     app.after_request(_with_security_headers)
     return app
 

@@ -80,6 +80,19 @@ class ImageSchema(Schema):
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 
 
+class LocationSchema(Schema):
+    """A place on earth."""
+
+    lat = Float(required=True, metadata={"description": "Degrees, north positive."})
+    lon = Float(required=True, metadata={"description": "Degrees, east positive."})
+
+
+class PhotoSchema(ImageSchema):
+    """One indexed photo, with where it was taken."""
+
+    location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
+
+
 class HitSchema(ImageSchema):
     """One found photo."""
 
@@ -161,10 +174,12 @@ def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/images/<path:image_id>")
-@blueprint.output(ImageSchema)
+@blueprint.output(PhotoSchema)
 def image(image_id: str) -> dict[str, Any]:
     """One indexed photo."""
-    return _image(services().search.get(image_id))
+    document = services().search.get(image_id)
+    place = dict(zip(("lat", "lon"), document.location or (), strict=False))
+    return {**_image(document), **({"location": place} if place else {})}
 
 
 @blueprint.get("/status")

@@ -1,0 +1,76 @@
+"""Pages of searches that the index of the tests cannot make: the app's own templates, filled with hits from here."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from PIL import Image
+
+from app import create_app
+from image_embeddings import Hit, ImageDocument, SearchResult, load_settings
+from tests.browser.webapp import PHOTOS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo(ImageDocument):
+    """A document with a preview."""
+
+    preview: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack(Hit):
+    """A hit with others under it."""
+
+    folded: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(SearchResult):
+    """A search that knows how many of its hits match."""
+
+    relevant: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSearch:
+    """Services whose search finds the same, whatever it is asked for."""
+
+    result: SearchResult
+    settings: object = field(default_factory=lambda: load_settings({}))
+
+    @property
+    def search(self):
+        return self
+
+    def indexing(self):
+        return None
+
+    def by_text(self, text, *, k, offset):
+        return self.result
+
+
+def photo(image_id: str) -> Photo:
+    """A sample photo, as it may be indexed."""
+    with Image.open(PHOTOS / image_id) as image:
+        small = BytesIO()
+        image.resize((16, 16 * image.height // image.width)).save(small, "WEBP", quality=30)
+        size = {"width": image.width, "height": image.height}
+    preview = b64encode(small.getvalue()).decode()
+    return Photo(image_id=image_id, **size, bytes=1, mtime_ns=1, content_hash="0" * 64, preview=preview)
+
+
+def judged(*image_ids: str, relevant: int | None = None, folded: tuple[str, ...] = ()) -> Judged:
+    """Hits of those photos, the last ones folded under the first."""
+    under = tuple(Hit(rank=1, score=0.7, document=photo(image_id)) for image_id in folded)
+    hits = [
+        Stack(rank=rank, score=0.7, document=photo(image_id), folded=under if rank == 1 else ())
+        for rank, image_id in enumerate(image_ids, start=1)
+    ]
+    return Judged(hits=tuple(hits), total=158, model_id="conse", text_encoder="local", relevant=relevant)
+
+
+def page_of(result: SearchResult, *, query: str = "q=a+cat") -> str:
+    """The page of results, as the app makes it."""
+    app = create_app(load_settings({}), services=OneSearch(result=result))  # type: ignore[arg-type]
+    return app.test_client().get(f"/image_search?{query}").text
