@@ -10,8 +10,9 @@ from image_embeddings import Hit, ImageDocument, SearchResult
 NARROWEST, WIDEST = 0.56, 3.0  # beyond, tiles are of no use: what is longer is cut in the grid, never in the lightbox
 WORDS = ("loosely similar", "similar", "very similar")
 
-# Similarities from which on a photo is called similar and very similar. Models differ, and texts are farther from photos
-# than photos are. `conse`: seen over the sample photos, where texts that nothing fits reach 0.25. The others are CLIP's.
+# Similarities from which on a photo is called similar and very similar. Models differ, and texts are farther from
+# photos than photos are. `conse`: as seen over the sample photos, where a text that fits nothing reaches 0.25. The
+# others are CLIP's usual ones.
 _CONSE = {"text": (0.28, 0.42), "photo": (0.40, 0.65)}
 _CLIP = {"text": (0.24, 0.29), "photo": (0.70, 0.85)}
 

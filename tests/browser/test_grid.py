@@ -1,5 +1,7 @@
 """The photos as rows: proportions, no gaps, nothing that jumps; captions, previews, the arrow keys."""
 
+from itertools import pairwise
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,7 +34,7 @@ def test_rows_are_full_and_each_photo_keeps_its_proportions(visit, width):
         assert max(box["height"] for box in row) - min(box["height"] for box in row) < 0.6
         assert row[0]["left"] == pytest.approx(grid["x"], abs=1)
         assert row[-1]["right"] == pytest.approx(grid["x"] + grid["width"], abs=1)
-        for left, right in zip(row, row[1:], strict=False):
+        for left, right in pairwise(row):
             assert 3 <= right["left"] - left["right"] <= 7
         for box in row:
             assert box["width"] / box["height"] == pytest.approx(box["ratio"], rel=0.012)
