@@ -1,5 +1,6 @@
 // What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
-import { encodePath } from "./lightbox.js";
+import { encodePath } from "./photos.js";
+import { keep, kept } from "./store.js";
 
 const NORTH = 84; // degrees of latitude: the edges of world.svg
 const SOUTH = -58;
@@ -13,12 +14,12 @@ export class Details {
     this.cache = new Map();
     this.button.addEventListener("click", () => this.toggle());
     dialog.querySelector(".copy").addEventListener("click", (event) => copyAddress(event.currentTarget));
-    this.#open(sessionStorage.getItem(REMEMBERED) === "open");
+    this.#open(kept(REMEMBERED) === "open");
   }
 
   toggle() {
     this.#open(this.panel.hidden);
-    sessionStorage.setItem(REMEMBERED, this.panel.hidden ? "closed" : "open");
+    keep(REMEMBERED, this.panel.hidden ? "closed" : "open");
     this.#fill();
   }
 
@@ -87,7 +88,7 @@ function rows(facts, world) {
     ["Camera", camera(facts)],
     ["Lens", facts.lens],
     ["Label", facts.label],
-    ["Keywords", facts.keywords?.length && element("ul", { class: "keywords" }, ...facts.keywords.map((word) => element("li", {}, word)))],
+    ["Keywords", facts.keywords?.length && chips(facts.keywords)],
     ...Object.entries(facts.extra ?? {}),
     ["Place", facts.location && place(facts.location, world)],
     ["File", name],
@@ -138,7 +139,12 @@ function element(tag, attributes = {}, ...children) {
 
 const minor = (text) => element("span", { class: "minor" }, text);
 
-const list = (found) => element("dl", {}, ...found.flatMap(([name, content]) => [element("dt", {}, name), element("dd", {}, content)]));
+const chips = (words) => element("ul", { class: "keywords" }, ...words.map((word) => element("li", {}, word)));
+
+function list(found) {
+  const pairs = found.flatMap(([name, content]) => [element("dt", {}, name), element("dd", {}, content)]);
+  return element("dl", {}, ...pairs);
+}
 
 // The address
 

@@ -2,15 +2,13 @@
 // closes it. Without this script a tile's link opens the photo itself.
 import { Details } from "./details.js";
 import { hasMore, loadMore } from "./more.js";
-import { linkTo, photoLinks } from "./photos.js";
+import { encodePath, linkTo, photoLinks } from "./photos.js";
 import { say } from "./say.js";
 import { Stage } from "./stage.js";
 import { onSwipe } from "./swipe.js";
 
 const MARK = "#photo=";
 const NEAR_THE_END = 3; // photos: further ones are asked for
-
-export const encodePath = (id) => id.split("/").map(encodeURIComponent).join("/");
 
 function photoInAddress() {
   if (!location.hash.startsWith(MARK)) return null;

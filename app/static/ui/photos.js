@@ -7,4 +7,5 @@ export const photoLinks = () => [...document.querySelectorAll(GRID)].filter(isSh
 
 export const linkTo = (id) => [...document.querySelectorAll("a.photo")].find((link) => link.dataset.id === id);
 
-export const tileOf = (link) => link.closest(".tile");
+/** An image_id as it stands in addresses. */
+export const encodePath = (id) => id.split("/").map(encodeURIComponent).join("/");

@@ -1,15 +1,16 @@
 // Who comes back by the back button, or loads the page again, finds as many photos as before and stands where he stood.
 import { hasMore, loadMore, pages } from "./more.js";
+import { keep, kept } from "./store.js";
 
 const name = `place of ${location.pathname}${location.search}`;
 
 function remember() {
-  sessionStorage.setItem(name, JSON.stringify({ pages, top: scrollY }));
+  keep(name, { pages, top: scrollY });
 }
 
 async function restore() {
   const [navigation] = performance.getEntriesByType("navigation");
-  const place = JSON.parse(sessionStorage.getItem(name) ?? "null");
+  const place = kept(name);
   if (!place || !["back_forward", "reload"].includes(navigation?.type)) return;
   window.scrollTo(0, place.top); // the tiles have their sizes before they have their photos
   while (pages < place.pages && hasMore()) await loadMore();

@@ -19,14 +19,18 @@ export class Stage {
       const known = await photo;
       if (number !== this.shown) return;
       this.#frame(known);
+      this.element.classList.add("loading");
       await this.#load(known, number);
       if (number === this.shown) neighbours.forEach(preload);
     } catch (error) {
       if (number === this.shown) this.#fail(error);
+    } finally {
+      if (number === this.shown) this.element.classList.remove("loading");
     }
   }
 
   clear() {
+    this.element.classList.remove("loading");
     this.problem.textContent = "";
     for (const image of [this.small, this.large]) {
       image.removeAttribute("src");
