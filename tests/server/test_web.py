@@ -106,7 +106,7 @@ def test_home_shows_the_search_box_and_the_photos(web):
 def test_a_text_search_shows_the_right_photo_first(web):
     page = web.get("/image_search?q=red&k=3")
     assert shown(page)[0] == "warm/red.png"
-    assert "1–3 of 6 photos" in page.text
+    assert '<span id="range">1–3</span> of 6 photos' in page.text
     assert "colour" in page.text  # the model that answered
 
 
