@@ -28,13 +28,6 @@ UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: 
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
 
 
-class LocationSchema(Schema):
-    """Where a photo was taken, in degrees."""
-
-    latitude = Float()
-    longitude = Float()
-
-
 class ImageSchema(Schema):
     """One indexed photo."""
 
@@ -53,11 +46,23 @@ class ImageSchema(Schema):
     camera_make = String()
     camera_model = String()
     lens = String()
-    location = Nested(LocationSchema)
     caption = String()
     keywords = List(String())
     label = String()
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
+
+
+class LocationSchema(Schema):
+    """A place on earth."""
+
+    lat = Float(required=True, metadata={"description": "Degrees, north positive."})
+    lon = Float(required=True, metadata={"description": "Degrees, east positive."})
+
+
+class PhotoSchema(ImageSchema):
+    """One indexed photo, with where it was taken."""
+
+    location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
 
 
 class HitSchema(ImageSchema):
@@ -195,11 +200,13 @@ def search_by_upload(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/images/<path:image_id>")
-@blueprint.output(ImageSchema)
+@blueprint.output(PhotoSchema)
 @blueprint.doc(responses={**NOT_FOUND, **ANY})
 def image(image_id: str) -> dict[str, Any]:
     """One indexed photo."""
-    return _image(services().search.get(image_id))
+    document = services().search.get(image_id)
+    place = dict(zip(("lat", "lon"), document.location or (), strict=False))
+    return {**_image(document), **({"location": place} if place else {})}
 
 
 @blueprint.get("/status")
@@ -254,12 +261,7 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "image_url": url_for("photos.image", image_id=document.image_id),
         "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
         **{name: value for name in OPTIONAL if (value := getattr(document, name))},
-        **({"location": _location(*document.location)} if document.location else {}),
     }
-
-
-def _location(latitude: float, longitude: float) -> dict[str, float]:
-    return {"latitude": latitude, "longitude": longitude}
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -68,12 +68,12 @@ def favicon() -> ResponseReturnValue:
 
 def _query() -> dict[str, Any]:
     """What the address or the form asks for."""
-    return asking.from_page(request.values, k=DEFAULT_K)
+    return {**asking.from_page(request.values, k=DEFAULT_K), "verdict": True, "fold": True}
 
 
 def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str | None = None) -> ResponseReturnValue:
     k, offset = query["k"], query["offset"]
-    shown_to = offset + len(result.hits)
+    shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
     documents = [services().search.get(image_id) for image_id in query.get("like", ()) if "#" not in image_id]
     others = result.matching - len(documents)
     return render_template(

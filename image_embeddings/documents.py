@@ -38,7 +38,7 @@ class ImageDocument:
     label: str | None = None  # this and `extra` come from a metadata file
     extra: Mapping[str, str] = field(default_factory=dict)
     preview: str | None = None  # a tiny WebP, base64
-    fingerprint: str | None = None  # 64 bits, hexadecimal, nearly the same for near-duplicates
+    fingerprint: str | None = None  # hexadecimal, nearly the same for near-duplicates
     format: int = FORMAT  # FORMAT of the version that wrote it
 
     @property
@@ -114,8 +114,8 @@ class Bucket:
 class PlaceBucket:
     """So many photos were taken around one place, and the box they lie in."""
 
-    latitude: float
-    longitude: float
+    lat: float  # degrees
+    lon: float
     count: int
     box: Place
 

@@ -188,8 +188,8 @@ def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
     centre, bounds = bucket["centre"]["location"], bucket["box"]["bounds"]
     top_left, bottom_right = bounds["top_left"], bounds["bottom_right"]
     return PlaceBucket(
-        latitude=round(centre["lat"], 5),
-        longitude=round(centre["lon"], 5),
+        lat=round(centre["lat"], 5),
+        lon=round(centre["lon"], 5),
         count=bucket["doc_count"],
         box=(bottom_right["lat"], top_left["lon"], top_left["lat"], bottom_right["lon"]),
     )

@@ -8,7 +8,9 @@ from PIL import Image
 
 PREVIEW_SIDE = 12  # pixels of the longer side
 PREVIEW_QUALITY = 20
-SAME_LOOK = 4  # bits of 64 by which fingerprints of the same picture, saved or scaled differently, were seen to differ
+# By how much fingerprints of one picture differ, saved, scaled or brightened a little: bits of 64, and levels of 256.
+SAME_BITS = 4
+SAME_COLOUR = 16
 
 
 def preview(image: Image.Image) -> str:
@@ -21,14 +23,19 @@ def preview(image: Image.Image) -> str:
 
 
 def fingerprint(image: Image.Image) -> str:
-    """64 bits, in hexadecimal: which of two neighbouring fields is the brighter one, in a grid of 9 by 8 fields.
+    """64 bits and a mean colour, in hexadecimal: which of two neighbours is brighter, in a grid of 9 by 8 fields.
 
-    Known as dHash: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
+    The bits are known as dHash: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
     """
     grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    return np.packbits(grid[:, 1:] > grid[:, :-1]).tobytes().hex()
+    colour = image.resize((1, 1), Image.Resampling.BOX).tobytes()
+    return (np.packbits(grid[:, 1:] > grid[:, :-1]).tobytes() + colour).hex()
 
 
 def look_the_same(one: str | None, other: str | None) -> bool:
     """Whether two fingerprints are those of near-duplicates; False where one is not known."""
-    return bool(one and other) and (int(one or "0", 16) ^ int(other or "0", 16)).bit_count() <= SAME_LOOK
+    if not (one and other):
+        return False
+    bits = int(one[:16], 16) ^ int(other[:16], 16)
+    colours = zip(bytes.fromhex(one[16:]), bytes.fromhex(other[16:]), strict=True)
+    return bits.bit_count() <= SAME_BITS and all(abs(mine - its) <= SAME_COLOUR for mine, its in colours)

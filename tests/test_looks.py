@@ -49,7 +49,13 @@ def test_other_photos_do_not(photos):
     assert sum(looks.look_the_same(*pair) for pair in pairs) <= 1
 
 
+def test_plain_grounds_of_other_colours_do_not_look_the_same():
+    red, blue = (looks.fingerprint(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
+    assert not looks.look_the_same(red, blue)
+    assert looks.look_the_same(red, red)
+
+
 @pytest.mark.parametrize("unknown", [None, ""])
 def test_what_is_not_known_looks_like_nothing(unknown):
     assert not looks.look_the_same(unknown, unknown)
-    assert not looks.look_the_same("00ff00ff00ff00ff", unknown)
+    assert not looks.look_the_same("00ff00ff00ff00ff808080", unknown)

@@ -25,7 +25,7 @@ DOCUMENT = ImageDocument(
     label="ruins",
     extra={"photographer": "Ada"},
     preview="UklGRg==",
-    fingerprint="00ff00ff00ff00ff",
+    fingerprint="00ff00ff00ff00ff808080",
 )
 EVERY_FILTER = Filters(
     folders=("trips", "home"),

@@ -1,6 +1,9 @@
 from image_embeddings.documents import Hit, ImageDocument
 from image_embeddings.ranking import folded
 
+STRIPES, NEARLY = "00ff00ff00ff00ff808080", "00ff00ff00ff00fe858080"
+DOTS, NEARLY_DOTS = "f0f0f0f0f0f0f0f0808080", "f0f0f0f0f0f0f0f1808080"
+
 
 def hit(name, fingerprint, *, score=0.8, width=40, content_hash=None):
     document = ImageDocument(
@@ -20,7 +23,12 @@ def names(hits):
 
 
 def test_near_duplicates_are_folded_under_the_first_and_the_order_stays():
-    hits = [hit("a", "00ff"), hit("b", "f0f0"), hit("c", "00fe", score=0.795), hit("d", "f0f1")]
+    hits = [
+        hit("a", STRIPES),
+        hit("b", DOTS),
+        hit("c", NEARLY, score=0.795),
+        hit("d", NEARLY_DOTS),
+    ]
     assert names(folded(hits)) == {"a": ["c"], "b": ["d"]}
 
 
@@ -29,5 +37,9 @@ def test_the_same_bytes_are_folded_whatever_is_known_of_them():
 
 
 def test_what_only_looks_alike_is_not_folded():
-    others = [hit("less similar", "00ff", score=0.7), hit("of another shape", "00ff", width=50), hit("unknown", None)]
-    assert all(not found for found in names(folded([hit("a", "00ff"), *others])).values())
+    others = [
+        hit("less similar", STRIPES, score=0.7),
+        hit("of another shape", STRIPES, width=50),
+        hit("unknown", None),
+    ]
+    assert all(not found for found in names(folded([hit("a", STRIPES), *others])).values())

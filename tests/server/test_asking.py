@@ -120,7 +120,7 @@ def test_the_facets_of_everything(ask):
 
 def test_places_are_gathered_where_they_are_near_each_other(ask):
     [rome] = ask("folder=rome&facets=true")["facets"]["place"]
-    assert (rome["count"], rome["latitude"], rome["longitude"]) == (
+    assert (rome["count"], rome["lat"], rome["lon"]) == (
         2,
         pytest.approx(41.905, abs=0.001),
         pytest.approx(12.495, abs=0.001),

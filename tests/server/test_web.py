@@ -90,7 +90,7 @@ def own_web(own_index, tmp_path):
 def shown(response):
     """image_ids of the tiles of a page, in order."""
     tree = html5lib.parse(response.text, namespaceHTMLElements=False)
-    return [image.get("alt") for image in tree.findall(".//li//img")]
+    return [image.get("alt") for image in tree.findall(".//li//img[@class='thumbnail']")]
 
 
 def counts(web, metric):
@@ -112,7 +112,7 @@ def test_home_shows_the_search_box_and_the_photos(web):
 def test_a_text_search_shows_the_right_photo_first(web):
     page = web.get("/image_search?q=red&k=3")
     assert shown(page)[0] == "warm/red.png"
-    assert "1–3 of 6 photos" in page.text
+    assert '<span id="range">1–3</span> of 6 photos' in page.text
     assert "colour" in page.text  # the model that answered
 
 
@@ -527,13 +527,15 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
 
 
-def test_what_is_known_of_a_photo_is_in_the_json(own_web, own_index):
+def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
     from tests.server.test_index import DESCRIBED, document
 
     list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json
-    as_json = {"keywords": ["rome", "ruins"], "location": {"latitude": 41.5, "longitude": -12.25}}
-    assert {name: answer[name] for name in DESCRIBED} == {**DESCRIBED, **as_json}
+    known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
+    assert {name: answer[name] for name in known} == known
+    assert answer["location"] == {"lat": 41.5, "lon": -12.25}
+    assert not any("location" in hit for hit in own_web.get("/api/v1/search?q=red&k=10").json["hits"])
 
 
 def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
