@@ -11,12 +11,14 @@ from PIL import Image
 from app import asking
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_DEPTH, MAX_K, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_DEPTH, MAX_K, SORTS, ImageDocument, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
 DEFAULT_K = 20
+# What the filters of a page set, beside the order.
+NARROWING = ("without", "folder", "label", "camera", "orientation", "column", "taken_from", "taken_to", "place")
 
 
 @blueprint.get("/")
@@ -68,7 +70,17 @@ def favicon() -> ResponseReturnValue:
 
 def _query() -> dict[str, Any]:
     """What the address or the form asks for."""
-    return {**asking.from_page(request.values, k=DEFAULT_K), "verdict": True, "fold": True}
+    asked = asking.from_page(request.values, k=DEFAULT_K)
+    narrowed = {name: value for name, value in asked.items() if name in NARROWING and value}
+    kept = {name: asked[name] for name in ("q", "like", "unlike") if name in asked}
+    return {
+        **asked,
+        "verdict": True,
+        "fold": True,
+        "facets": request.method == "GET" and not asked["offset"],
+        "filtered": bool(narrowed) or asked["sort"] != SORTS[0],
+        "unfiltered": url_for(".image_search", **kept, k=asked["k"]),
+    }
 
 
 def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str | None = None) -> ResponseReturnValue:

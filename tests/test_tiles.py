@@ -63,5 +63,5 @@ def test_hits_that_match_stand_apart_from_the_others(relevant, sizes):
 
 
 def test_a_search_that_knows_nothing_of_matches_has_one_group():
-    plain = SearchResult(hits=result(0.5).hits, total=1, model_id="conse")
+    plain = SearchResult(hits=result(0.5).hits, total=1, matching=1, model_id="conse")
     assert [group.matches for group in groups(plain)] == [True]

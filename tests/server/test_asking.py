@@ -1,8 +1,10 @@
 """Filters, facets, words and several parts in one search: from the address to the hits, on the real node."""
 
+import re
 import shutil
 from dataclasses import replace
 
+import html5lib
 import numpy as np
 import pytest
 from PIL import Image
@@ -359,3 +361,63 @@ def test_what_matches_has_to_match_every_part(clusters):
 
 def test_no_verdict_unless_asked_for(clusters):
     assert clusters.by_text("kind 5").relevant is None
+
+
+# The page
+
+
+def form(page):
+    """The fields of the filter form: name -> value that would be sent."""
+    tree = html5lib.parse(page.text, namespaceHTMLElements=False)
+    found = tree.find(".//details[@class='filters']/form")
+    fields = {field.get("name"): field.get("value", "") for field in found.iter("input")}
+    for select in found.iter("select"):
+        chosen = [option for option in select.iter("option") if "selected" in option.attrib]
+        fields[select.get("name")] = chosen[0].get("value") if chosen else ""
+    return fields, {
+        select.get("name"): [option.text for option in select.iter("option")] for select in found.iter("select")
+    }
+
+
+def shown(page):
+    return set(re.findall(r'data-id="[^"]*?([^"/]+)\.jpg"', page.text))
+
+
+def test_a_page_offers_to_narrow_what_was_found(client):
+    fields, choices = form(client.get("/image_search?q=red&k=20"))
+    assert choices["folder"] == ["any", "rome (3)", "oslo (2)", "fiji (1)", "rome/night (1)"]
+    assert choices["label"] == ["any", "winter (2)"]
+    assert (fields["q"], fields["k"], fields["sort"], fields["without"]) == ("red", "20", "relevance", "")
+
+
+def test_the_form_as_it_is_sent_finds_what_was_chosen(client):
+    fields, _ = form(client.get("/image_search?q=red"))
+    page = client.get("/image_search", query_string={**fields, "folder": "rome", "from": "2024-01-01", "to": ""})
+    assert shown(page) == {"red", "IMG_0007"}
+    assert "2 of 6 photos" in page.text
+    chosen, _ = form(page)
+    assert (chosen["folder"], chosen["from"]) == ("rome", "2024-01-01")
+
+
+def test_filters_are_cleared_by_a_link_that_keeps_the_search(client):
+    page = client.get("/image_search?q=red&like=oslo/cyan.jpg&folder=rome&without=snow")
+    address = html5lib.parse(page.text, namespaceHTMLElements=False).find(".//details//a").get("href")
+    assert address == "/image_search?q=red&like=oslo/cyan.jpg&k=20"
+
+
+def test_more_like_this_can_be_narrowed_too(client):
+    fields, _ = form(client.get("/similar_image?id=rome/red.jpg"))
+    page = client.get("/image_search", query_string={**fields, "label": "winter"})
+    assert shown(page) - {"red"} == {"green", "cyan"}
+
+
+def test_a_choice_that_leaves_nothing_says_so(client):
+    page = client.get("/image_search?q=red&folder=rome&label=winter")
+    assert "no photos to find with these filters" in " ".join(page.text.split())
+    assert form(page)[0]["label"] == "winter"
+
+
+def test_photos_can_be_looked_through_without_a_text(client):
+    page = client.get("/image_search?folder=rome")
+    assert shown(page) == {"red", "IMG_0007", "yellow"}
+    assert "the latest first" in page.text
