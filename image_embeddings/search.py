@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3  # searches, where the index is replaced in between
 MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
-WORDS = 1.0  # spreads of the similarity that one unit of BM25 counts
+WORDS = 0.5  # spreads of the similarity that one unit of BM25 counts: docs/benchmarks.md
 STATE_SECONDS = 30.0  # after which what an index records of itself is read anew, for a verdict
 VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, to tell what matches
 

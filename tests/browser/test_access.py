@@ -40,7 +40,7 @@ def violations(page):
 
 @schemes
 @widths
-@pytest.mark.parametrize("path", ["/", RESULTS, "/similar_image?id=cats/tiger.jpg", ERROR])
+@pytest.mark.parametrize("path", ["/", RESULTS, f"{RESULTS}&folder=cats", "/similar_image?id=cats/tiger.jpg", ERROR])
 def test_axe_finds_nothing_wrong_with_a_page(look, path):
     assert violations(look(path)) == []
 

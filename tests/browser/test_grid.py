@@ -10,6 +10,7 @@ from tests.browser.visit import tiles
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes&k=50"
+ALL = "/image_search?orientation=landscape&orientation=portrait&orientation=square&k=50"
 WIDTHS = pytest.mark.parametrize("width", [360, 768, 1440])
 BOXES = """images => images.map(image => ({
   ...image.getBoundingClientRect().toJSON(), ratio: image.getAttribute('width') / image.getAttribute('height')
@@ -26,7 +27,7 @@ def rows(page):
 
 @WIDTHS
 def test_rows_are_full_and_each_photo_keeps_its_proportions(visit, width):
-    page = visit(RESULTS, viewport={"width": width, "height": 800})
+    page = visit(ALL, viewport={"width": width, "height": 800})
     grid = page.locator(".grid").bounding_box()
     *full, _last = rows(page)
     assert len(full) > 4

@@ -367,7 +367,7 @@ def test_no_verdict_unless_asked_for(clusters):
 
 
 def form(page):
-    """The fields of the filter form: name -> value that would be sent."""
+    """The fields of the filter form, name -> value that would be sent; and name -> choices."""
     tree = html5lib.parse(page.text, namespaceHTMLElements=False)
     found = tree.find(".//details[@class='filters']/form")
     fields = {field.get("name"): field.get("value", "") for field in found.iter("input")}
