@@ -68,4 +68,4 @@ constraints:
 
 clean:
 	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

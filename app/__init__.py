@@ -2,7 +2,7 @@
 
 from apiflask import APIFlask
 
-from app import api, errors, metrics, pages, photos
+from app import api, errors, logs, metrics, pages, photos, request_record, tiles
 from app.services import Services
 from image_embeddings import Settings, load_settings
 
@@ -38,10 +38,13 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
+    logs.init_app(app, settings)  # the first here is the last after a request: the access line tells of all the others
+    request_record.init_app(app)
+    metrics.init_app(app)
     for blueprint in (pages.blueprint, photos.blueprint, api.blueprint, api.health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
-    metrics.init_app(app)
+    tiles.init_app(app)
     app.after_request(_with_security_headers)
     return app
 

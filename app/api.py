@@ -1,59 +1,31 @@
 """The JSON API, and the health of the process."""
 
-from typing import Any, ClassVar
+from dataclasses import asdict
+from typing import Any
 
 from apiflask import APIBlueprint, Schema
-from apiflask.fields import Dict, File, Float, Integer, List, Nested, String
-from apiflask.validators import Length, Range
-from flask import Blueprint, url_for
+from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
+from flask import Blueprint, Response, jsonify, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError, validates_schema
 
+from app import asking
+from app.asking import QuerySchema, UploadSchema
 from app.errors import body_of, status_of
-from app.metrics import observe
 from app.services import services
-from app.uploads import query_image
-from image_embeddings import MAX_K, Hit, ImageDocument, SearchResult, errors
+from image_embeddings import Hit, ImageDocument, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
 
+# What the errors of an operation stand for, by HTTP status.
+ANY = {500: "A fault of the app: the server's log tells.", 503: "It cannot be answered just now; the code says why."}
+NOT_FOUND = {404: "There is no such photo in the index."}
+UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: "The upload is no photo that is read."}
+
+
 # What a photo's document may have, and its answer has then.
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
-
-
-class PageSchema(Schema):
-    """Which of the hits are wanted."""
-
-    k = Integer(load_default=10, validate=Range(1, MAX_K), metadata={"description": "Hits wanted."})
-    offset = Integer(load_default=0, validate=Range(0, 10_000), metadata={"description": "Hits to pass over."})
-    folder = String(metadata={"description": "Only photos of this folder."})
-
-
-class QuerySchema(PageSchema):
-    """A search by text or by an indexed photo."""
-
-    q = String(metadata={"description": "What the photo shows, in any language the model knows."})
-    like = String(validate=Length(1), metadata={"description": "image_id of a photo to find others like."})
-
-    queries: ClassVar[tuple[str, ...]] = ("q", "like")
-
-    @validates_schema
-    def one_query(self, data: dict[str, Any], **_: Any) -> None:
-        """Raises unless exactly one query is given."""
-        if sum(name in data for name in self.queries) != 1:
-            raise ValidationError(f"Give one query: {' or '.join(self.queries)}.", self.queries[0])
-
-
-class UploadSchema(QuerySchema):
-    """A search by an uploaded photo; or by text or an indexed photo, as with GET."""
-
-    image = File(  # type: ignore[no-untyped-call]
-        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
-    )
-
-    queries: ClassVar[tuple[str, ...]] = ("image", "q", "like")
 
 
 class ImageSchema(Schema):
@@ -80,19 +52,83 @@ class ImageSchema(Schema):
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 
 
+class LocationSchema(Schema):
+    """A place on earth."""
+
+    lat = Float(required=True, metadata={"description": "Degrees, north positive."})
+    lon = Float(required=True, metadata={"description": "Degrees, east positive."})
+
+
+class PhotoSchema(ImageSchema):
+    """One indexed photo, with where it was taken."""
+
+    location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
+
+
 class HitSchema(ImageSchema):
     """One found photo."""
 
     rank = Integer(required=True)
-    similarity = Float(required=True, metadata={"description": "Raw cosine, -1 to 1."})
-    score = Float(required=True, metadata={"description": "Elasticsearch's _score: (1 + cosine) / 2."})
+    similarity = Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Raw cosine, -1 to 1; null where it was only filtered."},
+    )
+    score = Float(
+        required=True, allow_none=True, metadata={"description": "Elasticsearch's _score for it: (1 + cosine) / 2."}
+    )
+    by_words = Boolean(
+        required=True,
+        metadata={"description": "Words of the text are in its name, caption or label, and raised its rank."},
+    )
+    matches = Boolean(metadata={"description": "Whether it really does, where `verdict` asked and it can be told."})
+
+
+class FoldingHitSchema(HitSchema):
+    """One found photo, with its near-duplicates."""
+
+    folded = List(Nested(HitSchema), metadata={"description": "Where they were to be folded, and there are some."})
+
+
+class BucketSchema(Schema):
+    """So many photos have one value."""
+
+    value = String(required=True)
+    count = Integer(required=True)
+
+
+class PlaceSchema(LocationSchema):
+    """So many photos were taken around one place."""
+
+    count = Integer(required=True)
+    box = List(
+        Float(), required=True, metadata={"description": "south, west, north, east in degrees: `place` takes it."}
+    )
+
+
+class FacetsSchema(Schema):
+    """How many photos of each kind there are, of those that the filters of all other kinds let through."""
+
+    folder = List(Nested(BucketSchema))
+    label = List(Nested(BucketSchema))
+    camera = List(Nested(BucketSchema))
+    orientation = List(Nested(BucketSchema))
+    taken = List(Nested(BucketSchema), metadata={"description": "By the day on which each step of time begins."})
+    taken_step = String(metadata={"description": "How long a step is: year, month or day."})
+    place = List(Nested(PlaceSchema))
+    columns = Dict(keys=String(), values=List(Nested(BucketSchema)))
 
 
 class ResultSchema(Schema):
     """What a search found, best first."""
 
-    hits = List(Nested(HitSchema), required=True)
+    hits = List(Nested(FoldingHitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
+    relevant = Integer(
+        metadata={"description": "How many of the first hits really match, where `verdict` asked and it can be told."}
+    )
+    matching = Integer(required=True, metadata={"description": "Photos that pass the filters."})
+    facets = Nested(FacetsSchema, metadata={"description": "Where they were asked for."})
     model_id = String(required=True)
     text_encoder = String(
         allow_none=True,
@@ -110,6 +146,7 @@ class ErrorDetailSchema(Schema):
 
     code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
     message = String(required=True, metadata={"description": "What happened, and the remedy."})
+    request_id = String(required=True, metadata={"description": "As X-Request-ID, and in the lines of the log."})
 
 
 class ErrorSchema(Schema):
@@ -147,28 +184,34 @@ class StatusSchema(Schema):
 @blueprint.get("/search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
-def search(query: dict[str, Any]) -> dict[str, Any]:
+@blueprint.doc(responses={**NOT_FOUND, **ANY})
+def search(query: dict[str, Any]) -> Response:
     """Photos for a text, or like an indexed photo."""
-    return _found(query)
+    return jsonify(_found(query))  # the schema has nothing to change in it, and would take as long as the rest
 
 
 @blueprint.post("/search")
 @blueprint.input(UploadSchema, location="form_and_files", arg_name="query")
 @blueprint.output(ResultSchema)
-def search_by_upload(query: dict[str, Any]) -> dict[str, Any]:
+@blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
+def search_by_upload(query: dict[str, Any]) -> Response:
     """Photos like the uploaded one."""
-    return _found(query)
+    return jsonify(_found(query))
 
 
 @blueprint.get("/images/<path:image_id>")
-@blueprint.output(ImageSchema)
+@blueprint.output(PhotoSchema)
+@blueprint.doc(responses={**NOT_FOUND, **ANY})
 def image(image_id: str) -> dict[str, Any]:
     """One indexed photo."""
-    return _image(services().search.get(image_id))
+    document = services().search.get(image_id)
+    place = dict(zip(("lat", "lon"), document.location or (), strict=False))
+    return {**_image(document), **({"location": place} if place else {})}
 
 
 @blueprint.get("/status")
 @blueprint.output(StatusSchema)
+@blueprint.doc(responses=ANY)
 def status() -> dict[str, Any]:
     """What is indexed, with which model, and where."""
     search = services().search
@@ -206,15 +249,7 @@ def readyz() -> ResponseReturnValue:
 
 
 def _found(query: dict[str, Any]) -> dict[str, Any]:
-    page = {name: query[name] for name in ("k", "offset", "folder") if name in query}
-    search = services().search
-    if "image" in query:
-        result = search.by_image(query_image(query["image"]), **page)
-    elif "q" in query:
-        result = search.by_text(query["q"], **page)
-    else:
-        result = search.like(query["like"], **page)
-    return _result(observe(result))
+    return _result(asking.search(query))
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:
@@ -230,13 +265,18 @@ def _image(document: ImageDocument) -> dict[str, Any]:
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    return {**_image(hit.document), "rank": hit.rank, "similarity": hit.similarity, "score": hit.score}
+    verdict = {} if hit.matches is None else {"matches": hit.matches}
+    found = {"rank": hit.rank, "similarity": hit.similarity, "score": hit.score, "by_words": hit.by_words, **verdict}
+    return {**_image(hit.document), **found, **({"folded": list(map(_hit, hit.folded))} if hit.folded else {})}
 
 
 def _result(result: SearchResult) -> dict[str, Any]:
     return {
         "hits": [_hit(hit) for hit in result.hits],
         "total": result.total,
+        "matching": result.matching,
+        **({} if result.relevant is None else {"relevant": result.relevant}),
+        **({"facets": asdict(result.facets)} if result.facets else {}),
         "model_id": result.model_id,
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,

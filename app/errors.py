@@ -1,12 +1,15 @@
 """Errors as the browser and the API show them: one page, one JSON shape."""
 
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
+from app.request_record import record
 from app.services import services
 from image_embeddings import errors
 
@@ -41,8 +44,9 @@ def status_of(error: errors.ImageSearchError) -> int:
 
 
 def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
-    """The one shape of a JSON error."""
-    return {"error": {"code": code, "message": message}}
+    """The one shape of a JSON error, which is the answer to the current request."""
+    record().error_code = code
+    return {"error": {"code": code, "message": message, "request_id": record().request_id}}
 
 
 def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
@@ -62,6 +66,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
             message = "The form has more or larger fields than a search needs. Send one photo, k and offset."
         return _answer("image_too_large", message, 413)
     if isinstance(error, SecurityError):  # before there are addresses to make a page with
+        record().error_code = "bad_request"
         return Response(f"{error.description} See TRUSTED_HOSTS.\n", 400, content_type="text/plain")
     code = (error.name or "error").lower().replace(" ", "_")
     answer = _answer(code, error.description or code, error.code or 500)
@@ -73,13 +78,17 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 def _invalid(error: HTTPError) -> Response:
     """Query parameters and form fields that do not fit the API's schemas."""
-    problems = [
-        f"{field}: {' '.join(messages)}"
-        for fields in (error.detail or {}).values()
-        if isinstance(fields, dict)
-        for field, messages in fields.items()
-    ]
+    problems = [said for fields in (error.detail or {}).values() for said in _problems(fields)]
     return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
+
+
+def _problems(said: Any, *names: str) -> Iterator[str]:
+    """What marshmallow says, in lines; its dicts are by field and, within lists, by place."""
+    if isinstance(said, dict):
+        for name, inner in said.items():
+            yield from _problems(inner, *names, *([name] if isinstance(name, str) else ()))
+    elif isinstance(said, list):
+        yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
@@ -88,9 +97,10 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
 
 
 def _answer(code: str, message: str, status: int) -> Response:
+    body = body_of(code=code, message=message)
     if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
-        response = jsonify(body_of(code=code, message=message))
+        response = jsonify(body)
     else:
-        response = Response(render_template("error.html", code=code, message=message, status=status))
+        response = Response(render_template("error.html", status=status, **body["error"]))
     response.status_code = status
     return response

@@ -1,11 +1,18 @@
 """gunicorn's settings. One process with threads: each further process would load the model again."""
 
 import logging
+import os
+import shutil
+import tempfile
 import threading
+from contextlib import suppress
 from typing import Any
 
-workers = 1  # WEB_CONCURRENCY or --workers for more
-threads = 8
+from gunicorn import glogging
+
+from image_embeddings import errors, load_settings, log_formatter
+
+threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRENCY
 worker_class = "gthread"
 timeout = 120  # seconds; the first search may have to load a model
 graceful_timeout = 10
@@ -13,26 +20,57 @@ raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait
 control_socket_disable = True
 
 
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's own lines, in JSON where LOG_FORMAT says so."""
+
+    def setup(self, cfg: Any) -> None:
+        """Sets the handlers up."""
+        super().setup(cfg)
+        with suppress(errors.SettingError):  # which on_starting tells of
+            if (log_format := load_settings().log_format) != "text":
+                for handler in self.error_log.handlers:
+                    handler.setFormatter(log_formatter(log_format))
+
+
+logger_class = Logger
+
+
 def on_starting(server: Any) -> None:
     """Says in one line when a setting cannot be used, before any worker fails over it."""
-    from image_embeddings import errors, load_settings
-
     try:
         load_settings()
     except errors.SettingError as error:
         raise SystemExit(f"Error: {error}") from None
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Has several processes share their counts: /metrics is answered by any of them, and tells of all."""
+    if worker.cfg.workers > 1:
+        server.counts = getattr(server, "counts", None) or _folder_for_counts(worker.cfg)
+        worker.cfg.set("raw_env", [*raw_env, f"PROMETHEUS_MULTIPROC_DIR={server.counts}"])
+
+
+def on_exit(server: Any) -> None:
+    """Leaves nothing behind."""
+    if folder := getattr(server, "counts", None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def post_worker_init(worker: Any) -> None:
     """Loads the model in the background, so that the first search need not wait for it."""
-    from image_embeddings.errors import ImageSearchError
-
     services = worker.app.wsgi().extensions["services"]
 
     def warm_up() -> None:
         try:
             services.search.warm_up()
-        except ImageSearchError as error:  # /readyz and the pages say so too
+        except errors.ImageSearchError as error:  # /readyz and the pages say so too
             logging.getLogger("gunicorn.error").warning("Not ready to search: %s", error)
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+
+
+def _folder_for_counts(cfg: Any) -> str:
+    """A new folder beside gunicorn's own temporary files, for the user that the processes run as."""
+    folder = tempfile.mkdtemp(prefix="image-search-counts-", dir=cfg.worker_tmp_dir)
+    os.chown(folder, cfg.uid, cfg.gid)
+    return folder

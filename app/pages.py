@@ -1,22 +1,24 @@
 """The HTML pages."""
 
 import base64
-from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from PIL import Image
 
-from app.metrics import observe
+from app import asking
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_DEPTH, MAX_K, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_DEPTH, MAX_K, SORTS, ImageDocument, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
 DEFAULT_K = 20
+# What the filters of a page set, beside the order.
+NARROWING = ("without", "folder", "label", "camera", "orientation", "column", "taken_from", "taken_to", "place")
 
 
 @blueprint.get("/")
@@ -33,19 +35,11 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
-    """Photos for the text `q`."""
-    text = request.args.get("q", "")
-    if not text.strip():
+    """Photos for texts (`q`) and indexed photos (`like`), and by filters."""
+    query = _query()
+    if not any(query.get(name) for name in ("q", "like")) and not asking.filters_of(query):
         return redirect(url_for(".home"))
-    k, offset = _k(), _number("offset", 0)
-    result = observe(services().search.by_text(text, k=k, offset=offset))
-    return _results(
-        result,
-        title=text,
-        text=text,
-        offset=offset,
-        page=lambda to: url_for(".image_search", q=text, k=k, offset=to),
-    )
+    return _results(asking.search(query), query)
 
 
 @blueprint.get("/similar_image")
@@ -54,24 +48,18 @@ def similar_image() -> ResponseReturnValue:
     image_id = request.args.get("id", "")
     if not image_id:
         return redirect(url_for(".home"))
-    k, offset = _k(), _number("offset", 0)
-    search = services().search
-    result = observe(search.like(image_id, k=k, offset=offset))
-    return _results(
-        result,
-        title=f"Photos like {image_id}",
-        query_document=search.get(image_id),
-        offset=offset,
-        page=lambda to: url_for(".similar_image", id=image_id, k=k, offset=to),
-    )
+    query = _query()
+    query["like"] = [image_id, *query.get("like", ())]
+    return _results(asking.search(query), query)
 
 
 @blueprint.post("/similar_image")
 def similar_upload() -> ResponseReturnValue:
     """Photos like the uploaded one."""
-    image = query_image(request.files.get("image"))
-    result = observe(services().search.by_image(image, k=_k()))
-    return _results(result, title="Photos like yours", query_picture=_data_uri(image))
+    upload = request.files.get("image")
+    image = query_image(upload)
+    query = {**_query(), "image": image}
+    return _results(asking.search(query), query, query_picture=_data_uri(image))
 
 
 @blueprint.get("/favicon.ico")
@@ -80,33 +68,57 @@ def favicon() -> ResponseReturnValue:
     return redirect(url_for("static", filename="icon.svg"))
 
 
-def _results(
-    result: SearchResult,
-    *,
-    title: str,
-    offset: int = 0,
-    page: Callable[[int], str] | None = None,
-    text: str = "",
-    query_document: ImageDocument | None = None,
-    query_picture: str | None = None,
-) -> ResponseReturnValue:
-    k = _k()
-    shown_to = offset + len(result.hits)
-    others = result.total - (1 if query_document else 0)
+def _query() -> dict[str, Any]:
+    """What the address or the form asks for."""
+    asked = asking.from_page(request.values, k=DEFAULT_K)
+    narrowed = {name: value for name, value in asked.items() if name in NARROWING and value}
+    kept = {name: asked[name] for name in ("q", "like", "unlike") if name in asked}
+    return {
+        **asked,
+        "verdict": True,
+        "fold": True,
+        "facets": request.method == "GET" and not asked["offset"],
+        "filtered": bool(narrowed) or asked["sort"] != SORTS[0],
+        "unfiltered": url_for(".image_search", **kept, k=asked["k"]),
+    }
+
+
+def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str | None = None) -> ResponseReturnValue:
+    k, offset = query["k"], query["offset"]
+    shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
+    documents = [services().search.get(image_id) for image_id in query.get("like", ()) if "#" not in image_id]
+    others = result.matching - len(documents)
     return render_template(
         "results.html",
-        title=title,
-        text=text,
+        title=_title(query),
+        text=" ".join(query.get("q", ())),
+        query=query,
         result=result,
-        query_document=query_document,
+        query_document=documents[0] if documents else None,
         query_picture=query_picture,
-        next_page=page(offset + k) if page and shown_to < others and offset + 2 * k <= MAX_DEPTH else None,
-        previous_page=page(max(0, offset - k)) if page and offset else None,
+        next_page=_page(offset + k) if shown_to < others and offset + 2 * k <= MAX_DEPTH and result.hits else None,
+        previous_page=_page(max(0, offset - k)) if offset else None,
         first=offset + 1,
         last=shown_to,
         others=others,
         **_common(),
     )
+
+
+def _title(query: dict[str, Any]) -> str:
+    if query.get("q"):
+        return " + ".join(query["q"])
+    if query.get("like"):
+        return f"Photos like {query['like'][0]}"
+    return "Photos like yours" if "image" in query else "Photos"
+
+
+def _page(offset: int) -> str | None:
+    """The address of the same search from that hit on; None for an upload, which no address can name."""
+    if request.method == "POST":
+        return None
+    values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
+    return url_for(str(request.endpoint), **values)  # type: ignore[arg-type]
 
 
 def _common(*, indexed: bool = True) -> dict[str, object]:

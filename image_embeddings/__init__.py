@@ -10,25 +10,37 @@ from image_embeddings import errors
 from image_embeddings.assembly import node_moved, open_index, open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.corpus import content_hash, read_bytes, resolve
-from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
-from image_embeddings.images import RENDITION_TYPE, browser_type, decode, rendition
+from image_embeddings.documents import Facets, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.filters import ORIENTATIONS, Filters
+from image_embeddings.images import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.indexing import index_photos
-from image_embeddings.search import MAX_DEPTH, MAX_K, ImageSearch
+from image_embeddings.log_lines import log_formatter
+from image_embeddings.queries import SORTS
+from image_embeddings.query import MAX_DEPTH, MAX_K, Indexed, Limits, Part
+from image_embeddings.search import ImageSearch
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexReport
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_K",
+    "ORIENTATIONS",
     "RENDITION_TYPE",
+    "SHORT_SIDE",
+    "SORTS",
+    "Facets",
+    "Filters",
     "Hit",
     "ImageDocument",
     "ImageIndex",
     "ImageSearch",
     "IndexReport",
     "IndexState",
+    "Indexed",
+    "Limits",
     "ModelInfo",
+    "Part",
     "SearchResult",
     "Settings",
     "Thumbnails",
@@ -38,6 +50,7 @@ __all__ = [
     "errors",
     "index_photos",
     "load_settings",
+    "log_formatter",
     "node_moved",
     "open_index",
     "open_search",

@@ -57,6 +57,7 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = sile
         ca_certs=str(settings.es_ca_certs) if settings.es_ca_certs else None,
         verify_certs=settings.es_verify_certs,
         timeout=timeout,
+        is_disk_full=local_node(settings).is_disk_full if uses_local_node(settings) else lambda: False,
     )
     return ImageIndex(cluster, name=settings.index_name)
 

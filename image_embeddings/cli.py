@@ -25,6 +25,7 @@ from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
+from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.text_model import STATUS, TextModelStatus
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False)
 @click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
 @click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
 @click.option("--discard-rebuild", is_flag=True, help="Remove what an unfinished --rebuild left, and index nothing.")
@@ -116,7 +117,7 @@ def main() -> None:
 @click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
 @_json_option
 def index(
-    folder: Path | None,
+    folder: str | None,
     delete_existing: bool,
     rebuild: bool,
     discard_rebuild: bool,
@@ -139,6 +140,8 @@ def index(
             raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
         _discard_rebuild()
         return
+    if folder == "":
+        raise click.UsageError("FOLDER is empty. Name the folder of your photos, or leave it out for IMAGE_DIR.")
     choices = {"delete_existing": delete_existing, "rebuild": rebuild, "prune": prune}
     with _errors_shown(stopped=how_stopped(**choices)):
         settings = load_settings()
@@ -148,8 +151,8 @@ def index(
             thread_count=thread_count,
             max_pixels=settings.max_image_pixels,
         )
-        folder = folder.expanduser().absolute() if folder else None
-        runs = Indexing(settings, folder=folder, metadata=metadata, options=options, notify=_say)
+        named = Path(folder).expanduser().absolute() if folder else None
+        runs = Indexing(settings, folder=named, metadata=metadata, options=options, notify=_say)
         with _changes(runs) if watch else nullcontext() as changes:
             report = run_index(runs, **choices)
             if as_json:
@@ -157,8 +160,8 @@ def index(
             else:
                 show_report(report)
             exit_by(report, failed=not watch, **choices)
-            if folder and folder != settings.image_dir:
-                name = shlex.quote(str(folder))
+            if named and named != settings.image_dir and report.written:
+                name = shlex.quote(str(named))
                 _say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)
@@ -288,13 +291,14 @@ def search(
         raise click.UsageError("Give one query: TEXT, or --image FILE, or --like IMAGE_ID.")
     with _errors_shown():
         settings = load_settings()
+        filters = Filters(folders=(folder,) if folder else ())
         opened = assembly.open_search(settings, notify=_say)
         if text is not None:
-            result = opened.by_text(text, k=k, offset=offset, folder=folder)
+            result = opened.by_text(text, k=k, offset=offset, filters=filters)
         elif image is not None:
-            result = opened.by_image(_query_image(image, settings), k=k, offset=offset, folder=folder)
+            result = opened.by_image(_query_image(image, settings), k=k, offset=offset, filters=filters)
         else:
-            result = opened.like(str(image_id), k=k, offset=offset, folder=folder)
+            result = opened.like(str(image_id), k=k, offset=offset, filters=filters)
         _show_result(result, as_json=as_json)
 
 
@@ -312,8 +316,8 @@ def _show_result(result: SearchResult, *, as_json: bool) -> None:
             {
                 "image_id": hit.image_id,
                 "rank": hit.rank,
-                "similarity": round(hit.similarity, 4),
-                "score": round(hit.score, 4),
+                "similarity": round(hit.similarity or 0, 4),
+                "score": round(hit.score or 0, 4),
             }
             for hit in result.hits
         ]

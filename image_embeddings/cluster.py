@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,11 @@ def connect(
     ca_certs: str | None = None,
     verify_certs: bool = True,
     timeout: float = 30,
+    is_disk_full: Callable[[], bool] = lambda: False,
 ) -> Cluster:
     """The cluster at `hosts` or `cloud_id`; nothing is sent yet. `timeout` is that of each request, in seconds.
+
+    `is_disk_full` tells of an Elasticsearch on this machine whether its disk is: full, it says only that it is busy.
 
     Raises:
         SettingError: the address, the Cloud ID or the CA file cannot be used.
@@ -53,6 +56,8 @@ def connect(
         "node_class": NineOrEightNode,
         "request_timeout": timeout,
         "retry_on_timeout": False,
+        # Not 503: Elasticsearch says it after half a minute of waiting for itself, and the user is to hear of it then.
+        "retry_on_status": (429, 502, 504),
     }
     if api_key:
         options["api_key"] = api_key
@@ -66,7 +71,7 @@ def connect(
     address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
     try:
         ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would look at the file only later
-        return Cluster(Elasticsearch(**address, **options))
+        return Cluster(Elasticsearch(**address, **options), is_disk_full=is_disk_full)
     except (ValueError, OSError) as error:
         raise SettingError(
             f"Elasticsearch's address or CA file ({ca_certs or 'none'}) cannot be used: {error}. "
@@ -77,12 +82,19 @@ def connect(
 class Cluster:
     """One Elasticsearch, of one node or many.
 
-    `version` (major, minor) is taken for the server's instead of asking it.
+    `version` (major, minor) is taken for the server's instead of asking it. `is_disk_full`: see `connect`.
     """
 
-    def __init__(self, client: Elasticsearch, *, version: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        client: Elasticsearch,
+        *,
+        version: tuple[int, int] | None = None,
+        is_disk_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.client = client
         self._version = version
+        self._is_disk_full = is_disk_full
 
     def close(self) -> None:
         """Ends its connections."""
@@ -135,6 +147,8 @@ class Cluster:
                 "with http://."
             ) from error
         except elasticsearch.ConnectionTimeout as error:
+            if self._is_disk_full():
+                raise self._disk_full(status=503, kind="", reason="no answer in time") from error
             raise SlowError(
                 f"Elasticsearch at {self.address} did not answer in time. Look at its load and whether its disk is "
                 "full, then try again."
@@ -182,7 +196,7 @@ class Cluster:
 
     def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
         """Why Elasticsearch refused a request, or one document of it."""
-        if DISK_FULL in reason:
+        if DISK_FULL in reason or (status in PASSING and self._is_disk_full()):
             return self._disk_full(status=status, kind=kind, reason=reason)
         return RequestError(
             f"Elasticsearch refused the request ({status} {kind}): {reason}", status=status, kind=kind, reason=reason

@@ -11,6 +11,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from image_embeddings.errors import SettingError
+from image_embeddings.log_lines import LOG_FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_PHOTOS = ROOT / "app" / "static" / "images"
@@ -132,6 +133,10 @@ class Settings:
     trusted_hosts: tuple[str, ...] | None = _setting(
         None, _names, "Host names the web app answers to, with commas between. Unset: to any"
     )
+    log_format: str = _setting(
+        "text", _one_of(*LOG_FORMATS), "Log lines of the web app: text, or json for one JSON object a line"
+    )
+    log_queries: bool = _setting("false", _boolean, "Whether the log has what people search for (an address's query)")
     max_content_length: int = _setting("20000000", _positive, "Largest upload in bytes")
     max_image_pixels: int = _setting("200000000", _positive, "Largest image in pixels, uploaded or indexed")
 

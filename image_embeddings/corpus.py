@@ -14,11 +14,10 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from image_embeddings import captions, exif, images
-from image_embeddings.documents import ImageDocument
+from image_embeddings import captions, exif, images, looks
+from image_embeddings.documents import MAX_IMAGE_ID_BYTES, ImageDocument
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 
-MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
 
 NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
@@ -244,6 +243,8 @@ def decode(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) ->
             lens=exif.lens(decoded.exif),
             caption=said.caption,
             keywords=said.keywords,
+            preview=looks.preview(decoded.image),
+            fingerprint=looks.fingerprint(decoded.image),
         ),
     )
 

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 Embedding = NDArray[np.float32]  # shape (dims,), unit length
 Embeddings = NDArray[np.float32]  # shape (n, dims), each row of unit length
+Place = tuple[float, float, float, float]  # a box: south, west, north, east, in degrees
 
+
+MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
+FORMAT = 2  # of documents: raised when a later version stores more of a photo, which is then read anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 move a number of a 512-dims unit vector by less, other weights by more
 
@@ -33,6 +37,16 @@ class ImageDocument:
     keywords: tuple[str, ...] = ()
     label: str | None = None  # this and `extra` come from a metadata file
     extra: Mapping[str, str] = field(default_factory=dict)
+    preview: str | None = None  # a tiny WebP, base64
+    fingerprint: str | None = None  # hexadecimal, nearly the same for near-duplicates
+    format: int = FORMAT  # FORMAT of the version that wrote it
+
+    @property
+    def orientation(self) -> str:
+        """landscape, portrait or square (within five percent)."""
+        if abs(self.width - self.height) <= 0.05 * max(self.width, self.height):
+            return "square"
+        return "landscape" if self.width > self.height else "portrait"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +77,7 @@ class FileState:
     bytes: int
     mtime_ns: int
     content_hash: str
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +85,11 @@ class Hit:
     """One found document. `similarity` is the raw cosine in [-1, 1], `score` is (1 + cosine) / 2."""
 
     rank: int  # from 1
-    score: float
+    score: float | None  # None where nothing was asked for, only filtered
     document: ImageDocument
+    by_words: bool = False  # words of the text are in the photo's name, caption or label, which raised its rank
+    matches: bool | None = None  # whether it really does, where that was asked for and can be told
+    folded: tuple["Hit", ...] = ()  # its near-duplicates, where they were to be folded under it
 
     @property
     def image_id(self) -> str:
@@ -79,9 +97,41 @@ class Hit:
         return self.document.image_id
 
     @property
-    def similarity(self) -> float:
-        """Raw cosine between query and photo, in [-1, 1]."""
-        return 2 * self.score - 1
+    def similarity(self) -> float | None:
+        """Raw cosine between query and photo, in [-1, 1]; None where nothing was asked for."""
+        return None if self.score is None else 2 * self.score - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """So many photos have one value."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceBucket:
+    """So many photos were taken around one place, and the box they lie in."""
+
+    lat: float  # degrees
+    lon: float
+    count: int
+    box: Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facets:
+    """How many photos of each kind there are, of those that the filters of all *other* kinds let through."""
+
+    folder: tuple[Bucket, ...] = ()
+    label: tuple[Bucket, ...] = ()
+    camera: tuple[Bucket, ...] = ()
+    orientation: tuple[Bucket, ...] = ()
+    taken: tuple[Bucket, ...] = ()  # by year, month or day, whichever fits; `value` is the day on which each begins
+    taken_step: str = ""  # year, month or day
+    place: tuple[PlaceBucket, ...] = ()
+    columns: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +140,20 @@ class SearchResult:
 
     hits: tuple[Hit, ...]
     total: int  # photos in the index
+    matching: int  # photos that pass the filters: all, if there are none
     model_id: str
     text_encoder: str | None = None  # who encoded the text: elasticsearch or local; None where there was none
     text_model_id: str | None = None  # of the text model in Elasticsearch, where that encoded
     note: str | None = None  # for the user: what was not as it should be, and what was done instead
     took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
+    facets: Facets | None = None  # where they were asked for
+
+    @property
+    def relevant(self) -> int | None:
+        """How many of the first hits really match, up to the last that does; None where that cannot be told."""
+        if not self.hits or any(hit.matches is None for hit in self.hits):
+            return None
+        return max((place for place, hit in enumerate(self.hits, start=1) if hit.matches), default=0)
 
 
 JSON = dict[str, Any]  # a request or response body

@@ -84,7 +84,7 @@ def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> Ann
     for page in index.embeddings():
         exact.feed(page)
     shares = [
-        ann_recall_at_k([hit.score for hit in index.near(vector, k=k).hits], scores.tolist(), k=k)
+        ann_recall_at_k([hit.score or 0.0 for hit in index.near(vector, k=k).hits], scores.tolist(), k=k)
         for vector, scores in zip(vectors, exact.scores, strict=True)
     ]
     return AnnRecall(queries=len(shares), k=k, recall=float(np.mean(shares)))

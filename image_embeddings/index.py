@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,19 @@ import numpy as np
 import tenacity
 
 from image_embeddings import queries
+from image_embeddings.calibration import Calibration
 from image_embeddings.cluster import Cluster
-from image_embeddings.documents import JSON, Embedding, Embeddings, FileState, ImageDocument, ModelInfo
+from image_embeddings.documents import (
+    FORMAT,
+    JSON,
+    MAX_IMAGE_ID_BYTES,
+    Embedding,
+    Embeddings,
+    Facets,
+    FileState,
+    ImageDocument,
+    ModelInfo,
+)
 from image_embeddings.errors import (
     ImageNotFoundError,
     IndexForeignError,
@@ -22,7 +33,9 @@ from image_embeddings.errors import (
     RequestError,
     TextModelBusyError,
 )
+from image_embeddings.filters import facets_of
 from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.queries import Shape
 from image_embeddings.text_model import text_model_errors
 
 if TYPE_CHECKING:
@@ -36,10 +49,14 @@ PACKED_VECTORS_SINCE = (9, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class RawHit:
-    """One hit as Elasticsearch gave it: document and `_score`."""
+    """One hit as Elasticsearch gave it."""
 
     document: ImageDocument
-    score: float
+    score: (
+        float | None
+    )  # of its embedding: (1 + cosine) / 2; None where only its words were found, or nothing asked for
+    by_words: bool = False  # words of the text are in its name, caption or label
+    embedding: Embedding | None = None  # where it was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +65,9 @@ class RawResult:
 
     hits: tuple[RawHit, ...]
     total: int  # documents in the index
+    matching: int  # those of them that pass the filters
     backing_index: str | None  # the index behind the alias that answered; None without hits
+    facets: Facets | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +78,8 @@ class IndexState:
     model: ModelInfo
     corpus: str | None = None  # the folder that was indexed last
     indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch}
+    oldest_format: int = FORMAT  # a document of it may have
+    calibration: Calibration | None = None  # what likeness is usual in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +121,19 @@ class ImageIndex:
                 "Choose another INDEX_NAME, or replace it: index --delete-existing."
             )
         return IndexState(
-            backing_index=backing_index, model=model, corpus=meta.get("corpus"), indexing=meta.get("indexing")
+            backing_index=backing_index,
+            model=model,
+            corpus=meta.get("corpus"),
+            indexing=meta.get("indexing"),
+            oldest_format=meta.get("oldest_format", 1),
+            calibration=Calibration.from_json(meta.get("calibration")),
         )
 
     def at(self, backing_index: str) -> ImageIndex:
         """The same index by the name behind the alias: what is written through it never lands in another."""
         return ImageIndex(self.cluster, name=backing_index)
 
-    def create(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def create(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Makes a new, empty index for embeddings of `model`, which takes the place of an older one in one step.
 
         Raises:
@@ -115,20 +141,20 @@ class ImageIndex:
             RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room; what was there is
                 still there.
         """
-        return self._make(self.name, model=model, vector_index_type=vector_index_type)
+        return self._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
     @property
     def rebuild(self) -> ImageIndex:
         """The index that is being filled to take this one's place, if there is one; goes by an alias of its own."""
         return ImageIndex(self.cluster, name=f"{self.name}{REBUILD_SUFFIX}")
 
-    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Makes a new, empty index beside this one, as `rebuild`; this one goes on to answer.
 
         Raises:
             RequestError: Elasticsearch refuses the name or the mapping, or no node of it has room.
         """
-        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type)
+        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
     def finish_rebuild(self, backing_index: str) -> None:
         """Puts the index behind `rebuild` in this one's place, in one step; this one is removed. Twice does no harm.
@@ -139,10 +165,10 @@ class ImageIndex:
         end = {"remove": {"index": backing_index, "alias": self.rebuild.name}}
         self._name(backing_index, in_place_of=self._backing_indices(), also=[end])
 
-    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str) -> IndexState:
+    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str, corpus: str | None) -> IndexState:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
-        body = queries.index_body(model=model, vector_index_type=vector_index_type)
+        body = queries.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
         if not older:  # one request: a run that is cut off leaves no index without a name
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
@@ -155,7 +181,7 @@ class ImageIndex:
                 raise
         if older:
             self._name(backing_index, in_place_of=older)
-        return IndexState(backing_index=backing_index, model=model)
+        return IndexState(backing_index=backing_index, model=model, corpus=corpus)
 
     def _check_place_of(self, backing_index: str) -> None:
         """Returns where a node takes, or will take, the index that has just been made; else removes it.
@@ -222,7 +248,13 @@ class ImageIndex:
         with self._translated():
             self._client.indices.put_mapping(
                 index=self.name,
-                meta=queries.meta(model=state.model, corpus=state.corpus, indexing=indexing),
+                meta=queries.meta(
+                    model=state.model,
+                    corpus=state.corpus,
+                    indexing=indexing,
+                    oldest_format=state.oldest_format,
+                    calibration=state.calibration.to_json() if state.calibration else None,
+                ),
                 properties={},
             )
 
@@ -253,23 +285,35 @@ class ImageIndex:
         )
         yield from self._bulk(actions, chunk_size=chunk_size)
 
-    def describe(self, metadata: Mapping[str, PhotoMetadata], *, chunk_size: int = 500) -> Iterator[Rejected]:
+    def describe(
+        self,
+        metadata: Mapping[str, PhotoMetadata],
+        *,
+        chunk_size: int = 500,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
         """Sets label, caption and further columns of photos in the index, by image_id; yields what was refused.
 
-        What the metadata file leaves empty stays as it is.
+        What the metadata file leaves empty stays as it is. `changed` is told of each photo that was not so before.
         """
         actions = (
             {"_op_type": "update", "_id": image_id, "doc": queries.metadata_body(said)}
             for image_id, said in metadata.items()
         )
-        yield from self._bulk(actions, chunk_size=chunk_size)
+        yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
 
     def remove(self, image_ids: Iterable[str], *, chunk_size: int = 500) -> Iterator[Rejected]:
         """Deletes documents; yields those that could not be. One that is gone already counts as deleted."""
         actions = ({"_op_type": "delete", "_id": image_id} for image_id in image_ids)
         yield from self._bulk(actions, chunk_size=chunk_size)
 
-    def _bulk(self, actions: Iterable[JSON], *, chunk_size: int) -> Iterator[Rejected]:
+    def _bulk(
+        self,
+        actions: Iterable[JSON],
+        *,
+        chunk_size: int,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
         from elasticsearch import helpers
 
         with self._translated():
@@ -286,6 +330,8 @@ class ImageIndex:
                         status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
                     )
                     yield Rejected(image_id=result["_id"], error=error)
+                elif result.get("result") == "updated":  # not: noop
+                    changed(result["_id"])
 
     def _vector(self, embedding: Embedding) -> Any:
         from elasticsearch import helpers
@@ -294,23 +340,32 @@ class ImageIndex:
             return helpers.pack_dense_vector(embedding)
         return embedding.tolist()
 
-    def file_states(self, *, page_size: int = 10_000) -> dict[str, FileState]:
-        """image_id -> size, time and hash of the file as it was when indexed, for every photo in the index."""
+    def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
+        """image_id -> size, time and hash of the file as it was when indexed, for every photo in the index.
+
+        The format of its document too, if asked for.
+        """
         from elasticsearch import helpers
 
         self.refresh()
         # Out of columns, not out of the documents, which are three times as slow to read.
-        names = ["image_id", *FileState.__dataclass_fields__]
+        names = ["image_id", "bytes", "mtime_ns", "content_hash"]
         query = {
             "query": {"match_all": {}},
             "_source": False,
             "stored_fields": "_none_",
-            "docvalue_fields": names,
+            "docvalue_fields": [*names, "format"] if with_format else names,
         }
+        missing = (1,) if with_format else (FORMAT,)
         with self._translated():
             scan = helpers.scan(self._client, index=self.name, size=page_size, query=query)
-            rows = ([hit["fields"][name][0] for name in names] for hit in scan)
-            return {image_id: FileState(**dict(zip(names[1:], row, strict=True))) for image_id, *row in rows}
+            rows = (
+                [fields[name][0] for name in names] + [fields.get("format", missing)[0]] for fields in _fields(scan)
+            )
+            return {
+                image_id: FileState(bytes=size, mtime_ns=mtime, content_hash=content_hash, format=format_)
+                for image_id, size, mtime, content_hash, format_ in rows
+            }
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Every stored embedding, in pages of shape (n, dims)."""
@@ -323,12 +378,21 @@ class ImageIndex:
             while page := list(islice(vectors, page_size)):
                 yield np.asarray(page, np.float32)
 
+    def sample(self, size: int, *, seed: int = 0) -> Embeddings:
+        """The stored embeddings of so many photos, drawn by `seed`, shape (n, dims); all of a smaller index."""
+        drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
+        with self._translated():
+            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
+
     def get(self, image_id: str) -> ImageDocument:
         """The document of that photo.
 
         Raises:
             ImageNotFoundError: there is none.
         """
+        _check_length(image_id)
         try:
             with self._translated():
                 answer = self._client.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
@@ -344,6 +408,7 @@ class ImageIndex:
         Raises:
             ImageNotFoundError: there is no such photo.
         """
+        _check_length(image_id)
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         with self._translated():
             hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
@@ -374,9 +439,13 @@ class ImageIndex:
 
     # Search
 
-    def near(self, embedding: Embedding, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
+    def near(self, embedding: Embedding, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
         """The k photos nearest to an embedding, after the first `offset`."""
-        return self._search(queries.knn_search(queries.vector_query(embedding), k=k, offset=offset, filters=filters))
+        return self._search(queries.vector_query(embedding), k=k, offset=offset, shape=shape)
+
+    def browse(self, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
+        """All photos that pass the filters, by date."""
+        return self._search(None, k=k, offset=offset, shape=shape)
 
     def near_text(
         self,
@@ -385,7 +454,7 @@ class ImageIndex:
         model_id: str,
         k: int,
         offset: int = 0,
-        filters: Sequence[JSON] = (),
+        shape: Shape | None = None,
         seconds: float = 12,
     ) -> RawResult:
         """The k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`, in one request.
@@ -397,14 +466,13 @@ class ImageIndex:
         """
         deadline = time.monotonic() + seconds
         query = queries.text_model_query(model_id=model_id, text=text)
-        body = queries.knn_search(query, k=k, offset=offset, filters=filters)
 
         def ask() -> RawResult:
             # The client itself would ask three times at once, each for as long.
             left = max(0.1, deadline - time.monotonic())
             client = self._client.options(request_timeout=left, max_retries=0)
             with text_model_errors(model_id):
-                return self._search(body, client=client)
+                return self._search(query, k=k, offset=offset, shape=shape, client=client)
 
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_overloaded),
@@ -414,31 +482,62 @@ class ImageIndex:
         )
         return attempts(ask)
 
-    def like(self, image_id: str, *, k: int, offset: int = 0, filters: Sequence[JSON] = ()) -> RawResult:
+    def like(self, image_id: str, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
         """The k photos nearest to an indexed one, which is not among them; one request where the server can look it up.
 
         Raises:
             ImageNotFoundError: there is no such photo.
         """
-        filters = [*filters, queries.not_image(image_id)]
+        _check_length(image_id)
+        shape = replace(shape or Shape(), without=[image_id])
         if self.cluster.server_version() < LOOKUP_SINCE:
-            return self.near(self.embedding(image_id), k=k, offset=offset, filters=filters)
+            return self.near(self.embedding(image_id), k=k, offset=offset, shape=shape)
         query = queries.lookup_query(index=self.name, image_id=image_id)
         try:
-            return self._search(queries.knn_search(query, k=k, offset=offset, filters=filters))
+            return self._search(query, k=k, offset=offset, shape=shape)
         except RequestError:
             self.get(image_id)  # says so where the photo is the one thing missing
             raise
 
-    def _search(self, body: JSON, *, client: Elasticsearch | None = None) -> RawResult:
-        with self._translated():
-            answer = (client or self._client).search(index=self.name, body=body)
+    def _search(
+        self,
+        query: JSON | None,
+        *,
+        k: int,
+        offset: int,
+        shape: Shape | None = None,
+        client: Elasticsearch | None = None,
+    ) -> RawResult:
+        body = queries.photo_search(query, k=k, offset=offset, shape=shape)
+        answer = self._asked(body, client=client)
         hits = answer["hits"]["hits"]
+        counts = answer["aggregations"]["corpus"]
+        scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits} if query else {}
+        unscored = [image_id for image_id, score in scores.items() if score is None]
+        if query and unscored:
+            near = queries.photo_search(query, k=len(unscored), only=unscored)
+            scores |= {hit["_id"]: hit["_score"] for hit in self._asked(near, client=client)["hits"]["hits"]}
         return RawResult(
-            hits=tuple(RawHit(document=queries.document_of(hit["_source"]), score=hit["_score"]) for hit in hits),
-            total=answer["aggregations"]["corpus"]["doc_count"],
+            hits=tuple(
+                RawHit(
+                    document=queries.document_of(hit["_source"]),
+                    score=scores.get(hit["_id"]),
+                    by_words=queries.is_by_words(hit),
+                    embedding=_embedding(hit),
+                )
+                for hit in hits
+            ),
+            total=counts["doc_count"],
+            matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
+            facets=facets_of(counts, shape.filters) if shape and shape.facets else None,
         )
+
+    def _asked(self, body: JSON, *, client: Elasticsearch | None) -> Mapping[str, Any]:
+        with self._translated():
+            answer = (client or self._client).search(index=self.name, body=body, include_named_queries_score=True)
+        found: Mapping[str, Any] = answer.body
+        return found
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -469,8 +568,23 @@ class ImageIndex:
             raise RequestError(f"Elasticsearch has only now come to know '{self.name}'. Try again.", status=503)
 
 
+def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
+    found = hit.get("fields", {}).get(queries.EMBEDDING)
+    return None if found is None else np.asarray(found, np.float32)
+
+
+def _fields(hits: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    return (hit["fields"] for hit in hits)
+
+
 def _is_overloaded(error: BaseException) -> bool:
     return isinstance(error, TextModelBusyError) or (isinstance(error, RequestError) and error.status in (429, 503))
+
+
+def _check_length(image_id: str) -> None:
+    """Raises where no photo can have that image_id: Elasticsearch would not even look for it."""
+    if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
+        raise _image_not_found(f"{image_id[:80]}…")
 
 
 def _image_not_found(image_id: str) -> ImageNotFoundError:

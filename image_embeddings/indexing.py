@@ -12,9 +12,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from image_embeddings import corpus, pipeline
-from image_embeddings.assembly import Notify, make_encoder, node_moved, open_index, silent, state_of, thumbnails_of
+from image_embeddings.assembly import (
+    Notify,
+    local_node,
+    make_encoder,
+    node_moved,
+    open_index,
+    silent,
+    state_of,
+    thumbnails_of,
+    uses_local_node,
+)
 from image_embeddings.config import Settings
-from image_embeddings.documents import ModelInfo
+from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
 from image_embeddings.index import ImageIndex, IndexState
@@ -115,7 +125,7 @@ class Indexing:
             if state is None:
                 make = serving.begin_rebuild if rebuild else serving.create
                 vectors = self.settings.vector_index_type
-                state = patiently(make, model=encoder.info, vector_index_type=vectors)
+                state = patiently(make, model=encoder.info, vector_index_type=vectors, corpus=str(self.folder))
             elif work.to_encode:
                 check_same_model(encoder, state.model)
             self._prepare(encoder, images=len(work.to_encode))
@@ -146,6 +156,8 @@ class Indexing:
             self._opened.cluster.close()
             self._opened = None
         self._opened = self._opened or open_index(self.settings, timeout=self._timeout, notify=self._notify)
+        if uses_local_node(self.settings):
+            local_node(self.settings).check_disk()
         return self._opened
 
     def _encoder_for(self, built_with: ModelInfo | None) -> Encoder:
@@ -173,12 +185,18 @@ class Indexing:
         before = state_of(replaced) if replaced else state
         return pipeline.plan(
             self.folder,
-            indexed=patiently(index.file_states) if state else {},
+            indexed=_file_states(index, state),
             replaced=patiently(replaced.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
         )
+
+
+def _file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
+    if not state:
+        return {}
+    return patiently(index.file_states, with_format=state.oldest_format < FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)

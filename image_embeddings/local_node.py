@@ -182,6 +182,18 @@ class LocalNode:
             return None
         return running if self._runs(running.pid) else None
 
+    def is_disk_full(self) -> bool:
+        """Whether the disk of its folder lacks the room that it needs."""
+        return self.home.is_dir() and failures.is_disk_full(self.home)
+
+    def check_disk(self) -> None:
+        """Passes where the disk has room for the node to work.
+
+        Raises:
+            NodeStartError: it has not.
+        """
+        failures.check_disk(self.home)
+
     def in_use(self, *, within: float = 0.0) -> bool:
         """Whether a client is connected to the node that runs, now or within that many seconds.
 

@@ -124,7 +124,8 @@ def disk_full(home: Path) -> NodeStartError:
     """The error for a disk without that room."""
     return NodeStartError(
         f"The disk of the embedded node's folder {home} is full: it needs {_megabytes(LEAST_DISK)} free. Free some "
-        f"space, or set DATA_DIR to a folder on another disk. {WAY_OUT}"
+        "space (thumbnails below DATA_DIR are made anew as they are needed), or set DATA_DIR to a folder on another "
+        f"disk. {WAY_OUT}"
     )
 
 

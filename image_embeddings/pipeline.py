@@ -14,17 +14,29 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from image_embeddings import corpus
+from image_embeddings.calibration import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
-from image_embeddings.documents import Embedding, FileState, ImageDocument
+from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError
-from image_embeddings.index import ImageIndex, Rejected
+from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
+from image_embeddings.everyday_texts import EVERYDAY_TEXTS
+from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import Heartbeat, IndexOptions, IndexReport, Made, Writer, skipped_of, write_patiently
+from image_embeddings.writer import (
+    Heartbeat,
+    IndexOptions,
+    IndexReport,
+    Kind,
+    Made,
+    Writer,
+    skipped_of,
+    write_patiently,
+)
 
+RECALIBRATED_AFTER = 0.2  # share of the photos that came or went
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
 
 Item = TypeVar("Item")
@@ -105,8 +117,11 @@ def plan(
     as_held = 0
     for file in walk(folder, skip=report.skipped.append, leave_out=leave_out):
         report.found += 1
-        as_held += _is_same(file, held.get(file.image_id))
-        if _is_same(file, gone.pop(file.image_id, None)):
+        there = held.get(file.image_id)
+        as_held += there is not None and there.bytes == file.bytes  # a copy of the folder has other times
+        before = gone.pop(file.image_id, None)
+        # What an older version stored of a photo is to be completed.
+        if before and before.format == FORMAT and _is_same(file, before):
             report.unchanged += 1
             unchanged.add(file.image_id)
         else:
@@ -151,9 +166,9 @@ def _question(
     # Names alone tell nothing of another folder: every camera has an IMG_0001.JPG.
     if corpus_before not in (None, folder, SAMPLE_PHOTOS) and as_held < held / 2:
         raise CorpusError(
-            f"The index holds the {held:,} photos of {corpus_before}, and most of them are not in {folder}. To go "
-            f"on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, choose another "
-            "INDEX_NAME for one. To replace them: index --prune."
+            f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "
+            f"{folder}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
+            "choose another INDEX_NAME for one. To replace them: index --prune."
         )
     if lost > held / 2 and held > FREE_TO_DELETE:
         raise CorpusError(
@@ -206,9 +221,27 @@ def run(
         _describe_unchanged(work, index=index, metadata=metadata, options=options)
         _delete(work, index=index, reused=writer.reused, options=options)
     patiently(index.refresh)
-    heartbeat.beat() if report.stopped else patiently(heartbeat.stop)
+    state = replace(state, calibration=calibrated(index, state, encoder)) if not report.stopped else state
+    complete = not any(skipped.image_id in work.changed for skipped in report.skipped)
+    heartbeat.beat() if report.stopped else patiently(heartbeat.stop, state, complete=complete)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def calibrated(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibration | None:
+    """What likeness is usual in the index, anew where it has grown or shrunk by more than RECALIBRATED_AFTER."""
+    photos = patiently(index.count)
+    before = state.calibration
+    if before and abs(photos - before.photos) <= RECALIBRATED_AFTER * before.photos:
+        return before
+    cohort = patiently(index.sample, COHORT)
+    if len(cohort) < FEWEST_PHOTOS:
+        return None
+    try:
+        texts = encoder.encode_texts(EVERYDAY_TEXTS)
+    except ModelError:  # photos can be indexed without a text model
+        texts = None
+    return calibrate(cohort, texts, photos=photos)
 
 
 def _delete(work: Plan, *, index: ImageIndex, reused: Container[str], options: IndexOptions) -> None:
@@ -266,19 +299,36 @@ def _read(
     """The photo in a file, with its thumbnail made; or its document, where the same bytes are indexed already."""
     try:
         found = corpus.load(file)
+        before = _indexed(file, index) if file.image_id in work.changed else None
         copy = patiently(index.copy_of, found.content_hash) if found.content_hash in work.hashes else None
         if copy:
-            return _reused(*copy, by=found, with_location=options.with_location)
+            document, embedding = copy
+            if before and before.content_hash == found.content_hash:
+                document = before  # the other one may have another label
+            if document.format == FORMAT:
+                return _reused(document, embedding, by=found, with_location=options.with_location)
         photo = corpus.decode(found, max_pixels=options.max_pixels, with_location=options.with_location)
     except (CorpusError, ImageError) as error:
         return corpus.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
-    document = photo.document
-    if file.image_id in work.changed:
-        with suppress(ImageNotFoundError):  # another run has removed it meanwhile
-            before = patiently(index.get, file.image_id)
-            document = replace(document, label=before.label, extra=before.extra)
+    if copy:
+        return _completed(photo.document, document, embedding)
+    document = replace(photo.document, label=before.label, extra=before.extra) if before else photo.document
     return Preprocessed(document=document, pixels=encoder.preprocess(photo.image))
+
+
+def _indexed(file: PhotoFile, index: ImageIndex) -> ImageDocument | None:
+    """The document of an older version of a file; None where another run has removed it meanwhile."""
+    with suppress(ImageNotFoundError):
+        return patiently(index.get, file.image_id)
+    return None
+
+
+def _completed(document: ImageDocument, before: ImageDocument, embedding: Embedding) -> Made:
+    """The document of a photo that an older version stored less of, with what a metadata file had said of it."""
+    document = replace(document, label=before.label, extra=before.extra, caption=before.caption or document.caption)
+    is_as_it_was = (document.image_id, document.mtime_ns) == (before.image_id, before.mtime_ns)
+    return Made(document=document, embedding=embedding, kind=Kind.DESCRIBED if is_as_it_was else Kind.REUSED)
 
 
 def _described(made: Made, metadata: Mapping[str, PhotoMetadata]) -> Made:
@@ -293,26 +343,27 @@ def _describe_unchanged(
 
     def write(image_ids: list[str]) -> Iterator[Rejected]:
         said = {image_id: metadata[image_id] for image_id in image_ids}
-        return index.describe(said, chunk_size=options.chunk_size)
+        return index.describe(said, chunk_size=options.chunk_size, changed=changed.add)
 
+    changed: set[str] = set()
     image_ids = sorted(metadata.keys() & work.unchanged)
     refused = write_patiently(write, image_ids)
     work.report.skipped.extend(skipped_of(refused))
-    work.report.described = len(image_ids) - len(refused)
+    work.report.described += len(changed)
 
 
 def _reused(document: ImageDocument, embedding: Embedding, *, by: PhotoBytes, with_location: bool) -> Made:
     """The document of another file of the same bytes, as that of this one."""
     location = document.location if with_location else None
     renamed = replace(document, image_id=by.image_id, mtime_ns=by.mtime_ns, location=location)
-    return Made(document=renamed, embedding=embedding, reused=True)
+    return Made(document=renamed, embedding=embedding, kind=Kind.REUSED)
 
 
 def _encoded(batch: Sequence[Preprocessed | Made], *, encoder: Encoder) -> list[Made]:
     """The batch, with those photos encoded that are not made yet."""
     embeddings = iter(encoder.encode_preprocessed([item.pixels for item in batch if isinstance(item, Preprocessed)]))
     return [
-        item if isinstance(item, Made) else Made(document=item.document, embedding=next(embeddings), reused=False)
+        item if isinstance(item, Made) else Made(document=item.document, embedding=next(embeddings), kind=Kind.ENCODED)
         for item in batch
     ]
 

@@ -1,18 +1,30 @@
 """Elasticsearch request bodies: mapping, kNN search, filters. Pure functions, no I/O."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
-from image_embeddings.documents import JSON, Embedding, ImageDocument, ModelInfo
+from image_embeddings.documents import FORMAT, JSON, Embedding, ImageDocument, ModelInfo
+from image_embeddings.filters import COLUMN_SEPARATOR, Filters, facet_aggs, matching_agg
 from image_embeddings.metadata import PhotoMetadata
 
 EMBEDDING = "image_embedding"
 META_VERSION = 1
+RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
+BY_DATE_DEPTH = 200  # nearest photos that are sorted by date
+WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
+BY_EMBEDDING, BY_WORDS = "embedding", "words"  # names of the parts of a hit's score
+# Of Elasticsearch's BM25 beside (1 + cosine) / 2, and cosine 0: where it is not known what is usual in the index.
+WORD_WEIGHT = 0.02
+FAR_SCORE = 0.5
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, for k too
 # Quantised index types rank by rounded vectors. Scoring three times as many candidates again on the full ones makes the
 # scores exact, and the first k nearly always the true ones; Elasticsearch's own default for bbq_hnsw.
 RESCORE_OVERSAMPLE = 3.0
+_WORD = re.compile(r"[^\W_]+")
 
 
 def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
@@ -60,6 +72,15 @@ def document_properties() -> JSON:
         "keywords": {"type": "keyword"},
         "label": {"type": "keyword"},
         "extra": {"type": "flattened"},
+        "preview": {"type": "keyword", "index": False, "doc_values": False},
+        "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
+        "format": {"type": "byte"},
+        "orientation": {"type": "keyword"},
+        # Derived, for searches by words (each from what one request writes) and for facets.
+        "words": {"type": "text"},
+        "label_words": {"type": "text"},
+        "extra_words": {"type": "text"},
+        "columns": {"type": "keyword"},
     }
 
 
@@ -68,10 +89,21 @@ def missing_properties(mapped: Mapping[str, Any]) -> JSON:
     return {name: field for name, field in document_properties().items() if name not in mapped}
 
 
-def meta(*, model: ModelInfo, corpus: str | None = None, indexing: JSON | None = None) -> JSON:
-    """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress."""
-    body: JSON = {"image_search": META_VERSION, **asdict(model)}
-    return body | {name: value for name, value in (("corpus", corpus), ("indexing", indexing)) if value}
+def meta(
+    *,
+    model: ModelInfo,
+    corpus: str | None = None,
+    indexing: JSON | None = None,
+    oldest_format: int = FORMAT,
+    calibration: JSON | None = None,
+) -> JSON:
+    """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress.
+
+    `oldest_format` is the least `format` that a document of it may have; `calibration` says what likeness is usual.
+    """
+    body: JSON = {"image_search": META_VERSION, "oldest_format": oldest_format, **asdict(model)}
+    known = {"corpus": corpus, "indexing": indexing, "calibration": calibration}
+    return body | {name: value for name, value in known.items() if value}
 
 
 def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
@@ -89,6 +121,9 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
         EMBEDDING: vector,
         **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
         "name": parts[-1],
+        "orientation": document.orientation,
+        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
+        **_derived(label=document.label, extra=document.extra),
         "folders": ["/".join(parts[:depth]) for depth in range(1, len(parts))],
     }
     if document.location:
@@ -99,6 +134,22 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
 def metadata_body(metadata: PhotoMetadata) -> JSON:
     """The part of a document's source that a metadata file gives."""
     values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
+    values |= _derived(label=metadata.label, extra=metadata.extra)
+    return {name: value for name, value in values.items() if value}
+
+
+def words_of(texts: Iterable[str]) -> str:
+    """The words in names, as Elasticsearch's analysis would not part them: `IMG_1234` has two."""
+    return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
+
+
+def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
+    """What searches by words and facets read of a metadata file's columns."""
+    values = {
+        "label_words": words_of([label or ""]),
+        "extra_words": words_of(extra.values()),
+        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
+    }
     return {name: value for name, value in values.items() if value}
 
 
@@ -108,6 +159,7 @@ def document_of(source: Mapping[str, Any]) -> ImageDocument:
     values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
     values["location"] = (location["lat"], location["lon"]) if location else None
     values["keywords"] = tuple(source.get("keywords", ()))
+    values["format"] = source.get("format", 1)
     return ImageDocument(**values)
 
 
@@ -126,42 +178,107 @@ def text_model_query(*, model_id: str, text: str) -> JSON:
     return {"query_vector_builder": {"text_embedding": {"model_id": model_id, "model_text": text}}}
 
 
-def knn_search(
-    query: Mapping[str, Any],
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What else a search asks for, besides the nearest photos."""
+
+    filters: Filters = field(default_factory=Filters)
+    without: Sequence[str] = ()  # image_ids that are left out
+    words: str = ""  # a text whose words are looked for in names, captions and labels too
+    word_weight: float = WORD_WEIGHT
+    far_score: float = FAR_SCORE  # of photos that have the words and are not among the nearest
+    sort: str = RELEVANCE
+    least: float | None = None  # cosine, below which nothing is looked at where it is sorted by date
+    facets: bool = False
+    embeddings: bool = False  # of the hits
+
+
+def photo_search(
+    query: Mapping[str, Any] | None,
     *,
     k: int,
     offset: int = 0,
-    num_candidates: int | None = None,
-    filters: Sequence[JSON] = (),
+    shape: Shape | None = None,
+    only: Sequence[str] = (),
 ) -> JSON:
     """A search for the k nearest photos after the first `offset` ones, with the size of the whole index beside them.
 
-    `query` is one of the `*_query` parts above.
+    `query` is one of the `*_query` parts above; without one, all photos come, by date. `only` names the photos, by
+    image_id, that alone are looked at.
     """
-    depth = k + offset
-    knn: JSON = {
-        "field": EMBEDDING,
-        "k": depth,
-        "num_candidates": num_candidates or min(max(100, 2 * depth), MAX_NUM_CANDIDATES),
-        "rescore_vector": {"oversample": RESCORE_OVERSAMPLE},
-        **query,
-    }
-    if filters:
-        knn["filter"] = list(filters)
-    return {
-        "knn": knn,
+    shape = shape or Shape()
+    filters = shape.filters.all_clauses() + ([without(shape.without)] if shape.without else [])
+    filters += [_ids(only)] if only else []
+    counts = facet_aggs(shape.filters) if shape.facets else {}
+    inner = {"matching": matching_agg(shape.filters), **counts} if shape.filters or shape.facets else {}
+    page: JSON = {
         "from": offset,
         "size": k,
         "_source": {"excludes": [EMBEDDING]},
-        "aggs": {"corpus": {"global": {}}},
+        **({"fields": [EMBEDDING]} if shape.embeddings else {}),
+        "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
+    }
+    if query is None:
+        return {"query": {"bool": {"filter": filters}}, "sort": _by_date(shape.sort), **page}
+    if shape.sort != RELEVANCE:
+        nearest = _knn(query, depth=BY_DATE_DEPTH, filters=filters)
+        near = {"similarity": shape.least} if shape.least is not None else {}
+        return {"query": {"knn": {**nearest, **near}}, "sort": _by_date(shape.sort), "track_scores": True, **page}
+    knn = _knn(query, depth=k + offset, filters=filters)
+    return {"query": _with_words(knn, shape, filters), **page} if shape.words else {"knn": knn, **page}
+
+
+def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:
+    return {
+        "field": EMBEDDING,
+        "k": depth,
+        "num_candidates": min(max(100, 2 * depth), MAX_NUM_CANDIDATES),
+        "rescore_vector": {"oversample": RESCORE_OVERSAMPLE},
+        **query,
+        **({"filter": list(filters)} if filters else {}),
     }
 
 
-def not_image(image_id: str) -> JSON:
-    """A filter that leaves one photo out."""
-    return {"bool": {"must_not": {"ids": {"values": [image_id]}}}}
+def _with_words(knn: JSON, shape: Shape, filters: Sequence[JSON]) -> JSON:
+    """A query whose score is that of the embedding, and so much more as words of the text are in the photo's own.
+
+    Photos that have the words and are not among the nearest count as if they were as near as most are to anything.
+    """
+    words = {"query": words_of([shape.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
+    own = {"bool": {"must": {"multi_match": words}, "filter": list(filters)}}
+    found = {
+        "bool": {
+            "must": {"multi_match": {**words, "boost": shape.word_weight}},
+            "filter": list(filters),
+            "_name": BY_WORDS,
+        }
+    }
+    nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
+    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": shape.far_score}}]}}
+    return {"bool": {"should": [either, found]}}
 
 
-def in_folder(folder: str) -> JSON:
-    """A filter for the photos of one folder and those below it."""
-    return {"term": {"folders": folder}}
+def _by_date(sort: str) -> list[JSON]:
+    order = "asc" if sort == OLDEST else "desc"
+    return [{"taken": {"order": order, "missing": "_last"}}, {"mtime_ns": order}]
+
+
+def without(image_ids: Sequence[str]) -> JSON:
+    """A filter that leaves photos out."""
+    return {"bool": {"must_not": _ids(image_ids)}}
+
+
+def _ids(image_ids: Sequence[str]) -> JSON:
+    return {"ids": {"values": list(image_ids)}}
+
+
+def embedding_score(hit: Mapping[str, Any]) -> float | None:
+    """What a hit's embedding scored, (1 + cosine) / 2; None where only its words were found."""
+    parts = hit.get("matched_queries")
+    score = hit["_score"] if parts is None else parts.get(BY_EMBEDDING)
+    return None if score is None else float(score)
+
+
+def is_by_words(hit: Mapping[str, Any]) -> bool:
+    """Whether words of the text are the photo's own."""
+    return BY_WORDS in hit.get("matched_queries", ())

@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
-from image_embeddings import queries
-from image_embeddings.corpus import MAX_IMAGE_ID_BYTES
-from image_embeddings.documents import JSON, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings import calibration
+from image_embeddings.calibration import Calibration, Kind
+from image_embeddings.documents import Embedding, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -25,13 +27,20 @@ from image_embeddings.errors import (
     TextModelError,
 )
 from image_embeddings.index import ImageIndex, IndexState, RawResult
+from image_embeddings.queries import Shape
+from image_embeddings.query import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
+from image_embeddings.ranking import folded
+from image_embeddings.text_model import TextModel
 from image_embeddings.text_path import LOCAL, TextPath, TextPaths
 
-MAX_K = 1_000
-MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 ATTEMPTS = 3  # searches, where the index is replaced in between
 MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
-MAX_TEXT = 1_000  # characters of a query
+WORDS = 0.5  # spreads of the similarity that one unit of BM25 counts: docs/benchmarks.md
+STATE_SECONDS = 30.0  # after which what an index records of itself is read anew, for a verdict
+VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, to tell what matches
 
 
 class ImageSearch:
@@ -55,20 +64,23 @@ class ImageSearch:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
-    def by_text(self, text: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
-        """The k photos whose embeddings are nearest to that of `text`, in any language the model knows."""
-        text = _checked_text(text)
-        return self._search(lambda query: self._near_text(text, query), k=k, offset=offset, folder=folder)
+    def by_text(self, text: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
+        """The k photos whose embeddings are nearest to that of `text`, in any language the model knows.
 
-    def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
+        Photos that have words of the text in their name, caption or label rank higher for it, unless `words` is False.
+        """
+        text = checked_text(text)
+        return self._search(lambda query: self._near_text(text, query), k=k, offset=offset, words=text, limits=limits)
+
+    def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """The k photos nearest to an upright RGB image, which need not be in the index."""
 
         def near_image(query: _Query) -> _Found:
-            return _Found(raw=self._near(lambda encoder: encoder.encode_images([image]), query))
+            return self._near(lambda encoder: encoder.encode_images([image]), query, kind=Kind.PHOTO)
 
-        return self._search(near_image, k=k, offset=offset, folder=folder)
+        return self._search(near_image, k=k, offset=offset, limits=limits)
 
-    def like(self, image_id: str, *, k: int = 10, offset: int = 0, folder: str | None = None) -> SearchResult:
+    def like(self, image_id: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """The k photos nearest to an indexed one, itself left out; no encoder is needed.
 
         Raises:
@@ -79,10 +91,45 @@ class ImageSearch:
 
         def near_indexed(query: _Query) -> _Found:
             with query.clock.stage("search"):
-                raw = self.index.like(image_id, k=query.k, offset=query.offset, filters=query.filters)
-            return _Found(raw=raw)
+                raw = self.index.like(image_id, k=query.k, offset=query.offset, shape=query.shape)
+                wanted = [(self.index.embedding(image_id), Kind.PHOTO)] if query.shape.embeddings else []
+            return _Found(raw=raw, wanted=wanted)
 
-        return self._search(near_indexed, k=k, offset=offset, folder=folder)
+        return self._search(near_indexed, k=k, offset=offset, limits=limits)
+
+    def by_parts(
+        self, parts: Sequence[Part], *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]
+    ) -> SearchResult:
+        """The k photos nearest to several texts and photos together, each by its weight; away from those below zero.
+
+        Indexed photos of positive weight are not among the hits.
+
+        Raises:
+            QueryError: there are no parts or too many, none is of positive weight, or they cancel each other out.
+            ImageNotFoundError: one of the photos is not in the index.
+        """
+        parts = checked_parts(parts)
+        if len(parts) == 1:
+            return self._by_part(parts[0], k=k, offset=offset, limits=limits)
+        words = " ".join(part.what for part in parts if isinstance(part.what, str) and part.weight > 0)
+        without = tuple(part.what.image_id for part in parts if isinstance(part.what, Indexed) and part.weight > 0)
+        return self._search(
+            lambda query: self._near_parts(parts, query),
+            k=k,
+            offset=offset,
+            words=words,
+            without=without,
+            limits=limits,
+        )
+
+    def browse(self, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
+        """The photos that pass the filters, the latest first unless `sort` says otherwise."""
+
+        def browse(query: _Query) -> _Found:
+            with query.clock.stage("search"):
+                return _Found(raw=self.index.browse(k=query.k, offset=query.offset, shape=query.shape))
+
+        return self._search(browse, k=k, offset=offset, limits=limits)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of an indexed photo.
@@ -136,7 +183,8 @@ class ImageSearch:
         refused: RequestError | None = None  # perhaps for the text model's sake, perhaps for the index's
         if path.model_id:
             try:
-                return _Found(raw=self._near_encoded_there(text, path.model_id, query), path=path)
+                raw = self._near_encoded_there(text, path.model_id, query)
+                return _Found(raw=raw, path=path, wanted=self._encoded_there(text, path.model_id, query))
             except TextModelError as error:
                 path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
             except RequestError as error:
@@ -144,7 +192,7 @@ class ImageSearch:
                     raise
                 refused = error
         try:
-            raw = self._near(lambda encoder: encoder.encode_texts([text]), query)
+            found = self._near(lambda encoder: encoder.encode_texts([text]), query, kind=Kind.TEXT)
         except ModelUnavailableError as missing:
             if not (path.note or refused):
                 raise
@@ -154,7 +202,18 @@ class ImageSearch:
             ) from missing
         if refused:  # and the search without the text model was not
             path = self.text_paths.after_failure(refused, path=path, cluster=cluster, model=model)
-        return _Found(raw=raw, path=path)
+        return replace(found, path=path)
+
+    def _encoded_there(self, text: str, model_id: str, query: _Query) -> list[tuple[Embedding, Kind]]:
+        """The text's embedding by Elasticsearch, for the verdict; nothing where it cannot be had just now."""
+        if not query.shape.embeddings:
+            return []
+        try:
+            with query.clock.stage("encode"):
+                embedding = TextModel(self.index.cluster, model_id).embed(text, seconds=VERDICT_SECONDS)
+        except (TextModelError, ElasticsearchError):
+            return []
+        return [(embedding, Kind.TEXT)]
 
     def _near_encoded_there(self, text: str, model_id: str, query: _Query) -> RawResult:
         with query.clock.stage("search"):
@@ -163,33 +222,102 @@ class ImageSearch:
                 model_id=model_id,
                 k=query.k,
                 offset=query.offset,
-                filters=query.filters,
+                shape=query.shape,
                 seconds=self.text_paths.patience_seconds,
             )
 
-    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query) -> RawResult:
+    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query, *, kind: Kind) -> _Found:
         encoder = self._encoder(query.opened, query.clock)
         with query.clock.stage("encode"):
             embedding = encode(encoder)[0]
         with query.clock.stage("search"):
-            return self.index.near(embedding, k=query.k, offset=query.offset, filters=query.filters)
+            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+        return _Found(raw=raw, wanted=[(embedding, kind)])
 
-    def _search(self, near: Callable[[_Query], _Found], *, k: int, offset: int, folder: str | None) -> SearchResult:
-        _check_range(k, offset)
+    def _by_part(self, part: Part, *, k: int, offset: int, limits: Limits) -> SearchResult:
+        if isinstance(part.what, str):
+            return self.by_text(part.what, k=k, offset=offset, **limits)
+        if isinstance(part.what, Indexed):
+            return self.like(part.what.image_id, k=k, offset=offset, **limits)
+        return self.by_image(part.what, k=k, offset=offset, **limits)
+
+    def _near_parts(self, parts: Sequence[Part], query: _Query) -> _Found:
+        path: TextPath | None = None
+        weighed = []
+        for part in parts:
+            kind = Kind.TEXT if isinstance(part.what, str) else Kind.PHOTO
+            if isinstance(part.what, str):
+                embedding, path = self._text_embedding(part.what, query)
+            elif isinstance(part.what, Indexed):
+                with query.clock.stage("search"):
+                    embedding = self.index.embedding(part.what.image_id)
+            else:
+                embedding = self._encoded_image(part.what, query)
+            weighed.append(calibration.Part(embedding, kind, part.weight))
+        with query.clock.stage("search"):
+            embedding = _combined(weighed, query.opened.state.calibration)
+            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+        wanted = [(part.embedding, part.kind) for part in weighed if part.weight > 0]
+        return _Found(raw=raw, path=path, wanted=wanted)
+
+    def _encoded_image(self, image: Image.Image, query: _Query) -> Embedding:
+        encoder = self._encoder(query.opened, query.clock)
+        with query.clock.stage("encode"):
+            found: Embedding = encoder.encode_images([image])[0]
+        return found
+
+    def _text_embedding(self, text: str, query: _Query) -> tuple[Embedding, TextPath]:
+        """The embedding of a text that Elasticsearch encodes, or the encoder; and which of them it was."""
+        cluster, model = self.index.cluster, query.opened.state.model
+        path = self.text_paths.choose(cluster, model)
+        if path.model_id:
+            try:
+                with query.clock.stage("encode"):
+                    return TextModel(cluster, path.model_id).embed(text, seconds=self.text_paths.patience_seconds), path
+            except TextModelError as error:
+                path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
+        encoder = self._encoder(query.opened, query.clock)
+        with query.clock.stage("encode"):
+            return encoder.encode_texts([text])[0], path
+
+    def _search(
+        self,
+        near: Callable[[_Query], _Found],
+        *,
+        k: int,
+        offset: int,
+        limits: Limits,
+        words: str = "",
+        without: tuple[str, ...] = (),
+    ) -> SearchResult:
+        check_range(k, offset)
         clock = _Clock()
-        filters = _filters(folder)
+        shape = shape_of(limits, words=words, without=without)
         for attempt in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(clock)
+            if shape.embeddings and time.monotonic() - opened.read_at > STATE_SECONDS:
+                self._renew(opened)
             try:
-                found = near(_Query(opened=opened, clock=clock, k=k, offset=offset, filters=filters))
+                found = near(
+                    _Query(opened=opened, clock=clock, k=k, offset=offset, shape=_weighed(shape, opened.state))
+                )
             except (RequestError, ModelError) as error:  # for other dims than the index's, say
                 if not (_lost(error) and attempt < ATTEMPTS) and not self._replaced(opened.state):
                     raise
             else:
                 if found.raw.backing_index in (None, opened.state.backing_index):
-                    return _result(found, model=opened.state.model, offset=offset, clock=clock)
+                    return _result(
+                        found, state=opened.state, offset=offset, fold=limits.get("fold", False), clock=clock
+                    )
             self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
+
+    def _renew(self, opened: _Opened) -> None:
+        """Reads anew what the index records of itself: an indexing run may have calibrated it meanwhile."""
+        state = self.index.state()
+        opened.read_at = time.monotonic()
+        if state.backing_index == opened.state.backing_index:
+            opened.state = state
 
     def _replaced(self, state: IndexState) -> bool:
         return self.index.state().backing_index != state.backing_index
@@ -227,6 +355,7 @@ class _Opened:
     """An index as it was found, and its encoder once that is needed."""
 
     state: IndexState
+    read_at: float = field(default_factory=time.monotonic)  # when the state was read
     encoder: Encoder | None = None
     missing: ModelUnavailableError | None = None  # why there is none; looked for again after `missing_until`
     missing_until: float = 0.0
@@ -240,7 +369,7 @@ class _Query:
     clock: _Clock
     k: int
     offset: int
-    filters: Sequence[JSON]
+    shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +378,39 @@ class _Found:
 
     raw: RawResult
     path: TextPath | None = None
+    wanted: Sequence[tuple[Embedding, Kind]] = ()  # what hits are to be like, for the verdict
+
+
+def _weighed(shape: Shape, state: IndexState) -> Shape:
+    """The search with its words weighed against the embedding, by how much similarities to texts usually spread."""
+    usual = state.calibration.text if state.calibration else None
+    if not (shape.words and usual):
+        return shape
+    far = max(0.0, (1 + usual.mean_similarity) / 2)
+    return replace(shape, word_weight=WORDS * usual.similarity_spread / 2, far_score=far)
+
+
+def _combined(parts: Sequence[calibration.Part], usual: Calibration | None) -> Embedding:
+    """One embedding for all parts; each has the same say where it is known how much their kinds usually spread."""
+    try:
+        return usual.combined(parts) if usual else calibration.weighted_sum(parts)
+    except ValueError:
+        raise QueryError("The parts of the query cancel each other out. Leave one out, or change a weight.") from None
+
+
+def _verdicts(found: _Found, usual: Calibration | None) -> list[bool | None]:
+    """Whether each hit really matches every part that is wanted, or has the words; None where it cannot be told."""
+    hits = found.raw.hits
+    embeddings = [hit.embedding for hit in hits if hit.embedding is not None]
+    if not usual or not found.wanted or len(embeddings) < len(hits) or not hits:
+        return [None] * len(hits)
+    stacked = np.stack(embeddings)
+    photos = found.raw.matching
+    told = [usual.matches(embedding, stacked, kind=kind, photos=photos) for embedding, kind in found.wanted]
+    if any(verdict is None for verdict in told):
+        return [None] * len(hits)
+    match = np.logical_and.reduce([verdict for verdict in told if verdict is not None])
+    return [bool(verdict) or hit.by_words for verdict, hit in zip(match, hits, strict=True)]
 
 
 def _lost(error: Exception) -> bool:
@@ -280,40 +442,20 @@ class _Clock:
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
-def _result(found: _Found, *, model: ModelInfo, offset: int, clock: _Clock) -> SearchResult:
+def _result(found: _Found, *, state: IndexState, offset: int, fold: bool, clock: _Clock) -> SearchResult:
+    verdicts = _verdicts(found, state.calibration)
     hits = tuple(
-        Hit(rank=offset + place, score=hit.score, document=hit.document)
-        for place, hit in enumerate(found.raw.hits, start=1)
+        Hit(rank=offset + place, score=hit.score, document=hit.document, by_words=hit.by_words, matches=verdict)
+        for place, (hit, verdict) in enumerate(zip(found.raw.hits, verdicts, strict=True), start=1)
     )
     return SearchResult(
-        hits=hits,
+        hits=folded(hits) if fold else hits,
         total=found.raw.total,
-        model_id=model.model_id,
+        matching=found.raw.matching,
+        facets=found.raw.facets,
+        model_id=state.model.model_id,
         text_encoder=found.path.encoder if found.path else None,
         text_model_id=found.path.model_id if found.path else None,
         note=found.path.note if found.path else None,
         took_ms=clock.took_ms(),
     )
-
-
-def _checked_text(text: str) -> str:
-    text = " ".join(text.split())
-    if not text:
-        raise QueryError("The search text is empty. Type what the photo shows, in your own words.")
-    if len(text) > MAX_TEXT:
-        raise QueryError(f"The search text has {len(text)} characters; {MAX_TEXT} at most. A sentence is enough.")
-    return text
-
-
-def _filters(folder: str | None) -> list[JSON]:
-    folder = (folder or "").strip("/")
-    if len(folder.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
-        raise QueryError("The folder's name is longer than any path in the index.")
-    return [queries.in_folder(folder)] if folder else []
-
-
-def _check_range(k: int, offset: int) -> None:
-    if not 1 <= k <= MAX_K:
-        raise QueryError(f"k is {k}. It is the number of photos wanted, from 1 to {MAX_K}.")
-    if not 0 <= offset <= MAX_DEPTH - k:
-        raise QueryError(f"offset is {offset}. It is the number of photos to pass over, from 0 to {MAX_DEPTH - k}.")

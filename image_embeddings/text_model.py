@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from image_embeddings.cluster import Cluster
-from image_embeddings.documents import ModelInfo
+from image_embeddings.documents import Embedding, ModelInfo
 from image_embeddings.errors import (
     ElasticsearchError,
     MachineLearningMissingError,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 INSTALL = "python -m image_embeddings text-model install"
 STATUS = "python -m image_embeddings text-model status"
 TASK = "text_embedding"
+TEXT_FIELD = "text_field"  # the name by which it takes its text
 IMAGE_MODEL = "image_model"  # the image model that a text model was loaded for, in its metadata
 
 STARTED, STARTING, STOPPING, FAILED = "started", "starting", "stopping", "failed"
@@ -202,6 +205,21 @@ class TextModel:
         except MachineLearningMissingError:
             return TextModelStatus(model_id=self.model_id, state=NO_ML)
         return self._barred(client) or found
+
+    def embed(self, text: str, *, seconds: float) -> Embedding:
+        """The embedding of a text, shape (dims,), as Elasticsearch encodes it within so many seconds.
+
+        Raises:
+            TextModelError: the model cannot encode the text, and why.
+        """
+        client = self.cluster.client.options(request_timeout=seconds, max_retries=0)
+        with text_model_errors(self.model_id), self.cluster.errors(needs="the cluster privilege 'monitor_ml'"):
+            answer = client.ml.infer_trained_model(
+                model_id=self.model_id, docs=[{TEXT_FIELD: text}], timeout=f"{max(1, int(seconds))}s"
+            )
+        embedding = np.asarray(answer["inference_results"][0]["predicted_value"], np.float32)
+        found: Embedding = embedding / np.linalg.norm(embedding)
+        return found
 
     def _found(self, client: Elasticsearch) -> TextModelStatus:
         ml = client.ml

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from image_embeddings.corpus import Skipped
-from image_embeddings.documents import Embedding, ImageDocument
+from image_embeddings.documents import FORMAT, Embedding, ImageDocument
 from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.patience import passes, patiently
 
@@ -36,7 +37,7 @@ class IndexReport:
     encoded: int = 0  # new or changed ones, now in the index
     reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
     unchanged: int = 0
-    described: int = 0  # unchanged ones, of which the metadata file now says something else
+    described: int = 0  # unchanged ones, of which more is stored now, or the metadata file says something else
     deleted: int = 0  # gone from the folder, and now from the index
     moved: int = 0  # of those deleted, the ones whose bytes are in the folder by another name
     skipped: list[Skipped] = field(default_factory=list)
@@ -60,13 +61,21 @@ class IndexReport:
         return self.encoded + self.reused + self.described + self.deleted
 
 
+class Kind(Enum):
+    """What is new about a document."""
+
+    ENCODED = "its embedding"
+    REUSED = "its name or time: the embedding was in the index already"
+    DESCRIBED = "what is stored besides its embedding: an older version stored less"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Made:
     """A document that is ready to be written."""
 
     document: ImageDocument
     embedding: Embedding
-    reused: bool  # the embedding was in the index already
+    kind: Kind
 
 
 class Writer:
@@ -128,10 +137,12 @@ class Writer:
             self._report.skipped.extend(skipped_of(rejected))
             refused = {item.image_id for item in rejected}
             written = [made for made in group if made.document.image_id not in refused]
-            reused = [made.document.content_hash for made in written if made.reused]
-            self.reused.update(reused)
-            self._report.reused += len(reused)
-            self._report.encoded += len(written) - len(reused)
+            self.reused.update(made.document.content_hash for made in written if made.kind is Kind.REUSED)
+            kinds = Counter(made.kind for made in written)
+            self._report.reused += kinds[Kind.REUSED]
+            self._report.encoded += kinds[Kind.ENCODED]
+            self._report.described += kinds[Kind.DESCRIBED]
+            self._report.unchanged += kinds[Kind.DESCRIBED]
 
 
 def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids: Iterable[str]) -> list[Rejected]:
@@ -170,6 +181,6 @@ class Heartbeat:
         progress = {"done": self._report.indexed, "total": self._report.found, "updated": int(time.time())}
         self._index.note_progress(self._state, progress)
 
-    def stop(self) -> None:
-        """Says that it is over."""
-        self._index.note_progress(self._state, None)
+    def stop(self, state: IndexState, *, complete: bool) -> None:
+        """Says that it is over, with what the index records now; if `complete`, all documents are of this version."""
+        self._index.note_progress(replace(state, oldest_format=FORMAT) if complete else state, None)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
+from threadpoolctl import threadpool_info
 
 from image_embeddings.config import ROOT
 from image_embeddings.encoders.conse import (
@@ -56,6 +57,11 @@ PHOTOS = {
 @pytest.fixture(scope="module")
 def encoder():
     return ConseEncoder()
+
+
+def test_a_text_waits_for_no_second_thread(encoder):
+    encoder.encode_texts(["a temple"])
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
 
 
 @pytest.fixture(scope="module")

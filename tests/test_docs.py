@@ -8,6 +8,7 @@ import pytest
 
 from app import create_app
 from app.errors import status_of
+from app.metrics import Metrics
 from image_embeddings import errors
 from image_embeddings.cli import create_image_embeddings, main
 from image_embeddings.config import ROOT, load_settings, setting_rows
@@ -163,6 +164,12 @@ def test_the_api_page_has_every_error_code_with_its_http_status():
 @pytest.mark.parametrize("code", [kind.code for kind in error_classes()])
 def test_an_error_code_stands_in_troubleshooting(code):
     assert f"`{code}`" in section("troubleshooting.md", "Error codes")
+
+
+def test_every_metric_is_described_and_no_other():
+    families = Metrics().registry.collect()
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert set(re.findall(r"^\| `(image_search_\w+)` \|", text_of("api.md"), re.M)) == names
 
 
 # All pages

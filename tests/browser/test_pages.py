@@ -97,7 +97,7 @@ def test_tab_leads_to_the_skip_link_and_the_search_box(visit):
 def test_the_skip_link_leads_past_the_search(visit):
     page = visit(RESULTS)
     press(page, "Tab", "Enter", "Tab")
-    expect(page.locator(".grid a").first).to_be_focused()
+    expect(page.locator(".grid a.photo").first).to_be_focused()
 
 
 def test_the_file_chooser_opens_by_keyboard(visit):
@@ -135,6 +135,16 @@ def test_without_javascript_texts_are_searched_and_paged(plain_page):
     follow(plain_page, "More photos")
     assert len(first) == len(shown(plain_page)) == 20
     assert not set(first) & set(shown(plain_page))
+    follow(plain_page, "Previous")
+    assert shown(plain_page) == first
+
+
+def test_without_javascript_a_tile_opens_the_photo_itself(plain_page):
+    search(plain_page, "a cat with green eyes")
+    with plain_page.expect_navigation() as opened:
+        plain_page.locator(".grid a.photo").first.click()
+    assert opened.value.url.endswith("/image/cats/tabby-cat.jpg")
+    assert opened.value.body() == (PHOTOS / "cats/tabby-cat.jpg").read_bytes()
 
 
 def test_without_javascript_a_photo_is_sent_by_the_button(plain_page):

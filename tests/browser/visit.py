@@ -63,7 +63,7 @@ def _is_expected(message: ConsoleMessage, *, where: str) -> bool:
 
 def tiles(page: Page) -> Locator:
     """The photos of the grid."""
-    return page.locator(".grid img")
+    return page.locator(".grid .thumbnail")
 
 
 def shown(page: Page) -> list[str]:
@@ -74,7 +74,7 @@ def shown(page: Page) -> list[str]:
 
 def similarities(page: Page) -> list[float]:
     """The similarities that the tiles show, in order."""
-    return [float(text.removeprefix("similarity ")) for text in page.locator(".similarity").all_text_contents()]
+    return [float(text) for text in page.locator(".similarity .number").all_text_contents()]
 
 
 def search(page: Page, text: str) -> None:

@@ -5,11 +5,12 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py")
 PHOTOS = ROOT / "app" / "static" / "images"
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -35,13 +36,13 @@ def index_photos(env: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def served(env: Mapping[str, str], *, log: Path) -> Iterator[str]:
-    """The address of gunicorn, as `make run` starts it, from when it can answer a search; gone afterwards."""
+def served(env: Mapping[str, str], *, log: Path, options: Sequence[str] = (), ready: str = "/readyz") -> Iterator[str]:
+    """The address of gunicorn, as `make run` starts it, from when `ready` is answered; gone afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         bind = f"fd://{listener.fileno()}"  # the port is ours already: no other process can take it meanwhile
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "--bind", bind, "app:create_app()"],
+            [*GUNICORN, "--bind", bind, *options, "app:create_app()"],
             cwd=ROOT,
             env=env,
             pass_fds=[listener.fileno()],
@@ -49,19 +50,19 @@ def served(env: Mapping[str, str], *, log: Path) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_ready(address, log)
+        _wait_until_answered(f"{address}{ready}", log)
         yield address
     finally:
         _end(process)
 
 
-def _wait_until_ready(address: str, log: Path) -> None:
+def _wait_until_answered(address: str, log: Path) -> None:
     """One request is enough: the port listens already, and /readyz answers when the model is loaded."""
     try:
-        with _OPENER.open(f"{address}/readyz", timeout=120) as answer:
+        with _OPENER.open(address, timeout=120) as answer:
             assert answer.status == 200
     except OSError as error:
-        raise AssertionError(f"{address} does not get ready ({error}):\n{log.read_text()}") from error
+        raise AssertionError(f"{address} does not answer ({error}):\n{log.read_text()}") from error
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,8 +5,10 @@ from image_embeddings import queries
 from image_embeddings.cluster import Cluster
 from image_embeddings.documents import FileState, ImageDocument
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
+from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
 from image_embeddings.patience import passes
+from image_embeddings.queries import Shape
 from tests.fakes import ColourEncoder
 
 pytestmark = pytest.mark.server
@@ -178,7 +180,7 @@ def test_a_filter_still_gives_k_hits(index):
     ]
     list(index.add(pairs))
     index.refresh()
-    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, filters=[queries.in_folder("far")])
+    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(folders=("far",))))
     assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
     assert found.total == 40
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from image_embeddings import queries
+from image_embeddings.filters import Filters
 from tests import specification
 from tests.server.ml_requests import DOG, M, ask, by_text, clause, fails, ok, start, state, upload
 
@@ -231,7 +232,7 @@ def test_the_clause_is_as_specified(schema):
 
 def test_our_own_search_is_as_specified():
     query = queries.text_model_query(model_id="m", text="a dog")
-    body = queries.knn_search(query, k=5, filters=[queries.in_folder("a")])
+    body = queries.photo_search(query, k=5, shape=queries.Shape(filters=Filters(folders=("a",))))
     assert specification.clause_complaints("_types.KnnSearch", body["knn"]) == []
 
 

@@ -228,7 +228,9 @@ def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
 
 def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
     indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
-    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos, and most of them are not in"):
+    with pytest.raises(
+        CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
+    ):
         pipeline.plan(photos, indexed=indexed, corpus_before=Path("/my/photos"))
     with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
         pipeline.plan(photos, indexed={}, replaced=indexed, corpus_before=Path("/my/photos"))

@@ -90,7 +90,13 @@ def own_web(own_index, tmp_path):
 def shown(response):
     """image_ids of the tiles of a page, in order."""
     tree = html5lib.parse(response.text, namespaceHTMLElements=False)
-    return [image.get("alt") for image in tree.findall(".//li//img")]
+    return [image.get("alt") for image in tree.findall(".//li//img[@class='thumbnail']")]
+
+
+def counts(web, metric):
+    """The counts of one metric by their labels, of those that are not zero."""
+    rows = re.findall(rf"^{metric}\{{(.+)\}} (\S+)$", web.get("/metrics").text, re.M)
+    return {labels: float(count) for labels, count in rows}
 
 
 # Pages
@@ -106,7 +112,7 @@ def test_home_shows_the_search_box_and_the_photos(web):
 def test_a_text_search_shows_the_right_photo_first(web):
     page = web.get("/image_search?q=red&k=3")
     assert shown(page)[0] == "warm/red.png"
-    assert "1–3 of 6 photos" in page.text
+    assert '<span id="range">1–3</span> of 6 photos' in page.text
     assert "colour" in page.text  # the model that answered
 
 
@@ -157,9 +163,9 @@ def test_an_empty_query_leads_home(web, address):
 @pytest.mark.parametrize(
     ("address", "status", "said"),
     [
-        ("/image_search?q=red&k=0", 400, "k is 0"),
-        ("/image_search?q=red&k=many", 400, "k is &#39;many&#39;"),
-        ("/image_search?q=red&offset=-1", 400, "offset is -1"),
+        ("/image_search?q=red&k=0", 400, "k: 0 is not from 1 to 1000"),
+        ("/image_search?q=red&k=many", 400, "k: &#39;many&#39; is no whole number"),
+        ("/image_search?q=red&offset=-1", 400, "offset: -1 is not from 0"),
         ("/image_search?q=" + "x" * 1001, 400, "1001 characters"),
         ("/similar_image?id=gone.jpg", 404, "no photo &#39;gone.jpg&#39;"),
         ("/nowhere", 404, "Not found"),
@@ -292,6 +298,16 @@ def test_a_photo_is_served_as_it_is(web, place):
     assert answer.mimetype == "image/png"
 
 
+def test_a_photo_is_asked_for_each_time_and_sent_only_if_it_changed(own_web, tmp_path):
+    first = own_web.get("/image/warm/red.png")
+    assert "no-cache" in first.headers["Cache-Control"]
+    again = own_web.get("/image/warm/red.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture("red", size=(10, 10)))
+    changed = own_web.get("/image/warm/red.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert (changed.status_code, changed.data) == (200, picture("red", size=(10, 10)))
+
+
 @pytest.mark.parametrize("data", [picture(format="HEIF"), picture(format="TIFF"), dng(Image.new("RGB", (64, 48)))])
 def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, data):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)
@@ -325,13 +341,18 @@ def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
     version = filled.get("warm/red.png").content_hash[:12]
     answer = web.get(f"/thumbnail/warm/red.png?v={version}")
     assert answer.mimetype == "image/webp"
-    assert "immutable" in answer.headers["Cache-Control"]
+    kept = answer.cache_control
+    assert (kept.immutable, kept.public, kept.max_age, kept.no_cache) == (True, True, 365 * 24 * 3600, None)
     again = web.get(f"/thumbnail/warm/red.png?v={version}", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 
 
-def test_a_thumbnail_without_a_version_is_asked_for_again(web):
-    assert "immutable" not in web.get("/thumbnail/warm/red.png").headers["Cache-Control"]
+@pytest.mark.parametrize("address", ["/thumbnail/warm/red.png", "/thumbnail/warm/red.png?v=000000000000"])
+def test_a_thumbnail_without_its_version_is_asked_for_again(web, address):
+    answer = web.get(address)
+    assert "no-cache" in answer.headers["Cache-Control"]
+    assert "immutable" not in answer.headers["Cache-Control"]
+    assert web.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
 def test_a_missing_thumbnail_is_made_anew(own_web, own_index, tmp_path):
@@ -434,7 +455,7 @@ def test_a_text_may_be_posted_too(web):
 
 def test_a_post_without_any_query_says_what_is_missing(web):
     answer = web.post("/api/v1/search", data={"k": "1"})
-    assert (answer.status_code, "Give one query" in answer.json["error"]["message"]) == (400, True)
+    assert (answer.status_code, "Give a query" in answer.json["error"]["message"]) == (400, True)
 
 
 def test_an_upload_as_json(web):
@@ -444,7 +465,31 @@ def test_an_upload_as_json(web):
     ]
 
 
-@pytest.mark.parametrize("query", ["", "q=red&like=a", "q=red&k=0", "q=red&k=x", "q=red&offset=-1", "q=%20"])
+BAD_QUERIES = [
+    "",
+    "without=red",
+    "q=red&k=0",
+    "q=red&k=x",
+    "q=red&offset=-1",
+    "q=%20",
+    "q=red&sort=size",
+    "q=red&from=yesterday",
+    "q=red&from=2024-02-30",
+    "q=red&place=1,2,3",
+    "q=red&place=9,0,-9,1",
+    "q=red&column=shelf",
+    "q=red&orientation=round",
+    "q=red&min_width=-1",
+    "q=red&weight=1&weight=2",
+    "q=red&weight=0",
+    "q=red&weight=nan",
+    "like=warm/red.png%23xywh=percent:50,50,60,10",
+    "like=warm/red.png%23xywh=percent:0,0,0,0",
+    "&".join(["q=red"] * 11),
+]
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
 def test_a_bad_query_is_a_400_of_the_one_shape(web, query):
     answer = web.get(f"/api/v1/search?{query}")
     assert answer.status_code == 400
@@ -482,14 +527,15 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
 
 
-def test_what_is_known_of_a_photo_is_in_the_json_but_not_where_it_was_taken(own_web, own_index):
+def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
     from tests.server.test_index import DESCRIBED, document
 
     list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json
     known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
     assert {name: answer[name] for name in known} == known
-    assert "location" not in answer
+    assert answer["location"] == {"lat": 41.5, "lon": -12.25}
+    assert not any("location" in hit for hit in own_web.get("/api/v1/search?q=red&k=10").json["hits"])
 
 
 def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
@@ -497,12 +543,88 @@ def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
     assert sorted(answer) == ["bytes", "height", "image_id", "image_url", "thumbnail_url", "width"]
 
 
-def test_searches_are_counted(filled, place):
+def test_searches_are_counted_by_kind_and_outcome(filled, place):
     web = make_app(filled, place).test_client()
     web.get("/api/v1/search?q=red")
-    counts = web.get("/metrics").text
-    assert 'image_search_stage_seconds_count{stage="search"} 1.0' in counts
-    assert 'image_search_requests_total{endpoint="api.search",status="200"} 1.0' in counts
+    web.get("/image_search?q=red&folder=&offset=6")
+    web.get("/similar_image?id=gone.jpg")
+    web.post("/api/v1/search", data=upload(b"no photo"))
+    assert counts(web, "image_search_searches_total") == {
+        'kind="text",outcome="found"': 1,
+        'kind="text",outcome="nothing"': 1,
+        'kind="like",outcome="refused"': 1,
+        'kind="upload",outcome="refused"': 1,
+    }
+
+
+def test_a_search_that_elasticsearch_could_not_answer_is_counted_as_failed(cluster, name, tmp_path):
+    web = make_app(ImageIndex(cluster, name=name), tmp_path).test_client()
+    web.get("/image_search?q=red")
+    assert counts(web, "image_search_searches_total") == {'kind="text",outcome="failed"': 1}
+
+
+def test_requests_errors_and_stages_are_counted(filled, place):
+    web = make_app(filled, place).test_client()
+    web.get("/api/v1/search?q=red")
+    web.get("/api/v1/search?q=red&k=0")
+    web.get("/nowhere")
+    assert counts(web, "image_search_errors_total") == {'code="bad_query"': 1, 'code="not_found"': 1}
+    assert counts(web, "image_search_requests_total")['endpoint="api.search",status="200"'] == 1
+    stages = counts(web, "image_search_stage_seconds_count")
+    assert stages == {f'stage="{stage}"': 1 for stage in ("load", "encode", "search", "total", "app")}
+
+
+def test_a_search_tells_the_browser_how_long_its_stages_took(web):
+    for answer in (web.get("/api/v1/search?q=red"), web.get("/image_search?q=red")):
+        stages = dict(part.split(";dur=") for part in answer.headers["Server-Timing"].split(", "))
+        assert set(stages) >= {"encode", "search", "total", "app"}
+        assert all(float(took) >= 0 for took in stages.values())
+
+
+@pytest.mark.parametrize("address", ["/", "/api/v1/status", "/nowhere", "/api/v1/search?q=red&k=0", "/healthz"])
+def test_what_is_no_search_or_failed_tells_no_stages(web, address):
+    assert "Server-Timing" not in web.get(address).headers
+
+
+# Request ids
+
+
+@pytest.mark.parametrize("address", ["/", "/healthz", "/nowhere", "/api/v1/search?q=", "/ui/style.css"])
+def test_every_answer_has_an_id_of_its_own(web, address):
+    first, second = (web.get(address).headers["X-Request-ID"] for _ in range(2))
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert first != second
+
+
+def test_an_id_that_was_sent_is_kept(web):
+    assert web.get("/healthz", headers={"X-Request-ID": "a-proxys/id_1=+.:@"}).headers["X-Request-ID"] == (
+        "a-proxys/id_1=+.:@"
+    )
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 101, "two words", "<script>", "ä", "tab\t", '"'])
+def test_an_id_that_is_not_sane_is_made_anew(web, sent):
+    assert web.get("/healthz", headers={"X-Request-ID": sent}).headers["X-Request-ID"] != sent
+
+
+@pytest.mark.parametrize("address", ["/api/v1/search", "/api/v1/nope", "/api/v1/images/gone.jpg"])
+def test_an_error_as_json_names_the_request(web, address):
+    answer = web.get(address, headers={"X-Request-ID": "mine"})
+    assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
+
+
+def test_a_fault_of_ours_names_the_request_and_its_traceback_is_in_the_log(place, caplog):
+    settings = load_settings({"ES_HOST": "http://not.asked:9200"}, data_dir=place / "data")
+    web = create_app(settings, services=Services(settings, open_search=lambda settings: 1 / 0)).test_client()
+    answer = web.get("/api/v1/search?q=red", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, "internal_error")
+    assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
+    assert "ZeroDivisionError" in caplog.text
+    assert counts(web, "image_search_searches_total") == {'kind="text",outcome="failed"': 1}
+
+
+def test_an_error_page_names_the_request(web):
+    assert "<code>mine</code>" in web.get("/nowhere", headers={"X-Request-ID": "mine"}).text
 
 
 def test_the_openapi_document_is_valid_and_names_every_path(web):

@@ -1,0 +1,237 @@
+"""What a request asks for, by the same parameters for the API and the pages, and the search that answers it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from apiflask import Schema
+from apiflask.fields import Boolean, File, Float, Integer, List, String
+from apiflask.validators import Length, OneOf, Range
+from marshmallow import EXCLUDE, ValidationError, validates_schema
+from PIL import Image
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from app.metrics import observe
+from app.photos import cropped
+from app.request_record import record
+from app.services import services
+from app.uploads import query_image
+from image_embeddings import MAX_K, ORIENTATIONS, SORTS, Filters, Indexed, Part, SearchResult, errors
+
+MAX_OFFSET = 10_000
+MAX_PIXELS = 2**31 - 1
+AGAINST = -0.5  # weight of what is to be left out, where none is given: as much as 1 would often outweigh the rest
+# A part of a photo, as W3C Media Fragments name it: https://www.w3.org/TR/media-frags/#naming-space
+_NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)"
+_CROP = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
+
+
+def _several(description: str, **validation: Any) -> "List[str]":
+    return List(String(**validation), metadata={"description": f"{description} May be given several times."})
+
+
+def _number(description: str, *, least: int, most: int, **options: Any) -> Integer:
+    return Integer(
+        validate=Range(least, most, error="{input} is not from {min} to {max}."),
+        metadata={"description": description},
+        error_messages={"invalid": "'{input}' is no whole number."},
+        **options,
+    )
+
+
+class FilterSchema(Schema):
+    """What the hits are limited to, and which of them are wanted."""
+
+    k = _number("Hits wanted.", least=1, most=MAX_K, load_default=10)
+    offset = _number("Hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
+    folder = _several("Only photos of this folder and those below it; of any of them, where there are several.")
+    label = _several("Only photos of this label.")
+    camera = _several("Only photos by this camera model.")
+    orientation = _several("Only photos of this shape.", validate=OneOf(ORIENTATIONS))
+    column = _several("Only photos of which the metadata file says so: name=value.")
+    taken_from = String(
+        data_key="from", metadata={"description": "Only photos taken then or later: 2024, 2024-05 or 2024-05-31."}
+    )
+    taken_to = String(
+        data_key="to", metadata={"description": "Only photos taken then or before; the whole year, month or day."}
+    )
+    place = String(
+        metadata={
+            "description": "Only photos taken in this box: south,west,north,east in degrees. Over the date line, west "
+            "is larger than east."
+        }
+    )
+    min_width = _number("Only photos of at least so many pixels.", least=0, most=MAX_PIXELS)
+    min_height = _number("Only photos of at least so many pixels.", least=0, most=MAX_PIXELS)
+    sort = String(
+        load_default=SORTS[0],
+        validate=OneOf(SORTS),
+        metadata={"description": "By relevance, or the nearest photos by the date they were taken."},
+    )
+    words = Boolean(
+        load_default=True,
+        metadata={"description": "Whether words of the text are looked for in names, captions and labels too."},
+    )
+    facets = Boolean(load_default=False, metadata={"description": "Whether photos are counted by kind."})
+    verdict = Boolean(
+        load_default=False, metadata={"description": "Whether to say which hits really match, as far as can be told."}
+    )
+    fold = Boolean(
+        load_default=False, metadata={"description": "Whether near-duplicates are folded under the first of them."}
+    )
+
+
+class QuerySchema(FilterSchema):
+    """A search by texts, by indexed photos, or by several of them together."""
+
+    q = _several("What the photo shows, in any language the model knows.")
+    like = _several(
+        "image_id of a photo to find others like; with #xywh=percent:x,y,width,height, only a part of it.",
+        validate=Length(1),
+    )
+    without = _several("What the photo should not show.")
+    unlike = _several("image_id of a photo that hits should not be like.", validate=Length(1))
+    weight = List(
+        Float(validate=Range(0, 10, min_inclusive=False)),
+        metadata={
+            "description": "How much each part counts: a number for each q, like, image, without and unlike, in this "
+            "order. Without them, 1 for what is wanted and 0.5 for what is not."
+        },
+    )
+
+    wanted: ClassVar[tuple[str, ...]] = ("q", "like")
+
+    @validates_schema
+    def something(self, data: dict[str, Any], **_: Any) -> None:
+        """Raises where nothing is asked for: neither a query nor a filter."""
+        if not any(data.get(name) for name in self.wanted) and not filters_of(data):
+            raise ValidationError(f"Give a query: {' or '.join(self.wanted)}.", self.wanted[0])
+
+
+class UploadSchema(QuerySchema):
+    """A search by an uploaded photo, too."""
+
+    image = File(  # type: ignore[no-untyped-call]
+        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
+    )
+
+    wanted: ClassVar[tuple[str, ...]] = ("image", "q", "like")
+
+
+def from_page(values: MultiDict[str, str], *, k: int) -> dict[str, Any]:
+    """What a page's address or form asks for; what is left empty in a form counts as not given.
+
+    Raises:
+        QueryError: a value cannot be used; says which.
+    """
+    fields = QuerySchema().load_fields.values()
+    names = {str(field.data_key or field.name): isinstance(field, List) for field in fields}
+    given = {name: [value for value in values.getlist(name) if value.strip()] for name in names if name in values}
+    asked = {name: found if names[name] else found[-1] for name, found in given.items() if found}
+    try:
+        loaded: dict[str, Any] = FilterOrQuerySchema(unknown=EXCLUDE).load({"k": k, **asked})
+    except ValidationError as error:
+        raise errors.QueryError(_said(error.messages_dict)) from None
+    return loaded
+
+
+class FilterOrQuerySchema(QuerySchema):
+    """As the API takes it; but a page may ask for nothing in particular, too."""
+
+    def something(self, data: dict[str, Any], **_: Any) -> None:
+        """Raises never."""
+
+
+def _said(messages: object) -> str:
+    if isinstance(messages, Mapping):
+        return "; ".join(f"{name}: {_said(inner)}" for name, inner in messages.items())
+    return " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
+
+
+def search(query: Mapping[str, Any]) -> SearchResult:
+    """The answer to a query as the schemas above load it; counted."""
+    limits: dict[str, Any] = {
+        "filters": filters_of(query),
+        **{name: query[name] for name in ("sort", "words", "facets", "verdict", "fold")},
+    }
+    record().search_kind = _kind(query)
+    parts = list(_parts(query))
+    page = {"k": query["k"], "offset": query["offset"]}
+    engine = services().search
+    if any(part.weight > 0 for part in parts):
+        return observe(engine.by_parts(parts, **page, **limits))
+    if parts:
+        raise errors.QueryError("Everything is to be left out. Give a text or a photo to search for, too.")
+    return observe(engine.browse(**page, **limits))
+
+
+def _kind(query: Mapping[str, Any]) -> str:
+    """What is searched with, for the counters."""
+    named = {"q": "text", "like": "like", "image": "upload", "without": "", "unlike": ""}
+    given = [kind for name, kind in named.items() for _ in _listed(query.get(name))]
+    return "browse" if not given else given[0] if len(given) == 1 and given[0] else "several"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def filters_of(query: Mapping[str, Any]) -> Filters:
+    """The filters among the values of a query.
+
+    Raises:
+        QueryError: one cannot be used.
+    """
+    return Filters(
+        folders=tuple(query.get("folder", ())),
+        labels=tuple(query.get("label", ())),
+        cameras=tuple(query.get("camera", ())),
+        orientations=tuple(query.get("orientation", ())),
+        columns=tuple(_column(given) for given in query.get("column", ())),
+        taken_from=query.get("taken_from"),
+        taken_to=query.get("taken_to"),
+        place=_place(query["place"]) if query.get("place") else None,
+        min_width=query.get("min_width"),
+        min_height=query.get("min_height"),
+    )
+
+
+def _parts(query: Mapping[str, Any]) -> Iterator[Part]:
+    found: list[tuple[Any, float]] = [(text, 1.0) for text in query.get("q", ())]
+    found += [(_photo(image_id), 1.0) for image_id in query.get("like", ())]
+    found += [(_picture(query["image"]), 1.0)] if "image" in query else []
+    found += [(text, AGAINST) for text in query.get("without", ())]
+    found += [(_photo(image_id), AGAINST) for image_id in query.get("unlike", ())]
+    weights = query.get("weight") or [abs(weight) for _, weight in found]
+    if len(weights) != len(found):
+        raise errors.QueryError(f"There are {len(weights)} weights for {len(found)} parts. Give one for each, or none.")
+    for (what, weight), given in zip(found, weights, strict=True):
+        yield Part(what=what, weight=given if weight > 0 else -given)
+
+
+def _photo(named: str) -> Any:
+    """An indexed photo, or the picture that is a part of one."""
+    found = _CROP.fullmatch(named)
+    if not found:
+        return Indexed(image_id=named)
+    left, top, width, height = (float(number) / 100 for number in found.groups()[1:])
+    return cropped(found[1], left=left, top=top, width=width, height=height)
+
+
+def _picture(image: FileStorage | Image.Image) -> Image.Image:
+    return image if isinstance(image, Image.Image) else query_image(image)
+
+
+def _column(given: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise errors.QueryError(f"column is '{given}'. It is a column of the metadata file and its value: name=value.")
+    return name, value
+
+
+def _place(given: str) -> tuple[float, float, float, float]:
+    try:
+        south, west, north, east = (float(number) for number in given.split(","))
+    except ValueError:
+        raise errors.QueryError(f"place is '{given}'. It is a box: south,west,north,east in degrees.") from None
+    return south, west, north, east

@@ -1,0 +1,173 @@
+// What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
+import { encodePath } from "./photos.js";
+import { keep, kept } from "./store.js";
+
+const NORTH = 84; // degrees of latitude: the edges of world.svg
+const SOUTH = -58;
+const REMEMBERED = "details";
+
+export class Details {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.panel = dialog.querySelector(".details");
+    this.button = dialog.querySelector(".about");
+    this.cache = new Map();
+    this.button.addEventListener("click", () => this.toggle());
+    dialog.querySelector(".copy").addEventListener("click", (event) => copyAddress(event.currentTarget));
+    this.#open(kept(REMEMBERED) === "open");
+  }
+
+  toggle() {
+    this.#open(this.panel.hidden);
+    keep(REMEMBERED, this.panel.hidden ? "closed" : "open");
+    this.#fill();
+  }
+
+  show(id, link) {
+    this.id = id;
+    this.link = link;
+    this.dialog.querySelector(".like.action").href = `${this.dialog.dataset.similar}&id=${encodeURIComponent(id)}`;
+    this.#fill();
+  }
+
+  /** What the API says of the photo; asked once. */
+  facts(id) {
+    if (!this.cache.has(id)) {
+      const asked = ask(this.dialog.dataset.api + encodePath(id));
+      asked.catch(() => this.cache.delete(id));
+      this.cache.set(id, asked);
+    }
+    return this.cache.get(id);
+  }
+
+  #open(open) {
+    this.panel.hidden = !open;
+    this.button.setAttribute("aria-expanded", open);
+  }
+
+  async #fill() {
+    if (this.panel.hidden || !this.id) return;
+    const { id, link } = this;
+    const box = this.panel.querySelector(".facts");
+    let shown;
+    try {
+      shown = list([...similarity(link), ...rows(await this.facts(id), this.dialog.dataset.world)]);
+    } catch (error) {
+      shown = element("p", { role: "alert" }, error.message);
+    }
+    if (id === this.id) box.replaceChildren(shown);
+  }
+}
+
+async function ask(address) {
+  let answer;
+  try {
+    answer = await fetch(address);
+  } catch {
+    throw new Error("The server cannot be reached.");
+  }
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.error?.message ?? `The server answered ${answer.status}.`);
+  return body;
+}
+
+// Rows: [name, content]
+
+function similarity(link) {
+  if (!link?.dataset.words) return [];
+  const { words, level, similarity: number } = link.dataset;
+  const bar = element("span", { class: `nearness near-${level}`, "aria-hidden": "true" });
+  return [["Similarity", element("span", { class: "near" }, bar, `${words} `, minor(`(${number})`))]];
+}
+
+function rows(facts, world) {
+  const [name, ...folders] = facts.image_id.split("/").reverse();
+  const found = [
+    ["Caption", facts.caption],
+    ["Taken", facts.taken && date(facts.taken)],
+    ["Camera", camera(facts)],
+    ["Lens", facts.lens],
+    ["Label", facts.label],
+    ["Keywords", facts.keywords?.length && chips(facts.keywords)],
+    ...Object.entries(facts.extra ?? {}),
+    ["Place", facts.location && place(facts.location, world)],
+    ["File", name],
+    ["Folder", folders.reverse().join("/")],
+    ["Size", `${facts.width.toLocaleString("en")} × ${facts.height.toLocaleString("en")} pixels, ${bytes(facts.bytes)}`],
+  ];
+  return found.filter(([, content]) => content);
+}
+
+function camera({ camera_make: make = "", camera_model: model = "" }) {
+  return model.toLowerCase().startsWith(make.toLowerCase()) ? model : `${make} ${model}`.trim();
+}
+
+/** The time on the camera's own clock, as it was written, with its distance from UTC where it is known. */
+function date(taken) {
+  const [, wall, zone] = /^([\d-]+(?:T[\d:.]+)?)(.*)$/.exec(taken) ?? [null, taken, ""];
+  const time = new Date(wall.includes("T") ? `${wall}Z` : wall);
+  if (Number.isNaN(time.getTime())) return taken;
+  const style = { dateStyle: "long", ...(wall.includes("T") && { timeStyle: "short" }), timeZone: "UTC" };
+  const shown = new Intl.DateTimeFormat("en-GB", style).format(time);
+  return zone ? `${shown} (UTC${zone === "Z" ? "" : zone})` : shown;
+}
+
+function bytes(count) {
+  if (count < 1e6) return `${Math.max(1, Math.round(count / 1e3))} kB`;
+  return `${(count / 1e6).toFixed(1)} MB`;
+}
+
+function place({ lat, lon }, world) {
+  const dot = element("span");
+  dot.style.left = `${(100 * (lon + 180)) / 360}%`;
+  dot.style.top = `${Math.min(97, (100 * (NORTH - lat)) / (NORTH - SOUTH))}%`;
+  const map = element("div", { class: "world" }, element("img", { src: world, width: 720, height: 284, alt: "" }), dot);
+  const words = `${degrees(lat, "N", "S")}, ${degrees(lon, "E", "W")}`;
+  return element("div", {}, map, element("a", { href: `geo:${lat},${lon}`, title: "Open in a map application" }, words));
+}
+
+const degrees = (value, positive, negative) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? negative : positive}`;
+
+// Elements
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+const minor = (text) => element("span", { class: "minor" }, text);
+
+const chips = (words) => element("ul", { class: "keywords" }, ...words.map((word) => element("li", {}, word)));
+
+function list(found) {
+  const pairs = found.flatMap(([name, content]) => [element("dt", {}, name), element("dd", {}, content)]);
+  return element("dl", {}, ...pairs);
+}
+
+// The address
+
+async function copyAddress(button) {
+  const said = button.querySelector("span");
+  try {
+    await copy(button);
+    said.textContent = "Copied";
+  } catch {
+    said.textContent = "Copy it from the address bar";
+  }
+  setTimeout(() => { said.textContent = "Copy link"; }, 2500);
+}
+
+async function copy(button) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(location.href);
+  const field = element("textarea"); // without TLS browsers lend no clipboard to other machines than this
+  field.value = location.href;
+  button.after(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  button.focus();
+  if (!done) throw new Error("not copied");
+  return undefined;
+}

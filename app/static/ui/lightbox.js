@@ -1,0 +1,170 @@
+// A photo large, over the page. Which one is in the address (#photo=…), so that it can be shared and the back button
+// closes it. Without this script a tile's link opens the photo itself.
+import { Details } from "./details.js";
+import { hasMore, loadMore } from "./more.js";
+import { encodePath, linkTo, photoLinks } from "./photos.js";
+import { say } from "./say.js";
+import { Stage } from "./stage.js";
+import { onSwipe } from "./swipe.js";
+
+const MARK = "#photo=";
+const NEAR_THE_END = 3; // photos: further ones are asked for
+
+function photoInAddress() {
+  if (!location.hash.startsWith(MARK)) return null;
+  try {
+    return decodeURIComponent(location.hash.slice(MARK.length));
+  } catch {
+    return null; // a % too many in a link that somebody typed
+  }
+}
+
+class Lightbox {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.stage = new Stage(dialog.querySelector(".stage"));
+    this.details = new Details(dialog);
+    this.id = null;
+    this.#listen();
+    this.follow();
+  }
+
+  /** Shows what the address says, and nothing where it says nothing. */
+  follow() {
+    const id = photoInAddress();
+    if (id) this.show(id);
+    else if (this.dialog.open) this.dialog.close();
+  }
+
+  open(id) {
+    history.pushState({ ...history.state, lightbox: true }, "", MARK + encodePath(id));
+    this.show(id);
+  }
+
+  show(id) {
+    this.id = id;
+    if (!this.dialog.open) this.dialog.showModal();
+    const link = linkTo(id);
+    this.#name(id);
+    this.stage.show(link ? fromLink(link) : this.#fromElsewhere(id), this.#neighbours());
+    this.details.show(id, link);
+    this.#showWays();
+  }
+
+  /** To the photo that is `count` further, if there is one. */
+  async step(count) {
+    const links = photoLinks();
+    const at = links.indexOf(linkTo(this.id));
+    if (at < 0) return;
+    if (at + count >= links.length - NEAR_THE_END) this.#askForMore();
+    const to = links[at + count];
+    if (!to) return;
+    history.replaceState(history.state, "", MARK + encodePath(to.dataset.id));
+    this.show(to.dataset.id);
+  }
+
+  #askForMore() {
+    if (hasMore()) loadMore().then(() => this.#showWays(), () => {}); // the page shows what went wrong
+  }
+
+  #neighbours() {
+    const links = photoLinks();
+    const at = links.indexOf(linkTo(this.id));
+    return at < 0 ? [] : [links[at + 1], links[at - 1]].filter(Boolean).map((link) => link.href);
+  }
+
+  #name(id) {
+    const name = id.split("/").pop();
+    this.dialog.querySelector("#lightbox-name").textContent = name;
+    const download = this.dialog.querySelector(".download");
+    download.href = `${this.dialog.dataset.image}${encodePath(id)}?original`;
+    download.download = name;
+  }
+
+  #showWays() {
+    if (!this.dialog.open) return;
+    const links = photoLinks();
+    const at = links.indexOf(linkTo(this.id));
+    const known = at >= 0;
+    const all = document.getElementById("photos")?.dataset.of ?? links.length;
+    this.dialog.querySelector(".place").textContent = known ? `${at + 1} of ${hasMore() ? all : links.length}` : "";
+    this.#offer(".previous", known && at > 0);
+    this.#offer(".next", known && at < links.length - 1);
+    say(known ? `${this.id}, photo ${at + 1} of ${links.length}` : this.id, this.dialog.querySelector(".said"));
+  }
+
+  /** Shows a button or not; one that had the focus and goes, leaves it to the other. */
+  #offer(which, offered) {
+    const button = this.dialog.querySelector(which);
+    const focused = document.activeElement === button;
+    button.hidden = !offered;
+    if (focused && !offered) this.dialog.querySelector(".close").focus();
+  }
+
+  async #fromElsewhere(id) {
+    const facts = await this.details.facts(id);
+    return { src: facts.image_url, small: facts.thumbnail_url, width: facts.width, height: facts.height, alt: id };
+  }
+
+  #closed() {
+    const link = linkTo(this.id);
+    this.id = null;
+    this.stage.clear();
+    if (photoInAddress()) {
+      if (history.state?.lightbox) history.back();
+      else history.replaceState(history.state, "", location.pathname + location.search);
+    }
+    link?.focus();
+  }
+
+  #listen() {
+    const { dialog } = this;
+    document.addEventListener("click", (event) => this.#clicked(event));
+    window.addEventListener("popstate", () => this.follow());
+    dialog.addEventListener("close", () => this.#closed());
+    dialog.addEventListener("keydown", (event) => this.#pressed(event));
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.querySelector(".previous").addEventListener("click", () => this.step(-1));
+    dialog.querySelector(".next").addEventListener("click", () => this.step(1));
+    dialog.querySelector(".stage").addEventListener("click", (event) => {
+      if (event.target === event.currentTarget) dialog.close(); // beside the photo
+    });
+    onSwipe(dialog.querySelector(".stage"), dialog.querySelector(".frame"), {
+      left: () => this.step(1),
+      right: () => this.step(-1),
+      down: () => dialog.close(),
+    });
+  }
+
+  #clicked(event) {
+    const link = event.target.closest?.("a.photo[data-id]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.open(link.dataset.id);
+  }
+
+  #pressed(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "ArrowRight") this.step(1);
+    else if (event.key === "ArrowLeft") this.step(-1);
+    else if (event.key === "i") this.details.toggle();
+    else return;
+    event.preventDefault();
+  }
+}
+
+function fromLink(link) {
+  const image = link.querySelector("img:last-of-type");
+  return {
+    src: link.href,
+    small: image.src,
+    width: image.getAttribute("width"),
+    height: image.getAttribute("height"),
+    alt: link.dataset.id,
+  };
+}
+
+export function openLightbox() {
+  const dialog = document.getElementById("lightbox");
+  if (dialog) new Lightbox(dialog);
+}

@@ -1,0 +1,137 @@
+// Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
+import { fadeIn } from "./fade.js";
+import { say } from "./say.js";
+
+const photos = document.getElementById("photos");
+const pager = document.getElementById("more");
+const link = pager?.querySelector("a");
+const NEAR = "100%"; // of the window's height, below it
+let under_way = null;
+
+export let pages = 0; // that have joined this one
+
+export const hasMore = () => Boolean(link?.isConnected);
+
+/** The tiles that came, none where there are no more; rejects where they could not be had. One request at a time. */
+export function loadMore() {
+  if (!hasMore()) return Promise.resolve([]);
+  under_way ??= load().finally(() => { under_way = null; });
+  return under_way;
+}
+
+async function load() {
+  pager.classList.add("loading");
+  try {
+    const page = await fetched(link.href);
+    const tiles = join(page);
+    pages += 1;
+    follow(page.querySelector("#more a"));
+    report(page.getElementById("photos"), tiles.length);
+    return tiles;
+  } finally {
+    pager.classList.remove("loading");
+  }
+}
+
+async function fetched(address) {
+  let answer;
+  try {
+    answer = await fetch(address);
+  } catch {
+    throw new Error("The server cannot be reached.");
+  }
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (answer.ok) return page;
+  throw new Error(page.querySelector(".notice.error")?.textContent ?? `The server answered ${answer.status}.`);
+}
+
+function join(page) {
+  const known = new Set([...photos.querySelectorAll("a.photo")].map((photo) => photo.dataset.id));
+  const tiles = [];
+  for (const list of page.querySelectorAll("#photos .grid")) {
+    const into = listFor(list);
+    for (const tile of [...list.children]) {
+      const photo = tile.querySelector("a.photo");
+      if (known.has(photo.dataset.id)) continue; // the index changed between the two pages
+      into.append(tile);
+      if (tile.matches(".tile")) tiles.push(tile);
+    }
+  }
+  tiles.forEach(fadeIn);
+  return tiles;
+}
+
+/** The list that goes on with those hits; a new one, with its heading, where they are the first that match loosely. */
+function listFor(list) {
+  const lists = photos.querySelectorAll(".grid");
+  const last = lists[lists.length - 1];
+  if (last.dataset.matches === list.dataset.matches) return last;
+  const heading = list.previousElementSibling;
+  const own = list.cloneNode(false);
+  photos.append(...(heading?.matches(".divider") ? [heading] : []), own);
+  return own;
+}
+
+function follow(next) {
+  if (next) link.href = next.href;
+  else pager.remove();
+}
+
+function report(theirs, count) {
+  const { first, of } = photos.dataset;
+  photos.dataset.last = theirs?.dataset.last ?? photos.dataset.last;
+  document.getElementById("range").textContent = `${first}–${photos.dataset.last}`;
+  say(`${count} more photos: ${first} to ${photos.dataset.last} of ${of}`);
+}
+
+// Pressed or come near
+
+function showProblem(error) {
+  const box = document.createElement("p");
+  box.className = "notice error";
+  box.setAttribute("role", "alert");
+  box.textContent = `No more photos could be loaded. ${error.message}`;
+  pager.querySelector(".notice")?.remove();
+  pager.prepend(box);
+  link.textContent = "Try again";
+}
+
+function clearProblem() {
+  pager.querySelector(".notice")?.remove();
+  link.textContent = "More photos";
+}
+
+const hasFailed = () => Boolean(pager.querySelector(".notice"));
+
+async function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab or window
+  event.preventDefault();
+  clearProblem();
+  const focused = document.activeElement === link;
+  try {
+    const [first] = await loadMore();
+    if (focused) first?.querySelector("a.photo").focus({ preventScroll: true });
+  } catch (error) {
+    showProblem(error);
+  }
+}
+
+function watch() {
+  const observer = new IntersectionObserver(async ([entry]) => {
+    if (!entry.isIntersecting || hasFailed()) return;
+    try {
+      await loadMore();
+    } catch (error) {
+      return showProblem(error);
+    }
+    observer.unobserve(pager); // told anew whether it is still near
+    if (hasMore()) observer.observe(pager);
+  }, { rootMargin: `0px 0px ${NEAR}` });
+  observer.observe(pager);
+}
+
+if (link) {
+  link.addEventListener("click", pressed);
+  // Nothing is asked for until somebody goes down the page: most look at the first photos only.
+  window.addEventListener("scroll", watch, { once: true, passive: true });
+}

@@ -1,0 +1,68 @@
+// The place of the large photo: its thumbnail at once, in the size of the photo, then the photo, then its neighbours ahead.
+const ENLARGED = 2; // times its own size at most: small photos would be all blur
+
+export class Stage {
+  constructor(element) {
+    this.element = element;
+    this.frame = element.querySelector(".frame");
+    this.small = element.querySelector(".small");
+    this.large = element.querySelector(".large");
+    this.problem = element.querySelector(".problem");
+    this.shown = 0;
+  }
+
+  /** `photo`: {src, small, width, height, alt}, or a promise of it. */
+  async show(photo, neighbours) {
+    const number = ++this.shown; // what comes late for an earlier photo is not shown
+    this.clear();
+    try {
+      const known = await photo;
+      if (number !== this.shown) return;
+      this.#frame(known);
+      this.element.classList.add("loading");
+      await this.#load(known, number);
+      if (number === this.shown) neighbours.forEach(preload);
+    } catch (error) {
+      if (number === this.shown) this.#fail(error);
+    } finally {
+      if (number === this.shown) this.element.classList.remove("loading");
+    }
+  }
+
+  clear() {
+    this.element.classList.remove("loading");
+    this.problem.textContent = "";
+    for (const image of [this.small, this.large]) {
+      image.removeAttribute("src");
+      image.alt = "";
+    }
+  }
+
+  #frame({ small, width, height }) {
+    this.frame.hidden = false;
+    this.frame.style.setProperty("--ratio", width / height);
+    this.frame.style.setProperty("--widest", `${width * ENLARGED}px`);
+    this.small.src = small;
+  }
+
+  async #load({ src, alt }, number) {
+    const loader = new Image();
+    loader.src = src;
+    this.large.classList.add("waiting");
+    this.large.alt = alt;
+    await loader.decode().catch(() => { throw new Error("This photo cannot be shown."); });
+    if (number !== this.shown) return;
+    this.large.src = src;
+    await this.large.decode().catch(() => {});
+    this.large.classList.remove("waiting");
+  }
+
+  #fail(error) {
+    this.problem.textContent = error.message;
+    if (!this.small.hasAttribute("src")) this.frame.hidden = true;
+  }
+}
+
+function preload(src) {
+  new Image().src = src;
+}

@@ -1,0 +1,67 @@
+"""How photos and hits are shown: pure functions for the templates."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flask import Flask
+
+from image_embeddings import Hit, ImageDocument, SearchResult
+
+NARROWEST, WIDEST = 0.56, 3.0  # beyond, tiles are of no use: what is longer is cut in the grid, never in the lightbox
+WORDS = ("loosely similar", "similar", "very similar")
+
+# Similarities from which on a photo is called similar and very similar. Models differ, and texts are farther from
+# photos than photos are. `conse`: as seen over the sample photos, where a text that fits nothing reaches 0.25. The
+# others are CLIP's usual ones.
+_CONSE = {"text": (0.28, 0.42), "photo": (0.40, 0.65)}
+_CLIP = {"text": (0.24, 0.29), "photo": (0.70, 0.85)}
+
+
+class Nearness(NamedTuple):
+    """A similarity as people understand it."""
+
+    level: int  # 1 to 3
+    words: str
+
+
+class HitGroup(NamedTuple):
+    """Hits that stand under one heading."""
+
+    matches: bool  # False: the nearest there are, and not what was looked for
+    hits: tuple[Hit, ...]
+
+
+def init_app(app: Flask) -> None:
+    """Makes the functions known to the templates."""
+    app.add_template_filter(shape)
+    app.add_template_filter(nearness)
+    app.add_template_filter(groups)
+
+
+def shape(document: ImageDocument) -> str:
+    """The classes of a tile that has the photo's proportions (grid.css): `t13 o6` is 1.36 times as wide as high.
+
+    Classes, because the content security policy allows no style in the page.
+    """
+    ratio = min(max(document.width / max(document.height, 1), NARROWEST), WIDEST)
+    tenths, hundredths = divmod(round(ratio * 100), 10)
+    return f"t{tenths} o{hundredths}"
+
+
+def nearness(hit: Hit, result: SearchResult, matches: bool = True) -> Nearness:
+    """How near a hit is, in words. What is known to match is never called loose, and the rest never more than that."""
+    kind = "text" if result.text_encoder else "photo"
+    bounds = (_CONSE if result.model_id == "conse" else _CLIP)[kind]
+    level = 1 + sum((hit.similarity or 0) >= bound for bound in bounds)
+    if result.relevant is not None:
+        level = max(level, 2) if matches else 1
+    return Nearness(level, WORDS[level - 1])
+
+
+def groups(result: SearchResult) -> Iterator[HitGroup]:
+    """The hits that match, and those that do not, as far as that is known; no empty group."""
+    relevant = result.relevant
+    cut = len(result.hits) if relevant is None else relevant
+    for group in (HitGroup(True, result.hits[:cut]), HitGroup(False, result.hits[cut:])):
+        if group.hits:
+            yield group

@@ -1,0 +1,321 @@
+"""How often is "nothing here really matches" right? With and without matches, by text in many languages and by photo.
+
+    python benchmarks/cutoff.py            # more photos with: apt install tuxpaint-stamps-default
+
+Texts with a match are captions; each is searched for in all photos, and then without its match: in an index from which
+the folder of its photo was left out, and from which all related folders were (a caption of a dog: all animals). The
+index is calibrated anew each time. Texts of absent_texts.csv speak of what no photo shows: `chosen on` was at hand when
+the method was chosen, `held out` was written after that. Photos are searched for like captions, each by itself.
+
+    lost     share of queries with a match that are told that nothing matches, of those whose match is among 10 hits:
+             the photo of a caption, a photo of a photo's own folder
+    lost all the same of all queries with a match, found or not
+    told     recall of the cut-off: share of queries without a match that are told so
+    right    precision of the cut-off where queries with and without a match are equally frequent
+    AUC      chance that a query with a match (found) stands out more than one without
+    plain    baseline: `told` and AUC of the plain cosine at a level that has the same share of `lost`, which takes
+             captions to know; our level takes none
+
+`hits`: the share of the first 10 hits of captions that are of the right folder, of all and of those said to match; and
+how many of the right ones are said to match.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from benchmarks.conse_quality import STAMPS, cut_out, in_scenes, load_stamps, on_white  # noqa: E402
+from image_embeddings.calibration import Calibration, Kind, calibrate  # noqa: E402
+from image_embeddings.config import SAMPLE_PHOTOS  # noqa: E402
+from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
+from image_embeddings.evaluation import CAPTIONS, read_captions  # noqa: E402
+from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
+
+ABSENT = Path(__file__).with_name("absent_texts.csv")
+GROUPS = {
+    "English": ["en"],
+    "other European": ["de", "es", "fr", "it", "nl", "pl", "pt", "pt_BR", "ru", "tr"],
+    "ar ja ko th zh": ["ar", "ja", "ko", "th", "zh", "zh_CN", "zh_TW"],
+}
+LIVING = {"cats", "dogs", "farm-animals", "wild-animals", "birds", "insects", "sea-animals"}
+GROWING = {"flowers", "plants", "food"}
+HITS = 10
+FEW = 3  # photos in a folder, above which its photos are queries for each other
+SIZES = (20, 40, 80, 160, 319)
+DRAWS = 10  # indices drawn of each size
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Photos with captions: embeddings (n, dims), names, and of each caption its photo's number."""
+
+    title: str
+    photos: Array
+    names: Sequence[str]  # photos of one name are one thing, for captions
+    folders: NDArray[np.str_]
+    kinds: NDArray[np.str_]  # related folders
+    texts: Array
+    of: NDArray[np.int64]
+    languages: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What each query got: how far its best hit stood out, as a multiple of the level, and by the plain cosine."""
+
+    beyond: Array
+    plain: Array
+
+    def only(self, which: Mask) -> "Answers":
+        """Those of some queries."""
+        return Answers(self.beyond[which], self.plain[which])
+
+
+def main() -> None:
+    """Prints a table for each corpus."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stamps", type=Path, default=STAMPS, metavar="FOLDER")
+    args = parser.parse_args()
+    encoder = ConseEncoder()
+    everyday = encoder.encode_texts(EVERYDAY_TEXTS)
+    absent = {group: encoder.encode_texts(texts) for group, texts in absent_texts().items()}
+    for corpus in corpora(encoder, args.stamps):
+        report(corpus, everyday, absent)
+
+
+def absent_texts() -> dict[str, list[str]]:
+    """Texts of what no photo shows, by group."""
+    with ABSENT.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [row["text"] for row in rows if row["group"] == name] for name in ("chosen_on", "held_out")}
+
+
+def corpora(encoder: ConseEncoder, stamps: Path) -> Iterator[Corpus]:
+    """The sample photos, and those of the stamps that there are, on white and in scenes."""
+    yield samples(encoder)
+    found = load_stamps(stamps)
+    if not found:
+        return
+    cut_outs = [cut_out(stamp.path) for stamp in found]
+    captions = [(n, language, text) for n, stamp in enumerate(found) for language, text in stamp.captions.items()]
+    folders = np.array([stamp.category for stamp in found])
+    kinds = np.array([stamp.category.split("/")[0] for stamp in found])
+    texts = encoder.encode_texts([text for _, _, text in captions])
+    for title, images in (("on white", [on_white(image) for image in cut_outs]), ("in scenes", in_scenes(cut_outs))):
+        yield Corpus(
+            title=title,
+            photos=encoder.encode_images(images),
+            names=[stamp.captions["en"] for stamp in found],
+            folders=folders,
+            kinds=kinds,
+            texts=texts,
+            of=np.array([number for number, _, _ in captions]),
+            languages=np.array([language for _, language, _ in captions]),
+        )
+
+
+def samples(encoder: ConseEncoder) -> Corpus:
+    """The sample photos."""
+    names = sorted(path.relative_to(SAMPLE_PHOTOS).as_posix() for path in SAMPLE_PHOTOS.rglob("*.jpg"))
+    captions = [
+        (names.index(name), language, text)
+        for language, texts in read_captions(SAMPLE_PHOTOS / CAPTIONS).items()
+        for text, shown in texts.items()
+        for name in shown
+    ]
+    folders = [name.split("/")[0] for name in names]
+    return Corpus(
+        title="samples",
+        photos=encoder.encode_images([Image.open(SAMPLE_PHOTOS / name).convert("RGB") for name in names]),
+        names=names,
+        folders=np.array(folders),
+        kinds=np.array(["living" if f in LIVING else "growing" if f in GROWING else f for f in folders]),
+        texts=encoder.encode_texts([text for _, _, text in captions]),
+        of=np.array([number for number, _, _ in captions]),
+        languages=np.array([language for _, language, _ in captions]),
+    )
+
+
+def report(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None:
+    """Prints what the cut-off says about one corpus."""
+    print(f"\n{corpus.title}: {len(corpus.photos)} photos, {len(corpus.texts)} captions")
+    print(f"{'':48} {'lost':>5} {'lost all':>8} {'told':>5} {'right':>5} {'AUC':>5} | {'plain: told':>11} {'AUC':>5}")
+    text_rows(corpus, everyday, absent)
+    photo_rows(corpus)
+    hits_row(corpus, everyday)
+    size_rows(corpus, everyday)
+
+
+def text_rows(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None:
+    """Prints the rows of texts."""
+    calibration = calibrated(corpus.photos, everyday)
+    with_match, found = answers(calibration, corpus.photos, corpus.texts), captions_found(corpus)
+    for title, parts in (("folder", corpus.folders), ("related folders", corpus.kinds)):
+        without = captions_without(corpus, parts, everyday)
+        for name, codes in GROUPS.items():
+            of_group = np.isin(corpus.languages, codes)
+            group = with_match.only(of_group)
+            print_row(f"{name}, without the {title}", group, found[of_group], without.only(of_group))
+        print_row(f"all languages, without the {title}", with_match, found, without)
+    for name, texts in absent.items():
+        without = answers(calibration, corpus.photos, texts)
+        print_row(f"absent texts, {name.replace('_', ' ')}", with_match, found, without)
+
+
+def photo_rows(corpus: Corpus) -> None:
+    """Prints the rows of photos as queries."""
+    alike = corpus.folders[:, None] == corpus.folders
+    queries = alike.sum(axis=1) > FEW
+    others = ~np.eye(len(corpus.photos), dtype=bool)
+    with_match = answers(calibrated(corpus.photos), corpus.photos, corpus.photos, kind=Kind.PHOTO, among=others)
+    hits = best_hits(corpus.photos @ corpus.photos.T, others)
+    found = np.take_along_axis(alike, hits, axis=1).any(axis=1)
+    for title, parts in (("folder", corpus.folders), ("related folders", corpus.kinds)):
+        without = photos_without(corpus, parts)
+        print_row(f"photos, without the {title}", with_match.only(queries), found[queries], without.only(queries))
+
+
+def print_row(name: str, with_match: Answers, found: Mask, without: Answers) -> None:
+    """One line of the table."""
+    lost, lost_all = (with_match.beyond[found] < 1).mean(), (with_match.beyond < 1).mean()
+    told = (without.beyond < 1).mean()
+    plain_level = np.quantile(with_match.plain[found], lost)
+    cells = [
+        f"{lost:5.3f} {lost_all:8.3f} {told:5.3f} {told / (told + lost_all):5.3f}",
+        f"{auc(with_match.beyond[found], without.beyond):5.3f} |",
+        f"{(without.plain < plain_level).mean():11.3f} {auc(with_match.plain[found], without.plain):5.3f}",
+    ]
+    print(f"{name:48} " + " ".join(cells))
+
+
+def hits_row(corpus: Corpus, everyday: Array) -> None:
+    """Prints how the cut-off divides the first hits of the captions."""
+    calibration = calibrated(corpus.photos, everyday)
+    hits = best_hits(corpus.texts @ corpus.photos.T)
+    right = corpus.folders[hits] == corpus.folders[corpus.of][:, None]
+    said = np.stack(
+        [
+            matches(calibration, text, corpus.photos[row], photos=len(corpus.photos))
+            for text, row in zip(corpus.texts, hits, strict=True)
+        ]
+    )
+    print(f"hits: right {right.mean():.3f}, of those said to match {right[said].mean():.3f};", end=" ")
+    print(f"right ones said to match {said[right].mean():.3f}, wrong ones {said[~right].mean():.3f}")
+
+
+def size_rows(corpus: Corpus, everyday: Array) -> None:
+    """Prints `lost` and `told` (related folders left out) in smaller indices, drawn from all photos."""
+    rng = np.random.default_rng(0)
+    for size in (size for size in SIZES if size < len(corpus.photos)):
+        shares = np.mean(
+            [in_part(corpus, everyday, rng.permutation(len(corpus.photos))[:size]) for _ in range(DRAWS)], 0
+        )
+        print(f"{size} photos: lost {shares[0]:.3f}, told {shares[1]:.3f}")
+
+
+def in_part(corpus: Corpus, everyday: Array, drawn: NDArray[np.int64]) -> tuple[float, float]:
+    """`lost` and `told` of captions in an index of the photos drawn."""
+    calibration = calibrated(corpus.photos[drawn], everyday)
+    has = np.isin(corpus.of, drawn)
+    with_match = answers(calibration, corpus.photos[drawn], corpus.texts[has])
+    hits = best_hits(corpus.texts[has] @ corpus.photos[drawn].T)
+    found = (drawn[hits] == corpus.of[has][:, None]).any(axis=1)
+    related = corpus.kinds[corpus.of][:, None] == corpus.kinds[drawn]
+    unrelated = answers(calibration, corpus.photos[drawn], corpus.texts, among=~related)
+    return float((with_match.beyond[found] < 1).mean()), float((unrelated.beyond < 1).mean())
+
+
+def captions_found(corpus: Corpus) -> Mask:
+    """Which captions have their photo, or one of the same name, among the first hits."""
+    names = np.array(corpus.names)
+    hits = best_hits(corpus.texts @ corpus.photos.T)
+    return np.asarray((names[hits] == names[corpus.of][:, None]).any(axis=1))
+
+
+def captions_without(corpus: Corpus, parts: NDArray[np.str_], everyday: Array) -> Answers:
+    """Each caption in an index without that part of the photos which has its own."""
+    beyond, plain = np.empty(len(corpus.texts), np.float32), np.empty(len(corpus.texts), np.float32)
+    for part in np.unique(parts):
+        left, asked = corpus.photos[parts != part], parts[corpus.of] == part
+        answer = answers(calibrated(left, everyday), left, corpus.texts[asked])
+        beyond[asked], plain[asked] = answer.beyond, answer.plain
+    return Answers(beyond, plain)
+
+
+def photos_without(corpus: Corpus, parts: NDArray[np.str_]) -> Answers:
+    """Each photo in an index without the part that it belongs to."""
+    beyond, plain = np.empty(len(corpus.photos), np.float32), np.empty(len(corpus.photos), np.float32)
+    for part in np.unique(parts):
+        left, asked = corpus.photos[parts != part], parts == part
+        answer = answers(calibrated(left), left, corpus.photos[asked], kind=Kind.PHOTO)
+        beyond[asked], plain[asked] = answer.beyond, answer.plain
+    return Answers(beyond, plain)
+
+
+def answers(
+    calibration: Calibration, photos: Array, queries: Array, *, kind: Kind = Kind.TEXT, among: Mask | None = None
+) -> Answers:
+    """How far the best of the first hits stands out, for each query: 1 is the level."""
+    among = np.ones((len(queries), len(photos)), bool) if among is None else among
+    hits = best_hits(queries @ photos.T, among)
+    beyond = [
+        stands_out(calibration, query, photos[row[mask[row]]], kind=kind, photos=int(mask.sum()))
+        for query, row, mask in zip(queries, hits, among, strict=True)
+    ]
+    plain = np.where(among, queries @ photos.T, -1).max(axis=1)
+    return Answers(np.array(beyond, np.float32), plain)
+
+
+def stands_out(calibration: Calibration, query: Array, hits: Array, *, kind: Kind, photos: int) -> float:
+    """The greatest likeness of a hit as a multiple of the level; infinite where the text suits all photos."""
+    likeness, level = calibration.likeness(query, hits, kind=kind), calibration.level(kind, photos=max(photos, 20))
+    if likeness is None or level is None:
+        raise ValueError("The index is too small.")
+    if kind is Kind.TEXT and calibration.suits_all(query):
+        return float("inf")
+    return float(likeness.max(initial=-1)) / level
+
+
+def matches(calibration: Calibration, text: Array, hits: Array, *, photos: int) -> Mask:
+    """Which hits are said to match."""
+    said = calibration.matches(text, hits, kind=Kind.TEXT, photos=photos)
+    if said is None:
+        raise ValueError("The index is too small.")
+    return said
+
+
+def calibrated(photos: Array, everyday: Array | None = None) -> Calibration:
+    """What is usual in an index of these photos."""
+    calibration = calibrate(photos, everyday, photos=len(photos))
+    if calibration is None:
+        raise ValueError("The index is too small.")
+    return calibration
+
+
+def best_hits(similarity: Array, among: Mask | None = None) -> NDArray[np.int64]:
+    """Numbers of the first hits of each query, best first, shape (queries, HITS)."""
+    allowed = similarity if among is None else np.where(among, similarity, -np.inf)
+    return np.argsort(-allowed, axis=1, kind="stable")[:, :HITS]
+
+
+def auc(higher: Array, lower: Array) -> float:
+    """Chance that one of `higher` is above one of `lower`; ties count half."""
+    ordered = np.sort(lower)
+    below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
+    return float(below.mean() / 2 / len(lower))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Which measure tells best whether anything matches? Each at the level at which 5 % of the found queries are lost.
+
+    python benchmarks/cutoff_methods.py    # more photos with: apt install tuxpaint-stamps-default
+
+That level is found with the help of the captions, for the comparison's sake; queries and indices are those of
+benchmarks/cutoff.py. A column each for captions in an index without related folders, and for texts of what no photo
+shows (`chosen on`): the share told that nothing matches, and the AUC.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from benchmarks.conse_quality import STAMPS, unit  # noqa: E402
+from benchmarks.cutoff import Corpus, absent_texts, auc, best_hits, captions_found, corpora  # noqa: E402
+from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
+from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
+
+LOST = 0.05
+SHARPNESS = 10  # inverse temperature of the softmax
+Array = NDArray[np.float32]
+Method = Callable[[Array, Array, Array], Array]  # queries, photos, everyday texts -> a score for each query and photo
+
+
+def plain(queries: Array, photos: Array, everyday: Array) -> Array:
+    """Cosine."""
+    return queries @ photos.T
+
+
+def less_mean(queries: Array, photos: Array, everyday: Array) -> Array:
+    """Cosine less the query's mean over the index."""
+    similarity = queries @ photos.T
+    return similarity - similarity.mean(axis=1, keepdims=True)
+
+
+def t_norm(queries: Array, photos: Array, everyday: Array) -> Array:
+    """z-score of the query over the index."""
+    return less_mean(queries, photos, everyday) / (queries @ photos.T).std(axis=1, keepdims=True)
+
+
+def t_norm_robust(queries: Array, photos: Array, everyday: Array) -> Array:
+    """The same with median and median absolute deviation."""
+    similarity = queries @ photos.T
+    off = similarity - np.median(similarity, axis=1, keepdims=True)
+    return off / np.median(np.abs(off), axis=1, keepdims=True)
+
+
+def z_norm(queries: Array, photos: Array, everyday: Array) -> Array:
+    """z-score of the photo over the everyday texts."""
+    usual = everyday @ photos.T
+    return (queries @ photos.T - usual.mean(axis=0)) / usual.std(axis=0)
+
+
+def softmax(queries: Array, photos: Array, everyday: Array) -> Array:
+    """Logarithm of the share that the query has of a photo, among the everyday texts."""
+    return SHARPNESS * queries @ photos.T - np.log(np.exp(SHARPNESS * everyday @ photos.T).sum(axis=0))
+
+
+def likeness(queries: Array, photos: Array, everyday: Array) -> Array:
+    """Cosine after the means of photos and of texts are taken away, in spreads."""
+    centred = unit(photos - photos.mean(axis=0)).T
+    spread = (unit(everyday - everyday.mean(axis=0)) @ centred).std()
+    return unit(queries - everyday.mean(axis=0)) @ centred / spread
+
+
+METHODS: dict[str, Method] = {
+    "plain cosine": plain,
+    "less the query's mean": less_mean,
+    "T-norm": t_norm,
+    "T-norm, robust": t_norm_robust,
+    "Z-norm": z_norm,
+    "softmax": softmax,
+    "likeness": likeness,
+}
+
+
+def main() -> None:
+    """Prints a table for each corpus."""
+    encoder = ConseEncoder()
+    everyday = encoder.encode_texts(EVERYDAY_TEXTS)
+    absent = encoder.encode_texts(absent_texts()["chosen_on"])
+    for corpus in corpora(encoder, STAMPS):
+        print(f"\n{corpus.title}\n{'':24} {'related out':>13} {'absent texts':>13}")
+        found = captions_found(corpus)
+        for name, method in METHODS.items():
+            with_match = best(method, corpus.texts, corpus.photos, everyday)[found]
+            others = without_related(method, corpus, everyday), best(method, absent, corpus.photos, everyday)
+            level = np.quantile(with_match, LOST)
+            cells = (f"{(other < level).mean():6.2f} {auc(with_match, other):6.2f}" for other in others)
+            print(f"{name:24} " + " ".join(cells))
+
+
+def best(method: Method, queries: Array, photos: Array, everyday: Array) -> Array:
+    """The greatest score among the first hits of each query."""
+    hits = best_hits(queries @ photos.T)
+    return np.take_along_axis(method(queries, photos, everyday), hits, axis=1).max(axis=1)
+
+
+def without_related(method: Method, corpus: Corpus, everyday: Array) -> Array:
+    """The same for captions, each in an index without the folders related to its photo's."""
+    scores = np.empty(len(corpus.texts), np.float32)
+    for kind in np.unique(corpus.kinds):
+        asked = corpus.kinds[corpus.of] == kind
+        scores[asked] = best(method, corpus.texts[asked], corpus.photos[corpus.kinds != kind], everyday)
+    return scores
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""How long do searches take, and how much of that does the web app add to Elasticsearch's own time?
+
+    python benchmarks/serving.py [--seconds 2] [--rounds 8] [--connections 1 4]
+
+The sample photos, indexed with `conse` into an embedded node of their own, are served by gunicorn as `make run` does.
+wrk (apt install wrk) asks the app, and asks Elasticsearch itself for what the app asks it, in turns, with as many
+connections kept open; each connection asks again as soon as it is answered. A figure is the best of the rounds, for
+other work on the machine only adds. Everything shares one machine; read the differences.
+
+like:       more like one of the photos, in turn; beside it the very same kNN request to Elasticsearch
+new text:   another text each time; beside it the kNN request with the embedding of a text
+same text:  one text again and again; beside it the same
+thumbnail:  thumbnails, in turn; beside it the document's own request
+health:     /healthz, the least that a request takes
+"""
+
+import argparse
+import itertools
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from image_embeddings import assembly, queries  # noqa: E402
+from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
+from image_embeddings.documents import JSON  # noqa: E402
+from image_embeddings.encoders import Encoder  # noqa: E402
+from image_embeddings.evaluation import CAPTIONS, read_captions  # noqa: E402
+from image_embeddings.index import ImageIndex  # noqa: E402
+from tests.browser import webapp  # noqa: E402
+
+K = 10
+TEXTS = 20_000  # more than are asked for
+VECTORS = 200
+SCRIPT = """
+local number, requests = 0, {}
+function init(args)
+    for line in io.lines(args[1]) do
+        local method, path, body = line:match("^(%S+) (%S+) (.*)$")
+        local headers = {["Content-Type"] = "application/json"}
+        requests[#requests + 1] = wrk.format(method, path, headers, body ~= "" and body or nil)
+    end
+    number = tonumber(args[2])
+end
+function request()
+    number = number + 1
+    return requests[(number - 1) % #requests + 1]
+end
+function done(summary, latency, requests)
+    local e = summary.errors
+    io.write(string.format(
+        '\\n{"p50": %f, "p95": %f, "p99": %f, "rate": %f, "errors": %d}\\n',
+        latency:percentile(50) / 1000, latency:percentile(95) / 1000, latency:percentile(99) / 1000,
+        summary.requests / summary.duration * 1e6, e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+Times = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request."""
+
+    path: str
+    method: str = "GET"
+    body: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What the app is asked, and what it asks Elasticsearch for it."""
+
+    name: str
+    app: Sequence[Request]
+    elasticsearch: Sequence[Request] = ()
+
+
+class Wrk:
+    """Asks requests in turn, as wrk does."""
+
+    def __init__(self, folder: Path, *, seconds: int) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._asked: dict[str, int] = {}
+        (folder / "ask.lua").write_text(SCRIPT)
+
+    def __call__(self, name: str, address: str, requests: Iterable[Request], *, connections: int) -> Times:
+        """Milliseconds at the 50th, 95th and 99th percentile, and answers a second."""
+        listed = self._folder / f"{name}.txt".replace(" ", "-")
+        listed.write_text("".join(f"{one.method} {one.path} {one.body}\n" for one in requests))
+        begin = self._asked.get(name, 0)  # texts are new in every round
+        options = ["-t1", f"-c{connections}", f"-d{self._seconds}s", "--timeout", "10s", "-s", "ask.lua"]
+        command = ["wrk", *options, address, "--", str(listed), str(begin)]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=True)
+        times: Times = json.loads(done.stdout.splitlines()[-1])
+        if times["errors"]:
+            raise SystemExit(f"{name}: {times['errors']:.0f} requests failed\n{done.stdout}")
+        self._asked[name] = begin + int(times["rate"] * self._seconds * 1.2)
+        return times
+
+
+def cases(index: ImageIndex, encoder: Encoder) -> list[Case]:
+    """The questions, as the app and Elasticsearch are asked them."""
+    states = index.file_states()
+    random.seed(0)
+    ids = random.sample(sorted(states), len(states))
+    texts = list(itertools.islice(new_texts(), TEXTS))
+    same = texts[0]
+    embeddings = encoder.encode_texts(texts[:VECTORS])
+    near = [knn(index.name, queries.vector_query(embedding)) for embedding in embeddings]
+    return [
+        Case(
+            name="like",
+            app=[Request(path=f"/api/v1/search?like={quote(one)}&k={K}") for one in ids],
+            elasticsearch=[
+                knn(
+                    index.name,
+                    queries.lookup_query(index=index.name, image_id=one),
+                    filters=[queries.not_image(one)],
+                )
+                for one in ids
+            ],
+        ),
+        Case(name="new text", app=[by_text(text) for text in texts[1:]], elasticsearch=near[1:]),
+        Case(name="same text", app=[by_text(same)], elasticsearch=near[:1]),
+        Case(
+            name="thumbnail",
+            app=[Request(path=f"/thumbnail/{quote(one)}?v={states[one].content_hash[:12]}") for one in ids],
+            elasticsearch=[
+                Request(path=f"/{index.name}/_doc/{quote(one, safe='')}?_source_excludes={queries.EMBEDDING}")
+                for one in ids
+            ],
+        ),
+        Case(name="health", app=[Request(path="/healthz")]),
+    ]
+
+
+def by_text(text: str) -> Request:
+    """The app's search for a text."""
+    return Request(path=f"/api/v1/search?q={quote(text)}&k={K}")
+
+
+def knn(index: str, query: JSON, *, filters: Sequence[JSON] = ()) -> Request:
+    """The request that the app sends to Elasticsearch."""
+    body = queries.knn_search(query, k=K, filters=filters)
+    return Request(method="POST", path=f"/{index}/_search", body=json.dumps(body))
+
+
+def new_texts() -> Iterator[str]:
+    """Texts of five words out of the sample photos' captions, each another."""
+    captions = read_captions(SAMPLE_PHOTOS / CAPTIONS)["en"]
+    words = sorted({word for caption in captions for word in caption.lower().split()})
+    seen = set()
+    while True:
+        text = " ".join(random.sample(words, 5))
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def measure(asked: Sequence[Case], wrk: Wrk, *, app: str, elasticsearch: str, connections: int, rounds: int) -> None:
+    """Prints the table for that many connections."""
+    print(f"\n{connections} connection{'s' * (connections > 1)}; milliseconds p50 / p95 / p99 and answers/s\n")
+    print(f"{'':>10}  {'app':>28}  {'Elasticsearch':>28}  {'added':>20}  app / Elasticsearch at p95")
+    for case in asked:
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(wrk(case.name, app, case.app, connections=connections))
+            if case.elasticsearch:
+                raw = wrk(f"{case.name} raw", elasticsearch, case.elasticsearch, connections=connections)
+                theirs.append(raw)
+        show(case.name, quietest(ours), quietest(theirs) if theirs else None)
+
+
+def quietest(rounds: Sequence[Times]) -> Times:
+    """The best of each figure: whatever else runs on the machine only adds to it."""
+    best = {name: min(times[name] for times in rounds) for name in rounds[0]}
+    return {**best, "rate": max(times["rate"] for times in rounds)}
+
+
+def show(name: str, ours: Times, theirs: Times | None) -> None:
+    """Prints one row."""
+    row = f"{name:>10}  {figures(ours)}"
+    if theirs:
+        added = {point: ours[point] - theirs[point] for point in ("p50", "p95", "p99")}
+        row += f"  {figures(theirs)}  {points(added)}  {ours['p95'] / theirs['p95']:.2f}"
+    print(row, flush=True)
+
+
+def figures(times: Times) -> str:
+    """Percentiles and rate."""
+    return f"{points(times)} {times['rate']:6.0f}/s"
+
+
+def points(times: Times) -> str:
+    """The three percentiles."""
+    return " ".join(f"{times[point]:6.2f}" for point in ("p50", "p95", "p99"))
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 4])
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is needed: apt install wrk (Debian, Ubuntu), brew install wrk (macOS)")
+    share_cores()
+    with tempfile.TemporaryDirectory() as place:
+        settings = load_settings({"IMAGE_MODEL": "conse", "INDEX_NAME": "serving"}, data_dir=Path(place) / "data")
+        try:
+            serve_and_measure(settings, Path(place), options)
+        finally:
+            assembly.local_node(settings).stop()
+
+
+def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:
+    """Indexes, serves, warms up and measures."""
+    index = assembly.open_index(settings)
+    elasticsearch = index.cluster.address
+    env = webapp.environ("", data_dir=settings.data_dir, index_name=settings.index_name)
+    webapp.index_photos(env)
+    asked = cases(index, assembly.make_encoder(settings, index.state().model, notify=print))
+    with webapp.served(env, log=place / "gunicorn.log") as app:
+        warm_up = Wrk(place, seconds=options.seconds)
+        for case in asked:
+            warm_up(case.name, app, reversed(case.app), connections=2)
+            if case.elasticsearch:
+                warm_up(case.name, elasticsearch, case.elasticsearch, connections=2)
+        wrk = Wrk(place, seconds=options.seconds)
+        for connections in options.connections:
+            measure(asked, wrk, app=app, elasticsearch=elasticsearch, connections=connections, rounds=options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Which photos a search is limited to, and how many there are of each kind: filters and facets, as Elasticsearch's DSL.
+
+Pure functions, no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from image_embeddings.documents import JSON, MAX_IMAGE_ID_BYTES, Bucket, Facets, Place, PlaceBucket
+from image_embeddings.errors import QueryError
+
+MAX_VALUES = 50  # of one filter
+MAX_VALUE_BYTES = 8_000  # four for each character of the longest that a metadata file may have
+FACET_VALUES = 100  # that are counted, the most frequent first
+FOLDER_VALUES = 500
+DATE_BUCKETS = 40
+PLACE_CELLS = 500
+ORIENTATIONS = ("landscape", "portrait", "square")
+COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column: neither can contain it
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_ROUNDING = ("||/y", "||/M", "||/d")  # by what a date leaves out
+_FORMATS = "yyyy-MM-dd||yyyy-MM||yyyy"
+_MAX_PIXELS = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What all hits have in common; each filter that is given has to hold, by any one of its values."""
+
+    folders: tuple[str, ...] = ()  # photos in them and below
+    labels: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()  # models
+    orientations: tuple[str, ...] = ()  # of ORIENTATIONS
+    columns: tuple[tuple[str, str], ...] = ()  # of the metadata file: name and value
+    taken_from: str | None = None  # YYYY, YYYY-MM or YYYY-MM-DD; the first and the last day belong to it
+    taken_to: str | None = None
+    place: Place | None = None  # a box that may reach over the date line: then west is larger than east
+    min_width: int | None = None  # pixels
+    min_height: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks them.
+
+        Raises:
+            QueryError: one cannot be used; says which, and what can.
+        """
+        object.__setattr__(self, "folders", tuple(filter(None, (folder.strip("/") for folder in self.folders))))
+        for name, values in (("folder", self.folders), ("label", self.labels), ("camera", self.cameras)):
+            _check_values(name, values)
+        _check_values("column", tuple(value for _, value in self.columns))
+        for orientation in self.orientations:
+            if orientation not in ORIENTATIONS:
+                raise QueryError(f"The orientation is '{orientation}'. It is one of {', '.join(ORIENTATIONS)}.")
+        for name, day in (("from", self.taken_from), ("to", self.taken_to)):
+            _check_date(name, day)
+        for name, pixels in (("min_width", self.min_width), ("min_height", self.min_height)):
+            if pixels is not None and not 0 <= pixels <= _MAX_PIXELS:
+                raise QueryError(f"{name} is {pixels}. It is a number of pixels, from 0.")
+        _check_place(self.place)
+
+    def __bool__(self) -> bool:
+        """Whether anything is filtered."""
+        return self != Filters()
+
+    def clauses(self) -> dict[str, list[JSON]]:
+        """The facet each filter belongs to -> its clauses."""
+        found: dict[str, list[JSON]] = {
+            "folder": _any_of("folders", self.folders),
+            "label": _any_of("label", self.labels),
+            "camera": _any_of("camera_model", self.cameras),
+            "orientation": _any_of("orientation", self.orientations),
+            "taken": _dates(self.taken_from, self.taken_to),
+            "place": _box(self.place),
+            "size": [*_at_least("width", self.min_width), *_at_least("height", self.min_height)],
+        }
+        for name in dict.fromkeys(name for name, _ in self.columns):
+            values = tuple(f"{name}{COLUMN_SEPARATOR}{value}" for column, value in self.columns if column == name)
+            found[f"column {name}"] = _any_of("columns", values)
+        return {name: clauses for name, clauses in found.items() if clauses}
+
+    def all_clauses(self, *, but: str | None = None) -> list[JSON]:
+        """Every clause, but for those of one facet."""
+        return [clause for name, clauses in self.clauses().items() if name != but for clause in clauses]
+
+
+def facet_aggs(filters: Filters) -> JSON:
+    """Aggregations over the whole index: `matching`, the photos that pass the filters, and one for each facet."""
+    others = {name: filters.all_clauses(but=name) for name in ("folder", "label", "camera", "orientation", "taken")}
+    values: dict[str, JSON] = {
+        "folder": {"terms": {"field": "folders", "size": FOLDER_VALUES}},
+        "label": {"terms": {"field": "label", "size": FACET_VALUES}},
+        "camera": {"terms": {"field": "camera_model", "size": FACET_VALUES}},
+        "orientation": {"terms": {"field": "orientation"}},
+        "taken": {
+            "date_histogram": {
+                "field": "taken",
+                "calendar_interval": _step(filters),
+                "format": "yyyy-MM-dd",
+                "min_doc_count": 1,
+            }
+        },
+    }
+    aggs = {name: _within(others[name], {"values": agg}) for name, agg in values.items()}
+    box = {"box": {"geo_bounds": {"field": "location"}}, "centre": {"geo_centroid": {"field": "location"}}}
+    tiles = {"field": "location", "precision": _zoom(filters.place), "size": PLACE_CELLS}
+    cells = {"values": {"geotile_grid": tiles, "aggs": box}}
+    aggs["place"] = _within(filters.all_clauses(but=None if filters.place else "place"), cells)
+    aggs["columns"] = _within(filters.all_clauses(), {"values": {"terms": {"field": "columns", "size": FOLDER_VALUES}}})
+    for name in filters.clauses():
+        if name.startswith("column "):
+            column = re.escape(name.removeprefix("column ")) + f"{COLUMN_SEPARATOR}.*"
+            terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": column}}
+            aggs[name] = _within(filters.all_clauses(but=name), {"values": terms})
+    return aggs
+
+
+def matching_agg(filters: Filters) -> JSON:
+    """An aggregation over the whole index that counts the photos that pass the filters."""
+    return _within(filters.all_clauses(), {})
+
+
+def facets_of(aggregations: Mapping[str, Any], filters: Filters) -> Facets:
+    """What the answer to `facet_aggs` counts."""
+    taken, step = _dated(aggregations["taken"], step=_step(filters))
+    return Facets(
+        folder=_buckets(aggregations["folder"]),
+        label=_buckets(aggregations["label"]),
+        camera=_buckets(aggregations["camera"]),
+        orientation=_buckets(aggregations["orientation"]),
+        taken=taken,
+        taken_step=step,
+        place=tuple(_place(bucket) for bucket in aggregations["place"]["values"]["buckets"]),
+        columns=dict(_columns(aggregations)),
+    )
+
+
+def _within(clauses: list[JSON], aggs: JSON) -> JSON:
+    filtered: JSON = {"filter": {"bool": {"filter": clauses}}}
+    return {**filtered, "aggs": aggs} if aggs else filtered
+
+
+def _buckets(aggregation: Mapping[str, Any]) -> tuple[Bucket, ...]:
+    buckets = aggregation["values"]["buckets"]
+    return tuple(Bucket(value=str(bucket["key"]), count=bucket["doc_count"]) for bucket in buckets)
+
+
+def _step(filters: Filters) -> str:
+    """Days where one month is asked for, else months."""
+    first, last = (filters.taken_from or "")[:7], (filters.taken_to or "")[:7]
+    return "day" if first == last and len(first) == len("2024-05") else "month"
+
+
+def _dated(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
+    """By day or month as they were counted; by year where months are too many to look at."""
+    found = {bucket["key_as_string"]: bucket["doc_count"] for bucket in aggregation["values"]["buckets"]}
+    if step == "month" and len(found) > DATE_BUCKETS:
+        step, months, found = "year", found, Counter()
+        for month, count in months.items():
+            found[f"{month[:4]}-01-01"] += count
+    return tuple(Bucket(value=day, count=count) for day, count in found.items()), step
+
+
+def _columns(aggregations: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Bucket, ...]]]:
+    """By column; one that is filtered by is counted without that filter, so that its other values can be added."""
+    found: dict[str, list[Bucket]] = {}
+    for bucket in _buckets(aggregations["columns"]):
+        name, _, value = bucket.value.partition(COLUMN_SEPARATOR)
+        found.setdefault(name, []).append(Bucket(value=value, count=bucket.count))
+    for name, aggregation in aggregations.items():
+        if name.startswith("column "):
+            column = name.removeprefix("column ")
+            found[column] = [
+                Bucket(value=bucket.value.partition(COLUMN_SEPARATOR)[2], count=bucket.count)
+                for bucket in _buckets(aggregation)
+            ]
+    for name in sorted(found):
+        yield name, tuple(found[name])
+
+
+def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
+    centre, bounds = bucket["centre"]["location"], bucket["box"]["bounds"]
+    top_left, bottom_right = bounds["top_left"], bounds["bottom_right"]
+    return PlaceBucket(
+        lat=round(centre["lat"], 5),
+        lon=round(centre["lon"], 5),
+        count=bucket["doc_count"],
+        box=(bottom_right["lat"], top_left["lon"], top_left["lat"], bottom_right["lon"]),
+    )
+
+
+def _any_of(field_name: str, values: tuple[str, ...]) -> list[JSON]:
+    if len(values) == 1:
+        return [{"term": {field_name: values[0]}}]
+    return [{"terms": {field_name: list(values)}}] if values else []
+
+
+def _at_least(field_name: str, pixels: int | None) -> list[JSON]:
+    return [{"range": {field_name: {"gte": pixels}}}] if pixels else []
+
+
+def _dates(first: str | None, last: str | None) -> list[JSON]:
+    limits = {limit: f"{day}{_ROUNDING[day.count('-')]}" for limit, day in (("gte", first), ("lte", last)) if day}
+    return [{"range": {"taken": {**limits, "format": _FORMATS}}}] if limits else []
+
+
+def _box(place: Place | None) -> list[JSON]:
+    if place is None:
+        return []
+    south, west, north, east = place
+    corners = {"top_left": {"lat": north, "lon": west}, "bottom_right": {"lat": south, "lon": east}}
+    return [{"geo_bounding_box": {"location": corners}}]
+
+
+def _zoom(place: Place | None) -> int:
+    """The tiles' precision at which a box is some sixteen of them wide."""
+    width = 360.0 if place is None else (place[3] - place[1]) % 360 or 360.0
+    return min(24, 4 + max(0, round(math.log2(360 / width))))
+
+
+def _check_values(name: str, values: tuple[str, ...]) -> None:
+    if len(values) > MAX_VALUES:
+        raise QueryError(f"There are {len(values)} values for {name}; {MAX_VALUES} at most.")
+    for value in values:
+        if len(value.encode(errors="replace")) > (MAX_IMAGE_ID_BYTES if name == "folder" else MAX_VALUE_BYTES):
+            raise QueryError(f"The {name} is longer than any in the index.")
+
+
+def _check_date(name: str, day: str | None) -> None:
+    if day is None:
+        return
+    found = _DATE.fullmatch(day)
+    try:
+        if not found:
+            raise ValueError
+        date(int(found[1]), int(found[2] or 1), int(found[3] or 1))
+    except ValueError:
+        raise QueryError(f"{name} is '{day}'. It is a date such as 2024, 2024-05 or 2024-05-31.") from None
+
+
+def _check_place(place: Place | None) -> None:
+    if place is None:
+        return
+    south, west, north, east = place
+    if not (-90 <= south <= north <= 90 and all(-180 <= longitude <= 180 for longitude in (west, east))):
+        raise QueryError(
+            f"The place is {place}. It is a box: south, west, north, east in degrees, latitudes from -90 to 90 and "
+            "longitudes from -180 to 180."
+        )

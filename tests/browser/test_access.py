@@ -1,0 +1,120 @@
+"""Whether everybody can use the pages: by axe-core's rules, in light and dark, on phones and desktops; their weight."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.judged import judged, page_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+
+RESULTS = "/image_search?q=a+cat+with+green+eyes"
+CATS = ("cats/tabby-cat.jpg", "cats/tiger.jpg")
+ERROR = "/image_search?q=a+cat&k=0"
+LARGEST_FIRST_LOAD = 100_000  # bytes, before photos
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+widths = pytest.mark.parametrize("width", [360, 1440])
+
+
+@pytest.fixture
+def look(visit, scheme, width):
+    """Opens a page in that size and those colours; on a phone, by touch."""
+
+    def open_page(path, **context):
+        phone = width < 600
+        size = {"width": width, "height": 780 if phone else 900}
+        return visit(path, viewport=size, color_scheme=scheme, has_touch=phone, is_mobile=phone, **context)
+
+    return open_page
+
+
+def violations(page):
+    """What axe finds wrong, by rule and place."""
+    page.evaluate("Promise.allSettled(document.getAnimations().map(animation => animation.finished))")
+    found = Axe().run(page, options=RULES).response
+    assert len(found["passes"]) > 15  # it has looked
+    return [(rule["id"], node["target"], node["any"]) for rule in found["violations"] for node in rule["nodes"]]
+
+
+@schemes
+@widths
+@pytest.mark.parametrize("path", ["/", RESULTS, f"{RESULTS}&folder=cats", "/similar_image?id=cats/tiger.jpg", ERROR])
+def test_axe_finds_nothing_wrong_with_a_page(look, path):
+    assert violations(look(path)) == []
+
+
+@schemes
+@widths
+def test_axe_finds_nothing_wrong_with_a_caption_that_is_shown(look):
+    page = look(RESULTS)
+    page.locator(".grid a.photo").first.focus()
+    expect(page.locator("figcaption").first).to_have_css("opacity", "1")
+    assert violations(page) == []
+
+
+@schemes
+@widths
+def test_axe_finds_nothing_wrong_with_the_lightbox_and_its_details(look):
+    page = look(f"{RESULTS}#photo=cats/tiger.jpg")
+    page.get_by_role("button", name="Details").click()
+    expect(page.get_by_role("complementary", name="Details")).to_contain_text("tiger.jpg")
+    assert violations(page) == []
+
+
+@schemes
+@widths
+def test_axe_finds_nothing_wrong_with_stacks_lines_and_notices(look):
+    page = look("/")
+    bodies = [page_of(judged(*CATS, relevant=relevant, folded=("cats/lion.jpg",))) for relevant in (0, 1)]
+    page.route("**/image_search?**", lambda route: route.fulfill(body=bodies[-1], content_type="text/html"))
+    while bodies:
+        page.goto("/image_search?q=a+cat")
+        page.locator(".stack summary").click()
+        assert violations(page) == []
+        bodies.pop()
+
+
+def test_axe_would_find_something(visit):
+    page = visit("/")
+    page.evaluate("document.querySelector('.thumbnail').removeAttribute('alt')")
+    assert "image-alt" in {rule for rule, *_ in violations(page)}
+
+
+# How it is used
+
+
+@pytest.mark.parametrize("path", ["/", RESULTS, ERROR])
+def test_the_first_load_is_small_before_photos(visit, path):
+    page = visit(path)
+    page.wait_for_load_state("networkidle")
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+    own = [page.url, *(url for url in loaded if "/thumbnail/" not in url)]
+    weights = {url: len(page.request.get(url).body()) for url in own}
+    assert {url.rpartition(".")[2] for url in weights} >= {"css", "js", "svg"}
+    assert sum(weights.values()) < LARGEST_FIRST_LOAD, weights
+
+
+@pytest.mark.parametrize("path", ["/", RESULTS])
+def test_on_a_phone_all_that_is_touched_is_large_enough(visit, path):
+    page = visit(path, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
+    touched = page.locator(":is(main, header) :is(a, button, select):visible")
+    boxes = touched.evaluate_all(
+        "all => all.map(one => ({html: one.outerHTML, ...one.getBoundingClientRect().toJSON()}))"
+    )
+    assert len(boxes) > 40
+    assert [box["html"] for box in boxes if min(box["width"], box["height"]) < 24] == []  # WCAG 2.2, 2.5.8
+
+
+def test_on_a_phone_one_searches_opens_a_photo_and_goes_back_by_touch(visit):
+    page = visit("/", viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
+    page.get_by_role("searchbox").fill("a hot air balloon")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search", exact=True).tap()
+    page.locator(".grid a.photo").first.tap()
+    expect(page.locator("#lightbox-name")).to_have_text("hot-air-balloon.jpg")
+    page.get_by_role("button", name="Close").tap()
+    with page.expect_navigation():
+        page.locator(".tile .like").first.tap()
+    expect(page.get_by_alt_text("The photo searched for: vehicles/hot-air-balloon.jpg")).to_be_visible()

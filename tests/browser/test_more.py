@@ -1,0 +1,118 @@
+"""Further photos on the same page: they come near the end or by the link, and are there again after coming back."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visit import follow, shown
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+
+RESULTS = "/image_search?q=a+bird"
+LATER = "**/image_search?*offset=*"
+
+
+@pytest.fixture
+def results(visit):
+    return visit(RESULTS)
+
+
+def load_more(page):
+    page.get_by_role("link", name="More photos").click()
+
+
+def expect_tiles(page, count):
+    expect(page.locator(".tile")).to_have_count(count)
+
+
+def scroll_to_the_end(page):
+    page.mouse.wheel(0, 20_000)
+
+
+def offset(page):
+    return page.evaluate("scrollY")
+
+
+def test_nothing_is_asked_for_until_somebody_goes_down(results):
+    results.wait_for_load_state("networkidle")
+    expect_tiles(results, 20)
+
+
+def test_more_photos_come_near_the_end_until_there_are_no_more(results):
+    link = results.get_by_role("link", name="More photos")
+    while link.count():
+        scroll_to_the_end(results)
+        results.wait_for_timeout(50)
+    assert len(shown(results)) == len(set(shown(results))) == 158
+    expect(results).to_have_url(RESULTS)
+
+
+def test_the_count_goes_along_and_is_read_out(results):
+    load_more(results)
+    expect(results.locator("#said")).to_have_text("20 more photos: 1 to 40 of 158")
+    expect(results.locator(".count")).to_contain_text("1–40 of 158 photos")
+
+
+def test_by_keyboard_the_focus_goes_to_the_first_new_photo(results):
+    results.get_by_role("link", name="More photos").press("Enter")
+    expect(results.locator(".grid a.photo").nth(20)).to_be_focused()
+
+
+FAILURES = {
+    "The server cannot be reached.": lambda route: route.abort(),
+    "Gone.": lambda route: route.fulfill(status=503, body='<p class="notice error">Gone.</p>'),
+    "The server answered 502.": lambda route: route.fulfill(status=502, body="a proxy's own page"),
+}
+
+
+@pytest.mark.parametrize("said", FAILURES)
+def test_what_fails_says_so_and_can_be_tried_again(visit, said):
+    page = visit(RESULTS)
+    page.route(LATER, FAILURES[said])
+    load_more(page)
+    expect(page.get_by_role("alert")).to_have_text(f"No more photos could be loaded. {said}")
+    visit.problems.clear()  # Chromium's own line on it
+    page.unroute(LATER)
+    page.get_by_role("link", name="Try again").press("Enter")
+    expect_tiles(page, 40)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("link", name="More photos")).to_be_attached()
+
+
+def test_a_second_request_is_not_made_while_one_is_under_way(results):
+    asked = []
+    results.on("request", lambda request: asked.append(request.url) if "offset" in request.url else None)
+    link = results.get_by_role("link", name="More photos")
+    link.evaluate("link => { link.click(); link.click() }")
+    expect_tiles(results, 40)
+    results.wait_for_load_state("networkidle")
+    assert len(asked) == len(set(asked))
+
+
+def test_the_link_opens_in_another_tab_as_links_do(results):
+    with results.context.expect_page() as opened:
+        results.get_by_role("link", name="More photos").click(modifiers=["Control"])
+    assert "offset=20" in opened.value.url
+
+
+def test_who_comes_back_stands_where_he_stood(results):
+    load_more(results)
+    expect_tiles(results, 40)
+    place = results.locator(".tile").nth(35)
+    place.scroll_into_view_if_needed()
+    place.hover()
+    results.wait_for_load_state("networkidle")
+    stood, tiles = offset(results), results.locator(".tile").count()
+    assert stood > 300
+    follow(results, f"More like this {shown(results)[35]}")
+    results.go_back()
+    expect(results.locator(".tile").nth(tiles - 1)).to_be_attached()
+    results.wait_for_function("y => Math.abs(scrollY - y) < 250", arg=stood)
+
+
+def test_a_new_search_begins_at_the_top(results):
+    scroll_to_the_end(results)
+    expect(results.locator(".tile").nth(20)).to_be_attached()
+    results.goto("/image_search?q=a+dog")
+    results.goto(RESULTS)
+    assert offset(results) == 0
+    expect_tiles(results, 20)

@@ -1,0 +1,158 @@
+"""The JSON API held against its own OpenAPI document: requests made up by schemathesis, right and wrong ones."""
+
+import re
+import sys
+
+import pytest
+
+if sys.version_info < (3, 11):
+    pytest.skip("schemathesis needs Python 3.11", allow_module_level=True)
+
+import hypothesis
+import schemathesis
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from app import create_app
+from image_embeddings.config import load_settings
+from image_embeddings.index import ImageIndex
+from tests.fakes import ColourEncoder
+from tests.server.filling import fill
+from tests.server.test_web import make_app
+
+pytestmark = pytest.mark.server
+
+SEED = 5
+CASES = 60  # for each operation, beside those that try each limit of each parameter
+
+# The document is the same without an index; the requests go to the app of the fixture.
+api = schemathesis.openapi.from_wsgi(
+    "/api/openapi.json", create_app(load_settings({})), config=schemathesis.Config(seed=SEED)
+)
+
+
+@pytest.fixture(scope="module")
+def api_app(cluster, tmp_path_factory):
+    """The app over the colour photos."""
+    place = tmp_path_factory.mktemp("api-schema")
+    index = ImageIndex(cluster, name="test-api-schema")
+    index.drop()
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    fill(index, place)
+    yield make_app(index, place)
+    index.drop()
+
+
+def with_one_query(case):
+    """The case, with one query where it is a right one of several or none: OpenAPI has no words for that rule."""
+    fields = case.body if case.method == "POST" else case.query
+    if case.meta.generation.mode.is_positive and isinstance(fields, dict) and case.path == "/api/v1/search":
+        for name in sorted({"image", "q", "like"} & set(fields))[1:]:
+            del fields[name]
+        if not {"image", "q", "like"} & set(fields):
+            fields["like" if "k" in fields else "q"] = "warm/red.png"
+    return case
+
+
+@api.parametrize()
+@hypothesis.settings(max_examples=CASES, deadline=None, database=None)
+def test_every_answer_is_as_the_document_says(case, api_app):
+    excluded = [positive_data_acceptance]
+    if case.method == "POST":  # a form's fields are texts: one value in place of a list looks like a list of one
+        excluded.append(negative_data_rejection)
+    with_one_query(case).call_and_validate(app=api_app, excluded_checks=excluded)
+
+
+# What schemathesis does not send
+
+
+NONSENSE = {
+    "NUL": "%00",
+    "NUL inside": "red%00green",
+    "a lone surrogate": "%ED%A0%80",
+    "two surrogates": "%ED%A0%BD%ED%B8%80",
+    "no UTF-8": "%FF%FE",
+    "a byte order mark": "%EF%BB%BF",
+    "right to left": "%E2%80%AEred",
+    "no character": "%EF%BF%BF",
+    "a path upwards": "../../etc/passwd",
+    "a long path": "a/" * 400,
+    "a long name": "x" * 600,
+    "a query in Lucene's words": "*:* OR _id:[* TO *]",
+    "a long number": "9" * 4000,
+    "a number beyond all": "1e999",
+    "digits of other scripts": "%D9%A3",
+    "no number": "NaN",
+    "an object": '{"$ne":null}',
+}
+PLACES = (
+    "/api/v1/search?q={}",
+    "/api/v1/search?like={}",
+    "/api/v1/search?q=red&folder={}",
+    "/api/v1/search?q=red&k={}",
+    "/api/v1/search?q=red&offset={}",
+    "/api/v1/search?q=red&{}=1",
+    "/api/v1/search?q=red&without={}",
+    "/api/v1/search?q=red&unlike={}",
+    "/api/v1/search?like=warm/red.png%23xywh=percent:{}",
+    "/api/v1/search?q=red&weight={}",
+    "/api/v1/search?q=red&label={}&camera={}&column={}",
+    "/api/v1/search?q=red&column=a={}&facets=true",
+    "/api/v1/search?q=red&from={}",
+    "/api/v1/search?q=red&place={}",
+    "/api/v1/search?q=red&min_width={}",
+    "/api/v1/search?q=red&sort={}",
+    "/api/v1/images/{}",
+    "/image_search?q={}",
+    "/image_search?q=red&k={}",
+    "/image_search?q=red&offset={}",
+    "/similar_image?id={}",
+    "/image/{}",
+    "/thumbnail/{}",
+    "/thumbnail/warm/red.png?v={}",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_searched_for_or_refused_but_never_a_fault(api_app, place, nonsense):
+    answer = api_app.test_client().get(place.replace("{}", nonsense))
+    assert answer.status_code < 500
+    answer.close()
+
+
+@pytest.mark.parametrize(
+    "place", ["/api/v1/search?q=red&k={}", "/api/v1/search?q=red&offset={}", "/image_search?q=red&k={}"]
+)
+def test_a_number_longer_than_python_reads_is_refused(api_app, place):
+    assert api_app.test_client().get(place.format("9" * 5000)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "place", [place for place in PLACES if re.search(r"(like|id|images|image|thumbnail)[=/]{}", place)]
+)
+def test_an_id_longer_than_any_address_that_elasticsearch_reads_is_not_found(api_app, place):
+    assert api_app.test_client().get(place.format("9" * 5000)).status_code == 404
+
+
+@pytest.mark.parametrize("fields", [{"q": "\x00"}, {"q": "red", "folder": "\x00"}, {"like": "\x00"}, {"image": "text"}])
+def test_nonsense_in_a_form_is_refused_too(api_app, fields):
+    assert api_app.test_client().post("/api/v1/search", data=fields).status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("application/json", b'{"q": "\\ud800"}'),
+        ("application/json", b"{"),
+        ("text/plain", b"q=red"),
+        ("multipart/form-data", b"no boundary"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="q"\r\n\r\nred'),
+        ("application/x-www-form-urlencoded; charset=utf-7", b"k=+AGE-"),
+        ("image/png", b"\x89PNG\r\n\x1a\n"),
+        ("", b"\xff" * 100),
+    ],
+)
+def test_a_body_of_another_kind_is_a_bad_query(api_app, content_type, data):
+    answer = api_app.test_client().post("/api/v1/search", data=data, content_type=content_type)
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_query")

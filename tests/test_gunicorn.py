@@ -1,0 +1,146 @@
+"""The web app's own server, and Flask's, as processes: what they print, and counts over several processes.
+
+No Elasticsearch answers them: what is looked at here needs none.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from tests.browser.webapp import ROOT, environ, served
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+SEARCH = "/api/v1/search?q=my+secret"
+
+
+def settings(tmp_path, **more):
+    return {**environ("http://127.0.0.1:9", data_dir=tmp_path, index_name="none"), **more}
+
+
+@contextmanager
+def gunicorn(tmp_path, *options, **more):
+    """Address and log file of gunicorn with these options and settings."""
+    log = tmp_path / "gunicorn.log"
+    with served(settings(tmp_path, **more), log=log, options=options, ready="/healthz") as address:
+        yield address, log
+
+
+def get(address, **headers):
+    """The answer, be it an error."""
+    try:
+        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
+def lines_with(text, log):
+    """The lines of a log that have that text, once there is one."""
+    deadline = time.monotonic() + 10
+    while not (found := [line for line in log.read_text().splitlines() if text in line]):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return found
+
+
+def test_each_request_leaves_one_line_for_people_without_what_was_searched(tmp_path):
+    with gunicorn(tmp_path) as (address, log):
+        get(f"{address}{SEARCH}", **{"X-Request-ID": "abc"})
+        get(f"{address}/healthz")
+        (line,) = lines_with("GET /api/v1/search", log)
+        assert re.search(r"\[INFO\] \[abc\] GET /api/v1/search 503 [\d.]+ ms elasticsearch_unreachable$", line)
+        assert "[abc] elasticsearch_unreachable: Nothing answers" in "".join(lines_with("[WARNING]", log))
+        assert len(lines_with("GET /healthz 200", log)) == 2  # the first was sent by `served`
+    assert "secret" not in log.read_text()
+
+
+def test_every_line_is_a_json_object_if_wanted_gunicorns_own_too(tmp_path):
+    with gunicorn(tmp_path, LOG_FORMAT="json") as (address, log):
+        get(f"{address}{SEARCH}", **{"X-Request-ID": "abc"})
+        (line,) = lines_with("GET /api/v1/search", log)
+        lines_with("Not ready to search", log)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["logger"] for line in lines} >= {"gunicorn.error", "app.access", "app.errors"}
+    access = json.loads(line)
+    assert access.pop("ms") > 0
+    assert {name: access[name] for name in access if name not in ("time", "message", "level", "logger")} == {
+        "request_id": "abc",
+        "method": "GET",
+        "path": "/api/v1/search",
+        "status": 503,
+        "endpoint": "api.search",
+        "error": "elasticsearch_unreachable",
+    }
+
+
+def test_what_was_searched_is_in_the_log_if_wanted(tmp_path):
+    with gunicorn(tmp_path, LOG_QUERIES="true") as (address, log):
+        get(f"{address}{SEARCH}")
+        assert lines_with("GET /api/v1/search?q=my+secret 503", log)
+
+
+def test_a_path_cannot_forge_lines(tmp_path):
+    with gunicorn(tmp_path) as (address, log):
+        get(f"{address}/a%0AGET%20/b%1B[31m%C3%A4")
+        assert lines_with("GET /a%0AGET%20/b%1B%5B31m%C3%A4 404", log)
+
+
+def test_a_setting_that_cannot_be_used_is_named_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "app:create_app()"]
+    env = settings(tmp_path, LOG_FORMAT="xml")
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "Error: LOG_FORMAT has value 'xml'. Not one of text, json."
+
+
+def processes_that_answered(log):
+    """Ids of the processes that have answered at /healthz."""
+    return {re.search(r"\] \[(\d+)\] \[", line)[1] for line in lines_with("GET /healthz", log)}
+
+
+def healthz_count(address):
+    """How often /healthz was asked for, as /metrics has it."""
+    counts = get(f"{address}/metrics")
+    return float(re.search(r'requests_total\{endpoint="health.healthz",status="200"\} (\S+)', counts)[1])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("wish", [{"WEB_CONCURRENCY": "2"}, ("--workers", "2")], ids=["environment", "option"])
+def test_metrics_are_those_of_all_processes(tmp_path, wish):
+    options, more = ((), wish) if isinstance(wish, dict) else (wish, {})
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    with gunicorn(tmp_path, *options, "--worker-tmp-dir", str(shared), **more) as (address, log):
+        asked = 1  # by `served`
+        while len(processes_that_answered(log)) < 2:
+            get(f"{address}/healthz")
+            asked += 1
+        assert {healthz_count(address) for _ in range(10)} == {asked}
+    assert list(shared.iterdir()) == []
+
+
+def test_flask_run_prints_each_request_once_too(tmp_path):
+    log = tmp_path / "flask.log"
+    env = settings(tmp_path, FLASK_APP="app:create_app()", PYTHONUNBUFFERED="1")
+    with log.open("w") as output:
+        command = [sys.executable, "-m", "flask", "run", "--port", "0"]
+        flask = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            address = re.search(r"http://\S+", lines_with("Running on http", log)[0])[0]
+            get(f"{address}{SEARCH}")
+            lines_with("GET /api/v1/search 503", log)
+        finally:
+            flask.terminate()
+            flask.wait(timeout=20)
+    said = log.read_text()
+    assert said.count("/api/v1/search") == 1
+    assert "secret" not in said
+    assert os.fspath(tmp_path) not in said
