@@ -1,4 +1,4 @@
-"""What it brings to look for a text's words in file names, too: recall of the sample photos' captions by the weight of words.
+"""What it brings to look for words in file names, too: recall of the sample photos' captions by the weight of words.
 
     python benchmarks/blending.py
 
