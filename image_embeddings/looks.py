@@ -27,9 +27,11 @@ def fingerprint(image: Image.Image) -> str:
 
     The bits are known as dHash: https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
     """
-    grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    colour = image.resize((1, 1), Image.Resampling.BOX).tobytes()
-    return (np.packbits(grid[:, 1:] > grid[:, :-1]).tobytes() + colour).hex()
+    grid = image.resize((9, 8), Image.Resampling.BOX)
+    brightness = np.asarray(grid.convert("L"), np.int16)
+    colour = np.asarray(grid).mean(axis=(0, 1)).astype(np.uint8)
+    found: bytes = np.packbits(brightness[:, 1:] > brightness[:, :-1]).tobytes() + colour.tobytes()
+    return found.hex()
 
 
 def look_the_same(one: str | None, other: str | None) -> bool:
