@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from image_embeddings import calibration
 from image_embeddings.calibration import Calibration, Kind
-from image_embeddings.documents import Embedding, Embeddings, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.documents import Embedding, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 3  # searches, where the index is replaced in between
 MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
 WORDS = 0.5  # spreads of the similarity that one unit of BM25 counts: docs/benchmarks.md
+KEPT_TEXTS = 1_000  # embeddings of texts; 2 kB each at 512 dims
 STATE_SECONDS = 30.0  # after which what an index records of itself is read anew, for a verdict
 VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, to tell what matches
 
@@ -76,7 +78,7 @@ class ImageSearch:
         """The k photos nearest to an upright RGB image, which need not be in the index."""
 
         def near_image(query: _Query) -> _Found:
-            return self._near(lambda encoder: encoder.encode_images([image]), query, kind=Kind.PHOTO)
+            return self._near(self._encoded_image(image, query), query, kind=Kind.PHOTO)
 
         return self._search(near_image, k=k, offset=offset, limits=limits)
 
@@ -192,7 +194,7 @@ class ImageSearch:
                     raise
                 refused = error
         try:
-            found = self._near(lambda encoder: encoder.encode_texts([text]), query, kind=Kind.TEXT)
+            found = self._near(self._encoded_text(text, query), query, kind=Kind.TEXT)
         except ModelUnavailableError as missing:
             if not (path.note or refused):
                 raise
@@ -226,10 +228,7 @@ class ImageSearch:
                 seconds=self.text_paths.patience_seconds,
             )
 
-    def _near(self, encode: Callable[[Encoder], Embeddings], query: _Query, *, kind: Kind) -> _Found:
-        encoder = self._encoder(query.opened, query.clock)
-        with query.clock.stage("encode"):
-            embedding = encode(encoder)[0]
+    def _near(self, embedding: Embedding, query: _Query, *, kind: Kind) -> _Found:
         with query.clock.stage("search"):
             raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
         return _Found(raw=raw, wanted=[(embedding, kind)])
@@ -276,9 +275,13 @@ class ImageSearch:
                     return TextModel(cluster, path.model_id).embed(text, seconds=self.text_paths.patience_seconds), path
             except TextModelError as error:
                 path = self.text_paths.after_failure(error, path=path, cluster=cluster, model=model)
+        return self._encoded_text(text, query), path
+
+    def _encoded_text(self, text: str, query: _Query) -> Embedding:
+        """The embedding of a text, which is kept: people page through what they found, and ask again."""
         encoder = self._encoder(query.opened, query.clock)
         with query.clock.stage("encode"):
-            return encoder.encode_texts([text])[0], path
+            return query.opened.encode_text(encoder, text)
 
     def _search(
         self,
@@ -357,6 +360,9 @@ class _Opened:
     state: IndexState
     read_at: float = field(default_factory=time.monotonic)  # when the state was read
     encoder: Encoder | None = None
+    encode_text: Callable[[Encoder, str], Embedding] = field(
+        default_factory=lambda: lru_cache(KEPT_TEXTS)(_encoded_text)
+    )
     missing: ModelUnavailableError | None = None  # why there is none; looked for again after `missing_until`
     missing_until: float = 0.0
 
@@ -388,6 +394,12 @@ def _weighed(shape: Shape, state: IndexState) -> Shape:
         return shape
     far = max(0.0, (1 + usual.mean_similarity) / 2)
     return replace(shape, word_weight=WORDS * usual.similarity_spread / 2, far_score=far)
+
+
+def _encoded_text(encoder: Encoder, text: str) -> Embedding:
+    embedding: Embedding = encoder.encode_texts([text])[0]
+    embedding.flags.writeable = False
+    return embedding
 
 
 def _combined(parts: Sequence[calibration.Part], usual: Calibration | None) -> Embedding:

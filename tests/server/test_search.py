@@ -5,6 +5,7 @@ from PIL import Image
 from image_embeddings.errors import ImageNotFoundError, ModelMismatchError, QueryError
 from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
+from image_embeddings.query import Part
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
 from tests.server.filling import fill
@@ -31,6 +32,22 @@ def test_a_text_finds_its_photo_first(search):
 
 def test_another_language_finds_the_same(search):
     assert ids(search.by_text("rot")) == ids(search.by_text("red"))
+
+
+def test_a_text_that_was_asked_before_is_not_encoded_again(index, tmp_path):
+    texts = []
+
+    class Counting(ColourEncoder):
+        def _embed_texts(self, asked):
+            texts.extend(asked)
+            return super()._embed_texts(asked)
+
+    fill(index, tmp_path)
+    search = ImageSearch(index, encoder_for=lambda model: Counting())
+    first, again = search.by_text("red", k=2), search.by_text(" red ", k=2, offset=2)
+    search.by_parts([Part(what="red"), Part(what="blue")])
+    assert texts == ["red", "blue"]
+    assert not set(ids(first)) & set(ids(again))
 
 
 def test_an_uploaded_photo_of_the_corpus_comes_back_first_with_similarity_one(search):
