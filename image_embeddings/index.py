@@ -27,6 +27,7 @@ from image_embeddings.documents import (
     ModelInfo,
 )
 from image_embeddings.errors import (
+    PASSING,
     ImageNotFoundError,
     IndexForeignError,
     IndexMissingError,
@@ -52,9 +53,8 @@ class RawHit:
     """One hit as Elasticsearch gave it."""
 
     document: ImageDocument
-    score: (
-        float | None
-    )  # of its embedding: (1 + cosine) / 2; None where only its words were found, or nothing asked for
+    # (1 + cosine) / 2 of its embedding; None where only its words were found, or nothing was asked for.
+    score: float | None
     by_words: bool = False  # words of the text are in its name, caption or label
     embedding: Embedding | None = None  # where it was asked for
 
@@ -102,6 +102,8 @@ class ImageIndex:
         self.cluster = cluster
         self.name = name
         self._client = cluster.client
+        # A search that is under way when a rebuild takes the index's place is refused with 503: it is sent again.
+        self._reader = cluster.client.options(retry_on_status=PASSING)
 
     # The index as a whole
 
@@ -266,7 +268,7 @@ class ImageIndex:
     def count(self) -> int:
         """Photos in the index."""
         with self._translated():
-            return int(self._client.count(index=self.name)["count"])
+            return int(self._reader.count(index=self.name)["count"])
 
     # Documents
 
@@ -383,7 +385,7 @@ class ImageIndex:
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
         body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
         with self._translated():
-            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+            hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
 
     def get(self, image_id: str) -> ImageDocument:
@@ -395,7 +397,7 @@ class ImageIndex:
         _check_length(image_id)
         try:
             with self._translated():
-                answer = self._client.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
+                answer = self._reader.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
         except RequestError as error:
             if error.status == 404:
                 raise _image_not_found(image_id) from None
@@ -411,7 +413,7 @@ class ImageIndex:
         _check_length(image_id)
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         with self._translated():
-            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+            hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         if not hits:
             raise _image_not_found(image_id)
         return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
@@ -425,7 +427,7 @@ class ImageIndex:
             "_source": {"excludes": [queries.EMBEDDING]},
         }
         with self._translated():
-            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+            hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         if not hits:
             return None
         return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
@@ -434,7 +436,7 @@ class ImageIndex:
         """The k photos whose files changed last, newest first."""
         body = {"sort": [{"mtime_ns": "desc"}], "size": k, "_source": {"excludes": [queries.EMBEDDING]}}
         with self._translated():
-            hits = self._client.search(index=self.name, body=body)["hits"]["hits"]
+            hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         return tuple(queries.document_of(hit["_source"]) for hit in hits)
 
     # Search
@@ -535,7 +537,7 @@ class ImageIndex:
 
     def _asked(self, body: JSON, *, client: Elasticsearch | None) -> Mapping[str, Any]:
         with self._translated():
-            answer = (client or self._client).search(index=self.name, body=body, include_named_queries_score=True)
+            answer = (client or self._reader).search(index=self.name, body=body, include_named_queries_score=True)
         found: Mapping[str, Any] = answer.body
         return found
 

@@ -158,6 +158,11 @@ def busy(handler: _FaultyHandler) -> None:
     raise BUSY
 
 
+def no_shard(handler: _FaultyHandler) -> None:
+    """A search whose index is removed meanwhile."""
+    raise NO_SHARD
+
+
 def bad_gateway(handler: _FaultyHandler) -> None:
     """A proxy answers that Elasticsearch does not."""
     page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
