@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, ValidationError, validates_schema
 from PIL import Image
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from app.errors import problems_of
 from app.metrics import observe
 from app.photos import cropped
 from app.request_record import record
@@ -118,23 +119,6 @@ class UploadSchema(QuerySchema):
     wanted: ClassVar[tuple[str, ...]] = ("image", "q", "like")
 
 
-def from_page(values: MultiDict[str, str], *, k: int) -> dict[str, Any]:
-    """What a page's address or form asks for; what is left empty in a form counts as not given.
-
-    Raises:
-        QueryError: a value cannot be used; says which.
-    """
-    fields = QuerySchema().load_fields.values()
-    names = {str(field.data_key or field.name): isinstance(field, List) for field in fields}
-    given = {name: [value for value in values.getlist(name) if value.strip()] for name in names if name in values}
-    asked = {name: found if names[name] else found[-1] for name, found in given.items() if found}
-    try:
-        loaded: dict[str, Any] = FilterOrQuerySchema(unknown=EXCLUDE).load({"k": k, **asked})
-    except ValidationError as error:
-        raise errors.QueryError(_said(error.messages_dict)) from None
-    return loaded
-
-
 class FilterOrQuerySchema(QuerySchema):
     """As the API takes it; but a page may ask for nothing in particular, too."""
 
@@ -142,10 +126,23 @@ class FilterOrQuerySchema(QuerySchema):
         """Raises never."""
 
 
-def _said(messages: object) -> str:
-    if isinstance(messages, Mapping):
-        return "; ".join(f"{name}: {_said(inner)}" for name, inner in messages.items())
-    return " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
+PAGE = FilterOrQuerySchema(unknown=EXCLUDE)  # made once: it takes longer than to load a query
+
+
+def from_page(values: MultiDict[str, str], *, k: int) -> dict[str, Any]:
+    """What a page's address or form asks for; what is left empty in a form counts as not given.
+
+    Raises:
+        QueryError: a value cannot be used; says which.
+    """
+    fields = {str(field.data_key or field.name): field for field in PAGE.load_fields.values()}
+    given = {name: [value for value in values.getlist(name) if value.strip()] for name in fields}
+    asked = {name: found if isinstance(fields[name], List) else found[-1] for name, found in given.items() if found}
+    try:
+        loaded: dict[str, Any] = PAGE.load({"k": k, **asked})
+    except ValidationError as error:
+        raise errors.QueryError("; ".join(problems_of(error.messages))) from None
+    return loaded
 
 
 def search(query: Mapping[str, Any]) -> SearchResult:
@@ -158,11 +155,7 @@ def search(query: Mapping[str, Any]) -> SearchResult:
     parts = list(_parts(query))
     page = {"k": query["k"], "offset": query["offset"]}
     engine = services().search
-    if any(part.weight > 0 for part in parts):
-        return observe(engine.by_parts(parts, **page, **limits))
-    if parts:
-        raise errors.QueryError("Everything is to be left out. Give a text or a photo to search for, too.")
-    return observe(engine.browse(**page, **limits))
+    return observe(engine.by_parts(parts, **page, **limits) if parts else engine.browse(**page, **limits))
 
 
 def _kind(query: Mapping[str, Any]) -> str:

@@ -78,15 +78,15 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 def _invalid(error: HTTPError) -> Response:
     """Query parameters and form fields that do not fit the API's schemas."""
-    problems = [said for fields in (error.detail or {}).values() for said in _problems(fields)]
+    problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
     return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
 
 
-def _problems(said: Any, *names: str) -> Iterator[str]:
+def problems_of(said: Any, *names: str) -> Iterator[str]:
     """What marshmallow says, in lines; its dicts are by field and, within lists, by place."""
     if isinstance(said, dict):
         for name, inner in said.items():
-            yield from _problems(inner, *names, *([name] if isinstance(name, str) else ()))
+            yield from problems_of(inner, *names, *([name] if isinstance(name, str) else ()))
     elif isinstance(said, list):
         yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 

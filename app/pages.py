@@ -11,7 +11,7 @@ from PIL import Image
 from app import asking
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_DEPTH, MAX_K, SORTS, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_DEPTH, SORTS, ImageDocument, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
@@ -24,13 +24,14 @@ NARROWING = ("without", "folder", "label", "camera", "orientation", "column", "t
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """The search box above the newest photos."""
+    k = _query()["k"]
     try:
-        common = _common()
+        common = _common(k=k)
         search = services().search
         newest: tuple[ImageDocument, ...] = search.index.newest(k=DEFAULT_K)
         return render_template("home.html", newest=newest, total=search.index.count(), **common)
     except errors.IndexMissingError:
-        return render_template("home.html", newest=(), total=0, **_common(indexed=False))
+        return render_template("home.html", newest=(), total=0, **_common(k=k, indexed=False))
 
 
 @blueprint.get("/image_search")
@@ -101,7 +102,7 @@ def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str 
         first=offset + 1,
         last=shown_to,
         others=others,
-        **_common(),
+        **_common(k=k),
     )
 
 
@@ -121,27 +122,10 @@ def _page(offset: int) -> str | None:
     return url_for(str(request.endpoint), **values)  # type: ignore[arg-type]
 
 
-def _common(*, indexed: bool = True) -> dict[str, object]:
+def _common(*, k: int, indexed: bool = True) -> dict[str, object]:
     """What every page with the search box needs."""
     indexing = services().indexing() if indexed else None
-    return {"k": _k(), "k_choices": sorted({*K_CHOICES, _k()}), "indexing": indexing, "indexed": indexed}
-
-
-def _k() -> int:
-    k = _number("k", DEFAULT_K)
-    if not 1 <= k <= MAX_K:
-        raise errors.QueryError(f"k is {k}. It is the number of photos wanted, from 1 to {MAX_K}.")
-    return k
-
-
-def _number(name: str, default: int) -> int:
-    value = request.values.get(name, "")
-    if not value:
-        return default
-    try:
-        return int(value)
-    except ValueError:
-        raise errors.QueryError(f"{name} is '{value}'. It must be a whole number.") from None
+    return {"k": k, "k_choices": sorted({*K_CHOICES, k}), "indexing": indexing, "indexed": indexed}
 
 
 def _data_uri(image: Image.Image) -> str:

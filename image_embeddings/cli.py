@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
@@ -28,6 +27,7 @@ from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexM
 from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
+from image_embeddings.log_lines import printable
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 from image_embeddings.watch import keep_up
@@ -35,7 +35,6 @@ from image_embeddings.writer import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
 STOPPED = "Stopped."
-CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: controls, lone surrogates, line and paragraph separators
 SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -44,15 +43,7 @@ _k_option = click.option("-k", default=10, show_default=True, help="Photos wante
 
 def _say(line: str) -> None:
     """Prints a line for the person at the terminal, away from what programs read."""
-    click.echo(_printable(line), err=True)
-
-
-def _printable(text: str, *, plain: str = "\n") -> str:
-    """`text` without what commands a terminal: file names may hold anything. Characters of `plain` stay."""
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in CONTROLS and char not in plain else char
-        for char in text
-    )
+    click.echo(printable(line, plain="\n"), err=True)
 
 
 def _print_json(value: Any, *, in_one_line: bool = False) -> None:
@@ -334,7 +325,7 @@ def _show_result(result: SearchResult, *, as_json: bool) -> None:
         )
         return
     for hit in result.hits:
-        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {_printable(hit.image_id, plain='')}")
+        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {printable(hit.image_id)}")
     by_whom = " (text encoded in Elasticsearch)" if result.text_encoder == ELASTICSEARCH else ""
     _say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{by_whom}")
     if result.note:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import quote, unquote
 
 from image_embeddings.documents import JSON, MAX_IMAGE_ID_BYTES, Bucket, Facets, Place, PlaceBucket
 from image_embeddings.errors import QueryError
@@ -115,9 +116,11 @@ def facet_aggs(filters: Filters) -> JSON:
     aggs["columns"] = _within(filters.all_clauses(), {"values": {"terms": {"field": "columns", "size": FOLDER_VALUES}}})
     for name in filters.clauses():
         if name.startswith("column "):
-            column = re.escape(name.removeprefix("column ")) + f"{COLUMN_SEPARATOR}.*"
-            terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": column}}
-            aggs[name] = _within(filters.all_clauses(but=name), {"values": terms})
+            column = name.removeprefix("column ")
+            include = _literally(column) + f"{COLUMN_SEPARATOR}.*"
+            terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": include}}
+            # Quoted: the name of an aggregation cannot hold brackets.
+            aggs[f"column {quote(column)}"] = _within(filters.all_clauses(but=name), {"values": terms})
     return aggs
 
 
@@ -175,7 +178,7 @@ def _columns(aggregations: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Bucke
         found.setdefault(name, []).append(Bucket(value=value, count=bucket.count))
     for name, aggregation in aggregations.items():
         if name.startswith("column "):
-            column = name.removeprefix("column ")
+            column = unquote(name.removeprefix("column "))
             found[column] = [
                 Bucket(value=bucket.value.partition(COLUMN_SEPARATOR)[2], count=bucket.count)
                 for bucket in _buckets(aggregation)
@@ -193,6 +196,11 @@ def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
         count=bucket["doc_count"],
         box=(bottom_right["lat"], top_left["lon"], top_left["lat"], bottom_right["lon"]),
     )
+
+
+def _literally(text: str) -> str:
+    """A pattern of Lucene's for that text; its syntax has more signs than Python's, quotes and numeric ranges."""
+    return re.sub(r"\W", r"\\\g<0>", text)
 
 
 def _any_of(field_name: str, values: tuple[str, ...]) -> list[JSON]:

@@ -2,12 +2,13 @@
 
 import json
 import logging
-import re
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 LOG_FORMATS = ("text", "json")
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: controls, lone surrogates, line and paragraph separators
 
 Fields = Callable[[], Mapping[str, Any]]
 
@@ -35,7 +36,7 @@ class TextLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line, without a traceback."""
         in_brackets = "".join(f"[{value}] " for value in self._fields().values())
-        record.message = in_brackets + re.sub(r"[\x00-\x1f\x7f-\x9f]", _escaped, record.message)
+        record.message = in_brackets + printable(record.message)
         return super().formatMessage(record)
 
 
@@ -61,5 +62,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def _escaped(character: re.Match[str]) -> str:
-    return character[0].encode("unicode_escape").decode()
+def printable(text: str, *, plain: str = "") -> str:
+    """`text` without what commands a terminal: names and messages may hold anything. Characters of `plain` stay."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in CONTROLS and char not in plain else char
+        for char in text
+    )

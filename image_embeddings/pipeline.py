@@ -221,9 +221,12 @@ def run(
         _describe_unchanged(work, index=index, metadata=metadata, options=options)
         _delete(work, index=index, reused=writer.reused, options=options)
     patiently(index.refresh)
-    state = replace(state, calibration=calibrated(index, state, encoder)) if not report.stopped else state
-    complete = not any(skipped.image_id in work.changed for skipped in report.skipped)
-    heartbeat.beat() if report.stopped else patiently(heartbeat.stop, state, complete=complete)
+    if report.stopped:
+        heartbeat.beat()
+    else:
+        complete = not any(skipped.image_id in work.changed for skipped in report.skipped)
+        state = replace(state, calibration=calibrated(index, state, encoder))
+        patiently(heartbeat.stop, state, complete=complete)
     report.seconds = time.monotonic() - begun
     return report
 

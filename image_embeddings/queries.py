@@ -188,7 +188,6 @@ class Shape:
     word_weight: float = WORD_WEIGHT
     far_score: float = FAR_SCORE  # of photos that have the words and are not among the nearest
     sort: str = RELEVANCE
-    least: float | None = None  # cosine, below which nothing is looked at where it is sorted by date
     facets: bool = False
     embeddings: bool = False  # of the hits
 
@@ -222,8 +221,7 @@ def photo_search(
         return {"query": {"bool": {"filter": filters}}, "sort": _by_date(shape.sort), **page}
     if shape.sort != RELEVANCE:
         nearest = _knn(query, depth=BY_DATE_DEPTH, filters=filters)
-        near = {"similarity": shape.least} if shape.least is not None else {}
-        return {"query": {"knn": {**nearest, **near}}, "sort": _by_date(shape.sort), "track_scores": True, **page}
+        return {"query": {"knn": nearest}, "sort": _by_date(shape.sort), "track_scores": True, **page}
     knn = _knn(query, depth=k + offset, filters=filters)
     return {"query": _with_words(knn, shape, filters), **page} if shape.words else {"knn": knn, **page}
 

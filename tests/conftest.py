@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 
@@ -19,6 +20,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Started in the background by a shell, this process ignores SIGINT, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
     goldens.rewrite = config.getoption("--rewrite-goldens")
 

@@ -69,7 +69,7 @@ def test_a_search_by_embedding_and_words_with_every_filter_and_facets():
 
 def test_the_nearest_by_date():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    check_golden("knn_by_date.json", queries.photo_search(query, k=10, shape=Shape(sort="oldest", least=0.2)))
+    check_golden("knn_by_date.json", queries.photo_search(query, k=10, shape=Shape(sort="oldest")))
 
 
 def test_all_photos_by_date():

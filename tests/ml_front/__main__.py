@@ -22,7 +22,6 @@ def main() -> None:
     parser.add_argument("--licence", choices=LICENCES, default="trial")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has started it in the background
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ml-front-")))
         data = options.data or scratch

@@ -136,6 +136,12 @@ def test_a_chosen_column_still_shows_its_other_values(ask):
     assert counts(columns["shelf"]) == {"3": 1, "4": 1}
 
 
+@pytest.mark.parametrize("name", ['a"b', "<1-5>", "a.*", "(", "~@%26%23", "[^x]", "{2", "\\", "Ö #1"])
+def test_the_name_of_a_column_is_no_pattern(ask, name):
+    found = ask(f"q=red&column={name.replace('#', '%23')}=3&facets=true")
+    assert (found["matching"], counts(found["facets"]["columns"][name.replace("%26%23", "&#")])) == (0, {})
+
+
 def test_no_facets_unless_asked_for(ask):
     assert "facets" not in ask("q=red")
 

@@ -1,4 +1,5 @@
 // What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
+import { answered } from "./answered.js";
 import { encodePath } from "./photos.js";
 import { keep, kept } from "./store.js";
 
@@ -60,12 +61,7 @@ export class Details {
 }
 
 async function ask(address) {
-  let answer;
-  try {
-    answer = await fetch(address);
-  } catch {
-    throw new Error("The server cannot be reached.");
-  }
+  const answer = await answered(address);
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error?.message ?? `The server answered ${answer.status}.`);
   return body;

@@ -1,4 +1,5 @@
 // Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
+import { answered } from "./answered.js";
 import { fadeIn } from "./fade.js";
 import { say } from "./say.js";
 
@@ -34,12 +35,7 @@ async function load() {
 }
 
 async function fetched(address) {
-  let answer;
-  try {
-    answer = await fetch(address);
-  } catch {
-    throw new Error("The server cannot be reached.");
-  }
+  const answer = await answered(address);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (answer.ok) return page;
   throw new Error(page.querySelector(".notice.error")?.textContent ?? `The server answered ${answer.status}.`);
