@@ -2,7 +2,7 @@
 
 from apiflask import APIFlask
 
-from app import api, errors, logs, metrics, pages, photos, request_record, tiles
+from app import api, errors, languages, logs, metrics, pages, photos, request_record, tiles
 from app.services import Services
 from image_embeddings import Settings, load_settings
 
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)
+    languages.init_app(app)
     app.after_request(_with_security_headers)
     return app
 
