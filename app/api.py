@@ -181,6 +181,28 @@ class StatusSchema(Schema):
     )
 
 
+class CollectionSchema(Schema):
+    """Photos that belong together."""
+
+    name = String(required=True)
+    count = Integer(required=True)
+    filter = Dict(
+        keys=String(),
+        values=String(),
+        required=True,
+        metadata={"description": "The parameter by which a search is limited to it."},
+    )
+    examples = List(Nested(ImageSchema), required=True, metadata={"description": "The latest of its photos."})
+
+
+class CollectionsSchema(Schema):
+    """What the photos can be searched in."""
+
+    by = String(required=True, metadata={"description": "What makes a collection: the setting COLLECTIONS."})
+    total = Integer(required=True, metadata={"description": "Photos in the index, also those of no collection."})
+    collections = List(Nested(CollectionSchema), required=True)
+
+
 @blueprint.get("/search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
@@ -226,6 +248,27 @@ def status() -> dict[str, Any]:
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
         "text_encoder": {"setting": search.text_paths.setting, **search.text_encoder()},
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
+    }
+
+
+@blueprint.get("/collections")
+@blueprint.output(CollectionsSchema)
+@blueprint.doc(responses=ANY)
+def collections() -> dict[str, Any]:
+    """The collections that the photos fall into, the largest first."""
+    collections = services().collections()
+    return {
+        "by": services().settings.collections,
+        "total": collections.total,
+        "collections": [
+            {
+                "name": found.name,
+                "count": found.count,
+                "filter": {collections.filter_name: collections.filter_value(found.name)},
+                "examples": [_image(document) for document in found.examples],
+            }
+            for found in collections.found
+        ],
     }
 
 

@@ -6,39 +6,56 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from PIL import Image
 
 from app import asking
+from app.collection_picker import picker_of
+from app.narrowing import Narrowing
 from app.services import services
 from app.uploads import query_image
-from image_embeddings import MAX_DEPTH, SORTS, ImageDocument, SearchResult, errors
+from image_embeddings import MAX_DEPTH, SORTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
 DEFAULT_K = 20
-# What the filters of a page set, beside the order.
-NARROWING = ("without", "folder", "label", "camera", "orientation", "column", "taken_from", "taken_to", "place")
+HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """The search box above the newest photos."""
+    """The search box and the collections above the newest photos."""
     k = _query()["k"]
     try:
-        common = _common(k=k)
-        search = services().search
-        newest: tuple[ImageDocument, ...] = search.index.newest(k=DEFAULT_K)
-        return render_template("home.html", newest=newest, total=search.index.count(), **common)
+        result = services().search.browse(k=DEFAULT_K, facets=True)
+        common = _common(k=k, total=result.total)
     except errors.IndexMissingError:
-        return render_template("home.html", newest=(), total=0, **_common(k=k, indexed=False))
+        return render_template("home.html", total=0, **_common(k=k, indexed=False))
+    query = {"k": k, "sort": SORTS[0]}
+    return render_template(
+        "home.html",
+        result=result,
+        query=query,
+        narrowing=Narrowing(query, result.facets),
+        total=result.total,
+        home_collections=HOME_COLLECTIONS,
+        **common,
+    )
+
+
+@blueprint.get("/collections")
+def collections() -> ResponseReturnValue:
+    """All collections, with examples to start from."""
+    return render_template("collections.html", **_common(k=_query()["k"]))
 
 
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
     """Photos for texts (`q`) and indexed photos (`like`), and by filters."""
     query = _query()
-    if not any(query.get(name) for name in ("q", "like")) and not asking.filters_of(query):
+    sorted_only = query["sort"] != SORTS[0]
+    if not (any(query.get(name) for name in ("q", "like")) or asking.filters_of(query) or sorted_only):
         return redirect(url_for(".home"))
     return _results(asking.search(query), query)
 
@@ -72,16 +89,8 @@ def favicon() -> ResponseReturnValue:
 def _query() -> dict[str, Any]:
     """What the address or the form asks for."""
     asked = asking.from_page(request.values, k=DEFAULT_K)
-    narrowed = {name: value for name, value in asked.items() if name in NARROWING and value}
-    kept = {name: asked[name] for name in ("q", "like", "unlike") if name in asked}
-    return {
-        **asked,
-        "verdict": True,
-        "fold": True,
-        "facets": request.method == "GET" and not asked["offset"],
-        "filtered": bool(narrowed) or asked["sort"] != SORTS[0],
-        "unfiltered": url_for(".image_search", **kept, k=asked["k"]),
-    }
+    facets = request.method == "GET" and not asked["offset"]
+    return {**asked, "verdict": True, "fold": True, "facets": facets}
 
 
 def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str | None = None) -> ResponseReturnValue:
@@ -89,11 +98,13 @@ def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str 
     shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
     documents = [services().search.get(image_id) for image_id in query.get("like", ()) if "#" not in image_id]
     others = result.matching - len(documents)
+    common = _common(k=k, total=result.total, query=query)
     return render_template(
         "results.html",
-        title=_title(query),
+        title=_title(query) or common["picker"].collection or _("Photos"),
         text=" ".join(query.get("q", ())),
         query=query,
+        narrowing=Narrowing(query, result.facets),
         result=result,
         query_document=documents[0] if documents else None,
         query_picture=query_picture,
@@ -102,16 +113,17 @@ def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str 
         first=offset + 1,
         last=shown_to,
         others=others,
-        **_common(k=k),
+        **common,
     )
 
 
-def _title(query: dict[str, Any]) -> str:
+def _title(query: dict[str, Any]) -> str | None:
+    """What was asked for; None where photos were only filtered."""
     if query.get("q"):
         return " + ".join(query["q"])
     if query.get("like"):
-        return f"Photos like {query['like'][0]}"
-    return "Photos like yours" if "image" in query else "Photos"
+        return str(_("Photos like %(name)s", name=query["like"][0]))
+    return str(_("Photos like yours")) if "image" in query else None
 
 
 def _page(offset: int) -> str | None:
@@ -122,10 +134,17 @@ def _page(offset: int) -> str | None:
     return url_for(str(request.endpoint), **values)  # type: ignore[arg-type]
 
 
-def _common(*, k: int, indexed: bool = True) -> dict[str, object]:
+def _common(
+    *, k: int, indexed: bool = True, total: int | None = None, query: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """What every page with the search box needs."""
-    indexing = services().indexing() if indexed else None
-    return {"k": k, "k_choices": sorted({*K_CHOICES, k}), "indexing": indexing, "indexed": indexed}
+    return {
+        "k": k,
+        "k_choices": sorted({*K_CHOICES, k}),
+        "indexing": services().indexing() if indexed else None,
+        "indexed": indexed,
+        "picker": picker_of(services().collections(total=total), query or {}) if indexed else None,
+    }
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from image_embeddings import (
+    Collections,
     ImageIndex,
     ImageSearch,
     Settings,
@@ -19,6 +20,7 @@ from image_embeddings import (
 )
 
 INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
+COLLECTIONS_SECONDS = 60.0  # in which collections are not asked for again, if the number of photos is the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
+        self._collections: tuple[float, Collections] | None = None  # and when they were asked for
 
     @property
     def search(self) -> ImageSearch:
@@ -78,6 +81,17 @@ class Services:
             total=progress["total"],
             alive=time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
+
+    def collections(self, *, total: int | None = None) -> Collections:
+        """The collections of the index, as they are now or were a minute ago.
+
+        Where the index is known to hold `total` photos now, they are as of then.
+        """
+        kept = self._collections
+        if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
+            kept = time.monotonic(), self.search.index.collections(self.settings.collections)
+            self._collections = kept
+        return kept[1]
 
 
 def services() -> Services:

@@ -8,9 +8,10 @@ for hit in search.by_text("a dog on the beach").hits:
 
 from image_embeddings import errors
 from image_embeddings.assembly import node_moved, open_index, open_search, thumbnails_of
+from image_embeddings.collection import Collection, Collections
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.corpus import content_hash, read_bytes, resolve
-from image_embeddings.documents import Facets, Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.documents import Bucket, Facets, Hit, ImageDocument, ModelInfo, Place, PlaceBucket, SearchResult
 from image_embeddings.filters import ORIENTATIONS, Filters
 from image_embeddings.images import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.index import ImageIndex, IndexState
@@ -29,6 +30,9 @@ __all__ = [
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
+    "Bucket",
+    "Collection",
+    "Collections",
     "Facets",
     "Filters",
     "Hit",
@@ -41,6 +45,8 @@ __all__ = [
     "Limits",
     "ModelInfo",
     "Part",
+    "Place",
+    "PlaceBucket",
     "SearchResult",
     "Settings",
     "Thumbnails",

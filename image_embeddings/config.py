@@ -81,6 +81,13 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _collections(value: str) -> str:
+    name, _, column = value.partition(":")
+    if not (value in ("folder", "label", "none") or (name == "column" and column)):
+        raise ValueError("Not a kind of collection: use folder, label, none, or column: and a column's name")
+    return value
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -130,6 +137,9 @@ class Settings:
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
     secret_key: str | None = _setting(None, _text, "Flask's key for signed cookies; none are set today")
+    collections: str = _setting(
+        "folder", _collections, "What collections the pages offer: folder (top-level ones), label, column:NAME, none"
+    )
     trusted_hosts: tuple[str, ...] | None = _setting(
         None, _names, "Host names the web app answers to, with commas between. Unset: to any"
     )

@@ -94,6 +94,7 @@ class Filters:
 def facet_aggs(filters: Filters) -> JSON:
     """Aggregations over the whole index: `matching`, the photos that pass the filters, and one for each facet."""
     others = {name: filters.all_clauses(but=name) for name in ("folder", "label", "camera", "orientation", "taken")}
+    others["taken"] += _dates(_period(filters), _period(filters))
     values: dict[str, JSON] = {
         "folder": {"terms": {"field": "folders", "size": FOLDER_VALUES}},
         "label": {"terms": {"field": "label", "size": FACET_VALUES}},
@@ -117,7 +118,7 @@ def facet_aggs(filters: Filters) -> JSON:
     for name in filters.clauses():
         if name.startswith("column "):
             column = name.removeprefix("column ")
-            include = _literally(column) + f"{COLUMN_SEPARATOR}.*"
+            include = literally(column) + f"{COLUMN_SEPARATOR}.*"
             terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": include}}
             # Quoted: the name of an aggregation cannot hold brackets.
             aggs[f"column {quote(column)}"] = _within(filters.all_clauses(but=name), {"values": terms})
@@ -154,10 +155,18 @@ def _buckets(aggregation: Mapping[str, Any]) -> tuple[Bucket, ...]:
     return tuple(Bucket(value=str(bucket["key"]), count=bucket["doc_count"]) for bucket in buckets)
 
 
+def _period(filters: Filters) -> str | None:
+    """The month or the year within which photos are asked for; None where it is longer."""
+    first, last = filters.taken_from or "", filters.taken_to or ""
+    for length in (len("2024-05"), len("2024")):
+        if first[:length] == last[:length] and len(first[:length]) == length:
+            return first[:length]
+    return None
+
+
 def _step(filters: Filters) -> str:
     """Days where one month is asked for, else months."""
-    first, last = (filters.taken_from or "")[:7], (filters.taken_to or "")[:7]
-    return "day" if first == last and len(first) == len("2024-05") else "month"
+    return "day" if len(_period(filters) or "") == len("2024-05") else "month"
 
 
 def _dated(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
@@ -198,7 +207,7 @@ def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
     )
 
 
-def _literally(text: str) -> str:
+def literally(text: str) -> str:
     """A pattern of Lucene's for that text; its syntax has more signs than Python's, quotes and numeric ranges."""
     return re.sub(r"\W", r"\\\g<0>", text)
 

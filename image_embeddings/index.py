@@ -15,6 +15,7 @@ import tenacity
 from image_embeddings import queries
 from image_embeddings.calibration import Calibration
 from image_embeddings.cluster import Cluster
+from image_embeddings.collection import NONE, Collections, collections_of, collections_search
 from image_embeddings.documents import (
     FORMAT,
     JSON,
@@ -432,12 +433,11 @@ class ImageIndex:
             return None
         return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
-    def newest(self, *, k: int) -> tuple[ImageDocument, ...]:
-        """The k photos whose files changed last, newest first."""
-        body = {"sort": [{"mtime_ns": "desc"}], "size": k, "_source": {"excludes": [queries.EMBEDDING]}}
-        with self._translated():
-            hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
-        return tuple(queries.document_of(hit["_source"]) for hit in hits)
+    def collections(self, by: str) -> Collections:
+        """The collections that the photos fall into, by what the setting COLLECTIONS names."""
+        if by == NONE:
+            return Collections(by=by, total=self.count(), found=())
+        return collections_of(self._asked(collections_search(by)), by)
 
     # Search
 
@@ -535,7 +535,7 @@ class ImageIndex:
             facets=facets_of(counts, shape.filters) if shape and shape.facets else None,
         )
 
-    def _asked(self, body: JSON, *, client: Elasticsearch | None) -> Mapping[str, Any]:
+    def _asked(self, body: JSON, *, client: Elasticsearch | None = None) -> Mapping[str, Any]:
         with self._translated():
             answer = (client or self._reader).search(index=self.name, body=body, include_named_queries_score=True)
         found: Mapping[str, Any] = answer.body

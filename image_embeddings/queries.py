@@ -218,10 +218,10 @@ def photo_search(
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:
-        return {"query": {"bool": {"filter": filters}}, "sort": _by_date(shape.sort), **page}
+        return {"query": {"bool": {"filter": filters}}, "sort": by_date(shape.sort), **page}
     if shape.sort != RELEVANCE:
         nearest = _knn(query, depth=BY_DATE_DEPTH, filters=filters)
-        return {"query": {"knn": nearest}, "sort": _by_date(shape.sort), "track_scores": True, **page}
+        return {"query": {"knn": nearest}, "sort": by_date(shape.sort), "track_scores": True, **page}
     knn = _knn(query, depth=k + offset, filters=filters)
     return {"query": _with_words(knn, shape, filters), **page} if shape.words else {"knn": knn, **page}
 
@@ -256,7 +256,8 @@ def _with_words(knn: JSON, shape: Shape, filters: Sequence[JSON]) -> JSON:
     return {"bool": {"should": [either, found]}}
 
 
-def _by_date(sort: str) -> list[JSON]:
+def by_date(sort: str = NEWEST) -> list[JSON]:
+    """The order of the dates photos were taken on; those without one come last."""
     order = "asc" if sort == OLDEST else "desc"
     return [{"taken": {"order": order, "missing": "_last"}}, {"mtime_ns": order}]
 

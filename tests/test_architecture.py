@@ -154,6 +154,8 @@ def test_every_module_has_a_test():
         "app.gunicorn.conf": "test_gunicorn.py",
         "app.logs": "test_gunicorn.py",
         "app.metrics": "server/test_web.py",
+        "app.collection_picker": "server/test_collections.py",
+        "app.narrowing": "server/test_asking.py",
         "app.pages": "server/test_web.py",
         "app.photos": "server/test_web.py",
         "app.request_record": "server/test_web.py",

@@ -46,3 +46,23 @@ def test_a_facet_is_counted_without_its_own_filter_and_with_all_others():
 def test_places_are_gathered_in_cells_that_fit_the_map(place, precision):
     agg = facet_aggs(Filters(place=place))["place"]["aggs"]["values"]["geotile_grid"]
     assert agg["precision"] == precision
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "step", "within"),
+    [
+        (None, None, "month", None),
+        ("2024", None, "month", None),
+        ("2023", "2024", "month", None),
+        ("2024", "2024", "month", "2024"),
+        ("2024-01-01", "2024-12", "month", "2024"),
+        ("2024-05", "2024-05-31", "day", "2024-05"),
+        ("2024-05-03", "2024-05-03", "day", "2024-05"),
+    ],
+)
+def test_dates_are_counted_within_the_year_or_month_asked_for(first, last, step, within):
+    agg = facet_aggs(Filters(taken_from=first, taken_to=last))["taken"]
+    assert agg["aggs"]["values"]["date_histogram"]["calendar_interval"] == step
+    limits = [clause["range"]["taken"] for clause in agg["filter"]["bool"]["filter"]]
+    said = [(limit["gte"].partition("|")[0], limit["lte"].partition("|")[0]) for limit in limits]
+    assert said == ([(within, within)] if within else [])

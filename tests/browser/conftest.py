@@ -6,6 +6,7 @@ from playwright.sync_api import sync_playwright
 from image_embeddings.cluster import connect
 from image_embeddings.index import ImageIndex
 from tests.browser import chromium, webapp
+from tests.browser.album import make_album
 from tests.browser.visit import Visit
 
 # Chromium asks nobody but the site: no updates, no proxy. /dev/shm is small in containers.
@@ -38,6 +39,29 @@ def address(elasticsearch_url, tmp_path_factory):
         yield address
     with closing(connect([elasticsearch_url])) as cluster:
         ImageIndex(cluster, name="test-browser").drop()
+
+
+@pytest.fixture(scope="package")
+def album_address(elasticsearch_url, tmp_path_factory):
+    """The web app on an album whose photos have dates, places, cameras, labels and a further column."""
+    place = tmp_path_factory.mktemp("album")
+    table = make_album(place / "photos")
+    env = webapp.environ(elasticsearch_url, data_dir=place / "data", index_name="test-browser-album")
+    env["IMAGE_DIR"] = str(place / "photos")
+    webapp.index_photos(env, "--metadata", str(table))
+    with webapp.served(env, log=place / "gunicorn.log") as address:
+        yield address
+    with closing(connect([elasticsearch_url])) as cluster:
+        ImageIndex(cluster, name="test-browser-album").drop()
+
+
+@pytest.fixture
+def visit_album(browser, album_address):
+    """Opens pages of the album's site, under the same watch as `visit`."""
+    visit = Visit(browser, album_address)
+    yield visit
+    visit.close()
+    assert visit.problems == []
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image
 
 from app import create_app
-from image_embeddings import Hit, ImageDocument, SearchResult, load_settings
+from image_embeddings import Collections, Hit, ImageDocument, SearchResult, load_settings
 from tests.browser.webapp import PHOTOS
 
 
@@ -24,6 +24,9 @@ class OneSearch:
 
     def indexing(self):
         return None
+
+    def collections(self, *, total):
+        return Collections(by="none", total=total, found=())
 
     def by_parts(self, parts, **page):
         return self.result

@@ -28,9 +28,9 @@ def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[
     return {**os.environ, **unset, **settings}
 
 
-def index_photos(env: Mapping[str, str]) -> None:
-    """Indexes the sample photos by the command that users type."""
-    command = [sys.executable, "-m", "image_embeddings", "index"]
+def index_photos(env: Mapping[str, str], *options: str) -> None:
+    """Indexes the photos by the command that users type."""
+    command = [sys.executable, "-m", "image_embeddings", "index", *options]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -635,7 +635,12 @@ def test_the_openapi_document_is_valid_and_names_every_path(web):
     assert document["openapi"].startswith("3.1")
     assert "nullable" not in str(document)
     assert "422" not in document["paths"]["/api/v1/search"]["get"]["responses"]
-    assert set(document["paths"]) == {"/api/v1/search", "/api/v1/images/{image_id}", "/api/v1/status"}
+    assert set(document["paths"]) == {
+        "/api/v1/search",
+        "/api/v1/collections",
+        "/api/v1/images/{image_id}",
+        "/api/v1/status",
+    }
 
 
 @pytest.mark.parametrize("address", ["/", "/image_search?q=red", "/nowhere", "/image/warm/red.png", "/api/v1/status"])

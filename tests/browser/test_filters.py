@@ -1,0 +1,164 @@
+"""Filters as people use them: the form, the tags of what is in force, the dates; with and without JavaScript."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visit import search, shown
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+DESKTOP = {"viewport": {"width": 1440, "height": 900}}
+screens = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+scripts = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+
+
+def form(page):
+    return page.locator(".filters form")
+
+
+def unfold(page):
+    page.get_by_text("Filter and sort").click()
+    expect(form(page)).to_be_visible()
+
+
+def apply(page):
+    with page.expect_navigation():
+        page.get_by_role("button", name="Apply").click()
+
+
+def go(page, name):
+    with page.expect_navigation():
+        page.get_by_role("link", name=name).click()
+
+
+def tags(page):
+    return (
+        page.get_by_role("list", name="Filters in force")
+        .locator("a:not(.all)")
+        .evaluate_all("all => all.map(one => one.firstChild.data)")
+    )
+
+
+@screens
+@scripts
+def test_several_values_are_chosen_seen_as_tags_and_taken_away_one_by_one(visit_album, screen, scripts):
+    page = visit_album("/", **screen, java_script_enabled=scripts)
+    unfold(page)
+    form(page).get_by_label("norway").check()
+    form(page).get_by_label("italy").check()
+    form(page).get_by_label("zoo").check()
+    apply(page)
+    assert set(shown(page)) == {"italy/lion.jpg", "norway/dingo.jpg"}
+    assert tags(page) == ["Folder: italy", "Folder: norway", "Label: zoo"]
+    expect(form(page)).to_be_hidden()
+    go(page, "Folder: norway, remove")
+    assert shown(page) == ["italy/lion.jpg"]
+    go(page, "Remove all")
+    assert tags(page) == []
+    assert len(shown(page)) == 7
+
+
+def test_filters_narrow_a_search_and_the_search_stays(visit_album):
+    page = visit_album("/image_search?q=a+cat")
+    unfold(page)
+    form(page).get_by_label("R5").check()
+    form(page).get_by_label("Sort by").select_option("oldest of the nearest")
+    apply(page)
+    assert shown(page) == ["italy/tabby.jpg", "italy/tiger.jpg"]
+    expect(page.get_by_role("searchbox")).to_have_value("a cat")
+    expect(page.locator(".filters > summary")).to_have_text("Filter and sort: 2 of 7 photos")
+    go(page, "Camera: R5, remove")
+    expect(page).to_have_url("/image_search?q=a+cat&sort=oldest&k=20")
+
+
+def test_further_columns_and_sizes_can_be_chosen(visit_album):
+    page = visit_album("/")
+    unfold(page)
+    form(page).get_by_role("group", name="shelf").get_by_label("4").check()
+    form(page).get_by_label("Width at least").select_option("1,280")
+    apply(page)
+    assert (tags(page), shown(page)) == (["shelf: 4", "At least 1,280 pixels wide"], [])
+    go(page, "shelf: 4, remove")
+    assert shown(page) == ["pacific/islands/balloon.jpg"]
+
+
+def test_by_keyboard_alone(visit_album):
+    page = visit_album("/image_search?q=a+cat")
+    page.locator(".filters > summary").focus()
+    page.keyboard.press("Enter")
+    form(page).get_by_label("norway").focus()
+    page.keyboard.press("Space")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert set(shown(page)) == {"norway/husky.jpg", "norway/dingo.jpg"}
+    tag = page.get_by_role("link", name="Folder: norway, remove")
+    tag.focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert len(shown(page)) == 7
+
+
+def test_a_long_list_shows_the_first_and_offers_the_others(visit):
+    page = visit("/image_search?q=a+dog&folder=dogs")
+    unfold(page)
+    folders = form(page).get_by_role("group", name="Folder")
+    expect(folders.get_by_role("checkbox")).to_have_count(7)
+    expect(folders.get_by_role("checkbox", checked=True)).to_have_value("dogs")
+    folders.get_by_label("Folder: more").select_option("cats")
+    apply(page)
+    assert tags(page) == ["Folder: dogs", "Folder: cats"]
+    assert {name.partition("/")[0] for name in shown(page)} == {"cats", "dogs"}
+
+
+def test_a_new_search_begins_without_the_filters(visit_album):
+    page = visit_album("/image_search?q=a+cat&label=zoo")
+    search(page, "a dog")
+    assert tags(page) == []
+
+
+# Dates
+
+
+@screens
+@scripts
+def test_bars_lead_into_a_year_and_a_day_and_out_again(visit_album, screen, scripts):
+    page = visit_album("/", **screen, java_script_enabled=scripts)
+    unfold(page)
+    bars = page.get_by_role("list", name="Photos by date")
+    assert bars.locator("a").evaluate_all("all => all.map(one => one.title)") == [
+        "January 2019: 1 photo",
+        "February 2021: 1 photo",
+        "May 2024: 2 photos",
+        "July 2024: 1 photo",
+    ]
+    go(page, "May 2024: 2 photos")
+    expect(bars).to_be_visible()
+    assert set(shown(page)) == {"italy/tabby.jpg", "italy/tiger.jpg"}
+    assert tags(page) == ["Taken: 2024-05"]
+    go(page, "3 May 2024: 1 photo")
+    assert shown(page) == ["italy/tiger.jpg"]
+    expect(bars.locator("[aria-current]")).to_have_count(1)
+    with page.expect_navigation():
+        page.get_by_role("link", name="2024", exact=True).click()
+    assert tags(page) == ["Taken: 2024"]
+    expect(bars.get_by_role("link")).to_have_count(2)
+    go(page, "All dates")
+    assert len(shown(page)) == 7
+
+
+def test_the_date_fields_say_what_is_asked_for_and_take_other_days(visit_album):
+    page = visit_album("/image_search?from=2019&to=2021#taken")
+    assert set(shown(page)) == {"norway/husky.jpg", "norway/dingo.jpg"}
+    expect(page.get_by_label("From", exact=True)).to_have_value("2019-01-01")
+    page.get_by_label("To", exact=True).fill("2020-12-31")
+    apply(page)
+    assert shown(page) == ["norway/husky.jpg"]
+    assert tags(page) == ["Taken: 2019-01-01 to 2020-12-31"]
+
+
+def test_the_highest_bar_is_that_of_most_photos(visit_album):
+    page = visit_album("/")
+    unfold(page)
+    heights = page.locator(".bars rect").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert max(heights) == heights[2] == pytest.approx(2 * heights[0], rel=0.01)
