@@ -144,7 +144,7 @@ def _apart(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
             apart.remove(touched)
             cluster = touched.joined(cluster)
         apart.append(cluster)
-    return apart
+    return sorted(apart, key=lambda cluster: -cluster.count)
 
 
 def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str | None], str]) -> Dot:

@@ -45,6 +45,40 @@ def test_axe_finds_nothing_wrong_with_a_page(look, path):
     assert violations(look(path)) == []
 
 
+@pytest.fixture
+def look_at_album(visit_album, scheme, width):
+    """The same for the album's site."""
+
+    def open_page(path):
+        phone = width < 600
+        size = {"width": width, "height": 780 if phone else 900}
+        return visit_album(path, viewport=size, color_scheme=scheme, has_touch=phone, is_mobile=phone)
+
+    return open_page
+
+
+FILTERED = "folder=italy&folder=norway&from=2019&to=2024&place=30,-20,70,40&label=zoo&label=none&min_width=100"
+
+
+@schemes
+@widths
+@pytest.mark.parametrize("path", ["/", f"/image_search?q=a+cat&{FILTERED}", "/image_search?place=-30,170,-10,-170"])
+def test_axe_finds_nothing_wrong_with_the_filters_and_what_is_in_force(look_at_album, path):
+    page = look_at_album(path)
+    page.get_by_text("Filter and sort").click()
+    expect(page.locator(".map circle").first).to_be_visible()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+
+
+@schemes
+@widths
+def test_axe_finds_nothing_wrong_with_the_collections(look):
+    page = look("/collections")
+    expect(page.locator(".cards li").first).to_be_visible()
+    assert violations(page) == []
+
+
 @schemes
 @widths
 def test_axe_finds_nothing_wrong_with_a_caption_that_is_shown(look):
@@ -104,6 +138,17 @@ def test_on_a_phone_all_that_is_touched_is_large_enough(visit, path):
         "all => all.map(one => ({html: one.outerHTML, ...one.getBoundingClientRect().toJSON()}))"
     )
     assert len(boxes) > 40
+    assert [box["html"] for box in boxes if min(box["width"], box["height"]) < 24] == []  # WCAG 2.2, 2.5.8
+
+
+def test_on_a_phone_all_of_the_filters_is_large_enough_to_touch(visit_album):
+    page = visit_album(f"/image_search?{FILTERED}", viewport={"width": 360, "height": 780}, is_mobile=True)
+    page.get_by_text("Filter and sort").click()
+    touched = page.locator(".filters :is(a, button, select, label, [type=date]):visible, .tags a")
+    boxes = touched.evaluate_all(
+        "all => all.map(one => ({html: one.outerHTML, ...one.getBoundingClientRect().toJSON()}))"
+    )
+    assert len(boxes) > 25
     assert [box["html"] for box in boxes if min(box["width"], box["height"]) < 24] == []  # WCAG 2.2, 2.5.8
 
 

@@ -36,7 +36,7 @@ def tags(page):
     return (
         page.get_by_role("list", name="Filters in force")
         .locator("a:not(.all)")
-        .evaluate_all("all => all.map(one => one.firstChild.data)")
+        .evaluate_all("all => all.map(one => one.firstElementChild.textContent)")
     )
 
 
@@ -52,7 +52,7 @@ def test_several_values_are_chosen_seen_as_tags_and_taken_away_one_by_one(visit_
     assert set(shown(page)) == {"italy/lion.jpg", "norway/dingo.jpg"}
     assert tags(page) == ["Folder: italy", "Folder: norway", "Label: zoo"]
     expect(form(page)).to_be_hidden()
-    go(page, "Folder: norway, remove")
+    go(page, "Folder: norway remove")
     assert shown(page) == ["italy/lion.jpg"]
     go(page, "Remove all")
     assert tags(page) == []
@@ -68,7 +68,7 @@ def test_filters_narrow_a_search_and_the_search_stays(visit_album):
     assert shown(page) == ["italy/tabby.jpg", "italy/tiger.jpg"]
     expect(page.get_by_role("searchbox")).to_have_value("a cat")
     expect(page.locator(".filters > summary")).to_have_text("Filter and sort: 2 of 7 photos")
-    go(page, "Camera: R5, remove")
+    go(page, "Camera: R5 remove")
     expect(page).to_have_url("/image_search?q=a+cat&sort=oldest&k=20")
 
 
@@ -79,7 +79,7 @@ def test_further_columns_and_sizes_can_be_chosen(visit_album):
     form(page).get_by_label("Width at least").select_option("1,280")
     apply(page)
     assert (tags(page), shown(page)) == (["shelf: 4", "At least 1,280 pixels wide"], [])
-    go(page, "shelf: 4, remove")
+    go(page, "shelf: 4 remove")
     assert shown(page) == ["pacific/islands/balloon.jpg"]
 
 
@@ -92,7 +92,7 @@ def test_by_keyboard_alone(visit_album):
     with page.expect_navigation():
         page.keyboard.press("Enter")
     assert set(shown(page)) == {"norway/husky.jpg", "norway/dingo.jpg"}
-    tag = page.get_by_role("link", name="Folder: norway, remove")
+    tag = page.get_by_role("link", name="Folder: norway remove")
     tag.focus()
     with page.expect_navigation():
         page.keyboard.press("Enter")
