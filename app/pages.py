@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from PIL import Image
 
 from app import asking
@@ -110,8 +111,8 @@ def _title(query: dict[str, Any]) -> str:
     if query.get("q"):
         return " + ".join(query["q"])
     if query.get("like"):
-        return f"Photos like {query['like'][0]}"
-    return "Photos like yours" if "image" in query else "Photos"
+        return str(_("Photos like %(photo)s", photo=query["like"][0]))
+    return str(_("Photos like yours") if "image" in query else _("Photos"))
 
 
 def _page(offset: int) -> str | None:
