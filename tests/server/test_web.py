@@ -8,6 +8,7 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from app import create_app
+from app.delivery import static_url_path
 from app.services import Services
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
@@ -408,7 +409,7 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
 
 def test_the_sample_photos_are_no_static_files(web):
     assert web.get("/static/images/CREDITS.md").status_code == 404
-    assert web.get("/ui/../images/CREDITS.md").status_code == 404
+    assert web.get(f"{static_url_path()}/../images/CREDITS.md").status_code == 404
 
 
 # API
@@ -589,7 +590,7 @@ def test_what_is_no_search_or_failed_tells_no_stages(web, address):
 # Request ids
 
 
-@pytest.mark.parametrize("address", ["/", "/healthz", "/nowhere", "/api/v1/search?q=", "/ui/style.css"])
+@pytest.mark.parametrize("address", ["/", "/healthz", "/nowhere", "/api/v1/search?q=", "/static/none.css"])
 def test_every_answer_has_an_id_of_its_own(web, address):
     first, second = (web.get(address).headers["X-Request-ID"] for _ in range(2))
     assert re.fullmatch("[0-9a-f]{32}", first)
