@@ -57,7 +57,7 @@ def address_in(code: str) -> str:
     """Where one chooses a language: this page again, or the first one where no address leads to this one."""
     if _is_page():
         return _address(**{CHOICE: code})
-    return url_for("pages.home", **{CHOICE: code})
+    return f"{url_for('pages.home')}?{CHOICE}={code}"
 
 
 def _choose() -> ResponseReturnValue | None:
