@@ -1,6 +1,6 @@
 """Brings the texts of app/translations up to what the templates and the code say: new ones empty, old ones gone.
 
-make translations
+make translations, or for a new language: make translations LANGUAGES=pt
 """
 
 import sys
