@@ -1,4 +1,5 @@
 import re
+import time
 from io import BytesIO
 
 import html5lib
@@ -240,14 +241,13 @@ def test_a_search_before_anything_is_indexed_says_so(cluster, name, tmp_path):
 
 
 def test_still_indexing_is_said(own_web, own_index):
-    import time
-
     own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": int(time.time())})
     assert "Still indexing: 6 of 1,234 photos" in own_web.get("/image_search?q=red").text
 
 
-def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index):
-    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": 1})
+@pytest.mark.parametrize("said", [{"updated": 1}, {"updated": int(time.time()), "stopped": True}])
+def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index, said):
+    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, **said})
     assert "stopped at 6 of 1,234" in own_web.get("/").text
 
 
