@@ -128,6 +128,12 @@ def test_a_page_links_to_the_next_and_back(web):
     assert 'rel="next"' not in second.text
 
 
+@pytest.mark.parametrize("strange", ["endpoint=x", "_external=1&_scheme=evil", "_anchor=x"])
+def test_parameters_that_mean_nothing_to_a_page_do_no_harm(web, strange):
+    page = web.get(f"/image_search?q=red&k=2&{strange}").text
+    assert f'href="/image_search?q=red&amp;k=2&amp;{strange.replace("&", "&amp;")}&amp;offset=2"' in page
+
+
 def test_more_like_this_shows_the_others(web):
     page = web.get("/similar_image?id=warm/red.png")
     assert "warm/red.png" not in shown(page)
