@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from flask import url_for
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 
 from app.timeline import Timeline, first_day, last_day, timeline_of
@@ -98,10 +99,10 @@ class Narrowing:
             )
             yield Tag(words, self.address({"place": None}))
         if query.get("min_width"):
-            words = _("At least %(pixels)s pixels wide", pixels=f"{query['min_width']:,}")
+            words = _("At least %(pixels)s pixels wide", pixels=format_decimal(query["min_width"]))
             yield Tag(words, self.address({"min_width": None}))
         if query.get("min_height"):
-            words = _("At least %(pixels)s pixels high", pixels=f"{query['min_height']:,}")
+            words = _("At least %(pixels)s pixels high", pixels=format_decimal(query["min_height"]))
             yield Tag(words, self.address({"min_height": None}))
 
     @property

@@ -3,6 +3,7 @@
 import base64
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -122,7 +123,7 @@ def _title(query: dict[str, Any]) -> str | None:
     if query.get("q"):
         return " + ".join(query["q"])
     if query.get("like"):
-        return str(_("Photos like %(name)s", name=query["like"][0]))
+        return str(_("Photos like %(photo)s", photo=query["like"][0]))
     return str(_("Photos like yours")) if "image" in query else None
 
 
@@ -131,7 +132,8 @@ def _page(offset: int) -> str | None:
     if request.method == "POST":
         return None
     values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
-    return url_for(str(request.endpoint), **values)  # type: ignore[arg-type]
+    # Not by url_for: an address may bring parameters that mean something to it, such as `endpoint`.
+    return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
 def _common(

@@ -29,7 +29,7 @@ class Indexing:
 
     done: int
     total: int
-    alive: bool  # False: nothing heard of it for INDEXING_STALE_AFTER
+    alive: bool  # False: stopped, or nothing heard of it for INDEXING_STALE_AFTER
 
 
 class Services:
@@ -79,7 +79,7 @@ class Services:
         return Indexing(
             done=progress["done"],
             total=progress["total"],
-            alive=time.time() - progress["updated"] < INDEXING_STALE_AFTER,
+            alive=not progress.get("stopped") and time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
 
     def collections(self, *, total: int | None = None) -> Collections:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
-from flask_babel import format_date
+from flask_babel import format_date, format_decimal, ngettext
 from flask_babel import gettext as _
 
 from image_embeddings import Facets
@@ -19,10 +19,9 @@ LOWEST = 4  # hundredths of the highest bar: what few there are can be seen
 class Bar(NamedTuple):
     """The photos of one year, month or day."""
 
-    name: str
+    words: str  # its name, and how many photos
     short_name: str
     year: str  # where the bar is the first of a year, and the others are months
-    photos: int
     height: int  # hundredths of the highest
     chosen: bool
     href: str
@@ -57,10 +56,15 @@ def timeline_of(
         day = date.fromisoformat(bucket.value)
         bars.append(
             Bar(
-                name=format_date(day, NAMES[step]),
+                words=ngettext(
+                    "%(period)s: %(count)s photo",
+                    "%(period)s: %(count)s photos",
+                    bucket.count,
+                    period=format_date(day, NAMES[step]),
+                    count=format_decimal(bucket.count),
+                ),
                 short_name=format_date(day, SHORT_NAMES[step]),
                 year=year if step == "month" and year not in years else "",
-                photos=bucket.count,
                 height=max(LOWEST, round(100 * bucket.count / most)),
                 chosen=bool(first or last) and _overlaps(period, first=first, last=last),
                 href=address(period),

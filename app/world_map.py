@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flask_babel import ngettext
+from flask_babel import format_decimal, ngettext
+from flask_babel import gettext as _
 
 from image_embeddings import Place, PlaceBucket
 
@@ -112,7 +113,11 @@ def box_of(place: str) -> Place:
 def position(lat: float, lon: float) -> str:
     """A place in words."""
     lon = _turned(lon)
-    return f"{abs(lat):.1f}° {'S' if lat < 0 else 'N'}, {abs(lon):.1f}° {'W' if lon < 0 else 'E'}"
+    return f"{_degrees(lat, _('{n}° N'), _('{n}° S'))}, {_degrees(lon, _('{n}° E'), _('{n}° W'))}"
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    return (negative if value < 0 else positive).format(n=format_decimal(abs(value), format="0.0"))
 
 
 def _view(asked: Place | None) -> _View:
@@ -150,7 +155,13 @@ def _apart(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
 def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str | None], str]) -> Dot:
     radius = cluster.radius(view)
     place = position(cluster.lat, cluster.lon)
-    words = ngettext("%(num)d photo near %(place)s", "%(num)d photos near %(place)s", cluster.count, place=place)
+    words = ngettext(
+        "%(count)s photo near %(place)s",
+        "%(count)s photos near %(place)s",
+        cluster.count,
+        count=format_decimal(cluster.count),
+        place=place,
+    )
     least = NEAR_SEVERAL if cluster.count > 1 else NEAR_ONE
     return Dot(
         x=_within(UNITS * (cluster.lon + 180), view.x + radius, view.x + view.width - radius),

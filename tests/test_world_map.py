@@ -39,7 +39,7 @@ def test_the_whole_world_is_drawn_where_no_place_is_asked_for():
     assert (rome.x, rome.y) == pytest.approx((385, 84.2))
     assert (sydney.number, rome.number) == ("2k", "1")
     assert rome.words == "1 photo near 41.9° N, 12.5° E"
-    assert sydney.words == "1500 photos near 33.9° S, 151.2° E"
+    assert sydney.words == "1,500 photos near 33.9° S, 151.2° E"
 
 
 def test_clusters_that_would_overlap_are_one_that_leads_to_all_their_photos():
