@@ -16,7 +16,7 @@ from image_embeddings import Place, PlaceBucket
 WIDTH, HEIGHT, NORTH, UNITS = 720.0, 284.0, 84.0, 2.0
 MARGIN = 1.25  # of what is shown around the part asked for
 NARROWEST = 0.05  # degrees across: photos within some kilometres still lie apart
-RADIUS, GROWTH = 28.0, 5.0  # of a cluster, and for each ten times as many photos, on a map of the full width
+RADIUS, GROWTH = 29.0, 5.0  # of a cluster, and for each ten times as many photos, on a map of the full width
 NEAR_ONE, NEAR_SEVERAL = 1.0, 0.01  # degrees: what a cluster leads to is at least as wide
 OUT = 4  # so many times as wide is the next part out
 PLACES = 4  # decimals: ten metres
