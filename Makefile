@@ -2,6 +2,7 @@
 # make index  index only       make serve  serve only
 # make test   the whole test suite, on a real Elasticsearch node
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
+# make translations  brings the texts of app/translations up to date, and says what is to be translated
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
 
 PORT ?= 5001
@@ -19,7 +20,7 @@ ifeq ($(HOST)$(shell grep -s '^TRUSTED_HOSTS=' .env),127.0.0.1)
 export TRUSTED_HOSTS ?= localhost,127.0.0.1
 endif
 
-.PHONY: run index serve test faults lint types check install install-dev constraints clean
+.PHONY: run index serve test faults translations lint types check install install-dev constraints clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes
@@ -41,6 +42,9 @@ faults: install-dev
 		echo "Run $$number of $(TIMES)"; \
 		$(PY) -m pytest -q $(patsubst %,tests/server/test_%_faults.py,pipeline connection node disk) || exit 1; \
 	done
+
+translations: install
+	$(PY) tools/translations.py $(LANGUAGES)
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

@@ -2,7 +2,7 @@
 
 from apiflask import APIFlask
 
-from app import api, errors, languages, logs, metrics, pages, photos, request_record, tiles
+from app import api, delivery, errors, languages, logs, metrics, pages, photos, request_record, tiles
 from app.services import Services
 from image_embeddings import Settings, load_settings
 
@@ -21,7 +21,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         __name__,
         title="Image search",
         version="1",
-        static_folder="static/ui",
+        static_folder=delivery.STATIC_FOLDER,
+        static_url_path=delivery.static_url_path(),
         docs_path=None,
         spec_path="/api/openapi.json",
     )
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)
+    delivery.init_app(app)
     languages.init_app(app)
     app.after_request(_with_security_headers)
     return app

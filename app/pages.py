@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -189,7 +190,8 @@ def _page(offset: int) -> str | None:
     if request.method == "POST":
         return None
     values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
-    return url_for(str(request.endpoint), **values)  # type: ignore[arg-type]
+    # Not by url_for: an address may bring parameters that mean something to it, such as `endpoint`.
+    return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
 def _common(*, k: int, query: dict[str, Any] | None = None, indexed: bool = True) -> dict[str, Any]:

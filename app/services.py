@@ -27,7 +27,7 @@ class Indexing:
 
     done: int
     total: int
-    alive: bool  # False: nothing heard of it for INDEXING_STALE_AFTER
+    alive: bool  # False: stopped, or nothing heard of it for INDEXING_STALE_AFTER
 
 
 class Services:
@@ -76,7 +76,7 @@ class Services:
         return Indexing(
             done=progress["done"],
             total=progress["total"],
-            alive=time.time() - progress["updated"] < INDEXING_STALE_AFTER,
+            alive=not progress.get("stopped") and time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
 
 

@@ -8,20 +8,12 @@ from flask import Flask
 from image_embeddings import Hit, ImageDocument, SearchResult
 
 NARROWEST, WIDEST = 0.56, 3.0  # beyond, tiles are of no use: what is longer is cut in the grid, never in the lightbox
-WORDS = ("loosely similar", "similar", "very similar")
 
 # Similarities from which on a photo is called similar and very similar. Models differ, and texts are farther from
 # photos than photos are. `conse`: as seen over the sample photos, where a text that fits nothing reaches 0.25. The
 # others are CLIP's usual ones.
 _CONSE = {"text": (0.28, 0.42), "photo": (0.40, 0.65)}
 _CLIP = {"text": (0.24, 0.29), "photo": (0.70, 0.85)}
-
-
-class Nearness(NamedTuple):
-    """A similarity as people understand it."""
-
-    level: int  # 1 to 3
-    words: str
 
 
 class HitGroup(NamedTuple):
@@ -48,14 +40,17 @@ def shape(document: ImageDocument) -> str:
     return f"t{tenths} o{hundredths}"
 
 
-def nearness(hit: Hit, result: SearchResult, matches: bool = True) -> Nearness:
-    """How near a hit is, in words. What is known to match is never called loose, and the rest never more than that."""
+def nearness(hit: Hit, result: SearchResult, matches: bool = True) -> int:
+    """How near a hit is: 1 loosely similar, 2 similar, 3 very similar.
+
+    What is known to match is never called loose, and the rest never more than that.
+    """
     kind = "text" if result.text_encoder else "photo"
     bounds = (_CONSE if result.model_id == "conse" else _CLIP)[kind]
     level = 1 + sum((hit.similarity or 0) >= bound for bound in bounds)
     if result.relevant is not None:
         level = max(level, 2) if matches else 1
-    return Nearness(level, WORDS[level - 1])
+    return level
 
 
 def groups(result: SearchResult) -> Iterator[HitGroup]:

@@ -370,7 +370,8 @@ def _status(settings: Settings) -> dict[str, Any]:
     found |= _rebuild(opened)
     if state.indexing:
         age = int(time.time()) - int(state.indexing["updated"])
-        found["indexing"] = f"{state.indexing['done']} of {state.indexing['total']} photos, {age} s ago"
+        when = f"stopped {age} s ago" if state.indexing.get("stopped") else f"{age} s ago"
+        found["indexing"] = f"{state.indexing['done']} of {state.indexing['total']} photos, {when}"
     return found
 
 

@@ -77,7 +77,7 @@ class IndexState:
     backing_index: str
     model: ModelInfo
     corpus: str | None = None  # the folder that was indexed last
-    indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch}
+    indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch, "stopped": by the user}
     oldest_format: int = FORMAT  # a document of it may have
     calibration: Calibration | None = None  # what likeness is usual in it
 

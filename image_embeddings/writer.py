@@ -177,8 +177,9 @@ class Heartbeat:
         self._index, self._state, self._report = index, state, report
 
     def beat(self) -> None:
-        """Says where the run is now."""
-        progress = {"done": self._report.indexed, "total": self._report.found, "updated": int(time.time())}
+        """Says where the run is now, or was stopped."""
+        done, total, stopped = self._report.indexed, self._report.found, self._report.stopped
+        progress = {"done": done, "total": total, "updated": int(time.time()), "stopped": stopped}
         self._index.note_progress(self._state, progress)
 
     def stop(self, state: IndexState, *, complete: bool) -> None:

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from app import create_app
+from app.delivery import static_url_path
 from app.errors import status_of
 from app.metrics import Metrics
 from image_embeddings import errors
@@ -141,7 +142,7 @@ def test_no_section_is_about_a_command_that_there_is_not():
 def routes():
     rules = create_app(load_settings({})).url_map.iter_rules()
     return sorted(
-        f"{method} {re.sub(r'<[a-z]+:', '<', rule.rule)}"
+        f"{method} {re.sub(r'<[a-z]+:', '<', rule.rule).replace(static_url_path(), '/static/<version>')}"
         for rule in rules
         for method in rule.methods - {"HEAD", "OPTIONS"}
     )

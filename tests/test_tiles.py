@@ -33,24 +33,24 @@ def test_a_tile_has_the_proportions_of_its_photo_within_bounds(size, classes):
 
 
 @pytest.mark.parametrize(
-    ("similarity", "model_id", "text_encoder", "words"),
+    ("similarity", "model_id", "text_encoder", "level"),
     [
-        (0.48, "conse", "local", "very similar"),  # husky.jpg for "a dog"
-        (0.20, "conse", "local", "loosely similar"),  # the best for "quantum physics"
-        (0.48, "conse", None, "similar"),
-        (0.30, "clip-ViT-B-32", "elasticsearch", "very similar"),
-        (0.30, "clip-ViT-B-32", None, "loosely similar"),
+        (0.48, "conse", "local", 3),  # husky.jpg for "a dog"
+        (0.20, "conse", "local", 1),  # the best for "quantum physics"
+        (0.48, "conse", None, 2),
+        (0.30, "clip-ViT-B-32", "elasticsearch", 3),
+        (0.30, "clip-ViT-B-32", None, 1),
     ],
 )
-def test_a_similarity_in_words_depends_on_model_and_kind_of_query(similarity, model_id, text_encoder, words):
+def test_how_near_a_similarity_is_depends_on_model_and_kind_of_query(similarity, model_id, text_encoder, level):
     found = result(similarity, model_id=model_id, text_encoder=text_encoder)
-    assert nearness(found.hits[0], found).words == words
+    assert nearness(found.hits[0], found) == level
 
 
 def test_what_matches_is_never_called_loose_and_the_rest_is_nothing_else():
     found = result(0.1, 0.9, relevant=1)
-    assert nearness(found.hits[0], found, matches=True).words == "similar"
-    assert nearness(found.hits[1], found, matches=False).words == "loosely similar"
+    assert nearness(found.hits[0], found, matches=True) == 2
+    assert nearness(found.hits[1], found, matches=False) == 1
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
             return super()._embed_images(images)
 
     carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=Watching())
-    assert (seen[0]["done"], seen[0]["total"]) == (0, 6)
+    assert (seen[0]["done"], seen[0]["total"], seen[0]["stopped"]) == (0, 6, False)
     assert time.time() - seen[0]["updated"] < 60
     assert index.state().indexing is None
 
@@ -370,5 +370,7 @@ def test_a_run_that_is_stopped_finishes_what_it_has_in_hand_and_removes_nothing(
     assert report.stopped
     assert 8 <= report.encoded < 40
     assert (report.encoded, index.count()) == (sum(encoder.batches), 6 + report.encoded)
+    said = index.state().indexing
+    assert (said["done"], said["total"], said["stopped"]) == (report.indexed, 45, True)
     assert run().encoded == 40 - report.encoded
     assert index.count() == 45

@@ -1,4 +1,5 @@
 import re
+import time
 from io import BytesIO
 
 import html5lib
@@ -8,6 +9,7 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from app import create_app
+from app.delivery import static_url_path
 from app.services import Services
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
@@ -126,6 +128,12 @@ def test_a_page_links_to_the_next_and_back(web):
     assert 'rel="next"' not in second.text
 
 
+@pytest.mark.parametrize("strange", ["endpoint=x", "_external=1&_scheme=evil", "_anchor=x"])
+def test_parameters_that_mean_nothing_to_a_page_do_no_harm(web, strange):
+    page = web.get(f"/image_search?q=red&k=2&{strange}").text
+    assert f'href="/image_search?q=red&amp;k=2&amp;{strange.replace("&", "&amp;")}&amp;offset=2"' in page
+
+
 def test_more_like_this_shows_the_others(web):
     page = web.get("/similar_image?id=warm/red.png")
     assert "warm/red.png" not in shown(page)
@@ -239,14 +247,13 @@ def test_a_search_before_anything_is_indexed_says_so(cluster, name, tmp_path):
 
 
 def test_still_indexing_is_said(own_web, own_index):
-    import time
-
     own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": int(time.time())})
     assert "Still indexing: 6 of 1,234 photos" in own_web.get("/image_search?q=red").text
 
 
-def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index):
-    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": 1})
+@pytest.mark.parametrize("said", [{"updated": 1}, {"updated": int(time.time()), "stopped": True}])
+def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index, said):
+    own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, **said})
     assert "stopped at 6 of 1,234" in own_web.get("/").text
 
 
@@ -408,7 +415,7 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
 
 def test_the_sample_photos_are_no_static_files(web):
     assert web.get("/static/images/CREDITS.md").status_code == 404
-    assert web.get("/ui/../images/CREDITS.md").status_code == 404
+    assert web.get(f"{static_url_path()}/../images/CREDITS.md").status_code == 404
 
 
 # API
@@ -589,7 +596,7 @@ def test_what_is_no_search_or_failed_tells_no_stages(web, address):
 # Request ids
 
 
-@pytest.mark.parametrize("address", ["/", "/healthz", "/nowhere", "/api/v1/search?q=", "/ui/style.css"])
+@pytest.mark.parametrize("address", ["/", "/healthz", "/nowhere", "/api/v1/search?q=", "/static/none.css"])
 def test_every_answer_has_an_id_of_its_own(web, address):
     first, second = (web.get(address).headers["X-Request-ID"] for _ in range(2))
     assert re.fullmatch("[0-9a-f]{32}", first)

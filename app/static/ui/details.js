@@ -1,7 +1,8 @@
 // What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
-import { answered } from "./answered.js";
+import { answered, refusal, told } from "./answered.js";
 import { encodePath } from "./photos.js";
 import { keep, kept } from "./store.js";
+import { locale, number, t } from "./words.js";
 
 const NORTH = 84; // degrees of latitude: the edges of world.svg
 const SOUTH = -58;
@@ -54,7 +55,7 @@ export class Details {
     try {
       shown = list([...similarity(link), ...rows(await this.facts(id), this.dialog.dataset.world)]);
     } catch (error) {
-      shown = element("p", { role: "alert" }, error.message);
+      shown = element("p", { role: "alert" }, told(error));
     }
     if (id === this.id) box.replaceChildren(shown);
   }
@@ -63,7 +64,7 @@ export class Details {
 async function ask(address) {
   const answer = await answered(address);
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.error?.message ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw refusal(answer, body.error?.message);
   return body;
 }
 
@@ -71,25 +72,25 @@ async function ask(address) {
 
 function similarity(link) {
   if (!link?.dataset.words) return [];
-  const { words, level, similarity: number } = link.dataset;
+  const { words, level, similarity: cosine } = link.dataset;
   const bar = element("span", { class: `nearness near-${level}`, "aria-hidden": "true" });
-  return [["Similarity", element("span", { class: "near" }, bar, `${words} `, minor(`(${number})`))]];
+  return [[t("Similarity"), element("span", { class: "near" }, bar, `${words} `, minor(`(${cosine})`))]];
 }
 
 function rows(facts, world) {
   const [name, ...folders] = facts.image_id.split("/").reverse();
   const found = [
-    ["Caption", facts.caption],
-    ["Taken", facts.taken && date(facts.taken)],
-    ["Camera", camera(facts)],
-    ["Lens", facts.lens],
-    ["Label", facts.label],
-    ["Keywords", facts.keywords?.length && chips(facts.keywords)],
+    [t("Caption"), facts.caption],
+    [t("Taken"), facts.taken && date(facts.taken)],
+    [t("Camera"), camera(facts)],
+    [t("Lens"), facts.lens],
+    [t("Label"), facts.label],
+    [t("Keywords"), facts.keywords?.length && chips(facts.keywords)],
     ...Object.entries(facts.extra ?? {}),
-    ["Place", facts.location && place(facts.location, world)],
-    ["File", name],
-    ["Folder", folders.reverse().join("/")],
-    ["Size", `${facts.width.toLocaleString("en")} × ${facts.height.toLocaleString("en")} pixels, ${bytes(facts.bytes)}`],
+    [t("Place"), facts.location && place(facts.location, world)],
+    [t("File"), name],
+    [t("Folder"), folders.reverse().join("/")],
+    [t("Size"), size(facts)],
   ];
   return found.filter(([, content]) => content);
 }
@@ -104,13 +105,21 @@ function date(taken) {
   const time = new Date(wall.includes("T") ? `${wall}Z` : wall);
   if (Number.isNaN(time.getTime())) return taken;
   const style = { dateStyle: "long", ...(wall.includes("T") && { timeStyle: "short" }), timeZone: "UTC" };
-  const shown = new Intl.DateTimeFormat("en-GB", style).format(time);
+  const shown = new Intl.DateTimeFormat(locale, style).format(time);
   return zone ? `${shown} (UTC${zone === "Z" ? "" : zone})` : shown;
 }
 
+function size({ width, height, bytes: count }) {
+  return t("{width} × {height} pixels, {bytes}", { width, height, bytes: bytes(count) });
+}
+
 function bytes(count) {
-  if (count < 1e6) return `${Math.max(1, Math.round(count / 1e3))} kB`;
-  return `${(count / 1e6).toFixed(1)} MB`;
+  if (count < 1e6) return inUnits(Math.max(1, count / 1e3), "kilobyte", 0);
+  return inUnits(count / 1e6, "megabyte", 1);
+}
+
+function inUnits(value, unit, digits) {
+  return number(value, { style: "unit", unit, minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function place({ lat, lon }, world) {
@@ -118,11 +127,21 @@ function place({ lat, lon }, world) {
   dot.style.left = `${(100 * (lon + 180)) / 360}%`;
   dot.style.top = `${Math.min(97, (100 * (NORTH - lat)) / (NORTH - SOUTH))}%`;
   const map = element("div", { class: "world" }, element("img", { src: world, width: 720, height: 284, alt: "" }), dot);
-  const words = `${degrees(lat, "N", "S")}, ${degrees(lon, "E", "W")}`;
-  return element("div", {}, map, element("a", { href: `geo:${lat},${lon}`, title: "Open in a map application" }, words));
+  const words = `${latitude(lat)}, ${longitude(lon)}`;
+  return element("div", {}, map, element("a", { href: `geo:${lat},${lon}`, title: t("Open in a map application") }, words));
 }
 
-const degrees = (value, positive, negative) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? negative : positive}`;
+function latitude(value) {
+  const n = degrees(value);
+  return value < 0 ? t("{n}° S", { n }) : t("{n}° N", { n });
+}
+
+function longitude(value) {
+  const n = degrees(value);
+  return value < 0 ? t("{n}° W", { n }) : t("{n}° E", { n });
+}
+
+const degrees = (value) => number(Math.abs(value), { minimumFractionDigits: 4, maximumFractionDigits: 4 });
 
 // Elements
 
@@ -148,11 +167,11 @@ async function copyAddress(button) {
   const said = button.querySelector("span");
   try {
     await copy(button);
-    said.textContent = "Copied";
+    said.textContent = t("Copied");
   } catch {
-    said.textContent = "Copy it from the address bar";
+    said.textContent = t("Copy it from the address bar");
   }
-  setTimeout(() => { said.textContent = "Copy link"; }, 2500);
+  setTimeout(() => { said.textContent = t("Copy link"); }, 2500);
 }
 
 async function copy(button) {

@@ -8,6 +8,7 @@ import { encodePath, linkTo, photoLinks } from "./photos.js";
 import { say } from "./say.js";
 import { Stage } from "./stage.js";
 import { onSwipe } from "./swipe.js";
+import { t } from "./words.js";
 
 const MARK = "#photo=";
 const NEAR_THE_END = 3; // photos: further ones are asked for
@@ -88,11 +89,12 @@ class Lightbox {
     const links = photoLinks();
     const at = links.indexOf(linkTo(this.id));
     const known = at >= 0;
-    const all = document.getElementById("photos")?.dataset.of ?? links.length;
-    this.dialog.querySelector(".place").textContent = known ? `${at + 1} of ${hasMore() ? all : links.length}` : "";
+    const all = hasMore() ? Number(document.getElementById("photos").dataset.of) : links.length;
+    this.dialog.querySelector(".place").textContent = known ? t("{n} of {all}", { n: at + 1, all }) : "";
     this.#offer(".previous", known && at > 0);
     this.#offer(".next", known && at < links.length - 1);
-    say(known ? `${this.id}, photo ${at + 1} of ${links.length}` : this.id, this.dialog.querySelector(".said"));
+    const said = known ? t("{photo}, photo {n} of {all}", { photo: this.id, n: at + 1, all: links.length }) : this.id;
+    say(said, this.dialog.querySelector(".said"));
   }
 
   /** Shows a button or not; one that had the focus and goes, leaves it to the other. */

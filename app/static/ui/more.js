@@ -1,7 +1,8 @@
 // Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
-import { answered } from "./answered.js";
+import { answered, refusal, told } from "./answered.js";
 import { fadeIn } from "./fade.js";
 import { say } from "./say.js";
+import { number, t } from "./words.js";
 
 const photos = document.getElementById("photos");
 const pager = document.getElementById("more");
@@ -27,7 +28,7 @@ async function load() {
     const tiles = join(page);
     pages += 1;
     follow(page.querySelector("#more a"));
-    report(page.getElementById("photos"), tiles.length);
+    report(page.getElementById("photos"));
     return tiles;
   } finally {
     pager.classList.remove("loading");
@@ -38,7 +39,7 @@ async function fetched(address) {
   const answer = await answered(address);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (answer.ok) return page;
-  throw new Error(page.querySelector(".notice.error")?.textContent ?? `The server answered ${answer.status}.`);
+  throw refusal(answer, page.querySelector(".notice.error")?.textContent);
 }
 
 function join(page) {
@@ -73,11 +74,11 @@ function follow(next) {
   else pager.remove();
 }
 
-function report(theirs, count) {
-  const { first, of } = photos.dataset;
+function report(theirs) {
   photos.dataset.last = theirs?.dataset.last ?? photos.dataset.last;
-  document.getElementById("range").textContent = `${first}–${photos.dataset.last}`;
-  say(`${count} more photos: ${first} to ${photos.dataset.last} of ${of}`);
+  const [first, last, of] = [photos.dataset.first, photos.dataset.last, photos.dataset.of].map(Number);
+  document.getElementById("range").textContent = `${number(first)}–${number(last)}`;
+  say(t("Photos {first} to {last} of {of} are shown.", { first, last, of }));
 }
 
 // Pressed or come near
@@ -86,15 +87,15 @@ function showProblem(error) {
   const box = document.createElement("p");
   box.className = "notice error";
   box.setAttribute("role", "alert");
-  box.textContent = `No more photos could be loaded. ${error.message}`;
+  box.append(t("No more photos could be loaded."), " ", told(error));
   pager.querySelector(".notice")?.remove();
   pager.prepend(box);
-  link.textContent = "Try again";
+  link.textContent = t("Try again");
 }
 
 function clearProblem() {
   pager.querySelector(".notice")?.remove();
-  link.textContent = "More photos";
+  link.textContent = t("More photos");
 }
 
 const hasFailed = () => Boolean(pager.querySelector(".notice"));

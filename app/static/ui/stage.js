@@ -1,4 +1,7 @@
 // The place of the large photo: its thumbnail at once, in the size of the photo, then the photo, then its neighbours ahead.
+import { told } from "./answered.js";
+import { t } from "./words.js";
+
 const ENLARGED = 2; // times its own size at most: small photos would be all blur
 
 export class Stage {
@@ -50,7 +53,7 @@ export class Stage {
     loader.src = src;
     this.large.classList.add("waiting");
     this.large.alt = alt;
-    await loader.decode().catch(() => { throw new Error("This photo cannot be shown."); });
+    await loader.decode().catch(() => { throw new Error(t("This photo cannot be shown.")); });
     if (number !== this.shown) return;
     this.large.src = src;
     await this.large.decode().catch(() => {});
@@ -58,7 +61,7 @@ export class Stage {
   }
 
   #fail(error) {
-    this.problem.textContent = error.message;
+    this.problem.replaceChildren(told(error));
     if (!this.small.hasAttribute("src")) this.frame.hidden = true;
   }
 }

@@ -1,0 +1,38 @@
+"""How pages and their files reach the browser: compressed, and the files once and for all."""
+
+import hashlib
+from pathlib import Path
+
+from flask import Flask, Response, request
+from flask_compress import Compress
+
+STATIC_FOLDER = "static/ui"
+COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")  # photos already are
+A_YEAR = 365 * 24 * 3600  # seconds
+
+
+def static_url_path() -> str:
+    """Where the static files are: an address of their content, for scripts name one another without a version."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / STATIC_FOLDER).iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"/static/{digest.hexdigest()[:12]}"
+
+
+def init_app(app: Flask) -> None:
+    """Compresses what is text, and has browsers keep the static files."""
+    app.config.from_mapping(
+        COMPRESS_MIMETYPES=list(COMPRESSED),
+        COMPRESS_ALGORITHM=["br", "gzip"],
+        COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],  # files
+        SEND_FILE_MAX_AGE_DEFAULT=A_YEAR,
+    )
+    Compress(app)
+    app.after_request(_kept)
+
+
+def _kept(response: Response) -> Response:
+    if request.endpoint == "static" and response.status_code == 200:
+        response.cache_control.immutable = True
+        response.call_on_close(response.response.close)  # type: ignore[union-attr]  # flask-compress forgets the file
+    return response

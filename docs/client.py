@@ -1,0 +1,101 @@
+"""A client of the image search's JSON API (api.md). To copy and change; all it needs is `requests`.
+
+python client.py "a dog in the snow" --like dogs/husky.jpg --without people
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+
+class ApiError(Exception):
+    """The server's refusal: `code` is stable, the message is for people, `request_id` is in the server's log."""
+
+    def __init__(self, *, code: str, message: str, request_id: str) -> None:
+        super().__init__(f"{message} [{code}, request {request_id}]")
+        self.code, self.request_id = code, request_id
+
+
+class Client:
+    """One server. Methods return its JSON as it is; they raise ApiError, and what `requests` raises."""
+
+    def __init__(self, url: str = "http://127.0.0.1:5001", *, timeout: float = 60) -> None:
+        self.url, self.timeout = url.rstrip("/"), timeout
+        self.session = requests.Session()
+
+    def search(self, *texts: str, image: Path | None = None, **parameters: Any) -> dict[str, Any]:
+        """One page of photos for texts, a photo of one's own, and any parameter of /api/v1/search: `like`, `k`, …
+
+        Lists stand for parameters that are given several times. `from` is a word of Python: `**{"from": "2024"}`.
+        """
+        query = {"q": texts, **{name: _said(value) for name, value in parameters.items()}}
+        if image is None:
+            return self._json("GET", "/api/v1/search", params=query)
+        return self._json("POST", "/api/v1/search", data=query, files={"image": (image.name, image.read_bytes())})
+
+    def hits(self, *texts: str, most: int = 1_000, page_size: int = 100, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The hits of all pages, one after the other, `most` at most."""
+        for offset in range(0, most, page_size):
+            size = min(page_size, most - offset)
+            found = self.search(*texts, k=size, offset=offset, **parameters)["hits"]
+            yield from found
+            if len(found) < size:
+                return
+
+    def photo(self, image_id: str) -> dict[str, Any]:
+        """What is known of one photo."""
+        return self._json("GET", f"/api/v1/images/{quote(image_id)}")
+
+    def file(self, image_id: str) -> bytes:
+        """The photo itself, as it is on the server's disk."""
+        return self._answer("GET", f"/image/{quote(image_id)}", params={"original": ""}).content
+
+    def status(self) -> dict[str, Any]:
+        """What is indexed, with which model."""
+        return self._json("GET", "/api/v1/status")
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._answer(method, path, **request).json()
+        return found
+
+    def _answer(self, method: str, path: str, **request: Any) -> requests.Response:
+        answer = self.session.request(method, self.url + path, timeout=self.timeout, **request)
+        if not answer.ok and answer.headers.get("Content-Type", "").startswith("application/json"):
+            raise ApiError(**answer.json()["error"])
+        answer.raise_for_status()
+        return answer
+
+
+def _said(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def main() -> None:
+    """Prints similarity and image_id of the nearest photos."""
+    parser = argparse.ArgumentParser(description="Search photos by text, by a photo, or by both.")
+    parser.add_argument("text", nargs="*", help="what the photo shows")
+    parser.add_argument("--image", type=Path, help="a photo to find others like")
+    parser.add_argument("--like", action="append", help="image_id of an indexed photo to find others like")
+    parser.add_argument("--without", action="append", help="what the photo should not show")
+    parser.add_argument("-k", type=int, default=10, help="photos wanted")
+    parser.add_argument("--url", default="http://127.0.0.1:5001")
+    given = parser.parse_args()
+    client = Client(given.url)
+    try:
+        found = client.search(
+            *given.text, image=given.image, like=given.like, without=given.without, k=given.k, verdict=True
+        )
+    except ApiError as error:
+        raise SystemExit(f"Error: {error}") from None
+    if found.get("relevant") == 0:
+        print("Nothing here really matches. The nearest photos:")
+    for hit in found["hits"]:
+        print(f"{hit['similarity']:.3f}  {hit['image_id']}")
+
+
+if __name__ == "__main__":
+    main()
