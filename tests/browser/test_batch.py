@@ -1,6 +1,8 @@
 """Several photos at once: a row for each, one photo of them, and all of them together."""
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.visit import shown
@@ -82,3 +84,24 @@ def test_without_javascript_several_photos_are_sent_by_the_button(visit):
     assert first_of(page, "tiger.jpg") == TIGER
     press(page, "All results – fire-truck.jpg")
     assert shown(page)[0] == TRUCK
+
+
+@pytest.fixture
+def large(tmp_path):
+    """Two photos of some megabytes each."""
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)
+    paths = [tmp_path / name for name in ("one.png", "two.png")]
+    for path in paths:
+        Image.fromarray(noise).save(path)
+    return paths
+
+
+def test_photos_that_are_too_large_together_are_sent_in_small(page, large):
+    assert sum(path.stat().st_size for path in large) > 15_000_000
+    page.locator("#ask").evaluate("form => { form.dataset.limit = 10_000_000 }")
+    with page.expect_request("**/similar_image") as request, page.expect_navigation():
+        page.locator("#image").set_input_files(large)
+    assert int(request.value.all_headers()["content-length"]) < 1_500_000
+    expect(page.get_by_role("region")).to_have_count(2)
+    expect(page.get_by_role("heading", name="one.png")).to_be_visible()
+    expect(page.locator(".notice.error")).to_have_count(0)

@@ -1,4 +1,6 @@
 // Choose photos, drop them anywhere on the page, or paste them, to search by them. Without this script a button does it.
+import { shrunk } from "./shrink.js";
+
 const form = document.getElementById("ask");
 const input = document.getElementById("image");
 const camera = document.getElementById("camera");
@@ -12,9 +14,11 @@ function showDropping(change) {
   root.classList.toggle("dropping", depth > 0);
 }
 
-function searchBy(files) {
+async function searchBy(files, field = input) {
   if (!files.length) return;
-  if (files !== input.files) input.files = files;
+  const size = [...files].reduce((sum, file) => sum + file.size, 0);
+  const sent = size > form.dataset.limit ? await shrunk(files) : files;
+  if (sent !== field.files) field.files = sent;
   form.requestSubmit(send);
 }
 
@@ -29,7 +33,7 @@ document.addEventListener("drop", (event) => {
 });
 document.addEventListener("paste", (event) => searchBy(event.clipboardData.files));
 input.addEventListener("change", () => searchBy(input.files));
-camera.addEventListener("change", () => { if (camera.files.length) form.requestSubmit(send); });
+camera.addEventListener("change", () => searchBy(camera.files, camera));
 
 document.addEventListener("submit", () => root.classList.add("searching"));
 
