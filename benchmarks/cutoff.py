@@ -181,7 +181,7 @@ def photo_rows(corpus: Corpus) -> None:
     others = ~np.eye(len(corpus.photos), dtype=bool)
     with_match = answers(calibrated(corpus.photos), corpus.photos, corpus.photos, kind=Kind.PHOTO, among=others)
     hits = best_hits(corpus.photos @ corpus.photos.T, others)
-    found = np.take_along_axis(alike, hits, axis=1).any(axis=1)
+    found: Mask = np.asarray(np.take_along_axis(alike, hits, axis=1).any(axis=1))
     for title, parts in (("folder", corpus.folders), ("related folders", corpus.kinds)):
         without = photos_without(corpus, parts)
         print_row(f"photos, without the {title}", with_match.only(queries), found[queries], without.only(queries))

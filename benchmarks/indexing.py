@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,7 +30,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import assembly, corpus, images, indexing, pipeline  # noqa: E402
+from image_embeddings import assembly, corpus, indexing, pipeline  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
@@ -129,7 +130,8 @@ def naive_encode(model: str, folder: Path | None) -> Callable[[Image.Image], Ite
     from sentence_transformers import SentenceTransformer
 
     loaded = SentenceTransformer(str(folder), device="cpu")
-    return lambda image: map(float, loaded.encode([image], show_progress_bar=False)[0])
+    encode: Callable[..., Any] = loaded.encode  # which takes images too, whatever its types say
+    return lambda image: map(float, encode([image], show_progress_bar=False)[0])
 
 
 def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
@@ -205,16 +207,18 @@ def main() -> None:
     parser.add_argument("--unchanged", type=int, default=20_000)
     options = parser.parse_args()
     share_cores()
-    images.Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = None
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         photos = make_photos(folder / "photos", count=options.photos)
         model = make_clip(folder / "random-clip") if options.model == "clip" else None
         networks = folder / "data" / "networks"
-        encoder = ConseEncoder(networks=networks)
+        encoder: ClipEncoder | ConseEncoder
         if model:
             encoder = ClipEncoder(str(model), samples=captioned_photos, networks=networks)
             print(encoder.prepare_for(100_000))
+        else:
+            encoder = ConseEncoder(networks=networks)
         settings = load_settings(
             {"IMAGE_MODEL": str(model or "conse"), "INDEX_NAME": "ours", "ENCODER_PRECISION": encoder.precision},
             image_dir=photos,

@@ -9,16 +9,19 @@ with random weights.
 
 import argparse
 import resource
+import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
 
-import indexing as indexing_benchmark  # by its side; sets the path to our package
 import psutil
 from PIL import Image
 
-from image_embeddings import assembly, index_photos
-from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.indexing import make_clip  # noqa: E402
+from image_embeddings import assembly, index_photos  # noqa: E402
+from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores  # noqa: E402
 
 SIZE = (800, 600)
 KINDS = 50  # of pictures
@@ -70,7 +73,7 @@ def main() -> None:
     share_cores()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        model = "conse" if options.model == "conse" else str(indexing_benchmark.make_clip(folder / "random-clip"))
+        model = "conse" if options.model == "conse" else str(make_clip(folder / "random-clip"))
         settings = load_settings(
             {"IMAGE_MODEL": model},
             image_dir=make_photos(folder / "photos", count=options.photos),

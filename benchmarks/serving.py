@@ -7,10 +7,15 @@ wrk (apt install wrk) asks the app, and asks Elasticsearch itself for what the a
 connections kept open; each connection asks again as soon as it is answered. A figure is the best of the rounds, for
 other work on the machine only adds. Everything shares one machine; read the differences.
 
-like:       more like one of the photos, in turn; beside it the very same kNN request to Elasticsearch
-new text:   another text each time; beside it the kNN request with the embedding of a text
-same text:  one text again and again; beside it the same
-thumbnail:  thumbnails, in turn; beside it the document's own request
+Beside each, the very request is shown that the app first sends to Elasticsearch for it: a text's with the embedding in
+it. (Where hits have the words of a text and are not among the nearest, the app asks for their similarities, too.)
+
+like:       more like one of the photos, in turn
+verdict:    the same, and whether the hits really match
+new text:   another text each time
+same text:  one text again and again
+page:       the page of a text: 20 photos with verdict, facets and near-duplicates folded, as HTML
+thumbnail:  thumbnails, in turn
 health:     /healthz, the least that a request takes
 """
 
@@ -22,23 +27,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import assembly, queries  # noqa: E402
+from image_embeddings import ImageSearch, Limits, assembly  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
-from image_embeddings.documents import JSON  # noqa: E402
-from image_embeddings.encoders import Encoder  # noqa: E402
 from image_embeddings.evaluation import CAPTIONS, read_captions  # noqa: E402
-from image_embeddings.index import ImageIndex  # noqa: E402
 from tests.browser import webapp  # noqa: E402
 
-K = 10
+API = "/api/v1/search"
+K, PAGE = 10, 20
 TEXTS = 20_000  # more than are asked for
 VECTORS = 200
 SCRIPT = """
@@ -108,51 +115,54 @@ class Wrk:
         return times
 
 
-def cases(index: ImageIndex, encoder: Encoder) -> list[Case]:
-    """The questions, as the app and Elasticsearch are asked them."""
-    states = index.file_states()
+def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
+    """The questions, as the app is asked them, and as it asks Elasticsearch them."""
+    states = search.index.file_states()
     random.seed(0)
     ids = random.sample(sorted(states), len(states))
-    texts = list(itertools.islice(new_texts(), TEXTS))
-    same = texts[0]
-    embeddings = encoder.encode_texts(texts[:VECTORS])
-    near = [knn(index.name, queries.vector_query(embedding)) for embedding in embeddings]
+    like = [Request(path=f"{API}?like={quote(one)}&k={K}") for one in ids]
+    by_text = [Request(path=f"{API}?q={quote(text)}&k={K}") for text in texts]
+    with recorded(search) as asked:
+        near_ids = [asked(partial(search.like, one, k=K)) for one in ids]
+        judged = [asked(partial(search.like, one, k=K, verdict=True)) for one in ids]
+        near_texts = [asked(partial(search.by_text, text, k=K)) for text in texts[:VECTORS]]
+        whole: Limits = {"verdict": True, "fold": True, "facets": True}
+        pages = [asked(partial(search.by_text, texts[0], k=PAGE, **whole))]
+        thumbnails = [asked(partial(search.get, one)) for one in ids]
+    paths = [f"/thumbnail/{quote(one)}?v={states[one].content_hash[:12]}" for one in ids]
     return [
+        Case(name="like", app=like, elasticsearch=near_ids),
         Case(
-            name="like",
-            app=[Request(path=f"/api/v1/search?like={quote(one)}&k={K}") for one in ids],
-            elasticsearch=[
-                knn(
-                    index.name,
-                    queries.lookup_query(index=index.name, image_id=one),
-                    filters=[queries.not_image(one)],
-                )
-                for one in ids
-            ],
+            name="verdict",
+            app=[replace(request, path=f"{request.path}&verdict=true") for request in like],
+            elasticsearch=judged,
         ),
-        Case(name="new text", app=[by_text(text) for text in texts[1:]], elasticsearch=near[1:]),
-        Case(name="same text", app=[by_text(same)], elasticsearch=near[:1]),
-        Case(
-            name="thumbnail",
-            app=[Request(path=f"/thumbnail/{quote(one)}?v={states[one].content_hash[:12]}") for one in ids],
-            elasticsearch=[
-                Request(path=f"/{index.name}/_doc/{quote(one, safe='')}?_source_excludes={queries.EMBEDDING}")
-                for one in ids
-            ],
-        ),
+        Case(name="new text", app=by_text[1:], elasticsearch=near_texts[1:]),
+        Case(name="same text", app=by_text[:1], elasticsearch=near_texts[:1]),
+        Case(name="page", app=[Request(path=f"/image_search?q={quote(texts[0])}&k={PAGE}")], elasticsearch=pages),
+        Case(name="thumbnail", app=[Request(path=path) for path in paths], elasticsearch=thumbnails),
         Case(name="health", app=[Request(path="/healthz")]),
     ]
 
 
-def by_text(text: str) -> Request:
-    """The app's search for a text."""
-    return Request(path=f"/api/v1/search?q={quote(text)}&k={K}")
+@contextmanager
+def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], Request]]:
+    """What a search first asks Elasticsearch: the function takes the search, and gives that request."""
+    transport = search.index.cluster.client.transport
+    asked: list[Request] = []
 
+    def perform_request(method: str, target: str, *, body: Any = None, **options: Any) -> Any:
+        asked.append(Request(method=method, path=target, body=json.dumps(body) if body else ""))
+        return type(transport).perform_request(transport, method, target, body=body, **options)
 
-def knn(index: str, query: JSON, *, filters: Sequence[JSON] = ()) -> Request:
-    """The request that the app sends to Elasticsearch."""
-    body = queries.knn_search(query, k=K, filters=filters)
-    return Request(method="POST", path=f"/{index}/_search", body=json.dumps(body))
+    def first(ask: Callable[[], object]) -> Request:
+        asked.clear()
+        ask()
+        return next(request for request in asked if "/_search" in request.path or "/_doc/" in request.path)
+
+    search.like(next(iter(search.index.file_states())))  # what is asked only once is asked before
+    with mock.patch.object(transport, "perform_request", perform_request):
+        yield first
 
 
 def new_texts() -> Iterator[str]:
@@ -226,11 +236,11 @@ def main() -> None:
 
 def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:
     """Indexes, serves, warms up and measures."""
-    index = assembly.open_index(settings)
-    elasticsearch = index.cluster.address
+    elasticsearch = assembly.open_index(settings).cluster.address
     env = webapp.environ("", data_dir=settings.data_dir, index_name=settings.index_name)
     webapp.index_photos(env)
-    asked = cases(index, assembly.make_encoder(settings, index.state().model, notify=print))
+    texts = list(itertools.islice(new_texts(), TEXTS))
+    asked = cases(assembly.open_search(settings), texts)
     with webapp.served(env, log=place / "gunicorn.log") as app:
         warm_up = Wrk(place, seconds=options.seconds)
         for case in asked:

@@ -7,15 +7,21 @@ import shutil
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
-DESKTOP = {"viewport": {"width": 1120, "height": 700}, "color_scheme": "light"}
-PHONE = {"viewport": {"width": 360, "height": 700}, "color_scheme": "dark", "has_touch": True, "is_mobile": True}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1120, "height": 700}, "color_scheme": "light"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 360, "height": 700},
+    "color_scheme": "dark",
+    "has_touch": True,
+    "is_mobile": True,
+}
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
-PICTURES = {
+PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "results.png": (RESULTS, DESKTOP),
     "similar.png": ("/similar_image?id=vehicles/fire-truck.jpg", DESKTOP),
     "photo.png": (f"{RESULTS}#photo=cats/tabby-cat.jpg", DESKTOP),

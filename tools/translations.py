@@ -4,6 +4,7 @@ make translations, or for a new language: make translations LANGUAGES=pt
 """
 
 import sys
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -67,8 +68,8 @@ def missing(language: str) -> list[str]:
     return [str(message.id) for message in texts if message.fuzzy or not all(_forms(message.string))]
 
 
-def _forms(text: str | tuple[str, ...]) -> tuple[str, ...]:
-    return text if isinstance(text, tuple) else (text,)
+def _forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (text or "",) if isinstance(text, str | None) else tuple(text)
 
 
 def main(*new: str) -> None:
