@@ -9,8 +9,9 @@ from flask import Blueprint, Response, jsonify, url_for
 from flask.typing import ResponseReturnValue
 
 from app import asking
-from app.asking import QuerySchema, UploadSchema
+from app.asking import QuerySchema, UploadSchema, UploadsSchema
 from app.errors import body_of, status_of
+from app.request_record import record
 from app.services import services
 from image_embeddings import Hit, ImageDocument, SearchResult, errors
 
@@ -155,6 +156,19 @@ class ErrorSchema(Schema):
     error = Nested(ErrorDetailSchema, required=True)
 
 
+class AnswerSchema(Schema):
+    """What the search by one of several photos came to: a result, or an error that is this photo's own."""
+
+    result = Nested(ResultSchema)
+    error = Nested(ErrorDetailSchema)
+
+
+class AnswersSchema(Schema):
+    """An answer for each photo."""
+
+    answers = List(Nested(AnswerSchema), required=True, metadata={"description": "In the order of the photos."})
+
+
 class TextEncoderSchema(Schema):
     """Who encodes texts, and why."""
 
@@ -217,8 +231,17 @@ def search(query: dict[str, Any]) -> Response:
 @blueprint.output(ResultSchema)
 @blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def search_by_upload(query: dict[str, Any]) -> Response:
-    """Photos like the uploaded one."""
+    """Photos like the uploaded one, or ones."""
     return jsonify(_found(query))
+
+
+@blueprint.post("/searches")
+@blueprint.input(UploadsSchema, location="form_and_files", arg_name="query")
+@blueprint.output(AnswersSchema)
+@blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
+def searches(query: dict[str, Any]) -> Response:
+    """Photos like each of the uploaded ones; one that cannot be read does not spoil the others."""
+    return jsonify({"answers": [_answer(found) for found in asking.search_each(query)]})
 
 
 @blueprint.get("/images/<path:image_id>")
@@ -293,6 +316,12 @@ def readyz() -> ResponseReturnValue:
 
 def _found(query: dict[str, Any]) -> dict[str, Any]:
     return _result(asking.search(query))
+
+
+def _answer(found: SearchResult | errors.ImageError) -> dict[str, Any]:
+    if isinstance(found, SearchResult):
+        return {"result": _result(found)}
+    return {"error": {"code": found.code, "message": str(found), "request_id": record().request_id}}
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:

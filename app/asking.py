@@ -1,6 +1,5 @@
 """What a request asks for, by the same parameters for the API and the pages, and the search that answers it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -8,23 +7,18 @@ from apiflask import Schema
 from apiflask.fields import Boolean, File, Float, Integer, List, String
 from apiflask.validators import Length, OneOf, Range
 from marshmallow import EXCLUDE, ValidationError, validates_schema
-from PIL import Image
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import MultiDict
 
 from app.errors import problems_of
 from app.metrics import observe
-from app.photos import cropped
+from app.parts import QueryPart, as_searched, parts_of
 from app.request_record import record
 from app.services import services
-from app.uploads import query_image
-from image_embeddings import MAX_K, ORIENTATIONS, SORTS, Filters, Indexed, Part, SearchResult, errors
+from image_embeddings import MAX_K, ORIENTATIONS, SORTS, Filters, SearchResult, errors
 
 MAX_OFFSET = 10_000
 MAX_PIXELS = 2**31 - 1
-AGAINST = -0.5  # weight of what is to be left out, where none is given: as much as 1 would often outweigh the rest
-# A part of a photo, as W3C Media Fragments name it: https://www.w3.org/TR/media-frags/#naming-space
-_NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)"
-_CROP = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
+MAX_UPLOADS = 20  # that are each searched by
 
 
 def _several(description: str, **validation: Any) -> "List[str]":
@@ -112,11 +106,26 @@ class QuerySchema(FilterSchema):
 class UploadSchema(QuerySchema):
     """A search by an uploaded photo, too."""
 
-    image = File(  # type: ignore[no-untyped-call]
-        metadata={"description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file."}
+    image = List(
+        File(),  # type: ignore[no-untyped-call]
+        metadata={
+            "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or camera RAW file. Several are searched for "
+            "together."
+        },
     )
 
     wanted: ClassVar[tuple[str, ...]] = ("image", "q", "like")
+
+
+class UploadsSchema(UploadSchema):
+    """A search for each of several uploaded photos."""
+
+    image = List(
+        File(),  # type: ignore[no-untyped-call]
+        required=True,
+        validate=Length(1, MAX_UPLOADS),
+        metadata={"description": "One photo for each search; kinds as in a single search."},
+    )
 
 
 class FilterOrQuerySchema(QuerySchema):
@@ -151,22 +160,28 @@ def search(query: Mapping[str, Any]) -> SearchResult:
         "filters": filters_of(query),
         **{name: query[name] for name in ("sort", "words", "facets", "verdict", "fold")},
     }
-    record().search_kind = _kind(query)
-    parts = list(_parts(query))
+    asked = parts_of(query)
+    record().search_kind = _kind(asked)
+    parts = [as_searched(part) for part in asked]
     page = {"k": query["k"], "offset": query["offset"]}
     engine = services().search
     return observe(engine.by_parts(parts, **page, **limits) if parts else engine.browse(**page, **limits))
 
 
-def _kind(query: Mapping[str, Any]) -> str:
+def _kind(parts: list[QueryPart]) -> str:
     """What is searched with, for the counters."""
-    named = {"q": "text", "like": "like", "image": "upload", "without": "", "unlike": ""}
-    given = [kind for name, kind in named.items() for _ in _listed(query.get(name))]
-    return "browse" if not given else given[0] if len(given) == 1 and given[0] else "several"
+    if len(parts) > 1:
+        return "several"
+    return {"q": "text", "like": "like", "image": "upload"}.get(parts[0].name, "several") if parts else "browse"
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def search_each(query: Mapping[str, Any]) -> Iterator[SearchResult | errors.ImageError]:
+    """The answer to each of several uploads with the rest of the query, in their order; or why it cannot be read."""
+    for upload in query["image"]:
+        try:
+            yield search({**query, "image": [upload]})
+        except errors.ImageError as error:
+            yield error
 
 
 def filters_of(query: Mapping[str, Any]) -> Filters:
@@ -187,32 +202,6 @@ def filters_of(query: Mapping[str, Any]) -> Filters:
         min_width=query.get("min_width"),
         min_height=query.get("min_height"),
     )
-
-
-def _parts(query: Mapping[str, Any]) -> Iterator[Part]:
-    found: list[tuple[Any, float]] = [(text, 1.0) for text in query.get("q", ())]
-    found += [(_photo(image_id), 1.0) for image_id in query.get("like", ())]
-    found += [(_picture(query["image"]), 1.0)] if "image" in query else []
-    found += [(text, AGAINST) for text in query.get("without", ())]
-    found += [(_photo(image_id), AGAINST) for image_id in query.get("unlike", ())]
-    weights = query.get("weight") or [abs(weight) for _, weight in found]
-    if len(weights) != len(found):
-        raise errors.QueryError(f"There are {len(weights)} weights for {len(found)} parts. Give one for each, or none.")
-    for (what, weight), given in zip(found, weights, strict=True):
-        yield Part(what=what, weight=given if weight > 0 else -given)
-
-
-def _photo(named: str) -> Any:
-    """An indexed photo, or the picture that is a part of one."""
-    found = _CROP.fullmatch(named)
-    if not found:
-        return Indexed(image_id=named)
-    left, top, width, height = (float(number) / 100 for number in found.groups()[1:])
-    return cropped(found[1], left=left, top=top, width=width, height=height)
-
-
-def _picture(image: FileStorage | Image.Image) -> Image.Image:
-    return image if isinstance(image, Image.Image) else query_image(image)
 
 
 def _column(given: str) -> tuple[str, str]:

@@ -27,6 +27,11 @@ class Picker(NamedTuple):
     collection: str | None  # its name, where it is one
     other: str | None  # the value, where it is none of those that there are, such as a folder further down
 
+    @property
+    def picked(self) -> tuple[str, str]:
+        """The filter that the picker itself stands for."""
+        return self.name, self.chosen
+
 
 def picker_of(collections: Collections, query: Mapping[str, Any]) -> Picker:
     """The picker for a search: it stands at the one collection that the search is limited to."""

@@ -1,6 +1,6 @@
 """What the search of a page is narrowed to, and what it may be narrowed to further: for the templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ SEVERAL = ("folder", "label", "camera", "orientation", "column")  # filters that
 FILTERS = (*SEVERAL, "taken_from", "taken_to", "place", "min_width", "min_height")
 # Everything of a search that its address tells, in this order; the page of its hits is not kept.
 KEPT = ("q", "like", "unlike", "without", "weight", *FILTERS, "sort", "words", "k")
-_PARAMETERS = {"taken_from": "from", "taken_to": "to"}
+_NAMES = {"taken_from": "from", "taken_to": "to"}
+PARAMETERS = [_NAMES.get(name, name) for name in FILTERS]  # as addresses and forms call them
 _DEFAULTS = {"sort": SORTS[0], "words": True}
 
 
@@ -61,9 +62,15 @@ class Narrowing:
     def address(self, changes: Mapping[str, Any], *, fragment: str | None = None) -> str:
         """The address of the same search with other filters, from its first photo on."""
         values = {**self.query, **changes}
-        kept = {name: values.get(name) for name in KEPT if values.get(name) not in (None, [], _DEFAULTS.get(name))}
-        named = {_PARAMETERS.get(name, name): _text(value) for name, value in kept.items()}
-        return url_for("pages.image_search", _anchor=fragment, **named)
+        return url_for("pages.image_search", _anchor=fragment, **_named(values, KEPT))
+
+    def fields(self, *, but: tuple[str, str] | None = None) -> list[tuple[str, str]]:
+        """Filters and order as names and values of hidden fields; without one that another field stands for."""
+        named = _named(self.query, (*FILTERS, "sort", "words"))
+        listed = [
+            (name, value) for name, given in named.items() for value in (given if isinstance(given, list) else [given])
+        ]
+        return [field for field in listed if field != but]
 
     @property
     def filtered(self) -> bool:
@@ -86,7 +93,7 @@ class Narrowing:
             values = list(dict.fromkeys(query.get(name) or []))
             for value in values:
                 others = [other for other in values if other != value]
-                yield Tag(_named(name, value), self.address({name: others}))
+                yield Tag(_filter_words(name, value), self.address({name: others}))
         first, last = query.get("taken_from"), query.get("taken_to")
         if first or last:
             yield Tag(_dates(first, last), self.address({"taken_from": None, "taken_to": None}))
@@ -140,7 +147,7 @@ class Narrowing:
     def sorts(self) -> list[tuple[str, str]]:
         """The orders to choose from, and what they are called."""
         relevance, newest, oldest = SORTS
-        if self.query.get("q") or self.query.get("like"):
+        if self.query.get("parts"):
             words = (_("nearest first"), _("newest of the nearest"), _("oldest of the nearest"))
             return list(zip(SORTS, words, strict=True))
         latest = newest if self.query.get("sort") == newest else relevance  # without a query they are the same
@@ -175,6 +182,12 @@ class Narrowing:
         return map_of((self.facets or Facets()).place, place=self.query.get("place"), address=address)
 
 
+def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Those of a search's values that are not the usual ones, as addresses and forms call and say them."""
+    kept = {name: values.get(name) for name in names if values.get(name) not in (None, [], _DEFAULTS.get(name))}
+    return {_NAMES.get(name, name): _text(value) for name, value in kept.items()}
+
+
 def _text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
@@ -195,7 +208,7 @@ def _said(name: str, value: str) -> str:
     return shapes[value] if name == "orientation" else value.partition("=")[2] if name == "column" else value
 
 
-def _named(name: str, value: str) -> str:
+def _filter_words(name: str, value: str) -> str:
     """A filter with its value, in words."""
     label = value.partition("=")[0] if name == "column" else _label(name)
     return f"{label}: {_said(name, value)}"

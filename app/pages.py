@@ -1,39 +1,38 @@
 """The HTML pages."""
 
-import base64
-from io import BytesIO
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from PIL import Image
+from werkzeug.datastructures import FileStorage, MultiDict
 
-from app import asking
+from app import asking, bar, pictures
 from app.collection_picker import picker_of
-from app.narrowing import Narrowing
+from app.narrowing import PARAMETERS, Narrowing
+from app.parts import NAMES, QueryPart, in_order, parameters, part, parts_of
+from app.pictures import Picture
 from app.services import services
-from app.uploads import query_image
-from image_embeddings import MAX_DEPTH, SORTS, SearchResult, errors
+from image_embeddings import MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
 DEFAULT_K = 20
+ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """The search box and the collections above the newest photos."""
-    k = _query()["k"]
+    """The search bar and the collections above the newest photos."""
+    query = {"k": asking.from_page(request.args, k=DEFAULT_K)["k"], "sort": SORTS[0]}
     try:
         result = services().search.browse(k=DEFAULT_K, facets=True)
-        common = _common(k=k, total=result.total)
+        common = _common(k=query["k"], total=result.total)
     except errors.IndexMissingError:
-        return render_template("home.html", total=0, **_common(k=k, indexed=False))
-    query = {"k": k, "sort": SORTS[0]}
+        return render_template("home.html", total=0, **_common(k=query["k"], indexed=False))
     return render_template(
         "home.html",
         result=result,
@@ -48,16 +47,28 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/collections")
 def collections() -> ResponseReturnValue:
     """All collections, with examples to start from."""
-    return render_template("collections.html", **_common(k=_query()["k"]))
+    k = asking.from_page(request.args, k=DEFAULT_K)["k"]
+    return render_template("collections.html", **_common(k=k))
+
+
+class Row(NamedTuple):
+    """One of several uploaded photos, and what it found; or why it could not be read."""
+
+    name: str
+    picture: Picture | None = None
+    result: SearchResult | None = None
+    problem: str = ""
 
 
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
-    """Photos for texts (`q`) and indexed photos (`like`), and by filters."""
+    """Photos for texts (`q`) and indexed photos (`like`), and by filters; what the bar's form sends leads here."""
     query = _query()
-    sorted_only = query["sort"] != SORTS[0]
-    if not (any(query.get(name) for name in ("q", "like")) or asking.filters_of(query) or sorted_only):
+    parts: list[QueryPart] = query["parts"]
+    if not (parts or asking.filters_of(query) or query["sort"] != SORTS[0]):
         return redirect(url_for(".home"))
+    if query["by_form"]:
+        return redirect(Narrowing(query).address({}))
     return _results(asking.search(query), query)
 
 
@@ -67,18 +78,22 @@ def similar_image() -> ResponseReturnValue:
     image_id = request.args.get("id", "")
     if not image_id:
         return redirect(url_for(".home"))
-    query = _query()
-    query["like"] = [image_id, *query.get("like", ())]
+    query = _query(part("like", image_id))
     return _results(asking.search(query), query)
 
 
 @blueprint.post("/similar_image")
 def similar_upload() -> ResponseReturnValue:
-    """Photos like the uploaded one."""
-    upload = request.files.get("image")
-    image = query_image(upload)
-    query = {**_query(), "image": image}
-    return _results(asking.search(query), query, query_picture=_data_uri(image))
+    """Photos like the uploaded one, or those that the page carried along; a row for each of several."""
+    uploads = [upload for upload in request.files.getlist("image") if upload.filename]
+    carried = request.form.getlist("picture")
+    if len(uploads) > 1:
+        return _rows(uploads, _query())
+    chosen = [part("image", pictures.of_upload(upload)) for upload in uploads or [None][: not carried]]
+    query = _query(*chosen)
+    if "image" not in query:
+        return redirect(Narrowing(query).address({}), 303)
+    return _results(asking.search(query), query)
 
 
 @blueprint.get("/favicon.ico")
@@ -87,28 +102,71 @@ def favicon() -> ResponseReturnValue:
     return redirect(url_for("static", filename="icon.svg"))
 
 
-def _query() -> dict[str, Any]:
-    """What the address or the form asks for."""
-    asked = asking.from_page(request.values, k=DEFAULT_K)
-    facets = request.method == "GET" and not asked["offset"]
-    return {**asked, "verdict": True, "fold": True, "facets": facets}
+def _query(*added: QueryPart) -> dict[str, Any]:
+    """What the address or the form asks for, with these parts, too."""
+    values: MultiDict[str, str] = MultiDict(request.values)
+    if values.get("edit") == bar.UNFILTER:
+        for name in PARAMETERS:
+            values.poplist(name)
+    asked = asking.from_page(values, k=DEFAULT_K)
+    if request.method == "POST":
+        asked["image"] = [pictures.of_copy(copy) for copy in request.form.getlist("picture")]
+    before = parts_of(asked)
+    parts = in_order([*bar.changed(before, values), *added])
+    return {
+        **{name: value for name, value in asked.items() if name not in (*NAMES, "weight")},
+        **parameters(parts),
+        "parts": parts,
+        "fields": bar.fields_of(parts),
+        "sent": any(each.name == "image" for each in parts),
+        "by_form": parts != before or not set(bar.FORM_FIELDS).isdisjoint(request.args),
+        "verdict": True,
+        "fold": True,
+        "facets": not asked["offset"],
+    }
 
 
-def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str | None = None) -> ResponseReturnValue:
+def _rows(uploads: Sequence[FileStorage], query: dict[str, Any]) -> ResponseReturnValue:
+    """A page with what each of several uploads finds, all with the rest of the query."""
+    if len(uploads) > asking.MAX_UPLOADS:
+        raise errors.QueryError(f"These are {len(uploads)} photos; {asking.MAX_UPLOADS} at most can be searched by.")
+    rows = list(_searched(uploads, {**query, "k": ROW_K, "facets": False}))
+    found = [part("image", row.picture) for row in rows if row.picture]
+    together = in_order([*query["parts"], *found])
+    return render_template(
+        "rows.html",
+        query=query,
+        rows=rows,
+        fields=bar.fields_of(together),
+        before=[each.name for each in together].index("image") if found else 0,
+        can_join=len(found) > 1 and len(together) <= MAX_PARTS,
+        **_common(k=query["k"], query=query),
+    )
+
+
+def _searched(uploads: Sequence[FileStorage], query: dict[str, Any]) -> Iterator[Row]:
+    for upload in uploads:
+        name = upload.filename or ""
+        try:
+            picture = pictures.of_upload(upload)
+        except errors.ImageError as error:
+            yield Row(name, problem=str(error))
+        else:
+            parts = in_order([*query["parts"], part("image", picture)])
+            yield Row(name, picture, asking.search({**query, "weight": None, **parameters(parts)}))
+
+
+def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue:
     k, offset = query["k"], query["offset"]
     shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
-    documents = [services().search.get(image_id) for image_id in query.get("like", ()) if "#" not in image_id]
-    others = result.matching - len(documents)
-    common = _common(k=k, total=result.total, query=query)
+    common = _common(k=k, query=query, total=result.total)
+    whole = [chip for chip in common["bar"].chips if chip.document and chip.part.wanted and not chip.box]
+    others = result.matching - len(whole)
     return render_template(
         "results.html",
-        title=_title(query) or common["picker"].collection or _("Photos"),
-        text=" ".join(query.get("q", ())),
         query=query,
         narrowing=Narrowing(query, result.facets),
         result=result,
-        query_document=documents[0] if documents else None,
-        query_picture=query_picture,
         next_page=_page(offset + k) if shown_to < others and offset + 2 * k <= MAX_DEPTH and result.hits else None,
         previous_page=_page(max(0, offset - k)) if offset else None,
         first=offset + 1,
@@ -116,15 +174,6 @@ def _results(result: SearchResult, query: dict[str, Any], *, query_picture: str 
         others=others,
         **common,
     )
-
-
-def _title(query: dict[str, Any]) -> str | None:
-    """What was asked for; None where photos were only filtered."""
-    if query.get("q"):
-        return " + ".join(query["q"])
-    if query.get("like"):
-        return str(_("Photos like %(photo)s", photo=query["like"][0]))
-    return str(_("Photos like yours")) if "image" in query else None
 
 
 def _page(offset: int) -> str | None:
@@ -137,22 +186,16 @@ def _page(offset: int) -> str | None:
 
 
 def _common(
-    *, k: int, indexed: bool = True, total: int | None = None, query: dict[str, Any] | None = None
+    *, k: int, query: dict[str, Any] | None = None, indexed: bool = True, total: int | None = None
 ) -> dict[str, Any]:
-    """What every page with the search box needs."""
+    """What every page with the search bar needs; `total` is the number of photos, where that is known."""
+    picker = picker_of(services().collections(total=total), query or {}) if indexed else None
     return {
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
         "indexed": indexed,
-        "picker": picker_of(services().collections(total=total), query or {}) if indexed else None,
+        "bar": bar.bar_of(query["parts"] if query else ()),
+        "picker": picker,
+        "kept": Narrowing(query).fields(but=picker and picker.picked) if query else (),
     }
-
-
-def _data_uri(image: Image.Image) -> str:
-    """The query photo in small, inside the page itself: uploads are not kept anywhere."""
-    small = image.copy()
-    small.thumbnail((240, 240))
-    buffer = BytesIO()
-    small.save(buffer, "WEBP", quality=75)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -5,6 +5,7 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_file
 from PIL import Image
 
+from app.crops import Box
 from app.services import services
 from app.uploads import DECODING
 from image_embeddings import (
@@ -25,7 +26,6 @@ blueprint = Blueprint("photos", __name__)
 # The browser's own viewer for a bare photo brings a style along; nothing else may run, whatever the file holds.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
-SLACK = 1e-6  # of shares that were rounded
 MOST_DETAIL = 4_000  # pixels of the short side that a photo is decoded to for a part of it
 A_YEAR = 365 * 24 * 3600  # seconds
 
@@ -81,27 +81,19 @@ def _made(image_id: str) -> Path:
     return services().thumbnails.make(decoded.image, content_hash=content_hash(data))
 
 
-def cropped(image_id: str, *, left: float, top: float, width: float, height: float) -> Image.Image:
-    """A part of an indexed photo, by shares of its upright picture: an RGB image of what the file shows now.
+def cropped(image_id: str, box: Box) -> Image.Image:
+    """A part of an indexed photo: an RGB image of what the file shows now.
 
     Raises:
         QueryError: the part lies outside the picture, or is nothing.
         ImageNotFoundError, ImageError: there is no such photo, or it cannot be read.
     """
-    if not (0 < width <= 1 - left + SLACK and 0 < height <= 1 - top + SLACK):
-        raise errors.QueryError("The part of the photo lies outside it. It is x,y,width,height in percent, inside 100.")
+    detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.checked().width, box.height)))
     _, file = _document_and_file(image_id)
     data, _ = read_bytes(file, what=image_id)
+    limit = services().settings.max_image_pixels
     with DECODING:
-        whole = decode(
-            data,
-            max_pixels=services().settings.max_image_pixels,
-            what=image_id,
-            short_side=min(MOST_DETAIL, round(SHORT_SIDE / min(width, height))),
-        ).image
-    right, bottom = (left + width) * whole.width, (top + height) * whole.height
-    box = round(left * whole.width), round(top * whole.height), round(right), round(bottom)
-    return whole.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1)))
+        return box.cut(decode(data, max_pixels=limit, what=image_id, short_side=detail).image)
 
 
 def _document_and_file(image_id: str) -> tuple[ImageDocument, Path]:

@@ -20,8 +20,12 @@ def query_image(upload: FileStorage | None) -> Image.Image:
     """
     if upload is None or not upload.filename:
         raise errors.QueryError("No photo was sent. Choose an image file first.")
-    limit = services().settings.max_image_pixels
     with upload.stream:
         data = upload.read()
+    return decoded(data, what=f"The upload '{upload.filename}'")
+
+
+def decoded(data: bytes, *, what: str) -> Image.Image:
+    """The upright RGB image in these bytes; ImageError as above, which begins with `what`."""
     with DECODING:
-        return decode(data, max_pixels=limit, what=f"The upload '{upload.filename}'").image
+        return decode(data, max_pixels=services().settings.max_image_pixels, what=what).image

@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.judged import judged, page_of
+from tests.browser.webapp import PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -94,6 +95,36 @@ def test_axe_finds_nothing_wrong_with_the_lightbox_and_its_details(look):
     page = look(f"{RESULTS}#photo=cats/tiger.jpg")
     page.get_by_role("button", name="Details").click()
     expect(page.get_by_role("complementary", name="Details")).to_contain_text("tiger.jpg")
+    assert violations(page) == []
+
+
+@schemes
+@widths
+@pytest.mark.parametrize("menu", [".chip:first-child", ".chip:last-child", ".add"])
+def test_axe_finds_nothing_wrong_with_chips_and_their_menus(look, menu):
+    page = look(
+        f"/image_search?q=snow&like={CATS[0]}%23xywh=percent:20,10,50,50&without=people&weight=1&weight=2&weight=1"
+    )
+    page.locator(f"{menu} summary").click()
+    assert violations(page) == []
+
+
+@schemes
+@widths
+def test_axe_finds_nothing_wrong_with_the_choice_of_a_part(look):
+    page = look(f"{RESULTS}#photo=cats/tiger.jpg")
+    page.get_by_role("button", name="Search a part of the photo").click()
+    expect(page.get_by_role("application", name="The part")).to_be_focused()
+    assert violations(page) == []
+
+
+@schemes
+@widths
+@pytest.mark.parametrize("photos", [CATS[:1], (*CATS, "captions.csv")])
+def test_axe_finds_nothing_wrong_with_uploads(look, photos):
+    page = look("/")
+    with page.expect_navigation():
+        page.locator("#image").set_input_files([PHOTOS / photo for photo in photos])
     assert violations(page) == []
 
 

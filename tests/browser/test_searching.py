@@ -64,15 +64,28 @@ def test_more_like_this_shows_others_below_the_photo_itself(page):
     assert shown(page)[0] == "cats/tiger.jpg"
 
 
+def show(page, count):
+    page.locator(".add summary").click()
+    page.get_by_label("Show").select_option(count)
+
+
 def test_as_many_photos_as_chosen_are_shown(page):
-    page.get_by_label("Show").select_option("50")
+    show(page, "50")
     search(page, "an animal")
     assert len(shown(page)) == 50
-    expect(page.get_by_label("Show")).to_have_value("50")
+    expect(page.locator("#k")).to_have_value("50")
+
+
+def test_another_number_of_photos_is_shown_at_once_where_there_is_a_search(visit):
+    page = visit("/image_search?q=an+animal&like=cats/tiger.jpg")
+    with page.expect_navigation():
+        show(page, "10")
+    assert len(shown(page)) == 10
+    expect(page).to_have_url("/image_search?q=an+animal&like=cats/tiger.jpg&k=10")
 
 
 def test_as_many_photos_as_chosen_are_shown_for_an_upload_too(page):
-    page.get_by_label("Show").select_option("10")
+    show(page, "10")
     choose(page, PHOTOS / FIRE_TRUCK)
     assert len(shown(page)) == 10
 

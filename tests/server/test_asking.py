@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.asking import _photo
+from app import crops
 from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
 from image_embeddings.filters import Filters
@@ -251,7 +251,7 @@ def test_a_part_of_a_photo_finds_what_is_in_it(halves, part, found):
 
 
 def test_a_name_that_only_looks_like_a_part_is_a_name():
-    assert _photo("a.jpg#xywh=percent:1,2").image_id == "a.jpg#xywh=percent:1,2"
+    assert crops.named("a.jpg#xywh=percent:1,2") == ("a.jpg#xywh=percent:1,2", None)
 
 
 def as_older_version(index):

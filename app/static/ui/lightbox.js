@@ -1,7 +1,9 @@
 // A photo large, over the page. Which one is in the address (#photo=…), so that it can be shared and the back button
 // closes it. Without this script a tile's link opens the photo itself.
+import { addPhoto } from "./bar.js";
 import { Details } from "./details.js";
 import { hasMore, loadMore } from "./more.js";
+import { choosePart } from "./part.js";
 import { encodePath, linkTo, photoLinks } from "./photos.js";
 import { say } from "./say.js";
 import { Stage } from "./stage.js";
@@ -126,6 +128,8 @@ class Lightbox {
     dialog.addEventListener("close", () => this.#closed());
     dialog.addEventListener("keydown", (event) => this.#pressed(event));
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.querySelector(".search-part").addEventListener("click", () => this.#searchPart());
+    dialog.querySelector(".add-photo").addEventListener("click", () => addPhoto(this.id));
     dialog.querySelector(".previous").addEventListener("click", () => this.step(-1));
     dialog.querySelector(".next").addEventListener("click", () => this.step(1));
     dialog.querySelector(".stage").addEventListener("click", (event) => {
@@ -136,6 +140,12 @@ class Lightbox {
       right: () => this.step(-1),
       down: () => dialog.close(),
     });
+  }
+
+  async #searchPart() {
+    const { id, dialog } = this;
+    const part = await choosePart(dialog.querySelector(".large").currentSrc);
+    if (part) location.assign(`${dialog.dataset.search}&like=${encodeURIComponent(id + part)}`);
   }
 
   #clicked(event) {

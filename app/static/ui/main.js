@@ -1,10 +1,12 @@
 // What the page does beyond its links and forms; everything basic works without.
 import "./query.js";
+import { editByForm } from "./bar.js";
 import { fadeIn } from "./fade.js";
 import { walkByArrows } from "./arrows.js";
 import { keepPlace } from "./place.js";
 import { openLightbox } from "./lightbox.js";
 
+editByForm();
 fadeIn(document);
 walkByArrows();
 keepPlace();

@@ -1,6 +1,10 @@
-// Choose a photo, drop one anywhere on the page, or paste one, to search by it. Without this script the button does it.
-const form = document.getElementById("drop");
-const input = form.elements.image;
+// Choose photos, drop them anywhere on the page, or paste them, to search by them. Without this script a button does it.
+import { shrunk } from "./shrink.js";
+
+const form = document.getElementById("ask");
+const input = document.getElementById("image");
+const camera = document.getElementById("camera");
+const send = form.querySelector(".send");
 const root = document.documentElement;
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 let depth = 0; // dragenter and dragleave fire for every element passed
@@ -10,10 +14,12 @@ function showDropping(change) {
   root.classList.toggle("dropping", depth > 0);
 }
 
-function searchBy(files) {
+async function searchBy(files, field = input) {
   if (!files.length) return;
-  if (files !== input.files) input.files = files;
-  form.requestSubmit();
+  const size = [...files].reduce((sum, file) => sum + file.size, 0);
+  const sent = size > form.dataset.limit ? await shrunk(files) : files;
+  if (sent !== field.files) field.files = sent;
+  form.requestSubmit(send);
 }
 
 document.addEventListener("dragenter", (event) => { if (carriesFiles(event)) showDropping(1); });
@@ -27,24 +33,13 @@ document.addEventListener("drop", (event) => {
 });
 document.addEventListener("paste", (event) => searchBy(event.clipboardData.files));
 input.addEventListener("change", () => searchBy(input.files));
+camera.addEventListener("change", () => searchBy(camera.files, camera));
 
-document.addEventListener("submit", () => {
-  const k = document.getElementById("k");
-  if (k) form.elements.k.value = k.value;
-  root.classList.add("searching");
-});
+document.addEventListener("submit", () => root.classList.add("searching"));
 
-// A page that comes back by the back button is as it was left: searching, and with the last photo still chosen.
+// A page that comes back by the back button is as it was left: searching, and with the last photos still chosen.
 window.addEventListener("pageshow", () => {
   root.classList.remove("searching");
   input.value = "";
-});
-
-// Another number of photos: the same search again, where its address says what was searched for.
-document.getElementById("k")?.addEventListener("change", (event) => {
-  const address = new URL(location);
-  if (!address.searchParams.has("q") && !address.searchParams.has("id")) return;
-  address.searchParams.set("k", event.target.value);
-  address.searchParams.delete("offset");
-  location.assign(address);
+  camera.value = "";
 });

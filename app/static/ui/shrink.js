@@ -1,0 +1,23 @@
+// Photos that are too large to be sent together are sent in small; the server looks at no more of them.
+const SHORT_SIDE = 448; // pixels, as image_embeddings/images.py
+
+export async function shrunk(files) {
+  const carried = new DataTransfer();
+  for (const file of files) carried.items.add(await small(file)); // one at a time: a photo may be large in memory
+  return carried.files;
+}
+
+async function small(file) {
+  let picture;
+  try {
+    picture = await createImageBitmap(file);
+  } catch {
+    return file; // what the browser does not know the server may
+  }
+  const scale = Math.min(1, SHORT_SIDE / Math.min(picture.width, picture.height));
+  const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  picture.close();
+  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
+  return new File([blob], file.name, { type: blob.type });
+}

@@ -1,0 +1,241 @@
+"""The search bar: chips by mouse, keyboard, finger and without JavaScript, and the address that says all of it."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visit import bring, choose, search, shown
+from tests.browser.webapp import PHOTOS
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+
+LION, TIGER, TRUCK = "cats/lion.jpg", "cats/tiger.jpg", "vehicles/fire-truck.jpg"
+MIXED = f"/image_search?q=dog&like={LION}&without=people"
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+plain = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+
+
+def chips(page):
+    """What the chips say, one a line."""
+    return [" ".join(text.split()) for text in page.locator(".chip summary").all_inner_texts()]
+
+
+def open_chip(page, name):
+    page.locator(".chip summary").filter(has_text=name).click()
+
+
+def press(page, name):
+    """Presses the first button of that name that leads to another page."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
+
+
+def expect_parts(page, address):
+    expect(page).to_have_url(f"/image_search?{address}&k=20")
+
+
+@plain
+def test_a_text_is_typed_to_a_photo_which_stays(visit, scripts):
+    page = visit(f"/similar_image?id={LION}", java_script_enabled=scripts)
+    search(page, "snow")
+    expect_parts(page, f"q=snow&like={LION}")
+    search(page, "grass")
+    expect_parts(page, f"q=grass&like={LION}")
+
+
+@plain
+def test_a_typed_text_takes_the_place_of_the_only_one(visit, scripts):
+    page = visit("/image_search?q=dog", java_script_enabled=scripts)
+    search(page, "cat")
+    expect(page).to_have_url("/image_search?q=cat&k=20")
+    assert chips(page) == []
+
+
+@plain
+def test_a_sign_makes_a_part_of_its_own(visit, scripts):
+    page = visit("/", java_script_enabled=scripts)
+    search(page, "dog -people +snow")
+    expect_parts(page, "q=dog&q=snow&without=people")
+    assert chips(page) == ["+ dog", "+ snow", "− Without: people"]
+
+
+@plain
+def test_what_else_and_what_not_is_typed_in_the_menu(visit, scripts):
+    page = visit("/image_search?q=dog", java_script_enabled=scripts)
+    page.locator(".add summary").click()
+    page.get_by_label("And also").fill("snow")
+    page.get_by_label("But without").fill("people")
+    press(page, "Apply")
+    expect_parts(page, "q=dog&q=snow&without=people")
+
+
+@plain
+def test_chips_are_removed_turned_and_weighed(visit, scripts):
+    page = visit(MIXED, java_script_enabled=scripts)
+    open_chip(page, "people")
+    press(page, "2 times")
+    expect_parts(page, f"q=dog&like={LION}&without=people&weight=1&weight=1&weight=2")
+    open_chip(page, "people")
+    expect(page.get_by_role("button", name="2 times", exact=True).locator("visible=true")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    press(page, "Search for this instead")
+    expect_parts(page, f"q=people&q=dog&like={LION}&weight=2&weight=1&weight=1")
+    press(page, "Remove people")
+    expect_parts(page, f"q=dog&like={LION}")
+    press(page, "Remove lion.jpg")
+    expect_parts(page, "q=dog")
+
+
+def test_the_back_button_leads_through_the_edits(visit):
+    page = visit(MIXED)
+    press(page, "Remove people")
+    press(page, "Remove lion.jpg")
+    page.go_back()
+    assert chips(page) == ["+ lion.jpg"]
+    page.go_back()
+    assert chips(page) == ["+ lion.jpg", "− Without: people"]
+
+
+def test_an_address_that_is_shared_shows_the_same(visit):
+    page, other = visit(MIXED), visit(MIXED)
+    assert shown(page) == shown(other)
+    assert chips(other) == ["+ lion.jpg", "− Without: people"]
+    expect(other.get_by_role("searchbox")).to_have_value("dog")
+
+
+def test_by_keyboard_one_goes_from_the_field_to_the_chips_and_removes_them(visit):
+    page = visit(MIXED)
+    field = page.get_by_role("searchbox")
+    field.fill("")
+    field.press("Backspace")
+    expect(page.locator(".chip summary").last).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Search for this instead")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Search for this instead")).to_be_hidden()
+    expect(page.locator(".chip summary").last).to_be_focused()
+    with page.expect_navigation():
+        page.keyboard.press("Delete")
+    assert chips(page) == ["+ lion.jpg"]
+
+
+def test_backspace_in_a_text_only_shortens_it(visit):
+    page = visit(MIXED)
+    page.get_by_role("searchbox").press("End")
+    page.keyboard.press("Backspace")
+    expect(page.get_by_role("searchbox")).to_have_value("do")
+
+
+def test_enter_in_the_field_searches_and_presses_no_chip(visit):
+    page = visit(MIXED)
+    page.get_by_role("searchbox").fill("cat")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect_parts(page, f"q=cat&like={LION}&without=people")
+
+
+def test_a_menu_closes_by_a_click_beside_it(visit):
+    page = visit(MIXED)
+    open_chip(page, "people")
+    page.locator("footer").click()
+    expect(page.get_by_role("button", name="Search for this instead")).to_be_hidden()
+
+
+def test_filters_in_force_stay_with_a_new_text_and_are_cleared(visit):
+    page = visit("/image_search?q=dog&folder=cats")
+    search(page, "stripes")
+    expect(page).to_have_url("/image_search?folder=cats&q=stripes&k=20")
+    assert all(image_id.startswith("cats/") for image_id in shown(page))
+    with page.expect_navigation():
+        page.get_by_role("link", name="Clear").click()
+    expect_parts(page, "q=stripes")
+
+
+def test_a_photo_of_the_lightbox_comes_to_the_search(visit):
+    page = visit(f"/image_search?q=dog&like={LION}&weight=1&weight=2#photo={TIGER}")
+    press(page, "Add to the search")
+    expect_parts(page, f"q=dog&like={LION}&like={TIGER}&weight=1&weight=2&weight=1")
+
+
+# Uploads, which no address can name
+
+
+@plain
+def test_an_upload_stays_while_texts_and_chips_come_and_go(visit, scripts):
+    page = visit("/", java_script_enabled=scripts)
+    if scripts:
+        choose(page, PHOTOS / TRUCK)
+    else:
+        page.locator("#image").set_input_files(PHOTOS / TRUCK)
+        press(page, "Find similar")
+    search(page, "snow -people")
+    assert chips(page) == ["+ your photo", "− Without: people"]
+    expect(page.get_by_alt_text("The photo you sent")).to_be_visible()
+    press(page, "Remove people")
+    assert chips(page) == ["+ your photo"]
+    press(page, "Remove your photo")
+    expect_parts(page, "q=snow")
+
+
+def test_a_pasted_photo_comes_to_what_is_there(visit):
+    page = visit(MIXED)
+    bring(page, TRUCK, by=("paste",))
+    assert chips(page) == ["+ lion.jpg", "+ your photo", "− Without: people"]
+    expect(page.get_by_role("searchbox")).to_have_value("dog")
+
+
+def test_filters_of_an_upload_are_cleared(page):
+    choose(page, PHOTOS / TRUCK)
+    page.locator(".filters summary").click()
+    page.get_by_label("Folder").select_option("cats")
+    press(page, "Apply")
+    assert all(image_id.startswith("cats/") for image_id in shown(page))
+    press(page, "Clear")
+    assert shown(page)[0] == TRUCK
+
+
+def test_by_touch_a_photo_is_taken_by_the_camera(visit):
+    page = visit("/", **PHONE)
+    page.locator(".add summary").tap()
+    camera = page.get_by_label("Take a photo")
+    expect(camera).to_have_attribute("capture", "environment")
+    with page.expect_navigation():
+        camera.set_input_files(PHOTOS / TRUCK)
+    assert shown(page)[0] == TRUCK
+
+
+def test_where_there_is_a_mouse_no_camera_is_offered(page):
+    page.locator(".add summary").click()
+    expect(page.get_by_label("And also")).to_be_visible()
+    expect(page.get_by_label("Take a photo")).to_be_hidden()
+
+
+# Phones
+
+
+@pytest.mark.parametrize("path", ["/", "/image_search?q=dog"])
+def test_on_a_phone_the_bar_is_one_row(visit, path):
+    page = visit(path, **PHONE)
+    boxes = [page.locator(f"header {place}").bounding_box() for place in (".brand", "#q", ".by-image", ".go")]
+    middles = [box["y"] + box["height"] / 2 for box in boxes]
+    assert max(middles) - min(middles) < 4
+    assert page.locator("header").bounding_box()["height"] < 70
+
+
+@pytest.mark.parametrize("menu", [".add", ".chip:last-child"])
+@pytest.mark.parametrize("width", [360, 700, 1440])
+def test_menus_lie_within_the_window(visit, menu, width):
+    page = visit(MIXED, viewport={"width": width, "height": 740})
+    page.locator(f"{menu} summary").click()
+    box = page.locator(f"{menu} .menu").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_on_a_phone_chips_are_edited_by_touch(visit):
+    page = visit(MIXED, **PHONE)
+    page.locator(".chip summary").last.tap()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search for this instead").tap()
+    assert chips(page) == ["+ people", "+ dog", "+ lion.jpg"]

@@ -1,0 +1,231 @@
+"""The search bar's form on the pages, several photos at once, and the API's answers to them; on the real node."""
+
+import re
+from io import BytesIO
+
+import html5lib
+import pytest
+
+from app.asking import MAX_UPLOADS
+from image_embeddings.index import ImageIndex
+from tests.fakes import ColourEncoder
+from tests.server.filling import fill
+from tests.server.test_web import make_app, picture, shown, upload
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def web(cluster, tmp_path_factory):
+    """The app over the colour photos; no test changes them."""
+    place = tmp_path_factory.mktemp("bar")
+    index = ImageIndex(cluster, name="test-bar")
+    index.drop()
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    fill(index, place)
+    yield make_app(index, place).test_client()
+    index.drop()
+
+
+def tree_of(page):
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page.text)
+
+
+def fields(page, form="ask"):
+    """Names and values that the form sends as it stands."""
+    found = tree_of(page).find(f".//form[@id='{form}']")
+    sent = [
+        (field.get("name"), field.get("value") or "") for field in found.iter("input") if field.get("type") != "file"
+    ]
+    return [(name, value) for name, value in sent if value]
+
+
+def files(*data):
+    return [(BytesIO(each), f"{number}.png") for number, each in enumerate(data)]
+
+
+def test_a_single_text_stands_in_the_field(web):
+    assert fields(web.get("/image_search?q=red")) == [("q", "red")]
+
+
+def test_parts_are_chips_whose_values_are_sent_again(web):
+    page = web.get("/image_search?q=red&like=cold/deep/green.png&without=blue&weight=1&weight=2&weight=0.5")
+    assert fields(page) == [
+        ("like", "cold/deep/green.png"),
+        ("without", "blue"),
+        ("weight", "2"),
+        ("weight", "0.5"),
+        ("text", "red"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "address"),
+    [
+        ("like=warm/red.png&text=blue&image=", "q=blue&like=warm/red.png"),
+        ("q=red&like=warm/red.png&edit=remove+0&text=blue", "q=blue&like=warm/red.png"),
+        ("like=warm/red.png&edit=turn+0&text=blue", "q=blue&unlike=warm/red.png"),
+        ("like=warm/red.png&edit=weigh+0+4&text=blue", "q=blue&like=warm/red.png&weight=1&weight=4"),
+        ("q=red+-blue", "q=red&without=blue"),
+        ("q=red&not=blue&text=&folder=warm&sort=newest", "q=red&without=blue&folder=warm&sort=newest"),
+        ("q=red&add=warm/red.png%23xywh%3Dpercent:0,0,50,50", "q=red&like=warm/red.png%23xywh%3Dpercent:0,0,50,50"),
+    ],
+)
+def test_what_the_form_sends_leads_to_an_address_that_says_it(web, sent, address):
+    location = web.get(f"/image_search?{sent}&k=20").location
+    assert location.replace("k=20&", "").removesuffix("&k=20") == f"/image_search?{address}"
+    assert web.get(location).status_code == 200
+
+
+def test_filters_in_force_are_sent_with_a_new_text(web):
+    sent = fields(web.get("/image_search?q=red&folder=warm&from=2020&sort=newest&min_width=1"))
+    assert {("folder", "warm"), ("from", "2020"), ("sort", "newest"), ("min_width", "1")} < set(sent)
+
+
+def test_the_filter_form_keeps_all_parts_and_their_weights(web):
+    page = web.get("/image_search?q=red&unlike=cold/deep/green.png&weight=2&weight=1")
+    form = tree_of(page).find(".//details[@class='filters']/form")
+    sent = [(field.get("name"), field.get("value")) for field in form.iter("input") if field.get("type") == "hidden"]
+    assert sent[:4] == [("q", "red"), ("unlike", "cold/deep/green.png"), ("weight", "2"), ("weight", "1")]
+
+
+def test_an_upload_is_searched_by_again_with_a_text_and_without(web):
+    page = web.post("/similar_image", data=upload(picture("red"), "mine.png"))
+    carried = dict(fields(page))["picture"]
+    together = web.post("/similar_image", data={"picture": carried, "text": "green", "k": "2"})
+    assert shown(together)[0] == "warm/yellow.png"
+    assert dict(fields(together)) == {"picture": carried, "text": "green"}
+
+
+def test_an_upload_comes_to_the_parts_that_there_are(web):
+    page = web.post("/similar_image", data=upload(picture("red"), like="cold/deep/green.png", text="", k="2"))
+    assert shown(page)[0] == "warm/yellow.png"
+
+
+def test_a_part_of_an_upload_is_searched_by(web):
+    page = web.post("/similar_image", data=upload(picture("red", size=(80, 40)), "mine.png"))
+    carried = dict(fields(page))["picture"]
+    part = web.post("/similar_image", data={"picture": f"{carried}#xywh=percent:50,0,50,100"})
+    assert shown(part)[0] == "warm/red.png"
+    assert dict(fields(part))["picture"] != carried
+
+
+def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):
+    carried = dict(fields(web.post("/similar_image", data=upload(picture("red")))))["picture"]
+    sent = {"picture": carried, "text": "green", "edit": "remove 0", "folder": "warm"}
+    answer = web.post("/similar_image", data=sent)
+    assert (answer.status_code, answer.location) == (303, "/image_search?q=green&k=20&folder=warm")
+    assert web.post("/similar_image", data={"picture": carried, "edit": "remove 0"}).location == "/?k=20"
+
+
+def test_filters_of_an_upload_are_seen_and_cleared(web):
+    page = web.post("/similar_image", data=upload(picture("red"), folder="cold"))
+    assert {image_id.partition("/")[0] for image_id in shown(page)} == {"cold"}
+    assert 'value="unfilter"' in page.text
+    carried = dict(fields(page))["picture"]
+    cleared = web.post("/similar_image", data={"picture": carried, "folder": "cold", "edit": "unfilter"})
+    assert shown(cleared)[0] == "warm/red.png"
+    assert 'value="unfilter"' not in cleared.text
+
+
+@pytest.mark.parametrize(
+    "copy", ["x", "data:image/webp;base64,x", "data:text/html;base64,AAAA", "http://127.0.0.1/x.webp"]
+)
+def test_what_is_no_copy_of_a_photo_is_refused(web, copy):
+    answer = web.post("/similar_image", data={"picture": copy})
+    assert answer.status_code == 400
+    assert "Choose the photo again" in answer.text
+
+
+def test_a_copy_that_holds_no_photo_is_refused(web):
+    assert web.post("/similar_image", data={"picture": "data:image/webp;base64,AAAA"}).status_code == 415
+
+
+def test_a_part_outside_of_the_photo_is_refused(web):
+    carried = dict(fields(web.post("/similar_image", data=upload(picture("red")))))["picture"]
+    assert web.post("/similar_image", data={"picture": f"{carried}#xywh=percent:90,0,20,10"}).status_code == 400
+
+
+def test_only_minus_says_what_is_missing(web):
+    assert "Everything is to be left out" in web.get("/image_search?q=-people", follow_redirects=True).text
+
+
+def test_the_part_of_a_photo_is_shown_by_its_thumbnail_in_a_frame(web):
+    page = web.get("/image_search?like=warm/red.png%23xywh=percent:25,50,50,50")
+    frame = re.search(r'<svg class="cut" viewBox="([^"]+)"', page.text)[1]
+    width, height = 0.25 * 64, 0.5 * 48
+    assert [float(number) for number in frame.split()][:2] == [width, height]
+
+
+# Several photos, a row for each
+
+
+def rows(page):
+    """Each row's heading, and its photos or its error."""
+    found = []
+    for row in tree_of(page).findall(".//section[@class='row']"):
+        tiles = [image.get("alt") for image in row.findall(".//li//img[@class='thumbnail']")]
+        problem = row.find("p[@class='notice error']")
+        found.append((row.find(".//h2").text, tiles if problem is None else problem.text))
+    return found
+
+
+def test_each_of_several_photos_has_its_row_and_one_that_is_none_says_so_there(web):
+    page = web.post("/similar_image", data={"image": files(picture("red"), b"no photo", picture("blue"))})
+    (red, first), (none, problem), (blue, last) = rows(page)
+    assert (red, none, blue) == ("0.png", "1.png", "2.png")
+    assert (first[0], last[0]) == ("warm/red.png", "cold/deep/blue.png")
+    assert "no known image format" in problem
+
+
+def test_rows_keep_text_and_filters(web):
+    page = web.post("/similar_image", data={"image": files(picture("red"), picture("cyan")), "folder": "cold"})
+    assert all(image_id.startswith("cold/") for _, found in rows(page) for image_id in found)
+    mixed = web.post(
+        "/similar_image", data={"image": files(picture("red"), picture("red")), "text": "green", "words": "false"}
+    )
+    assert [found[0] for _, found in rows(mixed)] == ["warm/yellow.png"] * 2
+
+
+def test_from_the_rows_one_photo_leads_to_all_it_finds_and_all_together_to_what_is_between(web):
+    page = web.post(
+        "/similar_image", data={"image": files(picture("red"), b"", picture("green")), "q": "red", "k": "3"}
+    )
+    carried = {}
+    for name, value in fields(page, form="rows"):
+        carried.setdefault(name, []).append(value)
+    [chosen] = re.findall(r'value="(only \d)">All results<span class="visually-hidden"> – 2.png', page.text)
+    one = web.post("/similar_image", data={**carried, "edit": chosen})
+    assert [name for name, _ in fields(one)] == ["picture", "text"]
+    together = web.post("/similar_image", data={**carried, "edit": ""})
+    assert [name for name, _ in fields(together)] == ["picture", "picture", "text"]
+    assert (len(shown(one)), len(shown(together))) == (3, 3)
+
+
+def test_too_many_photos_are_refused(web):
+    answer = web.post("/similar_image", data={"image": files(*[picture("red")] * (MAX_UPLOADS + 1))})
+    assert answer.status_code == 400
+    assert "21 photos; 20 at most" in answer.text
+
+
+# The same by the API
+
+
+def test_several_uploads_are_searched_for_together(web):
+    answer = web.post("/api/v1/search", data={"image": files(picture("red"), picture("green")), "k": "1"})
+    assert [hit["image_id"] for hit in answer.json["hits"]] == ["warm/yellow.png"]
+
+
+def test_each_of_several_uploads_has_an_answer(web):
+    sent = {"image": files(picture("red"), b"no photo", picture("blue")), "k": "1"}
+    red, none, blue = web.post("/api/v1/searches", data=sent).json["answers"]
+    assert red["result"]["hits"][0]["image_id"] == "warm/red.png"
+    assert blue["result"]["hits"][0]["image_id"] == "cold/deep/blue.png"
+    assert (list(none), none["error"]["code"]) == (["error"], "image_unreadable")
+    assert none["error"]["request_id"]
+
+
+@pytest.mark.parametrize("count", [0, MAX_UPLOADS + 1])
+def test_no_upload_and_too_many_are_refused(web, count):
+    answer = web.post("/api/v1/searches", data={"image": files(*[picture("red")] * count), "q": "red"})
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_query")
