@@ -66,7 +66,7 @@ def image_search() -> ResponseReturnValue:
     query = _query()
     parts: list[QueryPart] = query["parts"]
     if not (parts or asking.filters_of(query) or query["sort"] != SORTS[0]):
-        return redirect(url_for(".home"))
+        return redirect(url_for(".home", k=request.args.get("k")))
     if query["by_form"]:
         return redirect(Narrowing(query).address({}))
     return _results(asking.search(query), query)

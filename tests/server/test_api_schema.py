@@ -59,7 +59,8 @@ def test_every_answer_is_as_the_document_says(case, api_app):
     excluded = [positive_data_acceptance]
     if case.method == "POST":  # a form's fields are texts: one value in place of a list looks like a list of one
         excluded.append(negative_data_rejection)
-    with_one_query(case).call_and_validate(app=api_app, excluded_checks=excluded)
+    plain = {"Accept-Encoding": "identity"}  # without a server in between nobody decodes
+    with_one_query(case).call_and_validate(app=api_app, excluded_checks=excluded, headers=plain)
 
 
 # What schemathesis does not send

@@ -37,7 +37,13 @@ def fields(page, form="ask"):
     sent = [
         (field.get("name"), field.get("value") or "") for field in found.iter("input") if field.get("type") != "file"
     ]
-    return [(name, value) for name, value in sent if value]
+    picked = [
+        (select.get("name"), option.get("value"))
+        for select in found.iter("select")
+        for option in select.iter("option")
+        if option.get("selected") is not None and select.get("name") != "k"
+    ]
+    return [(name, value) for name, value in [*sent, *picked] if value]
 
 
 def files(*data):
@@ -82,6 +88,13 @@ def test_filters_in_force_are_sent_with_a_new_text(web):
     assert {("folder", "warm"), ("from", "2020"), ("sort", "newest"), ("min_width", "1")} < set(sent)
 
 
+def test_the_picked_collection_is_sent_once(web):
+    sent = fields(web.get("/image_search?q=red&folder=warm"))
+    assert [value for name, value in sent if name == "folder"] == ["warm"]
+    several = fields(web.get("/image_search?q=red&folder=warm&folder=cold"))
+    assert [value for name, value in several if name == "folder"] == ["warm", "cold"]
+
+
 def test_the_filter_form_keeps_all_parts_and_their_weights(web):
     page = web.get("/image_search?q=red&unlike=cold/deep/green.png&weight=2&weight=1")
     form = tree_of(page).find(".//details[@class='filters']/form")
@@ -114,8 +127,9 @@ def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):
     carried = dict(fields(web.post("/similar_image", data=upload(picture("red")))))["picture"]
     sent = {"picture": carried, "text": "green", "edit": "remove 0", "folder": "warm"}
     answer = web.post("/similar_image", data=sent)
-    assert (answer.status_code, answer.location) == (303, "/image_search?q=green&k=20&folder=warm")
-    assert web.post("/similar_image", data={"picture": carried, "edit": "remove 0"}).location == "/?k=20"
+    assert (answer.status_code, answer.location) == (303, "/image_search?q=green&folder=warm&k=20")
+    nothing = web.post("/similar_image", data={"picture": carried, "edit": "remove 0", "k": "50"}).location
+    assert web.get(nothing).location == "/?k=50"
 
 
 def test_filters_of_an_upload_are_seen_and_cleared(web):
