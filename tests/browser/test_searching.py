@@ -120,10 +120,11 @@ def test_a_file_that_is_no_photo_is_refused_in_words(page, tmp_path):
     assert shown(page)[0] == "vehicles/hot-air-balloon.jpg"
 
 
-def test_an_empty_query_is_stopped_by_the_form(page):
-    page.get_by_role("button", name="Search", exact=True).click()
-    expect(page.locator("#q:invalid")).to_be_focused()
-    expect(page).to_have_url("/")
+def test_an_empty_query_leads_to_the_first_page(page):
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search", exact=True).click()
+    expect(page).to_have_url("/?k=20")
+    expect(page.get_by_role("heading", name="Collections")).to_be_visible()
 
 
 def test_a_query_of_html_is_shown_as_text(page):
