@@ -1,6 +1,9 @@
-"""Takes the screenshots of the documentation (docs/screenshots) of the sample photos, as a running web app shows them.
+"""Takes the screenshots of the documentation (docs/screenshots), as running web apps show them.
 
 make run, then in another terminal: .venv/bin/python tools/screenshots.py [http://127.0.0.1:5001]
+
+Filters, map and dates need photos that say when and where they were taken, as those of tools/many_photos.py do; with
+the address of an app that serves them as second argument, their screenshot is taken too.
 """
 
 import shutil
@@ -21,27 +24,33 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
 }
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
-PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
+SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "home.png": ("/", DESKTOP),
     "results.png": (RESULTS, DESKTOP),
+    "parts.png": ("/image_search?q=a+flower&like=insects/monarch-butterfly.jpg&without=green+leaves", DESKTOP),
     "similar.png": ("/similar_image?id=vehicles/fire-truck.jpg", DESKTOP),
     "photo.png": (f"{RESULTS}#photo=cats/tabby-cat.jpg", DESKTOP),
     "phone.png": (RESULTS, PHONE),
 }
+MANY = {"filters.png": ("/image_search?q=a+dog&camera=Z+6", DESKTOP | {"viewport": {"width": 1120, "height": 960}})}
 COLOURS = 256  # enough for photos this small, and a third of the bytes
 
 
-def main(address: str) -> None:
+def main(samples: str, many: str = "") -> None:
     """Writes every screenshot anew."""
     chromium = shutil.which("chromium") or sys.exit("Chromium is missing. On Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
-        for name, (path, context) in PICTURES.items():
-            page = browser.new_context(base_url=address, **context).new_page()
-            page.goto(path, wait_until="networkidle")
-            if "#photo" in path:
-                page.keyboard.press("i")
-            page.wait_for_timeout(800)  # until what comes in gently is there
-            save(page.screenshot(), FOLDER / name)
+        for address, pictures in ((samples, SAMPLES), (many, MANY)):
+            for name, (path, context) in pictures.items() if address else ():
+                page = browser.new_context(base_url=address, **context).new_page()
+                page.goto(path, wait_until="networkidle")
+                if "#photo" in path:
+                    page.keyboard.press("i")
+                if pictures is MANY:
+                    page.locator(".filters > summary").click()
+                page.wait_for_timeout(800)  # until what comes in gently is there
+                save(page.screenshot(), FOLDER / name)
         browser.close()
 
 

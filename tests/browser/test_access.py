@@ -17,6 +17,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
 widths = pytest.mark.parametrize("width", [360, 1440])
+looks = pytest.mark.parametrize(("scheme", "width"), [("dark", 360), ("light", 1440)])  # each of them once
 
 
 @pytest.fixture
@@ -61,8 +62,7 @@ def look_at_album(visit_album, scheme, width):
 FILTERED = "folder=italy&folder=norway&from=2019&to=2024&place=30,-20,70,40&label=zoo&label=none&min_width=100"
 
 
-@schemes
-@widths
+@looks
 @pytest.mark.parametrize("path", ["/", f"/image_search?q=a+cat&{FILTERED}", "/image_search?place=-30,170,-10,-170"])
 def test_axe_finds_nothing_wrong_with_the_filters_and_what_is_in_force(look_at_album, path):
     page = look_at_album(path)
@@ -72,16 +72,14 @@ def test_axe_finds_nothing_wrong_with_the_filters_and_what_is_in_force(look_at_a
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 
-@schemes
-@widths
+@looks
 def test_axe_finds_nothing_wrong_with_the_collections(look):
     page = look("/collections")
     expect(page.locator(".cards li").first).to_be_visible()
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 def test_axe_finds_nothing_wrong_with_a_caption_that_is_shown(look):
     page = look(RESULTS)
     page.locator(".grid a.photo").first.focus()
@@ -89,8 +87,7 @@ def test_axe_finds_nothing_wrong_with_a_caption_that_is_shown(look):
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 def test_axe_finds_nothing_wrong_with_the_lightbox_and_its_details(look):
     page = look(f"{RESULTS}#photo=cats/tiger.jpg")
     page.get_by_role("button", name="Details").click()
@@ -98,8 +95,7 @@ def test_axe_finds_nothing_wrong_with_the_lightbox_and_its_details(look):
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 @pytest.mark.parametrize("menu", [".chip:first-child", ".chip:last-child", ".add"])
 def test_axe_finds_nothing_wrong_with_chips_and_their_menus(look, menu):
     page = look(
@@ -109,8 +105,7 @@ def test_axe_finds_nothing_wrong_with_chips_and_their_menus(look, menu):
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 def test_axe_finds_nothing_wrong_with_the_choice_of_a_part(look):
     page = look(f"{RESULTS}#photo=cats/tiger.jpg")
     page.get_by_role("button", name="Search a part of the photo").click()
@@ -118,8 +113,7 @@ def test_axe_finds_nothing_wrong_with_the_choice_of_a_part(look):
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 @pytest.mark.parametrize("photos", [CATS[:1], (*CATS, "captions.csv")])
 def test_axe_finds_nothing_wrong_with_uploads(look, photos):
     page = look("/")
@@ -128,8 +122,7 @@ def test_axe_finds_nothing_wrong_with_uploads(look, photos):
     assert violations(page) == []
 
 
-@schemes
-@widths
+@looks
 def test_axe_finds_nothing_wrong_with_stacks_lines_and_notices(look):
     page = look("/")
     bodies = [page_of(judged(*CATS, relevant=relevant, folded=("cats/lion.jpg",))) for relevant in (0, 1)]
