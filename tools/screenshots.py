@@ -27,7 +27,7 @@ RESULTS = "/image_search?q=a+cat+with+green+eyes"
 SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "home.png": ("/", DESKTOP),
     "results.png": (RESULTS, DESKTOP),
-    "parts.png": ("/image_search?q=a+flower&like=insects/monarch-butterfly.jpg&without=green+leaves", DESKTOP),
+    "parts.png": ("/image_search?q=a+flower&like=insects/hoverfly.jpg&without=green+leaves", DESKTOP),
     "similar.png": ("/similar_image?id=vehicles/fire-truck.jpg", DESKTOP),
     "photo.png": (f"{RESULTS}#photo=cats/tabby-cat.jpg", DESKTOP),
     "phone.png": (RESULTS, PHONE),
