@@ -162,12 +162,14 @@ def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue
     common = _common(k=k, query=query, total=result.total)
     whole = [chip for chip in common["bar"].chips if chip.document and chip.part.wanted and not chip.box]
     others = result.matching - len(whole)
+    further = shown_to < others and offset + 2 * k <= MAX_DEPTH and bool(result.hits)
     return render_template(
         "results.html",
         query=query,
         narrowing=Narrowing(query, result.facets),
         result=result,
-        next_page=_page(offset + k) if shown_to < others and offset + 2 * k <= MAX_DEPTH and result.hits else None,
+        next_page=_page(offset + k) if further else None,
+        next_offset=offset + k if further and query["sent"] else None,
         previous_page=_page(max(0, offset - k)) if offset else None,
         first=offset + 1,
         last=shown_to,

@@ -167,7 +167,9 @@ def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str
         x=_within(UNITS * (cluster.lon + 180), view.x + radius, view.x + view.width - radius),
         y=_within(UNITS * (NORTH - cluster.lat), view.y + radius, view.y + view.height - radius),
         radius=radius,
-        number=f"{cluster.count / 1000:.0f}k" if cluster.count > 999 else str(cluster.count),
+        number=f"{format_decimal(round(cluster.count / 1000, 1 if cluster.count < 10_000 else 0))}k"
+        if cluster.count > 999
+        else str(cluster.count),
         words=words,
         href=address(_named(_grown(cluster.box, by=0, least=min(least, width)))),
     )

@@ -74,9 +74,12 @@ class Calibration:
         return self.text if kind is Kind.TEXT else self.photo
 
     def level(self, kind: Kind, *, photos: int) -> float | None:
-        """The likeness from which a photo really matches, where `photos` of them are searched; None: no verdict."""
+        """The likeness from which a photo really matches, where `photos` of them are searched; None: no verdict.
+
+        Of a few photos it asks as much as of FEWEST_PHOTOS: the best of three is far from being alike for that.
+        """
         background = self.background(kind)
-        return background.spread * expected_top(photos) if background and photos >= FEWEST_PHOTOS else None
+        return background.spread * expected_top(max(photos, FEWEST_PHOTOS)) if background else None
 
     def likeness(self, query: Embedding, hits: Embeddings, *, kind: Kind) -> Likeness | None:
         """Cosines of a query, shape (dims,), and photos, (n, dims), after centring: shape (n,); None: not known."""

@@ -37,7 +37,7 @@ def test_the_whole_world_is_drawn_where_no_place_is_asked_for():
     sydney, rome = made.dots
     assert (sydney.x, sydney.y) == pytest.approx((662.4, 235.8))
     assert (rome.x, rome.y) == pytest.approx((385, 84.2))
-    assert (sydney.number, rome.number) == ("2k", "1")
+    assert (sydney.number, rome.number) == ("1.5k", "1")
     assert rome.words == "1 photo near 41.9° N, 12.5° E"
     assert sydney.words == "1,500 photos near 33.9° S, 151.2° E"
 

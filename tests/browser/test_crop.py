@@ -16,6 +16,16 @@ OPENED = f"/image_search?q=dog#photo={HUSKY}"
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 
+@pytest.mark.parametrize("part", ["20,20,50,60", "10,45,90,5", "45,0,5,100"])
+@pytest.mark.parametrize("context", [PHONE, {}], ids=["phone", "desktop"])
+def test_the_part_that_was_searched_for_is_shown_small(visit, part, context):
+    page = visit(f"/image_search?like={HUSKY}%23xywh%3Dpercent:{part}", **context)
+    box = page.locator(".query .cut").bounding_box()
+    assert box["width"] <= 224
+    assert box["height"] <= 144
+    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+
+
 @pytest.fixture
 def chooser(visit):
     """The page with the photo from the lightbox, of which a part is to be chosen."""

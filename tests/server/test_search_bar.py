@@ -110,6 +110,18 @@ def test_an_upload_is_searched_by_again_with_a_text_and_without(web):
     assert dict(fields(together)) == {"picture": carried, "text": "green"}
 
 
+def test_further_photos_of_an_upload_are_asked_for_by_a_form(web):
+    page = web.post("/similar_image", data=upload(picture("yellow"), k="2", folder="warm"))
+    form = tree_of(page).find(".//form[@class='pager']")
+    sent = {field.get("name"): field.get("value") for field in form.iter("input")}
+    button = form.find("button")
+    following = web.post("/similar_image", data={**sent, button.get("name"): button.get("value")})
+    assert (len(shown(page)), len(shown(following))) == (2, 1)
+    assert not set(shown(page)) & set(shown(following))
+    assert all(photo.startswith("warm/") for photo in shown(following))
+    assert tree_of(following).find(".//form[@class='pager']") is None
+
+
 def test_an_upload_comes_to_the_parts_that_there_are(web):
     page = web.post("/similar_image", data=upload(picture("red"), like="cold/deep/green.png", text="", k="2"))
     assert shown(page)[0] == "warm/yellow.png"

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import time
 from io import BytesIO
@@ -411,6 +412,18 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
     page = own_web.get("/image/warm/red.png")
     assert page.status_code == 404
     assert "IMAGE_DIR" in page.text
+
+
+@pytest.mark.parametrize("address", ["/image_search?folder=warm", "/image_search?sort=oldest", "/image_search?q=red"])
+def test_near_duplicates_are_folded_whether_something_is_searched_for_or_not(own_web, own_index, address):
+    document = dataclasses.replace(own_index.get("warm/red.png"), fingerprint="0123456789abcdef804020")
+    embedding = own_index.embedding("warm/red.png")
+    copies = [(dataclasses.replace(document, image_id=f"warm/{name}.png"), embedding) for name in ("red", "again")]
+    assert list(own_index.add(copies)) == []
+    own_index.refresh()
+    tree = html5lib.parse(own_web.get(address).text, namespaceHTMLElements=False)
+    (folded,) = tree.findall(".//li[@class='folded']")
+    assert len(folded.findall(".//img[@class='thumbnail']")) == 1
 
 
 def test_the_sample_photos_are_no_static_files(web):
