@@ -144,7 +144,7 @@ def test_neighbours_are_loaded_ahead(visit):
 
 def test_further_photos_come_while_one_goes_through_them(opened):
     ids = shown(opened)
-    for _ in ids:
+    for _ in ids[1:]:
         opened.keyboard.press("ArrowRight")
     expect(opened.locator(".tile").nth(len(ids))).to_be_attached()
     opened.keyboard.press("ArrowRight")
