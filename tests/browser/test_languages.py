@@ -71,15 +71,16 @@ def test_axe_finds_nothing_wrong(look, path, language, width, scheme):
 
 
 @every_language
-@pytest.mark.parametrize("width", [320, 1024])
-def test_no_page_scrolls_sideways(look, language, width):
-    page = look("/", language, width=width)
+def test_no_page_scrolls_sideways(look, language):
+    page = look("/", language, width=320)
     for path in PATHS:
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") == width, path
+        for width in (1024, 320):
+            page.set_viewport_size({"width": width, "height": 740})
+            assert page.evaluate("document.documentElement.scrollWidth") == width, path
 
 
-@every_language
+@pytest.mark.parametrize("language", ["de", "ja"])
 def test_no_page_scrolls_sideways_without_javascript(look, language):
     page = look(RESULTS, language, width=360, java_script_enabled=False)
     assert page.locator("main").bounding_box()["width"] == 360
