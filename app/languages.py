@@ -13,6 +13,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_babel, get_locale
 from werkzeug.utils import cached_property
 
+from app.delivery import A_YEAR
+
 LANGUAGES = {
     "en": "English",
     "de": "Deutsch",
@@ -22,7 +24,6 @@ LANGUAGES = {
     "ja": "日本語",
 }
 CHOICE = "lang"  # the parameter of an address, and the cookie
-A_YEAR = 365 * 24 * 3600  # seconds
 
 
 class _PoFiles(Domain):  # type: ignore[misc]

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request, send_file
 from PIL import Image
 
 from app.crops import Box
+from app.delivery import A_YEAR
 from app.services import services
 from app.uploads import DECODING
 from image_embeddings import (
@@ -27,7 +28,6 @@ blueprint = Blueprint("photos", __name__)
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
 MOST_DETAIL = 4_000  # pixels of the short side that a photo is decoded to for a part of it
-A_YEAR = 365 * 24 * 3600  # seconds
 
 
 @blueprint.get("/image/<path:image_id>")

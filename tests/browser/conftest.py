@@ -7,7 +7,7 @@ from image_embeddings.cluster import connect
 from image_embeddings.index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.album import make_album
-from tests.browser.visit import Visit
+from tests.browser.visit import watched
 
 # Chromium asks nobody but the site: no updates, no proxy. /dev/shm is small in containers.
 FLAGS = (
@@ -58,19 +58,15 @@ def album_address(elasticsearch_url, tmp_path_factory):
 @pytest.fixture
 def visit_album(browser, album_address):
     """Opens pages of the album's site, under the same watch as `visit`."""
-    visit = Visit(browser, album_address)
-    yield visit
-    visit.close()
-    assert visit.problems == []
+    with watched(browser, album_address) as visit:
+        yield visit
 
 
 @pytest.fixture
 def visit(browser, address):
     """Opens pages of the site; fails where one of them logs an error, breaks the CSP or asks another origin."""
-    visit = Visit(browser, address)
-    yield visit
-    visit.close()
-    assert visit.problems == []
+    with watched(browser, address) as visit:
+        yield visit
 
 
 @pytest.fixture

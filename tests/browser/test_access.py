@@ -1,5 +1,7 @@
 """Whether everybody can use the pages: by axe-core's rules, in light and dark, on phones and desktops; their weight."""
 
+from functools import partial
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -21,13 +23,20 @@ looks = pytest.mark.parametrize(("scheme", "width"), [("dark", 360), ("light", 1
 @pytest.fixture
 def look(visit, scheme, width):
     """Opens a page in that size and those colours; on a phone, by touch."""
+    return partial(visit, **seen(scheme, width))
 
-    def open_page(path, **context):
-        phone = width < 600
-        size = {"width": width, "height": 780 if phone else 900}
-        return visit(path, viewport=size, color_scheme=scheme, has_touch=phone, is_mobile=phone, **context)
 
-    return open_page
+@pytest.fixture
+def look_at_album(visit_album, scheme, width):
+    """The same for the album's site."""
+    return partial(visit_album, **seen(scheme, width))
+
+
+def seen(scheme, width):
+    """What a browser context is told of a screen."""
+    phone = width < 600
+    size = {"width": width, "height": 780 if phone else 900}
+    return {"viewport": size, "color_scheme": scheme, "has_touch": phone, "is_mobile": phone}
 
 
 def violations(page):
@@ -42,18 +51,6 @@ def violations(page):
 @pytest.mark.parametrize("path", ["/", RESULTS, f"{RESULTS}&folder=cats", "/similar_image?id=cats/tiger.jpg", ERROR])
 def test_axe_finds_nothing_wrong_with_a_page(look, path):
     assert violations(look(path)) == []
-
-
-@pytest.fixture
-def look_at_album(visit_album, scheme, width):
-    """The same for the album's site."""
-
-    def open_page(path):
-        phone = width < 600
-        size = {"width": width, "height": 780 if phone else 900}
-        return visit_album(path, viewport=size, color_scheme=scheme, has_touch=phone, is_mobile=phone)
-
-    return open_page
 
 
 FILTERED = "folder=italy&folder=norway&from=2019&to=2024&place=30,-20,70,40&label=zoo&label=none&min_width=100"

@@ -1,5 +1,7 @@
 """Pages under watch, and what a visitor does and sees on them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,15 @@ class Visit:
     def _note_request(self, url: str) -> None:
         if not url.startswith((f"{self._address}/", "data:")):
             self.problems.append(f"foreign request: {url}")
+
+
+@contextmanager
+def watched(browser: Browser, address: str) -> Iterator[Visit]:
+    """A visit that fails where one of its pages logs an error, breaks the CSP or asks another origin."""
+    visit = Visit(browser, address)
+    yield visit
+    visit.close()
+    assert visit.problems == []
 
 
 def _is_expected(message: ConsoleMessage, *, where: str) -> bool:

@@ -14,10 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from app import create_app
 from image_embeddings.config import load_settings
-from image_embeddings.index import ImageIndex
-from tests.fakes import ColourEncoder
-from tests.server.filling import fill
-from tests.server.test_web import make_app
+from tests.server.test_web import colour_app
 
 pytestmark = pytest.mark.server
 
@@ -33,13 +30,8 @@ api = schemathesis.openapi.from_wsgi(
 @pytest.fixture(scope="module")
 def api_app(cluster, tmp_path_factory):
     """The app over the colour photos."""
-    place = tmp_path_factory.mktemp("api-schema")
-    index = ImageIndex(cluster, name="test-api-schema")
-    index.drop()
-    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    fill(index, place)
-    yield make_app(index, place)
-    index.drop()
+    with colour_app(cluster, tmp_path_factory.mktemp("api-schema"), name="test-api-schema") as app:
+        yield app
 
 
 def with_one_query(case):

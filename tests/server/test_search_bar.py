@@ -7,10 +7,7 @@ import html5lib
 import pytest
 
 from app.asking import MAX_UPLOADS
-from image_embeddings.index import ImageIndex
-from tests.fakes import ColourEncoder
-from tests.server.filling import fill
-from tests.server.test_web import make_app, picture, shown, upload
+from tests.server.test_web import colour_app, picture, shown, upload
 
 pytestmark = pytest.mark.server
 
@@ -18,13 +15,8 @@ pytestmark = pytest.mark.server
 @pytest.fixture(scope="module")
 def web(cluster, tmp_path_factory):
     """The app over the colour photos; no test changes them."""
-    place = tmp_path_factory.mktemp("bar")
-    index = ImageIndex(cluster, name="test-bar")
-    index.drop()
-    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    fill(index, place)
-    yield make_app(index, place).test_client()
-    index.drop()
+    with colour_app(cluster, tmp_path_factory.mktemp("bar"), name="test-bar") as app:
+        yield app.test_client()
 
 
 def tree_of(page):

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 import time
+from contextlib import contextmanager
 from io import BytesIO
 
 import html5lib
@@ -54,6 +55,17 @@ def make_app(index, place, **overrides):
     app = create_app(settings, services=Services(settings, open_search=lambda settings: search))
     app.test_client_class = BufferedClient
     return app
+
+
+@contextmanager
+def colour_app(cluster, place, *, name):
+    """The app over an index of the colour photos, which is removed afterwards."""
+    index = ImageIndex(cluster, name=name)
+    index.drop()
+    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    fill(index, place)
+    yield make_app(index, place)
+    index.drop()
 
 
 @pytest.fixture(scope="module")
