@@ -129,6 +129,9 @@ class ResultSchema(Schema):
         metadata={"description": "How many of the first hits really match, where `verdict` asked and it can be told."}
     )
     matching = Integer(required=True, metadata={"description": "Photos that pass the filters."})
+    listed = Integer(
+        metadata={"description": "Hits in all, where that is not `matching`: by date come only the nearest that match."}
+    )
     facets = Nested(FacetsSchema, metadata={"description": "Where they were asked for."})
     model_id = String(required=True)
     text_encoder = String(
@@ -347,6 +350,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "hits": [_hit(hit) for hit in result.hits],
         "total": result.total,
         "matching": result.matching,
+        **({} if result.listed is None else {"listed": result.listed}),
         **({} if result.relevant is None else {"relevant": result.relevant}),
         **({"facets": asdict(result.facets)} if result.facets else {}),
         "model_id": result.model_id,

@@ -61,7 +61,7 @@ class FilterSchema(Schema):
     sort = String(
         load_default=SORTS[0],
         validate=OneOf(SORTS),
-        metadata={"description": "By relevance, or the nearest photos by the date they were taken."},
+        metadata={"description": "By relevance, or the nearest photos that match by the date they were taken."},
     )
     words = Boolean(
         load_default=True,

@@ -28,6 +28,7 @@ class Chip(NamedTuple):
     part: QueryPart
     document: ImageDocument | None = None  # of an indexed photo
     box: Box | None = None  # of a part of one
+    upload: int = 0  # among several uploaded ones, from 1
     steps: Sequence[float] = WEIGHTS
 
     @property
@@ -54,6 +55,10 @@ def bar_of(parts: Sequence[QueryPart]) -> Bar:
     texts = [each for each in parts if each.name == "q"]
     text = texts[0] if len(texts) == 1 and texts[0].is_usual else None
     chips = [_chip(number, each) for number, each in enumerate(each for each in parts if each is not text)]
+    uploads = [chip for chip in chips if chip.part.name == "image"]
+    if len(uploads) > 1:
+        numbers = {chip.number: number for number, chip in enumerate(uploads, start=1)}
+        chips = [chip._replace(upload=numbers.get(chip.number, 0)) for chip in chips]
     return Bar(text.value, chips, [Chip(-1, text), *chips]) if text else Bar("", chips, chips)
 
 

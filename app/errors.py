@@ -49,6 +49,13 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
     return {"error": {"code": code, "message": message, "request_id": record().request_id}}
 
 
+def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
+    """A page that says what went wrong, below what the page goes on with: the search bar as it was, say."""
+    status = status_of(error)
+    body = body_of(code=error.code, message=str(error))
+    return Response(render_template("error.html", status=status, **body["error"], **context), status)
+
+
 def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
     status = status_of(error)
     if status >= 500:

@@ -3,15 +3,17 @@
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, Response, redirect, request, url_for
+from flask import Flask, Response, after_this_request, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_babel, get_locale
 from werkzeug.utils import cached_property
+from werkzeug.wrappers import Response as BaseResponse
 
 from app.delivery import A_YEAR
 
@@ -23,6 +25,7 @@ LANGUAGES = {
     "it": "Italiano",
     "ja": "日本語",
 }
+Answer = TypeVar("Answer", bound=BaseResponse)
 CHOICE = "lang"  # the parameter of an address, and the cookie
 
 
@@ -30,8 +33,11 @@ class _PoFiles(Domain):  # type: ignore[misc]
     """Texts from the .po files themselves: nothing that has to be compiled first, or could be older than they are."""
 
     def get_translations(self) -> NullTranslations:
-        """Those of the reader's language."""
-        return _texts(Path(get_babel().translation_directories[0]), str(get_locale()))
+        """Those of the reader's language; looked up once a request, for a page asks hundreds of times."""
+        if "texts" not in g:
+            g.texts = _texts(Path(get_babel().translation_directories[0]), str(get_locale()))
+        found: NullTranslations = g.texts
+        return found
 
 
 class _Babel(Babel):  # type: ignore[misc]
@@ -50,23 +56,38 @@ def init_app(app: Flask) -> None:
 
 def language() -> str:
     """The one that was chosen, else the one that the browser prefers, of those there are; else English."""
-    chosen = request.cookies.get(CHOICE)
+    chosen = g.get(CHOICE) or request.cookies.get(CHOICE)
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
 
 
 def address_in(code: str) -> str:
-    """Where one chooses a language: this page again, or the first one where no address leads to this one."""
-    if _is_page():
+    """Where one chooses a language: this page again, or the first one where no address leads to this one.
+
+    That of the page of an upload takes the form that the page came of.
+    """
+    if request.blueprint == "pages":
         return _address(**{CHOICE: code})
     return f"{url_for('pages.home')}?{CHOICE}={code}"
 
 
 def _choose() -> ResponseReturnValue | None:
-    """Keeps the language that an address asks for, and leads to the same page without it."""
-    if not _is_page() or CHOICE not in request.args:
+    """Keeps the language that an address asks for, and leads to the same page without it; not from a form's answer."""
+    if request.blueprint != "pages" or CHOICE not in request.args:
         return None
-    response = redirect(_address())
     chosen = request.args[CHOICE]
+    if request.method in ("GET", "HEAD"):
+        return _keep(chosen, redirect(_address()))
+    if chosen in LANGUAGES:
+        setattr(g, CHOICE, chosen)
+
+        @after_this_request
+        def keep(response: Response) -> Response:
+            return _keep(chosen, response)
+
+    return None
+
+
+def _keep(chosen: str, response: Answer) -> Answer:
     if chosen in LANGUAGES:
         response.set_cookie(CHOICE, chosen, max_age=A_YEAR, secure=request.is_secure, httponly=True, samesite="Lax")
     return response
@@ -78,11 +99,6 @@ def _declare(response: Response) -> Response:
         response.content_language.add(language())
         response.vary.update(("Accept-Language", "Cookie"))
     return response
-
-
-def _is_page() -> bool:
-    """Whether the request is for a page by its address: no upload, no photo, no JSON."""
-    return request.blueprint == "pages" and request.method in ("GET", "HEAD")
 
 
 def _address(**more: str) -> str:

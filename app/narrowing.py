@@ -9,8 +9,8 @@ from flask import url_for
 from flask_babel import format_decimal
 from flask_babel import gettext as _
 
-from app.timeline import Timeline, first_day, last_day, timeline_of
-from app.world_map import WorldMap, box_of, map_of, position
+from app.timeline import Timeline, first_day, last_day, period_words, timeline_of
+from app.world_map import WorldMap, centre_of, map_of
 from image_embeddings import SORTS, Bucket, Facets
 
 FEW = 6  # choices of a filter that are shown at once; the others are in a list
@@ -64,13 +64,18 @@ class Narrowing:
         values = {**self.query, **changes}
         return url_for("pages.image_search", _anchor=fragment, **_named(values, KEPT))
 
-    def fields(self, *, but: tuple[str, str] | None = None) -> list[tuple[str, str]]:
-        """Filters and order as names and values of hidden fields; without one that another field stands for."""
+    @cached_property
+    def fields(self) -> list[tuple[str, str]]:
+        """Filters and order as names and values of hidden fields."""
         named = _named(self.query, (*FILTERS, "sort", "words"))
-        listed = [
+        return [
             (name, value) for name, given in named.items() for value in (given if isinstance(given, list) else [given])
         ]
-        return [field for field in listed if field != but]
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """The filters as the parameters of an address: they stay in force when one searches by one of the hits."""
+        return _named(self.query, (*FILTERS, "k"))
 
     @property
     def filtered(self) -> bool:
@@ -98,12 +103,8 @@ class Narrowing:
         if first or last:
             yield Tag(_dates(first, last), self.address({"taken_from": None, "taken_to": None}))
         if query.get("place"):
-            south, west, north, east = box_of(query["place"])
-            words = _(
-                "Place: %(north_west)s to %(south_east)s",
-                north_west=position(north, west),
-                south_east=position(south, east),
-            )
+            centre, across = centre_of(query["place"])
+            words = _("Place: %(distance)s km around %(position)s", distance=across, position=centre)
             yield Tag(words, self.address({"place": None}))
         if query.get("min_width"):
             words = _("At least %(pixels)s pixels wide", pixels=format_decimal(query["min_width"]))
@@ -215,6 +216,7 @@ def _filter_words(name: str, value: str) -> str:
 
 
 def _dates(first: str | None, last: str | None) -> str:
+    first, last = (period_words(given) if given else None for given in (first, last))
     if first == last:
         words = _("Taken: %(period)s", period=first)
     elif first and last:

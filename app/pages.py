@@ -6,12 +6,14 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import FileStorage
 
 from app import asking, bar, pictures
 from app.collection_picker import picker_of
-from app.narrowing import PARAMETERS, Narrowing
-from app.parts import NAMES, QueryPart, in_order, parameters, part, parts_of
+from app.errors import error_page
+from app.narrowing import Narrowing
+from app.page_query import DEFAULT_K, page_query
+from app.parts import QueryPart, in_order, parameters, part
 from app.pictures import Picture
 from app.services import services
 from image_embeddings import MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
@@ -19,7 +21,6 @@ from image_embeddings import MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
-DEFAULT_K = 20
 ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 
@@ -30,25 +31,16 @@ def home() -> ResponseReturnValue:
     query = {"k": asking.from_page(request.args, k=DEFAULT_K)["k"], "sort": SORTS[0]}
     try:
         result = services().search.browse(k=DEFAULT_K, facets=True)
-        common = _common(k=query["k"], total=result.total)
+        common = _common(query, result)
     except errors.IndexMissingError:
-        return render_template("home.html", total=0, **_common(k=query["k"], indexed=False))
-    return render_template(
-        "home.html",
-        result=result,
-        query=query,
-        narrowing=Narrowing(query, result.facets),
-        total=result.total,
-        home_collections=HOME_COLLECTIONS,
-        **common,
-    )
+        return render_template("home.html", total=0, **_common(query, indexed=False))
+    return render_template("home.html", total=result.total, home_collections=HOME_COLLECTIONS, **common)
 
 
 @blueprint.get("/collections")
 def collections() -> ResponseReturnValue:
     """All collections, with examples to start from."""
-    k = asking.from_page(request.args, k=DEFAULT_K)["k"]
-    return render_template("collections.html", **_common(k=k))
+    return render_template("collections.html", **_common({"k": asking.from_page(request.args, k=DEFAULT_K)["k"]}))
 
 
 class Row(NamedTuple):
@@ -63,7 +55,7 @@ class Row(NamedTuple):
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
     """Photos for texts (`q`) and indexed photos (`like`), and by filters; what the bar's form sends leads here."""
-    query = _query()
+    query = page_query()
     parts: list[QueryPart] = query["parts"]
     if not (parts or asking.filters_of(query) or query["sort"] != SORTS[0]):
         return redirect(url_for(".home", k=request.args.get("k")))
@@ -78,7 +70,7 @@ def similar_image() -> ResponseReturnValue:
     image_id = request.args.get("id", "")
     if not image_id:
         return redirect(url_for(".home"))
-    query = _query(part("like", image_id))
+    query = page_query(part("like", image_id))
     return _results(asking.search(query), query)
 
 
@@ -88,9 +80,12 @@ def similar_upload() -> ResponseReturnValue:
     uploads = [upload for upload in request.files.getlist("image") if upload.filename]
     carried = request.form.getlist("picture")
     if len(uploads) > 1:
-        return _rows(uploads, _query())
-    chosen = [part("image", pictures.of_upload(upload)) for upload in uploads or [None][: not carried]]
-    query = _query(*chosen)
+        return _rows(uploads, page_query())
+    try:
+        chosen = [part("image", pictures.of_upload(upload)) for upload in uploads or [None][: not carried]]
+    except errors.ImageError as error:  # the rest of the search is still there to go on with
+        return error_page(error, **_common(page_query()))
+    query = page_query(*chosen)
     if "image" not in query:
         return redirect(Narrowing(query).address({}), 303)
     return _results(asking.search(query), query)
@@ -102,30 +97,6 @@ def favicon() -> ResponseReturnValue:
     return redirect(url_for("static", filename="icon.svg"))
 
 
-def _query(*added: QueryPart) -> dict[str, Any]:
-    """What the address or the form asks for, with these parts, too."""
-    values: MultiDict[str, str] = MultiDict(request.values)
-    if values.get("edit") == bar.UNFILTER:
-        for name in PARAMETERS:
-            values.poplist(name)
-    asked = asking.from_page(values, k=DEFAULT_K)
-    if request.method == "POST":
-        asked["image"] = [pictures.of_copy(copy) for copy in request.form.getlist("picture")]
-    before = parts_of(asked)
-    parts = in_order([*bar.changed(before, values), *added])
-    return {
-        **{name: value for name, value in asked.items() if name not in (*NAMES, "weight")},
-        **parameters(parts),
-        "parts": parts,
-        "fields": bar.fields_of(parts),
-        "sent": any(each.name == "image" for each in parts),
-        "by_form": parts != before or not set(bar.FORM_FIELDS).isdisjoint(request.args),
-        "verdict": True,
-        "fold": True,
-        "facets": not asked["offset"],
-    }
-
-
 def _rows(uploads: Sequence[FileStorage], query: dict[str, Any]) -> ResponseReturnValue:
     """A page with what each of several uploads finds, all with the rest of the query."""
     if len(uploads) > asking.MAX_UPLOADS:
@@ -135,12 +106,11 @@ def _rows(uploads: Sequence[FileStorage], query: dict[str, Any]) -> ResponseRetu
     together = in_order([*query["parts"], *found])
     return render_template(
         "rows.html",
-        query=query,
         rows=rows,
         fields=bar.fields_of(together),
         before=[each.name for each in together].index("image") if found else 0,
         can_join=len(found) > 1 and len(together) <= MAX_PARTS,
-        **_common(k=query["k"], query=query),
+        **_common(query),
     )
 
 
@@ -159,21 +129,20 @@ def _searched(uploads: Sequence[FileStorage], query: dict[str, Any]) -> Iterator
 def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue:
     k, offset = query["k"], query["offset"]
     shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
-    common = _common(k=k, query=query, total=result.total)
+    common = _common(query, result)
     whole = [chip for chip in common["bar"].chips if chip.document and chip.part.wanted and not chip.box]
-    others = result.matching - len(whole)
-    further = shown_to < others and offset + 2 * k <= MAX_DEPTH and bool(result.hits)
+    others = result.matching - len(whole) if result.listed is None else result.listed
+    goes_on = shown_to < others and bool(result.hits)
+    further = goes_on and offset + 2 * k <= MAX_DEPTH
     return render_template(
         "results.html",
-        query=query,
-        narrowing=Narrowing(query, result.facets),
-        result=result,
         next_page=_page(offset + k) if further else None,
         next_offset=offset + k if further and query["sent"] else None,
         previous_page=_page(max(0, offset - k)) if offset else None,
         first=offset + 1,
         last=shown_to,
         others=others,
+        too_deep=goes_on and not further,
         **common,
     )
 
@@ -187,17 +156,20 @@ def _page(offset: int) -> str | None:
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
-def _common(
-    *, k: int, query: dict[str, Any] | None = None, indexed: bool = True, total: int | None = None
-) -> dict[str, Any]:
-    """What every page with the search bar needs; `total` is the number of photos, where that is known."""
-    picker = picker_of(services().collections(total=total), query or {}) if indexed else None
+def _common(query: dict[str, Any], result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
+    """What every page with the search bar needs, for what it asks for and, where it shows that, what was found."""
+    k, total = query["k"], result.total if result else None
+    narrowing = Narrowing(query, result.facets if result else None)
     return {
+        "query": query,
+        "result": result,
+        "narrowing": narrowing,
+        "similar_to": f"{url_for('.similar_image', **narrowing.kept)}&id=",
+        "part_of": f"{url_for('.image_search', **narrowing.kept)}&like=",
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
         "indexed": indexed,
-        "bar": bar.bar_of(query["parts"] if query else ()),
-        "picker": picker,
-        "kept": Narrowing(query).fields(but=picker and picker.picked) if query else (),
+        "bar": bar.bar_of(query.get("parts", ())),
+        "picker": picker_of(services().collections(total=total), query) if indexed else None,
     }

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flask import current_app
 
@@ -20,6 +21,7 @@ from image_embeddings import (
 )
 
 INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
+INDEXING_SECONDS = 1.0  # in which it is not asked again whether one is in progress
 COLLECTIONS_SECONDS = 60.0  # in which collections are not asked for again, if the number of photos is the same
 
 
@@ -50,6 +52,7 @@ class Services:
         self._search: ImageSearch | None = None
         self._reconnect = False
         self._collections: tuple[float, Collections] | None = None  # and when they were asked for
+        self._indexing: tuple[float, dict[str, Any] | None] | None = None  # and when it was asked for
 
     @property
     def search(self) -> ImageSearch:
@@ -73,7 +76,10 @@ class Services:
         Raises:
             IndexMissingError: nothing has been indexed yet.
         """
-        progress = self.search.index.state().indexing
+        kept = self._indexing
+        if kept is None or time.monotonic() - kept[0] > INDEXING_SECONDS:
+            kept = self._indexing = time.monotonic(), self.search.index.state().indexing
+        progress = kept[1]
         if not progress:
             return None
         return Indexing(

@@ -18,7 +18,9 @@ MARGIN = 1.25  # of what is shown around the part asked for
 NARROWEST = 0.05  # degrees across: photos within some kilometres still lie apart
 RADIUS, GROWTH = 29.0, 5.0  # of a cluster, and for each ten times as many photos, on a map of the full width
 NEAR_ONE, NEAR_SEVERAL = 1.0, 0.01  # degrees: what a cluster leads to is at least as wide
+NEARER = 0.9  # of the part that is shown: a cluster of hardly less leads nowhere
 OUT = 4  # so many times as wide is the next part out
+KM = 111.2  # of a degree of latitude
 PLACES = 4  # decimals: ten metres
 
 
@@ -30,7 +32,7 @@ class Dot(NamedTuple):
     radius: float
     number: str  # of photos, short
     words: str
-    href: str
+    href: str | None  # None where it would lead to no smaller part of the world
 
 
 class WorldMap(NamedTuple):
@@ -93,11 +95,10 @@ def map_of(found: Iterable[PlaceBucket], *, place: str | None, address: Callable
     clusters = _apart([_placed(bucket, view) for bucket in found], view)
     if not (clusters or asked):
         return None
-    width = asked[3] - asked[1] if asked else 360.0
     return WorldMap(
         view=" ".join(map(_number, (view.x, view.y, view.width, view.height))),
         worlds=[copy for copy in (-WIDTH, 0.0, WIDTH) if copy < view.x + view.width and copy + WIDTH > view.x],
-        dots=[_dot(cluster, view, width=width, address=address) for cluster in clusters],
+        dots=[_dot(cluster, view, asked=asked, address=address) for cluster in clusters],
         text_size=20 * view.scale,
         wider=_wider(asked, address) if asked else None,
         whole=address(None) if asked else None,
@@ -108,6 +109,14 @@ def box_of(place: str) -> Place:
     """The box that a `place` names; over the date line, its east is more than 180."""
     south, west, north, east = (float(number) for number in place.split(","))
     return south, west, north, east + 360 if east < west else east
+
+
+def centre_of(place: str) -> tuple[str, str]:
+    """The middle of the box that a `place` names, in words, and how many kilometres the box reaches at most."""
+    south, west, north, east = box_of(place)
+    lat, lon = (south + north) / 2, (west + east) / 2
+    high, wide = north - south, (east - west) * math.cos(math.radians(lat))
+    return position(lat, lon), format_decimal(float(f"{KM * max(high, wide):.2g}"))
 
 
 def position(lat: float, lon: float) -> str:
@@ -152,7 +161,7 @@ def _apart(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
     return sorted(apart, key=lambda cluster: -cluster.count)
 
 
-def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str | None], str]) -> Dot:
+def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callable[[str | None], str]) -> Dot:
     radius = cluster.radius(view)
     place = position(cluster.lat, cluster.lon)
     words = ngettext(
@@ -162,7 +171,8 @@ def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str
         count=format_decimal(cluster.count),
         place=place,
     )
-    least = NEAR_SEVERAL if cluster.count > 1 else NEAR_ONE
+    extent = _extent(asked) if asked else 360.0
+    inner = _grown(cluster.box, by=0, least=min(NEAR_SEVERAL if cluster.count > 1 else NEAR_ONE, extent))
     return Dot(
         x=_within(UNITS * (cluster.lon + 180), view.x + radius, view.x + view.width - radius),
         y=_within(UNITS * (NORTH - cluster.lat), view.y + radius, view.y + view.height - radius),
@@ -171,7 +181,7 @@ def _dot(cluster: _Cluster, view: _View, *, width: float, address: Callable[[str
         if cluster.count > 999
         else str(cluster.count),
         words=words,
-        href=address(_named(_grown(cluster.box, by=0, least=min(least, width)))),
+        href=address(_named(inner)) if _extent(inner) < NEARER * extent else None,
     )
 
 
@@ -182,6 +192,12 @@ def _wider(asked: Place, address: Callable[[str | None], str]) -> str | None:
     if width * OUT > 180:
         return None
     return address(_named(_grown(asked, by=width * (OUT - 1) / 2, least=0)))
+
+
+def _extent(box: Place) -> float:
+    """The longer side of a box in degrees."""
+    south, west, north, east = box
+    return max(east - west, north - south)
 
 
 def _grown(box: Place, *, by: float, least: float) -> Place:

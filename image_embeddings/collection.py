@@ -43,6 +43,10 @@ class Collections:
         """What that filter is set to for one of them."""
         return f"{self.by.removeprefix(COLUMN)}={name}" if self.by.startswith(COLUMN) else name
 
+    def is_filter(self, value: str) -> bool:
+        """Whether a value of that filter limits a search to a collection, rather than by another column."""
+        return not self.by.startswith(COLUMN) or value.startswith(f"{self.by.removeprefix(COLUMN)}=")
+
 
 def collections_search(by: str) -> JSON:
     """A search for all collections with their counts and examples, in one aggregation."""

@@ -147,6 +147,7 @@ class SearchResult:
     note: str | None = None  # for the user: what was not as it should be, and what was done instead
     took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
     facets: Facets | None = None  # where they were asked for
+    listed: int | None = None  # hits in all, where that is not `matching`: by date come only the nearest that match
 
     @property
     def relevant(self) -> int | None:

@@ -61,6 +61,8 @@ class Filters:
                 raise QueryError(f"The orientation is '{orientation}'. It is one of {', '.join(ORIENTATIONS)}.")
         for name, day in (("from", self.taken_from), ("to", self.taken_to)):
             _check_date(name, day)
+        if self.taken_from and self.taken_to and self.taken_from > self.taken_to + "~":
+            raise QueryError(f"from is {self.taken_from}, which is after to, {self.taken_to}. Swap them.")
         for name, pixels in (("min_width", self.min_width), ("min_height", self.min_height)):
             if pixels is not None and not 0 <= pixels <= _MAX_PIXELS:
                 raise QueryError(f"{name} is {pixels}. It is a number of pixels, from 0.")

@@ -517,7 +517,7 @@ class ImageIndex:
         scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits} if query else {}
         unscored = [image_id for image_id, score in scores.items() if score is None]
         if query and unscored:
-            near = queries.photo_search(query, k=len(unscored), only=unscored)
+            near = queries.photo_search(query, k=len(unscored), shape=Shape(among=unscored))
             scores |= {hit["_id"]: hit["_score"] for hit in self._asked(near, client=client)["hits"]["hits"]}
         return RawResult(
             hits=tuple(

@@ -184,6 +184,7 @@ class Shape:
 
     filters: Filters = field(default_factory=Filters)
     without: Sequence[str] = ()  # image_ids that are left out
+    among: Sequence[str] = ()  # image_ids that alone are looked at; none: all
     words: str = ""  # a text whose words are looked for in names, captions and labels too
     word_weight: float = WORD_WEIGHT
     far_score: float = FAR_SCORE  # of photos that have the words and are not among the nearest
@@ -198,16 +199,14 @@ def photo_search(
     k: int,
     offset: int = 0,
     shape: Shape | None = None,
-    only: Sequence[str] = (),
 ) -> JSON:
     """A search for the k nearest photos after the first `offset` ones, with the size of the whole index beside them.
 
-    `query` is one of the `*_query` parts above; without one, all photos come, by date. `only` names the photos, by
-    image_id, that alone are looked at.
+    `query` is one of the `*_query` parts above; without one, all photos come, by date.
     """
     shape = shape or Shape()
     filters = shape.filters.all_clauses() + ([without(shape.without)] if shape.without else [])
-    filters += [_ids(only)] if only else []
+    filters += [_ids(shape.among)] if shape.among else []
     counts = facet_aggs(shape.filters) if shape.facets else {}
     inner = {"matching": matching_agg(shape.filters), **counts} if shape.filters or shape.facets else {}
     page: JSON = {
@@ -219,11 +218,11 @@ def photo_search(
     }
     if query is None:
         return {"query": {"bool": {"filter": filters}}, "sort": by_date(shape.sort), **page}
+    knn = _knn(query, depth=k + offset if shape.sort == RELEVANCE else BY_DATE_DEPTH, filters=filters)
+    ranked = _with_words(knn, shape, filters) if shape.words else {"knn": knn}
     if shape.sort != RELEVANCE:
-        nearest = _knn(query, depth=BY_DATE_DEPTH, filters=filters)
-        return {"query": {"knn": nearest}, "sort": by_date(shape.sort), "track_scores": True, **page}
-    knn = _knn(query, depth=k + offset, filters=filters)
-    return {"query": _with_words(knn, shape, filters), **page} if shape.words else {"knn": knn, **page}
+        return {"query": ranked, "sort": by_date(shape.sort), "track_scores": True, **page}
+    return {"query": ranked, **page} if shape.words else {**ranked, **page}
 
 
 def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:

@@ -24,7 +24,7 @@ class Limits(TypedDict, total=False):
     """What every search may be limited by."""
 
     filters: Filters
-    sort: str  # of SORTS: relevance, or of the nearest photos the newest or oldest first
+    sort: str  # of SORTS: relevance, or of the nearest photos, those that match by date: newest or oldest first
     words: bool  # whether words of a text are looked for in names, captions and labels (default), or not
     facets: bool  # whether to count the photos of each kind (default: no)
     verdict: bool  # whether to say which hits really match (default: no)

@@ -28,7 +28,7 @@ from image_embeddings.errors import (
     TextModelError,
 )
 from image_embeddings.index import ImageIndex, IndexState, RawResult
-from image_embeddings.queries import Shape
+from image_embeddings.queries import BY_DATE_DEPTH, RELEVANCE, Shape
 from image_embeddings.query import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
 from image_embeddings.ranking import folded
 from image_embeddings.text_model import TextModel
@@ -131,7 +131,7 @@ class ImageSearch:
             with query.clock.stage("search"):
                 return _Found(raw=self.index.browse(k=query.k, offset=query.offset, shape=query.shape))
 
-        return self._search(browse, k=k, offset=offset, limits=limits)
+        return self._search(browse, k=k, offset=offset, limits=limits, ranked=False)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of an indexed photo.
@@ -292,7 +292,9 @@ class ImageSearch:
         limits: Limits,
         words: str = "",
         without: tuple[str, ...] = (),
+        ranked: bool = True,
     ) -> SearchResult:
+        """What `near` finds; where that is `ranked` and to be sorted by date, only what matches, as far as is known."""
         check_range(k, offset)
         clock = _Clock()
         shape = shape_of(limits, words=words, without=without)
@@ -300,18 +302,17 @@ class ImageSearch:
             opened = self._opened or self._open(clock)
             if shape.embeddings and time.monotonic() - opened.read_at > STATE_SECONDS:
                 self._renew(opened)
+            query = _Query(opened=opened, clock=clock, k=k, offset=offset, shape=_weighed(shape, opened.state))
             try:
-                found = near(
-                    _Query(opened=opened, clock=clock, k=k, offset=offset, shape=_weighed(shape, opened.state))
-                )
+                if ranked and shape.sort != RELEVANCE:
+                    query = _among_matching(near, query)
+                found = near(query)
             except (RequestError, ModelError) as error:  # for other dims than the index's, say
                 if not (_lost(error) and attempt < ATTEMPTS) and not self._replaced(opened.state):
                     raise
             else:
                 if found.raw.backing_index in (None, opened.state.backing_index):
-                    return _result(
-                        found, state=opened.state, offset=offset, fold=limits.get("fold", False), clock=clock
-                    )
+                    return _result(found, query=query, fold=limits.get("fold", False))
             self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
 
@@ -387,6 +388,16 @@ class _Found:
     wanted: Sequence[tuple[Embedding, Kind]] = ()  # what hits are to be like, for the verdict
 
 
+def _among_matching(near: Callable[[_Query], _Found], query: _Query) -> _Query:
+    """The same search among those of the nearest photos that match; among all of them, where none is known to."""
+    shape = replace(query.shape, sort=RELEVANCE, facets=False, embeddings=True)
+    nearest = near(replace(query, k=BY_DATE_DEPTH, offset=0, shape=shape))
+    verdicts = _verdicts(nearest, query.opened.state.calibration)
+    image_ids = [hit.document.image_id for hit in nearest.raw.hits]
+    matching = [image_id for image_id, matches in zip(image_ids, verdicts, strict=True) if matches]
+    return replace(query, shape=replace(query.shape, among=matching or image_ids))
+
+
 def _weighed(shape: Shape, state: IndexState) -> Shape:
     """The search with its words weighed against the embedding, by how much similarities to texts usually spread."""
     usual = state.calibration.text if state.calibration else None
@@ -454,10 +465,11 @@ class _Clock:
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
-def _result(found: _Found, *, state: IndexState, offset: int, fold: bool, clock: _Clock) -> SearchResult:
+def _result(found: _Found, *, query: _Query, fold: bool) -> SearchResult:
+    state = query.opened.state
     verdicts = _verdicts(found, state.calibration)
     hits = tuple(
-        Hit(rank=offset + place, score=hit.score, document=hit.document, by_words=hit.by_words, matches=verdict)
+        Hit(rank=query.offset + place, score=hit.score, document=hit.document, by_words=hit.by_words, matches=verdict)
         for place, (hit, verdict) in enumerate(zip(found.raw.hits, verdicts, strict=True), start=1)
     )
     return SearchResult(
@@ -469,5 +481,6 @@ def _result(found: _Found, *, state: IndexState, offset: int, fold: bool, clock:
         text_encoder=found.path.encoder if found.path else None,
         text_model_id=found.path.model_id if found.path else None,
         note=found.path.note if found.path else None,
-        took_ms=clock.took_ms(),
+        listed=len(query.shape.among) or None,
+        took_ms=query.clock.took_ms(),
     )

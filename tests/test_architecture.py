@@ -156,6 +156,7 @@ def test_every_module_has_a_test():
         "app.metrics": "server/test_web.py",
         "app.collection_picker": "server/test_collections.py",
         "app.narrowing": "server/test_asking.py",
+        "app.page_query": "server/test_search_bar.py",
         "app.pages": "server/test_web.py",
         "app.photos": "server/test_web.py",
         "app.request_record": "server/test_web.py",

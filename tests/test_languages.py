@@ -208,7 +208,7 @@ PAGES = {
     "text refused": ("/image_search?q=zebra", result(), {"error": errors.TextModelInputError("Refused.")}),
     "gone": ("/image_search?q=zebra", result(), {"error": GONE}),
 }
-DATA = ("zebra", "1.jpg", "2.jpg", "3.jpg", "21.jpg", "22.jpg", "cats", "X100", "conse", "clip", "ms")
+DATA = ("zebra", "1.jpg", "2.jpg", "3.jpg", "21.jpg", "22.jpg", "cats", "X100", "conse", "clip", "ms", "日本語")
 
 
 @pytest.fixture(scope="module")

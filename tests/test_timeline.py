@@ -3,7 +3,7 @@
 import pytest
 
 from app import create_app
-from app.timeline import first_day, last_day, timeline_of
+from app.timeline import LENGTHS, first_day, last_day, timeline_of
 from image_embeddings import Bucket, Facets, load_settings
 
 
@@ -18,18 +18,42 @@ def made(counts, *, step="month", first=None, last=None):
     return timeline_of(facets, first=first, last=last, address=str)
 
 
+def with_photos(timeline):
+    return [bar for bar in timeline.bars if bar.href]
+
+
 @pytest.mark.parametrize(
-    ("step", "names", "periods"),
+    ("step", "begin", "names"),
     [
-        ("year", ["2024", "2025"], ["2024", "2025"]),
-        ("month", ["May 2024", "June 2025"], ["2024-05", "2025-06"]),
-        ("day", ["1 May 2024", "1 June 2025"], ["2024-05-01", "2025-06-01"]),
+        ("year", ["2024-01-01", "2025-01-01"], ["2024", "2025"]),
+        ("month", ["2024-05-01", "2025-06-01"], ["May 2024", "June 2025"]),
+        ("day", ["2024-05-01", "2025-06-02"], ["1 May 2024", "2 June 2025"]),
     ],
 )
-def test_a_bar_leads_to_its_period(step, names, periods):
-    bars = made({"2024-05-01": 3, "2025-06-01": 1}, step=step).bars
+def test_a_bar_leads_to_its_period(step, begin, names):
+    bars = with_photos(made(dict.fromkeys(begin, 1), step=step))
     assert [bar.words.partition(":")[0] for bar in bars] == names
-    assert [bar.href for bar in bars] == periods
+    assert [bar.href for bar in bars] == [day[: LENGTHS[step]] for day in begin]
+
+
+@pytest.mark.parametrize(
+    ("step", "first", "last", "between"),
+    [
+        ("year", "2019-01-01", "2022-01-01", ["2020", "2021"]),
+        ("month", "2023-11-01", "2024-02-01", ["December 2023", "January 2024"]),
+        ("day", "2024-02-28", "2024-03-02", ["29 February 2024", "1 March 2024"]),
+    ],
+)
+def test_times_without_photos_have_bars_that_lead_nowhere(step, first, last, between):
+    bars = made({first: 1, last: 2}, step=step).bars
+    assert [bar.words for bar in bars[1:-1]] == [f"{period}: 0 photos" for period in between]
+    assert {(bar.height, bar.href) for bar in bars[1:-1]} == {(0, None)}
+    assert [bar.height for bar in bars if bar.href] == [50, 100]
+
+
+def test_a_time_without_photos_that_is_too_long_is_left_out():
+    assert len(made({"1901-01-01": 1, "1960-01-01": 1}, step="year").bars) == 60
+    assert len(made({"1901-01-01": 1, "1961-01-01": 1}, step="year").bars) == 2
 
 
 def test_the_highest_bar_fills_the_height_and_the_lowest_can_be_seen():
@@ -38,7 +62,7 @@ def test_the_highest_bar_fills_the_height_and_the_lowest_can_be_seen():
 
 
 def test_a_year_stands_under_its_first_month_only():
-    bars = made({"2024-05-01": 1, "2024-06-01": 1, "2025-01-01": 1}).bars
+    bars = with_photos(made({"2024-05-01": 1, "2024-06-01": 1, "2025-01-01": 1}))
     assert [bar.year for bar in bars] == ["2024", "", "2025"]
 
 
@@ -53,7 +77,7 @@ def test_a_year_stands_under_its_first_month_only():
     ],
 )
 def test_the_bars_of_the_time_asked_for_are_marked(first, last, chosen):
-    bars = made({"2024-05-01": 1, "2024-06-01": 1, "2025-01-01": 1}, first=first, last=last).bars
+    bars = with_photos(made({"2024-05-01": 1, "2024-06-01": 1, "2025-01-01": 1}, first=first, last=last))
     assert [bar.href for bar in bars if bar.chosen] == chosen
 
 

@@ -144,7 +144,7 @@ def test_a_menu_closes_by_a_click_beside_it(visit):
 def test_filters_in_force_stay_with_a_new_text_and_are_cleared(visit):
     page = visit("/image_search?q=dog&folder=cats")
     search(page, "stripes")
-    expect(page).to_have_url("/image_search?q=stripes&folder=cats&k=20")
+    expect(page).to_have_url("/image_search?folder=cats&q=stripes&k=20")
     assert all(image_id.startswith("cats/") for image_id in shown(page))
     with page.expect_navigation():
         page.locator(".tags").get_by_role("link", name="Folder: cats").click()
@@ -184,6 +184,45 @@ def test_a_pasted_photo_comes_to_what_is_there(visit):
     expect(page.get_by_role("searchbox")).to_have_value("dog")
 
 
+def test_further_photos_of_an_upload_come_by_themselves(page):
+    choose(page, PHOTOS / TRUCK)
+    button = page.get_by_role("button", name="More photos")
+    button.dispatch_event("click")
+    expect(page.locator("#range")).to_have_text("1–40")
+    button.dispatch_event("click")
+    expect(page.locator("#range")).to_have_text("1–60")
+    assert len(shown(page)) == len(set(shown(page))) == 60
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator("#range")).to_have_text("1–80")
+
+
+@plain
+def test_an_upload_stays_in_another_language(visit, scripts):
+    page = visit("/?k=10", java_script_enabled=scripts)
+    if scripts:
+        choose(page, PHOTOS / TRUCK)
+    else:
+        page.locator("#image").set_input_files(PHOTOS / TRUCK)
+        press(page, "Find similar")
+    before = shown(page)
+    press(page, "Français")
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    expect(page.get_by_alt_text("Votre photo")).to_be_visible()
+    assert shown(page) == before
+    search(page, "snow", button="Rechercher")
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+
+
+def test_a_file_that_is_no_photo_leaves_the_search_as_it_was(visit, tmp_path):
+    (tmp_path / "notes.jpg").write_text("no photo")
+    page = visit(MIXED)
+    choose(page, tmp_path / "notes.jpg")
+    expect(page.get_by_role("alert")).to_contain_text("no known image format")
+    assert chips(page) == ["+ lion.jpg", "− Without: people"]
+    search(page, "dog -people")
+    expect_parts(page, f"q=dog&like={LION}&without=people")
+
+
 def test_filters_of_an_upload_are_cleared(page):
     choose(page, PHOTOS / TRUCK)
     page.locator(".filters summary").click()
@@ -215,12 +254,15 @@ def test_where_there_is_a_mouse_no_camera_is_offered(page):
 
 
 @pytest.mark.parametrize("path", ["/", "/image_search?q=dog"])
-def test_on_a_phone_the_bar_is_one_row(visit, path):
+def test_on_a_phone_the_text_has_a_row_and_what_can_be_added_another(visit, path):
     page = visit(path, **PHONE)
-    boxes = [page.locator(f"header {place}").bounding_box() for place in (".brand", "#q", ".by-image", ".go")]
-    middles = [box["y"] + box["height"] / 2 for box in boxes]
-    assert max(middles) - min(middles) < 4
-    assert page.locator("header").bounding_box()["height"] < 70
+    for row in ((".brand", "#q", ".go"), (".pick", ".add summary", ".by-image label")):
+        boxes = [page.locator(f"header {place}").bounding_box() for place in row]
+        middles = [box["y"] + box["height"] / 2 for box in boxes]
+        assert max(middles) - min(middles) < 4
+        assert min(box["height"] for box in boxes if box != boxes[0]) >= 40
+    assert page.locator("#q").bounding_box()["width"] >= 220
+    assert page.locator("header").bounding_box()["height"] < 120
 
 
 @pytest.mark.parametrize("menu", [".add", ".chip:last-child"])

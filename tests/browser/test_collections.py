@@ -27,10 +27,10 @@ def test_a_card_opens_its_collection(visit, screen, scripts):
 @scripts
 def test_a_collection_is_picked_before_searching_and_stays_picked(visit, screen, scripts):
     page = visit("/", **screen, java_script_enabled=scripts)
-    page.get_by_label("Search in").select_option("birds")
+    page.get_by_label("Search in").select_option(label="birds (20)")
     search(page, "something red")
     assert folders(page) == {"birds"}
-    expect(page.get_by_label("Search in")).to_have_value("birds")
+    expect(page.get_by_label("Search in").locator("option:checked")).to_have_text("birds (20)")
     search(page, "something black")
     assert folders(page) == {"birds"}
     page.get_by_label("Search in").select_option("All photos")

@@ -127,15 +127,15 @@ def test_bars_lead_into_a_year_and_a_day_and_out_again(visit_album, screen, scri
     unfold(page)
     bars = page.get_by_role("list", name="Photos by date")
     assert bars.locator("a").evaluate_all("all => all.map(one => one.title)") == [
-        "January 2019: 1 photo",
-        "February 2021: 1 photo",
-        "May 2024: 2 photos",
         "July 2024: 1 photo",
+        "May 2024: 2 photos",
+        "February 2021: 1 photo",
+        "January 2019: 1 photo",
     ]
     go(page, "May 2024: 2 photos")
     expect(bars).to_be_visible()
     assert set(shown(page)) == {"italy/tabby.jpg", "italy/tiger.jpg"}
-    assert tags(page) == ["Taken: 2024-05"]
+    assert tags(page) == ["Taken: May 2024"]
     go(page, "3 May 2024: 1 photo")
     assert shown(page) == ["italy/tiger.jpg"]
     expect(bars.locator("[aria-current]")).to_have_count(1)
@@ -154,11 +154,11 @@ def test_the_date_fields_say_what_is_asked_for_and_take_other_days(visit_album):
     page.get_by_label("To", exact=True).fill("2020-12-31")
     apply(page)
     assert shown(page) == ["norway/husky.jpg"]
-    assert tags(page) == ["Taken: 2019-01-01 to 2020-12-31"]
+    assert tags(page) == ["Taken: 1 January 2019 to 31 December 2020"]
 
 
 def test_the_highest_bar_is_that_of_most_photos(visit_album):
     page = visit_album("/")
     unfold(page)
     heights = page.locator(".bars rect").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
-    assert max(heights) == heights[2] == pytest.approx(2 * heights[0], rel=0.01)
+    assert max(heights) == heights[1] == pytest.approx(2 * heights[0], rel=0.01)

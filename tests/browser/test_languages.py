@@ -137,7 +137,7 @@ def test_what_fails_is_said_in_french_and_what_the_server_says_is_marked_as_engl
     page = look("/image_search?q=a+bird", "fr")
     gone = {"status": 503, "body": '<p class="notice error">Gone.</p>'}
     page.route("**/image_search?*offset=*", lambda route: route.fulfill(**gone))
-    page.get_by_role("link", name="Plus de photos").click()
+    page.get_by_role("link", name="Afficher plus de photos").click()
     expect(page.get_by_role("alert")).to_have_text("Impossible de charger d’autres photos. Gone.")
     expect(page.get_by_role("alert").locator("[lang=en]")).to_have_text("Gone.")
     expect(page.get_by_role("link", name="Réessayer")).to_be_visible()

@@ -88,11 +88,11 @@ def similarities(page: Page) -> list[float]:
     return [float(text) for text in page.locator(".similarity .number").all_text_contents()]
 
 
-def search(page: Page, text: str) -> None:
+def search(page: Page, text: str, *, button: str = "Search") -> None:
     """Types a text, and has it searched for."""
     page.get_by_role("searchbox").fill(text)
     with page.expect_navigation():
-        page.get_by_role("button", name="Search", exact=True).click()
+        page.get_by_role("button", name=button, exact=True).click()
 
 
 def follow(page: Page, name: str) -> None:

@@ -366,6 +366,29 @@ def test_what_matches_has_to_match_every_part(clusters):
     assert clusters.by_parts([one, other], k=20, verdict=True).relevant == 0
 
 
+@pytest.mark.parametrize("verdict", [True, False])
+def test_by_date_come_only_those_that_match_as_far_as_that_is_known(clusters, verdict):
+    pages = [
+        clusters.by_text("kind 5", k=3, offset=offset, sort="newest", words=False, verdict=verdict) for offset in (0, 3)
+    ]
+    assert [page.listed for page in pages] == [EACH, EACH]
+    assert [pair for page in pages for pair in kinds(page)] == [("5", verdict or None)] * EACH
+    assert len({hit.image_id for page in pages for hit in page.hits}) == EACH
+    assert clusters.like("5-25.jpg", sort="newest").listed == EACH - 1
+
+
+def test_by_date_what_has_the_words_comes_too(clusters):
+    found = clusters.by_text("bob, whom no photo shows", sort="oldest", verdict=True)
+    assert kinds(found) == [(str(CLUSTERS - 1), True)] * EACH
+    assert all(hit.by_words for hit in found.hits)
+
+
+def test_by_date_come_all_of_the_nearest_where_none_matches(clusters):
+    found = clusters.by_text("what no photo shows", k=20, sort="newest", verdict=True)
+    assert (len(found.hits), found.listed, found.relevant) == (20, CLUSTERS * EACH, 0)
+    assert clusters.browse(sort="newest").listed is None
+
+
 def test_no_verdict_unless_asked_for(clusters):
     assert clusters.by_text("kind 5").relevant is None
 
@@ -413,7 +436,8 @@ def test_a_page_offers_to_narrow_what_was_found(client):
 
 def test_the_form_as_it_is_sent_finds_what_was_chosen(client):
     fields, _ = form(client.get("/image_search?q=red"))
-    page = client.get("/image_search", query_string={**fields, "folder": "rome", "from": "2024-01-01", "to": ""})
+    sent = {**fields, "folder": "rome", "from": "2024-01-01", "to": ""}
+    page = client.get("/image_search", query_string=sent, follow_redirects=True)
     assert shown(page) == {"red", "IMG_0007"}
     assert "2 of 6 photos" in page.text
     chosen, _ = form(page)
@@ -428,7 +452,7 @@ def test_filters_are_cleared_by_a_link_that_keeps_the_search(client):
 
 def test_more_like_this_can_be_narrowed_too(client):
     fields, _ = form(client.get("/similar_image?id=rome/red.jpg"))
-    page = client.get("/image_search", query_string={**fields, "label": "winter"})
+    page = client.get("/image_search", query_string={**fields, "label": "winter"}, follow_redirects=True)
     assert shown(page) - {"red"} == {"green", "cyan"}
 
 

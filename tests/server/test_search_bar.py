@@ -87,6 +87,40 @@ def test_the_picked_collection_is_sent_once(web):
     assert [value for name, value in several if name == "folder"] == ["warm", "cold"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "address"),
+    [
+        ("q=red&collection=in+cold", "q=red&folder=cold"),
+        ("q=red&folder=warm&folder=cold/deep&collection=in+cold", "q=red&folder=cold"),
+        ("q=red&folder=warm&folder=cold&label=x&collection=all", "q=red&label=x"),
+        ("q=red&folder=warm&collection=", "q=red&folder=warm"),
+        ("q=red&folder=warm&from=&camera=", "q=red&folder=warm"),
+    ],
+)
+def test_a_picked_collection_takes_the_place_of_others_and_empty_fields_are_left_out(web, sent, address):
+    assert web.get(f"/image_search?{sent}").location == f"/image_search?{address}&k=20"
+
+
+@pytest.mark.parametrize("picked", ["in", "al", "in ", "all cold"])
+def test_what_cannot_be_picked_is_refused(web, picked):
+    assert web.get("/image_search", query_string={"q": "red", "collection": picked}).status_code == 400
+
+
+def test_with_an_upload_a_collection_is_picked_too(web):
+    page = web.post("/similar_image", data=upload(picture("red"), folder="warm", collection="in cold"))
+    assert {image_id.partition("/")[0] for image_id in shown(page)} == {"cold"}
+
+
+def test_one_of_the_hits_is_searched_by_within_the_same_filters(web):
+    tree = tree_of(web.get("/image_search?q=red&folder=warm&min_width=10&k=10"))
+    [first, *_] = [link.get("href") for link in tree.iter("a") if link.get("class") == "like"]
+    assert first == "/similar_image?folder=warm&min_width=10&k=10&id=warm/red.png"
+    assert {image_id.partition("/")[0] for image_id in shown(web.get(first))} == {"warm"}
+    lightbox = tree.find(".//dialog[@id='lightbox']")
+    assert lightbox.get("data-similar") == "/similar_image?folder=warm&min_width=10&k=10&id="
+    assert lightbox.get("data-part") == "/image_search?folder=warm&min_width=10&k=10&like="
+
+
 def test_the_filter_form_keeps_all_parts_and_their_weights(web):
     page = web.get("/image_search?q=red&unlike=cold/deep/green.png&weight=2&weight=1")
     form = tree_of(page).find(".//details[@class='filters']/form")
@@ -125,6 +159,38 @@ def test_a_part_of_an_upload_is_searched_by(web):
     part = web.post("/similar_image", data={"picture": f"{carried}#xywh=percent:50,0,50,100"})
     assert shown(part)[0] == "warm/red.png"
     assert dict(fields(part))["picture"] != carried
+
+
+def test_an_upload_stays_when_another_language_is_chosen(web):
+    page = web.post("/similar_image", data=upload(picture("red"), folder="warm", k="2"))
+    form = tree_of(page).find(".//nav[@class='languages']/form")
+    sent = {field.get("name"): field.get("value") for field in form.iter("input")}
+    [french] = [button.get("formaction") for button in form.iter("button") if button.get("lang") == "fr"]
+    answer = web.post(french, data=sent)
+    assert (shown(answer)[0], len(shown(answer))) == (shown(page)[0], 2) == ("warm/red.png", 2)
+    assert 'lang="fr"' in answer.text
+    assert answer.headers["Set-Cookie"].startswith("lang=fr; ")
+    web.delete_cookie("lang")
+
+
+def test_rows_offer_no_language_for_they_could_not_be_shown_again(web):
+    page = web.post("/similar_image", data={"image": files(picture("red"), picture("blue"))})
+    assert tree_of(page).find(".//nav[@class='languages']") is None
+
+
+def test_beside_a_file_that_is_no_photo_the_rest_of_the_search_stays(web):
+    sent = upload(b"no photo", like="cold/deep/green.png", without="blue", folder="warm", text="red")
+    answer = web.post("/similar_image", data=sent)
+    assert answer.status_code == 415
+    assert "no known image format" in answer.text
+    assert fields(answer) == [
+        ("like", "cold/deep/green.png"),
+        ("without", "blue"),
+        ("folder", "warm"),
+        ("text", "red"),
+    ]
+    alone = web.post("/similar_image", data=upload(b"no photo"))
+    assert (alone.status_code, fields(alone)) == (415, [])
 
 
 def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):

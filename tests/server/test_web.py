@@ -578,7 +578,7 @@ def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
 def test_searches_are_counted_by_kind_and_outcome(filled, place):
     web = make_app(filled, place).test_client()
     web.get("/api/v1/search?q=red")
-    web.get("/image_search?q=red&folder=&offset=6")
+    web.get("/image_search?q=red&offset=6")
     web.get("/similar_image?id=gone.jpg")
     web.post("/api/v1/search", data=upload(b"no photo"))
     assert counts(web, "image_search_searches_total") == {
@@ -653,10 +653,13 @@ def test_a_fault_of_ours_names_the_request_and_its_traceback_is_in_the_log(place
     assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
     assert "ZeroDivisionError" in caplog.text
     assert counts(web, "image_search_searches_total") == {'kind="text",outcome="failed"': 1}
+    assert "<code>mine</code>" in web.get("/image_search?q=red", headers={"X-Request-ID": "mine"}).text
 
 
-def test_an_error_page_names_the_request(web):
-    assert "<code>mine</code>" in web.get("/nowhere", headers={"X-Request-ID": "mine"}).text
+def test_an_error_page_names_no_request_where_the_log_has_nothing_to_tell(web):
+    answer = web.get("/nowhere", headers={"X-Request-ID": "mine"})
+    assert answer.headers["X-Request-ID"] == "mine"
+    assert "mine" not in answer.text
 
 
 def test_the_openapi_document_is_valid_and_names_every_path(web):

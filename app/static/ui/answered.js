@@ -1,12 +1,12 @@
-// The server's answer to a GET, whatever it says; an error in words where there is none.
+// The server's answer, whatever it says; an error in words where there is none.
 import { t } from "./words.js";
 
 /** What the server says of an error is English. */
 export class Refusal extends Error {}
 
-export async function answered(address) {
+export async function answered(address, options) {
   try {
-    return await fetch(address);
+    return await fetch(address, options);
   } catch {
     throw new Error(t("The server cannot be reached."));
   }

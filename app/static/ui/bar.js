@@ -56,7 +56,7 @@ function pressed(event) {
 }
 
 export function editByForm() {
-  form.addEventListener("formdata", withoutEmpty);
+  document.addEventListener("formdata", withoutEmpty);
   form.addEventListener("keydown", pressed);
   document.addEventListener("click", (event) => closeMenus(event.target.closest("details")));
   document.addEventListener("click", (event) => {

@@ -28,7 +28,7 @@ export class Details {
   show(id, link) {
     this.id = id;
     this.link = link;
-    this.dialog.querySelector(".like.action").href = `${this.dialog.dataset.similar}&id=${encodeURIComponent(id)}`;
+    this.dialog.querySelector(".like.action").href = this.dialog.dataset.similar + encodeURIComponent(id);
     this.#fill();
   }
 

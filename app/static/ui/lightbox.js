@@ -145,7 +145,7 @@ class Lightbox {
   async #searchPart() {
     const { id, dialog } = this;
     const part = await choosePart(dialog.querySelector(".large").currentSrc);
-    if (part) location.assign(`${dialog.dataset.search}&like=${encodeURIComponent(id + part)}`);
+    if (part) location.assign(dialog.dataset.part + encodeURIComponent(id + part));
   }
 
   #clicked(event) {

@@ -1,4 +1,5 @@
 // Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
+// An upload has no address: there, a form asks for its next page.
 import { answered, refusal, told } from "./answered.js";
 import { fadeIn } from "./fade.js";
 import { say } from "./say.js";
@@ -6,13 +7,13 @@ import { number, t } from "./words.js";
 
 const photos = document.getElementById("photos");
 const pager = document.getElementById("more");
-const link = pager?.querySelector("a");
+const further = pager?.querySelector("a, button");
 const NEAR = "100%"; // of the window's height, below it
 let under_way = null;
 
 export let pages = 0; // that have joined this one
 
-export const hasMore = () => Boolean(link?.isConnected);
+export const hasMore = () => Boolean(further?.isConnected);
 
 /** The tiles that came, none where there are no more; rejects where they could not be had. One request at a time. */
 export function loadMore() {
@@ -24,10 +25,10 @@ export function loadMore() {
 async function load() {
   pager.classList.add("loading");
   try {
-    const page = await fetched(link.href);
+    const page = await fetched();
     const tiles = join(page);
     pages += 1;
-    follow(page.querySelector("#more a"));
+    follow(page.querySelector("#more :is(a, button)"));
     report(page.getElementById("photos"));
     return tiles;
   } finally {
@@ -35,11 +36,17 @@ async function load() {
   }
 }
 
-async function fetched(address) {
-  const answer = await answered(address);
+async function fetched() {
+  const answer = await (further.form ? answered(further.form.action, { method: "POST", body: asked(further) }) : answered(further.href));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (answer.ok) return page;
   throw refusal(answer, page.querySelector(".notice.error")?.textContent);
+}
+
+function asked(button) {
+  const form = new FormData(button.form);
+  form.set(button.name, button.value);
+  return form;
 }
 
 function join(page) {
@@ -70,8 +77,9 @@ function listFor(list) {
 }
 
 function follow(next) {
-  if (next) link.href = next.href;
-  else pager.remove();
+  if (!next) pager.remove();
+  else if (further.form) further.value = next.value;
+  else further.href = next.href;
 }
 
 function report(theirs) {
@@ -90,12 +98,12 @@ function showProblem(error) {
   box.append(t("No more photos could be loaded."), " ", told(error));
   pager.querySelector(".notice")?.remove();
   pager.prepend(box);
-  link.textContent = t("Try again");
+  further.textContent = t("Try again");
 }
 
 function clearProblem() {
   pager.querySelector(".notice")?.remove();
-  link.textContent = t("More photos");
+  further.textContent = t("More photos");
 }
 
 const hasFailed = () => Boolean(pager.querySelector(".notice"));
@@ -104,7 +112,7 @@ async function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab or window
   event.preventDefault();
   clearProblem();
-  const focused = document.activeElement === link;
+  const focused = document.activeElement === further;
   try {
     const [first] = await loadMore();
     if (focused) first?.querySelector("a.photo").focus({ preventScroll: true });
@@ -127,8 +135,8 @@ function watch() {
   observer.observe(pager);
 }
 
-if (link) {
-  link.addEventListener("click", pressed);
+if (further) {
+  further.addEventListener("click", pressed);
   // Nothing is asked for until somebody goes down the page: most look at the first photos only.
   window.addEventListener("scroll", watch, { once: true, passive: true });
 }
