@@ -35,6 +35,7 @@ CLIP = "clip-ViT-B-32"
 MULTILINGUAL_CLIP = "clip-ViT-B-32-multilingual-v1"
 HUB_ORGANISATION = "sentence-transformers"
 HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
+TEXT_BATCH = 16  # texts that are encoded at a time
 
 TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}  # the text models made for image models
 _log = logging.getLogger(__name__)
@@ -177,7 +178,8 @@ class _LazyModel:
             self._loaded = None
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
-        vectors = self.get().encode(list(texts), batch_size=len(texts), convert_to_numpy=True, show_progress_bar=False)
+        # The library sorts them by length: of all at once, each would cost as much as the longest.
+        vectors = self.get().encode(list(texts), batch_size=TEXT_BATCH, convert_to_numpy=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
 
 
