@@ -53,6 +53,11 @@ def test_what_matches_is_never_called_loose_and_the_rest_is_nothing_else():
     assert nearness(found.hits[1], found, matches=False) == 1
 
 
+def test_nothing_is_very_similar_to_several_parts_together():
+    found = result(0.48, 0.2)
+    assert [nearness(hit, found, several=True) for hit in found.hits] == [2, 1]
+
+
 @pytest.mark.parametrize(
     ("relevant", "sizes"), [(None, [(True, 3)]), (3, [(True, 3)]), (2, [(True, 2), (False, 1)]), (0, [(False, 3)])]
 )
