@@ -16,7 +16,7 @@ from app.page_query import DEFAULT_K, page_query
 from app.parts import QueryPart, in_order, parameters, part
 from app.pictures import Picture
 from app.services import services
-from image_embeddings import MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
+from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
@@ -55,6 +55,10 @@ class Row(NamedTuple):
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
     """Photos for texts (`q`) and indexed photos (`like`), and by filters; what the bar's form sends leads here."""
+    if any(request.args.getlist("image")):  # the name of a file: without a script, this button does not send it
+        raise errors.QueryError(
+            "The photo was not sent. Choose it again and press “Find similar”; a text goes with it."
+        )
     query = page_query()
     parts: list[QueryPart] = query["parts"]
     if not (parts or asking.filters_of(query) or query["sort"] != SORTS[0]):
@@ -89,6 +93,16 @@ def similar_upload() -> ResponseReturnValue:
     if "image" not in query:
         return redirect(Narrowing(query).address({}), 303)
     return _results(asking.search(query), query)
+
+
+@blueprint.errorhandler(errors.QueryError)
+def refused(error: errors.QueryError) -> ResponseReturnValue:
+    """What is wrong with a query, with the query to be mended, as far as that can be shown."""
+    try:
+        common = _common(page_query())
+    except errors.ImageSearchError:
+        return error_page(error)
+    return error_page(error, **common)
 
 
 @blueprint.get("/favicon.ico")
@@ -143,6 +157,7 @@ def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue
         last=shown_to,
         others=others,
         too_deep=goes_on and not further,
+        depth=BY_DATE_DEPTH,
         **common,
     )
 

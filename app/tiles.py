@@ -40,17 +40,18 @@ def shape(document: ImageDocument) -> str:
     return f"t{tenths} o{hundredths}"
 
 
-def nearness(hit: Hit, result: SearchResult, matches: bool = True, several: bool = False) -> int:
+def nearness(hit: Hit, result: SearchResult, several: bool = False) -> int:
     """How near a hit is: 1 loosely similar, 2 similar, 3 very similar.
 
-    What is known to match is never called loose, and the rest never more than that. Where `several` parts are searched
-    for together, cosines lie where neither those of texts nor of photos do: no hit is called very similar.
+    What is known to match is never called loose, and the rest never more than that, whatever page it is on. Where
+    `several` parts are searched for together, cosines lie where neither those of texts nor of photos do: no hit is
+    called very similar.
     """
     kind = "text" if result.text_encoder else "photo"
     bounds = (_CONSE if result.model_id == "conse" else _CLIP)[kind]
     level = 1 + sum((hit.similarity or 0) >= bound for bound in bounds)
-    if result.relevant is not None:
-        level = max(level, 2) if matches else 1
+    if hit.matches is not None:
+        level = max(level, 2) if hit.matches else 1
     return min(level, 2) if several else level
 
 

@@ -17,13 +17,14 @@ from image_embeddings.images import RENDITION_TYPE, SHORT_SIDE, browser_type, de
 from image_embeddings.index import ImageIndex, IndexState
 from image_embeddings.indexing import index_photos
 from image_embeddings.log_lines import log_formatter
-from image_embeddings.queries import SORTS
+from image_embeddings.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.query import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.search import ImageSearch
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexReport
 
 __all__ = [
+    "BY_DATE_DEPTH",
     "MAX_DEPTH",
     "MAX_K",
     "MAX_PARTS",

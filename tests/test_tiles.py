@@ -49,8 +49,8 @@ def test_how_near_a_similarity_is_depends_on_model_and_kind_of_query(similarity,
 
 def test_what_matches_is_never_called_loose_and_the_rest_is_nothing_else():
     found = result(0.1, 0.9, relevant=1)
-    assert nearness(found.hits[0], found, matches=True) == 2
-    assert nearness(found.hits[1], found, matches=False) == 1
+    assert nearness(found.hits[0], found) == 2
+    assert nearness(found.hits[1], found) == 1
 
 
 def test_nothing_is_very_similar_to_several_parts_together():

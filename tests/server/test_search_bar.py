@@ -193,6 +193,42 @@ def test_beside_a_file_that_is_no_photo_the_rest_of_the_search_stays(web):
     assert (alone.status_code, fields(alone)) == (415, [])
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "kept"),
+    [
+        (
+            "q=red&folder=warm&from=2024&to=2023",
+            "Swap them",
+            [("folder", "warm"), ("from", "2024"), ("to", "2023"), ("q", "red")],
+        ),
+        ("without=red&like=", "Everything is to be left out", [("without", "red")]),
+        ("q=red&image=mine.png", "The photo was not sent", [("q", "red")]),
+    ],
+)
+def test_what_cannot_be_searched_for_is_still_there_to_be_mended(web, asked, said, kept):
+    answer = web.get(f"/image_search?{asked}", follow_redirects=True)
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert fields(answer) == kept
+
+
+def test_a_filter_that_cannot_be_is_taken_away_by_its_tag(web):
+    answer = web.get("/image_search?q=red&folder=warm&from=2024&to=2023")
+    [taken] = [
+        link.get("href")
+        for link in tree_of(answer).iterfind(".//ul[@class='tags']/li/a")
+        if "from" not in link.get("href")
+    ][:1]
+    assert taken == "/image_search?q=red&folder=warm&k=20"
+
+
+def test_filters_are_told_beside_uploads(web):
+    one = web.post("/similar_image", data=upload(picture("red"), folder="warm"))
+    rows = web.post("/similar_image", data={"image": files(picture("red"), picture("blue")), "folder": "warm"})
+    for page in (one, rows):
+        assert [tag.text for tag in tree_of(page).iterfind(".//ul[@class='tags']/li/span")] == ["Folder: warm"]
+
+
 def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):
     carried = dict(fields(web.post("/similar_image", data=upload(picture("red")))))["picture"]
     sent = {"picture": carried, "text": "green", "edit": "remove 0", "folder": "warm"}
