@@ -94,21 +94,33 @@ def front(elasticsearch_url, tmp_path):
         yield front
 
 
+@pytest.fixture(scope="session")
+def ml_settings(clip_index, model_folders):
+    """The settings of someone whose cluster has machine learning, but for its address and DATA_DIR."""
+    return {"INDEX_NAME": clip_index.name, "IMAGE_MODEL": str(model_folders / "clip-ViT-B-32")}
+
+
 @pytest.fixture
-def ml_environ(front, clip_index, model_folders, tmp_path):
+def ml_environ(front, ml_settings, tmp_path):
     """The settings of someone whose cluster has machine learning."""
-    return {
-        "ES_HOST": front.url,
-        "INDEX_NAME": clip_index.name,
-        "IMAGE_MODEL": str(model_folders / "clip-ViT-B-32"),
-        "DATA_DIR": str(tmp_path / "data"),
-    }
+    return {**ml_settings, "ES_HOST": front.url, "DATA_DIR": str(tmp_path / "data")}
+
+
+@pytest.fixture(scope="session")
+def installed_model(elasticsearch_url, ml_settings, tmp_path_factory):
+    """The text model as a front received it from `text-model install`."""
+    folder = tmp_path_factory.mktemp("installed")
+    with ml_front(elasticsearch_url, folder=folder / "front") as front:
+        install_text_model(load_settings({**ml_settings, "ES_HOST": front.url, "DATA_DIR": str(folder / "data")}))
+        (model,) = front.models
+        return model
 
 
 @pytest.fixture
-def deployed(front, ml_environ):
+def deployed(front, installed_model):
     """The front, with the text model loaded and started."""
-    install_text_model(load_settings(ml_environ))
+    upload(front, installed_model, installed_model.model_id)
+    ok(front, "POST", f"/_ml/trained_models/{installed_model.model_id}/deployment/_start")
     front.forget()
     return front
 

@@ -1,4 +1,5 @@
-"""The commands as people run them, on the real node; with a tiny CLIP folder where the model is no matter."""
+"""The commands as people run them, on the real node; with a tiny CLIP folder where the model is no matter. In a process
+of their own (`start`) where that tells more: what libraries print there, signals, exit statuses."""
 
 import json
 import os
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from image_embeddings.cli import create_image_embeddings, main
+from tests.commands import MODULE, ROOT, SCRIPT, run_here, run_process
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save
 from tests.tiny_models import make_clip_folder, make_text_folder
 
 pytestmark = pytest.mark.server
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,9 @@ def tiny_clip(tmp_path_factory):
 
 
 @pytest.fixture
-def run(elasticsearch_url, tmp_path, photos, tiny_clip, name):
-    """Runs a command of ours; `run.environ` holds its settings."""
-    environ = {
+def environ(elasticsearch_url, tmp_path, photos, tiny_clip, name):
+    """The settings of a command."""
+    return {
         "ES_HOST": elasticsearch_url,
         "INDEX_NAME": name,
         "DATA_DIR": str(tmp_path / "data"),
@@ -36,27 +37,29 @@ def run(elasticsearch_url, tmp_path, photos, tiny_clip, name):
         "COLUMNS": "100",
     }
 
-    def go(*arguments, expect=0, **changes):
-        command = [sys.executable, *arguments] if arguments[0].endswith(".py") else [sys.executable, "-m", *MODULE]
-        command += [] if arguments[0].endswith(".py") else arguments
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environ, **changes},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-        assert done.returncode == expect, done.stderr
+
+@pytest.fixture
+def run(environ):
+    """Runs a command of ours in this process."""
+
+    def go(*arguments, expect=0, command=main, **changes):
+        done = run_here({**environ, **changes}, *arguments, command=command)
+        assert done.exit_code == expect, done.stderr
         return done
 
-    go.environ = environ
     return go
 
 
-MODULE = ["image_embeddings"]
-SCRIPT = "image_embeddings/create-image-embeddings.py"
+@pytest.fixture
+def start(environ):
+    """Runs a command of ours in a process of its own."""
+
+    def go(*arguments, expect=0, command=MODULE, **changes):
+        done = run_process({**environ, **changes}, *arguments, command=command)
+        assert done.returncode == expect, done.stderr
+        return done
+
+    return go
 
 
 def settled(text):
@@ -69,13 +72,13 @@ COMMANDS = ["", "index", "search", "status", "evaluate", "text-model", "text-mod
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_help_text_is_as_it_was(run, command):
-    shown = run(*command.split(), "--help").stdout
+def test_every_help_text_is_as_it_was(start, command):
+    shown = start(*command.split(), "--help").stdout
     check_golden(f"help-{command.replace(' ', '-') or 'main'}.txt", shown)
 
 
-def test_the_help_of_the_familiar_script_is_as_it_was(run):
-    check_golden("help-create-image-embeddings.txt", run(SCRIPT, "--help").stdout)
+def test_the_help_of_the_familiar_script_is_as_it_was(start):
+    check_golden("help-create-image-embeddings.txt", start("--help", command=SCRIPT).stdout)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +98,12 @@ def test_wrong_usage_exits_with_two_and_says_what_is_right(run, arguments):
     assert "Usage:" in run(*arguments, expect=2).stderr
 
 
-def test_a_session_from_first_index_to_search(run, photos):
-    first = run("index")
+def test_a_session_from_first_index_to_search(start, photos):
+    first = start("index")
     check_golden("index-first.txt", settled(first.stdout + first.stderr))
-    check_golden("index-again.txt", settled(run("index").stdout))
-    check_golden("search-like.txt", settled(run("search", "--like", "warm/red.png", "-k", "3").stderr))
-    found = run("search", "--image", str(photos / "warm" / "red.png"), "-k", "1").stdout
+    check_golden("index-again.txt", settled(start("index").stdout))
+    check_golden("search-like.txt", settled(start("search", "--like", "warm/red.png", "-k", "3").stderr))
+    found = start("search", "--image", str(photos / "warm" / "red.png"), "-k", "1").stdout
     assert found == "   1   1.000  warm/red.png\n"
 
 
@@ -126,11 +129,11 @@ def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, ph
     assert "skipped 'away.jpg': a link" in done.stderr or "skipped 'away.jpg': a pipe" in done.stderr
 
 
-def test_a_file_name_does_not_command_the_terminal(run, photos):
+def test_a_file_name_does_not_command_the_terminal(run, start, photos):
     name = "\x1b[31mred\nline.png"
     (photos / "warm" / "red.png").rename(photos / name)
     (photos / f"bad-{name}").write_bytes(b"no photo")
-    done = run("index")
+    done = start("index")
     found = run("search", "--image", str(photos / name), "-k", "1")
     assert "\x1b" not in done.stdout + done.stderr + found.stdout + found.stderr
     assert found.stdout == "   1   1.000  \\x1b[31mred\\nline.png\n"
@@ -205,8 +208,8 @@ def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, t
         (["evaluate", "--captions", "/no/such.csv"], {}, "captions cannot be read"),
     ],
 )
-def test_what_goes_wrong_is_one_line_with_a_remedy_and_exit_status_one(run, arguments, changes, said):
-    done = run(*arguments, expect=1, **changes)
+def test_what_goes_wrong_is_one_line_with_a_remedy_and_exit_status_one(start, arguments, changes, said):
+    done = start(*arguments, expect=1, **changes)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error: ") == 1
@@ -245,21 +248,19 @@ def test_what_was_only_renamed_is_not_said_to_be_removed(run, photos):
     assert "1 renamed or copied, 5 unchanged, 0 removed" in run("index").stdout
 
 
-def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, photos):
+def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, environ, photos):
     for number in range(60):
         save(photos / "more" / f"{number}.png", colour="white", size=(1500, 1500))
     command = [sys.executable, "-m", "image_embeddings", "index", "--chunk-size", "1", "--batch-size", "1"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **run.environ}, stderr=subprocess.PIPE, text=True
-    ) as begun:
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True) as begun:
         deadline = time.monotonic() + 60
-        while status(run).get("photos", 0) < 3:
+        while status(environ).get("photos", 0) < 3:
             assert time.monotonic() < deadline
         begun.terminate()
         said = begun.communicate(timeout=30)[1]
     left = re.search(r"Stopped with (\d+) photos left.* goes on from there", said)[1]
     assert begun.returncode == 1
-    assert re.search(r"\d+ of \d+ photos, stopped \d+ s ago", status(run)["indexing"])
+    assert re.search(r"\d+ of \d+ photos, stopped \d+ s ago", status(environ)["indexing"])
     report = json.loads(run("index", "--json").stdout)
     assert report["encoded"] + report["reused"] == int(left)
     assert 0 < int(left) < 66
@@ -287,26 +288,19 @@ cli.main()
         (["search", "--image", "app/static/images/dogs/husky.jpg"], "Error: Stopped."),
     ],
 )
-def test_an_interrupt_ends_it_at_once_also_while_a_library_loads_a_model(run, photos, arguments, said):
+def test_an_interrupt_ends_it_at_once_also_while_a_library_loads_a_model(run, environ, photos, arguments, said):
     run("index")
     save(photos / "new.png", colour="white")
-    command = [sys.executable, "-c", LIBRARY, *arguments]
-    environ = {**os.environ, **run.environ}
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    done = run_process(environ, *arguments, command=("-c", LIBRARY))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(f"{said}\n")
     assert len(done.stderr.splitlines()) == 1
 
 
-def status(run):
-    done = subprocess.run(
-        [sys.executable, "-m", "image_embeddings", "status", "--json"],
-        cwd=ROOT,
-        env={**os.environ, **run.environ},
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout) if done.returncode == 0 else {}
+def status(environ):
+    """What `status` says; nothing in the moment in which Elasticsearch comes to know the index."""
+    done = run_here(environ, "status", "--json")
+    return json.loads(done.stdout) if done.exit_code == 0 else {}
 
 
 def test_what_is_not_elasticsearch_is_said_to_be_none(run, photos):
@@ -319,29 +313,29 @@ def test_what_is_not_elasticsearch_is_said_to_be_none(run, photos):
     assert said == f"Error: What answers at http://127.0.0.1:{port} is not Elasticsearch. Look at ES_HOST.\n"
 
 
-def test_two_runs_into_one_index_do_not_meet(run, photos):
+def test_two_runs_into_one_index_do_not_meet(run, start, environ):
     from filelock import FileLock
 
     run("index")
-    lock = next(Path(run.environ["DATA_DIR"]).glob("index-*.lock"))
+    lock = next(Path(environ["DATA_DIR"]).glob("index-*.lock"))
     with FileLock(lock):
-        assert "Another run is indexing" in run("index", expect=1).stderr
+        assert "Another run is indexing" in start("index", expect=1).stderr
     run("index")
 
 
-def test_the_familiar_script_takes_its_flags(run, elasticsearch_url):
+def test_the_familiar_script_takes_its_flags(run, start, elasticsearch_url):
     flags = ["--es_host", elasticsearch_url, "--thread_count", "2", "--chunk_size", "3", "--timeout", "60"]
     flags += ["--no-verify_certs", "--no-delete_existing", "--no-extract_GPS_location"]
-    assert "6 encoded" in run(SCRIPT, *flags, ES_HOST="http://127.0.0.1:9").stdout
-    assert "6 unchanged" in run(SCRIPT).stdout
-    assert "6 encoded" in run(SCRIPT, "--delete_existing").stdout
+    assert "6 encoded" in start(*flags, command=SCRIPT, ES_HOST="http://127.0.0.1:9").stdout
+    assert "6 unchanged" in run(command=create_image_embeddings).stdout
+    assert "6 encoded" in run("--delete_existing", command=create_image_embeddings).stdout
 
 
-def test_the_embedded_node_is_started_by_need_and_stopped_by_hand(run, tmp_path):
+def test_the_embedded_node_is_started_by_need_and_stopped_by_hand(run, start, tmp_path):
     own = {"ES_HOST": "", "DATA_DIR": str(tmp_path / "own"), "ES_HEAP": "256m"}
     assert "not running" in run("node", "status", expect=1, **own).stdout
     try:
-        assert "6 encoded" in run("index", **own).stdout
+        assert "6 encoded" in start("index", **own).stdout  # and the node outlives the process
         assert "runs at http://127.0.0.1:" in run("node", "status", **own).stdout
         assert json.loads(run("status", "--json", **own).stdout)["embedded_node"] is True
         assert "has stopped" in run("node", "stop", **own).stdout

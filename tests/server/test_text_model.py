@@ -2,12 +2,10 @@
 stood in for by tests.ml_front, before the real node."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 import trustme
@@ -27,12 +25,12 @@ from image_embeddings.errors import (
     TextModelMemoryError,
 )
 from tests import specification, tls_front
+from tests.commands import ROOT, run_process
 from tests.ml_front import ml_front
 from tests.tiny_models import make_mclip_folder, make_text_folder
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 UPLOADS = ("PUT", "/_ml/trained_models/*")
 
 
@@ -49,10 +47,7 @@ def infer(front, text, model_id=DEFAULT_TEXT_MODEL_ID):
 
 
 def run(environ, *words):
-    command = [sys.executable, "-m", "image_embeddings", "text-model", *words]
-    return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120, check=False
-    )
+    return run_process(environ, "text-model", *words)
 
 
 # Loading

@@ -3,11 +3,7 @@ learning is stood in for by tests.ml_front, before the real node."""
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -31,12 +27,12 @@ from image_embeddings.errors import (
     TextModelStoppedError,
 )
 from image_embeddings.text_path import RECHECK_SECONDS
+from tests.commands import run_here
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 TEXTS = ["a red photo", "ein blaues Bild", "Κόκκινο", "красный", "猫 in the snow", "🎈", "a" * 900]
 SEARCHES = ("POST", "*/_search")
 ML = ("*", "/_ml/*")
@@ -433,21 +429,11 @@ def test_status_tells_of_a_setting_that_cannot_be_met(front, ml_environ):
     assert web.get("/readyz").status_code == 503
 
 
-def command(environ, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "image_embeddings", *words],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_the_commands_say_who_encodes_texts(deployed, ml_environ):
-    assert f"elasticsearch: the text model '{DEFAULT_TEXT_MODEL_ID}' is started" in command(ml_environ, "status").stdout
-    found = json.loads(command(ml_environ, "search", "red", "--json").stdout)
+    assert (
+        f"elasticsearch: the text model '{DEFAULT_TEXT_MODEL_ID}' is started" in run_here(ml_environ, "status").stdout
+    )
+    found = json.loads(run_here(ml_environ, "search", "red", "--json").stdout)
     assert (found["text_encoder"], found["text_model_id"]) == ("elasticsearch", DEFAULT_TEXT_MODEL_ID)
     deployed.order("failed")
-    assert "Note: The text model" in command(ml_environ, "search", "red").stderr
+    assert "Note: The text model" in run_here(ml_environ, "search", "red").stderr

@@ -1,0 +1,55 @@
+"""Our commands: in this process, which has the libraries loaded, or in one of their own, as people start them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import click
+from click.testing import CliRunner, Result
+
+from image_embeddings import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = ("-m", "image_embeddings")
+SCRIPT = ("image_embeddings/create-image-embeddings.py",)
+
+
+def run_here(environ: Mapping[str, str], *arguments: str, command: click.Command = cli.main) -> Result:
+    """What a command says, in this process; what it does to environment and signals is undone.
+
+    An exception that would be a traceback is raised. click takes the terminal to be 80 wide, whatever COLUMNS says.
+    """
+    runner = CliRunner(catch_exceptions=False)
+    with mock.patch.dict(os.environ, environ), _signals_kept():
+        return runner.invoke(command, arguments, prog_name="python -m image_embeddings")
+
+
+def run_process(
+    environ: Mapping[str, str], *arguments: str, command: tuple[str, ...] = MODULE
+) -> subprocess.CompletedProcess[str]:
+    """What a command says, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, *command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
