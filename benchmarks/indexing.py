@@ -6,8 +6,7 @@ The photos are 12-megapixel JPEGs, blown up from the sample photos, with noise. 
 with random weights: it takes as long as the real one, and what it finds means nothing. All figures are of one run on
 one machine; read the ratios.
 
-naive:       one photo after the other: decoded whole, encoded alone in float32; one bulk of plain lists at the end;
-             the first NAIVE photos only
+naive:       one photo after the other: decoded whole, encoded alone in float32; one bulk of plain lists at the end
 ours:        an indexing run into the embedded node, thumbnails and all; the model is loaded
 decode:      our reading and decoding alone, with its threads, thumbnails made
 encode:      our encoder alone, in batches, on decoded photos, in the number format that it chooses for 100,000 photos
@@ -46,7 +45,6 @@ from image_embeddings.writer import IndexOptions  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
-NAIVE = 60  # photos: it is slow, and its rate does not depend on how many they are
 WARM_UP = FEWEST_PHOTOS  # of which an index is calibrated: that loads the model's half for texts, too
 THREADS = IndexOptions().thread_count
 
@@ -135,7 +133,7 @@ def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settin
     client = assembly.open_index(settings).cluster.client
     client.indices.delete(index="naive", ignore_unavailable=True)
     documents = []
-    for path in sorted(photos.iterdir())[:NAIVE]:
+    for path in sorted(photos.iterdir()):
         with Image.open(path) as image:
             documents.append({"_id": path.name, "embedding": list(encode(image.convert("RGB")))})
     mapping = {"properties": {"embedding": {"type": "dense_vector", "dims": len(documents[0]["embedding"])}}}
@@ -263,7 +261,7 @@ def measure(
     count = len(list(photos.iterdir()))
     encoder.encode_images([Image.new("RGB", (500, 500))] * 2)
     list(one_by_one(Image.new("RGB", (500, 500))))
-    rates = {"naive": min(count, NAIVE) / seconds(lambda: naive(photos, one_by_one, settings))}
+    rates = {"naive": count / seconds(lambda: naive(photos, one_by_one, settings))}
     rates["ours"], rates["calibration"] = ours(photos, folder / "held-back", settings)
     decoded: list[Image.Image] = []
     rates["decode"] = count / seconds(lambda: decoded.extend(decode_all(photos, Thumbnails(folder / "thumbnails"))))
