@@ -51,9 +51,7 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """A page that says what went wrong, below what the page goes on with: the search bar as it was, say."""
-    status = status_of(error)
-    body = body_of(code=error.code, message=str(error))
-    return Response(render_template("error.html", status=status, **body["error"], **context), status)
+    return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
 
 
 def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
@@ -107,7 +105,10 @@ def _answer(code: str, message: str, status: int) -> Response:
     body = body_of(code=code, message=message)
     if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
         response = jsonify(body)
-    else:
-        response = Response(render_template("error.html", status=status, **body["error"]))
-    response.status_code = status
-    return response
+        response.status_code = status
+        return response
+    return _page(body, status)
+
+
+def _page(body: dict[str, dict[str, str]], status: int, **context: Any) -> Response:
+    return Response(render_template("error.html", status=status, **body["error"], **context), status)

@@ -45,7 +45,7 @@ class Collections:
 
     def is_filter(self, value: str) -> bool:
         """Whether a value of that filter limits a search to a collection, rather than by another column."""
-        return not self.by.startswith(COLUMN) or value.startswith(f"{self.by.removeprefix(COLUMN)}=")
+        return value.startswith(self.filter_value(""))
 
 
 def collections_search(by: str) -> JSON:

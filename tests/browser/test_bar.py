@@ -160,14 +160,19 @@ def test_a_photo_of_the_lightbox_comes_to_the_search(visit):
 # Uploads, which no address can name
 
 
-@plain
-def test_an_upload_stays_while_texts_and_chips_come_and_go(visit, scripts):
-    page = visit("/", java_script_enabled=scripts)
+def send_truck(page, *, scripts):
+    """Searches by the photo of a truck; without a script a button sends it."""
     if scripts:
         choose(page, PHOTOS / TRUCK)
     else:
         page.locator("#image").set_input_files(PHOTOS / TRUCK)
         press(page, "Find similar")
+
+
+@plain
+def test_an_upload_stays_while_texts_and_chips_come_and_go(visit, scripts):
+    page = visit("/", java_script_enabled=scripts)
+    send_truck(page, scripts=scripts)
     search(page, "snow -people")
     assert chips(page) == ["+ your photo", "− Without: people"]
     expect(page.get_by_alt_text("The photo you sent")).to_be_visible()
@@ -199,11 +204,7 @@ def test_further_photos_of_an_upload_come_by_themselves(page):
 @plain
 def test_an_upload_stays_in_another_language(visit, scripts):
     page = visit("/?k=10", java_script_enabled=scripts)
-    if scripts:
-        choose(page, PHOTOS / TRUCK)
-    else:
-        page.locator("#image").set_input_files(PHOTOS / TRUCK)
-        press(page, "Find similar")
+    send_truck(page, scripts=scripts)
     before = shown(page)
     press(page, "Français")
     expect(page.locator("html")).to_have_attribute("lang", "fr")
