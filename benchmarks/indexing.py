@@ -33,12 +33,13 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import assembly, corpus, indexing, pipeline  # noqa: E402
+from image_embeddings import corpus, indexing, opening, pipeline  # noqa: E402
 from image_embeddings.calibration import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
+from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
+from image_embeddings.photo import decode_photo  # noqa: E402
 from image_embeddings.samples import captioned_photos  # noqa: E402
 from image_embeddings.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.writer import IndexOptions  # noqa: E402
@@ -103,7 +104,7 @@ def make_clip(folder: Path) -> Path:
     torch.manual_seed(0)
     raw = folder.with_name(f"{folder.name}-raw")
     raw.mkdir(parents=True)
-    pieces, merges = word_pieces(EVERYDAY_TEXTS)
+    pieces, merges = word_pieces(everyday_texts())
     (raw / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}))
     (raw / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
     CLIPModel(CLIPConfig()).save_pretrained(raw)
@@ -130,7 +131,7 @@ def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settin
     """Indexes as a first script would."""
     from elasticsearch import helpers
 
-    client = assembly.open_index(settings).cluster.client
+    client = opening.open_index(settings).cluster.client
     client.indices.delete(index="naive", ignore_unavailable=True)
     documents = []
     for path in sorted(photos.iterdir()):
@@ -176,7 +177,7 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Reads, decodes and makes thumbnails, as the pipeline's threads do."""
 
     def decode(file: corpus.PhotoFile) -> Image.Image:
-        photo = corpus.decode(corpus.load(file), max_pixels=10**9)
+        photo = decode_photo(corpus.load(file), max_pixels=10**9)
         thumbnails.make(photo.image, content_hash=photo.document.content_hash)
         return photo.image
 
@@ -201,7 +202,7 @@ def seconds(work: Callable[[], object]) -> float:
 def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
     """Files a second of a second run over files that have not changed."""
     photos = make_small_photos(folder / "small", count=count)
-    index = assembly.open_index(settings)
+    index = opening.open_index(settings)
     index = type(index)(index.cluster, name="unchanged")
     index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
 
@@ -246,7 +247,7 @@ def main() -> None:
             rates = measure(photos, folder, settings, encoder, naive_encode(options.model, model))
             rates["unchanged"] = unchanged_rate(folder, settings, count=options.unchanged)
         finally:
-            assembly.local_node(settings).stop()
+            opening.local_node(settings).stop()
     show(rates, model=options.model, photos=options.photos)
 
 

@@ -159,7 +159,7 @@ def calibrate(cohort: Embeddings, texts: Embeddings | None = None, *, photos: in
     """What is usual in an index, from a random sample of its photos and everyday texts; None: too little to tell.
 
     `cohort` has shape (n, dims), up to COHORT rows, all photos of a smaller index; `texts` (m, dims) are
-    `everyday_texts.EVERYDAY_TEXTS` by the same model, None where it cannot encode texts. `photos` is the size of the
+    `everyday_texts.everyday_texts()` by the same model, None where it cannot encode texts. `photos` is the size of the
     index. Copies of a photo count once.
     """
     cohort = _different(cohort)

@@ -1,9 +1,8 @@
-"""The photos of a folder: which files there are, and what is in one of them."""
+"""The photos of a folder: which files there are, and the bytes of one of them."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,11 +11,10 @@ from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from PIL import Image
-
-from image_embeddings import captions, exif, images, looks
-from image_embeddings.documents import MAX_IMAGE_ID_BYTES, ImageDocument
+from image_embeddings import images
+from image_embeddings.documents import MAX_IMAGE_ID_BYTES
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
+from image_embeddings.photo import PhotoBytes, content_hash
 
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
 
@@ -47,24 +45,6 @@ class Skipped:
     reason: str
     unusable: bool = False  # its content was read, and is no photo that can be indexed
     is_folder: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Photo:
-    """A photo that was read: its document and its upright RGB image."""
-
-    document: ImageDocument
-    image: Image.Image
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoBytes:
-    """What was in a file when it was read."""
-
-    image_id: str
-    data: bytes
-    mtime_ns: int
-    content_hash: str
 
 
 def check_folder(folder: Path) -> None:
@@ -219,36 +199,6 @@ def load(file: PhotoFile) -> PhotoBytes:
     return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
 
 
-def decode(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
-    """The photo in these bytes: hash, size, what it says of itself and picture belong together.
-
-    Raises:
-        ImageError: its content cannot be decoded, or is too large.
-    """
-    decoded = images.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
-    said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
-    return Photo(
-        image=decoded.image,
-        document=ImageDocument(
-            image_id=photo.image_id,
-            width=decoded.width,
-            height=decoded.height,
-            bytes=len(photo.data),
-            mtime_ns=photo.mtime_ns,
-            content_hash=photo.content_hash,
-            location=exif.location(decoded.exif) if with_location else None,
-            taken=exif.taken(decoded.exif),
-            camera_make=exif.camera_make(decoded.exif),
-            camera_model=exif.camera_model(decoded.exif),
-            lens=exif.lens(decoded.exif),
-            caption=said.caption,
-            keywords=said.keywords,
-            preview=looks.preview(decoded.image),
-            fingerprint=looks.fingerprint(decoded.image),
-        ),
-    )
-
-
 def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
     """All bytes of a file, and its mtime_ns; never waits for a pipe. `what` names it in errors.
 
@@ -284,11 +234,6 @@ def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
     if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
     return data, before.st_mtime_ns
-
-
-def content_hash(data: bytes) -> str:
-    """The name of these bytes: half a SHA-256, 32 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tenacity
 
 from image_embeddings import queries
 from image_embeddings.calibration import Calibration
@@ -26,6 +25,7 @@ from image_embeddings.documents import (
     FileState,
     ImageDocument,
     ModelInfo,
+    PhotoMetadata,
 )
 from image_embeddings.errors import (
     PASSING,
@@ -33,12 +33,9 @@ from image_embeddings.errors import (
     IndexForeignError,
     IndexMissingError,
     RequestError,
-    TextModelBusyError,
 )
 from image_embeddings.filters import facets_of
-from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.queries import Shape
-from image_embeddings.text_model import text_model_errors
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -459,30 +456,13 @@ class ImageIndex:
         shape: Shape | None = None,
         seconds: float = 12,
     ) -> RawResult:
-        """The k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`, in one request.
+        """Return the k photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`.
 
-        It ends within `seconds`, in which a full queue (429) is asked again with growing pauses.
-
-        Raises:
-            TextModelError: the model cannot encode the text, and why.
+        It is one request, sent once, which may take `seconds`.
         """
-        deadline = time.monotonic() + seconds
         query = queries.text_model_query(model_id=model_id, text=text)
-
-        def ask() -> RawResult:
-            # The client itself would ask three times at once, each for as long.
-            left = max(0.1, deadline - time.monotonic())
-            client = self._client.options(request_timeout=left, max_retries=0)
-            with text_model_errors(model_id):
-                return self._search(query, k=k, offset=offset, shape=shape, client=client)
-
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_overloaded),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
-            stop=tenacity.stop_before_delay(seconds),
-            reraise=True,
-        )
-        return attempts(ask)
+        client = self._client.options(request_timeout=seconds, max_retries=0)
+        return self._search(query, k=k, offset=offset, shape=shape, client=client)
 
     def like(self, image_id: str, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
         """The k photos nearest to an indexed one, which is not among them; one request where the server can look it up.
@@ -577,10 +557,6 @@ def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
 
 def _fields(hits: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     return (hit["fields"] for hit in hits)
-
-
-def _is_overloaded(error: BaseException) -> bool:
-    return isinstance(error, TextModelBusyError) or (isinstance(error, RequestError) and error.status in (429, 503))
 
 
 def _check_length(image_id: str) -> None:

@@ -12,23 +12,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from image_embeddings import corpus, pipeline
-from image_embeddings.assembly import (
+from image_embeddings.assembly import make_encoder, thumbnails_of
+from image_embeddings.config import Settings
+from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
+from image_embeddings.encoders import Encoder, check_same_model
+from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
+from image_embeddings.index import ImageIndex, IndexState
+from image_embeddings.metadata import read_metadata
+from image_embeddings.opening import (
     Notify,
     local_node,
-    make_encoder,
     node_moved,
     open_index,
     silent,
     state_of,
-    thumbnails_of,
     uses_local_node,
 )
-from image_embeddings.config import Settings
-from image_embeddings.documents import FORMAT, FileState, ModelInfo
-from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
-from image_embeddings.index import ImageIndex, IndexState
-from image_embeddings.metadata import PhotoMetadata, read_metadata
 from image_embeddings.patience import patiently
 from image_embeddings.pipeline import Progress
 from image_embeddings.writer import IndexOptions, IndexReport

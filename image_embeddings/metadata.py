@@ -10,12 +10,12 @@ UTF-8; commas, semicolons or tabs between the fields.
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from image_embeddings.captions import CAPTION_LENGTH
-from image_embeddings.documents import ImageDocument
+from image_embeddings.documents import PhotoMetadata
 from image_embeddings.errors import MetadataError
 from image_embeddings.exif import plain
 
@@ -27,19 +27,6 @@ MAX_FILE_BYTES = 256 * 2**20
 SHOWN_PROBLEMS = 10
 
 _DELIMITERS = (",", ";", "\t")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoMetadata:
-    """What the metadata file says of one photo."""
-
-    label: str | None = None
-    caption: str | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-    def merged_into(self, document: ImageDocument) -> ImageDocument:
-        """The document with this added; a caption here goes before the photo's own."""
-        return replace(document, label=self.label, caption=self.caption or document.caption, extra=dict(self.extra))
 
 
 @dataclass(frozen=True, kw_only=True)

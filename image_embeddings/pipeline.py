@@ -16,14 +16,14 @@ from typing import Any, Protocol, TypeVar
 from image_embeddings import corpus
 from image_embeddings.calibration import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.corpus import PhotoBytes, PhotoFile, Skipped, walk
-from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument
+from image_embeddings.corpus import PhotoFile, Skipped, walk
+from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument, PhotoMetadata
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS
+from image_embeddings.everyday_texts import everyday_texts
 from image_embeddings.index import ImageIndex, IndexState, Rejected
-from image_embeddings.metadata import PhotoMetadata
 from image_embeddings.patience import patiently
+from image_embeddings.photo import PhotoBytes, decode_photo
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import (
     Heartbeat,
@@ -241,7 +241,7 @@ def calibrated(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibr
     if len(cohort) < FEWEST_PHOTOS:
         return None
     try:
-        texts = encoder.encode_texts(EVERYDAY_TEXTS)
+        texts = encoder.encode_texts(everyday_texts())
     except ModelError:  # photos can be indexed without a text model
         texts = None
     return calibrate(cohort, texts, photos=photos)
@@ -310,7 +310,7 @@ def _read(
                 document = before  # the other one may have another label
             if document.format == FORMAT:
                 return _reused(document, embedding, by=found, with_location=options.with_location)
-        photo = corpus.decode(found, max_pixels=options.max_pixels, with_location=options.with_location)
+        photo = decode_photo(found, max_pixels=options.max_pixels, with_location=options.with_location)
     except (CorpusError, ImageError) as error:
         return corpus.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)

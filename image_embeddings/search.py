@@ -31,7 +31,7 @@ from image_embeddings.index import ImageIndex, IndexState, RawResult
 from image_embeddings.queries import BY_DATE_DEPTH, RELEVANCE, Shape
 from image_embeddings.query import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
 from image_embeddings.ranking import folded
-from image_embeddings.text_model import TextModel
+from image_embeddings.text_model import TextModel, ask_while_busy
 from image_embeddings.text_path import LOCAL, TextPath, TextPaths
 
 if TYPE_CHECKING:
@@ -218,15 +218,13 @@ class ImageSearch:
         return [(embedding, Kind.TEXT)]
 
     def _near_encoded_there(self, text: str, model_id: str, query: _Query) -> RawResult:
-        with query.clock.stage("search"):
+        def ask(seconds: float) -> RawResult:
             return self.index.near_text(
-                text,
-                model_id=model_id,
-                k=query.k,
-                offset=query.offset,
-                shape=query.shape,
-                seconds=self.text_paths.patience_seconds,
+                text, model_id=model_id, k=query.k, offset=query.offset, shape=query.shape, seconds=seconds
             )
+
+        with query.clock.stage("search"):
+            return ask_while_busy(ask, model_id=model_id, seconds=self.text_paths.patience_seconds)
 
     def _near(self, embedding: Embedding, query: _Query, *, kind: Kind) -> _Found:
         with query.clock.stage("search"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+import tenacity
 
 from image_embeddings.cluster import Cluster
 from image_embeddings.documents import Embedding, ModelInfo
@@ -44,6 +46,8 @@ IMAGE_MODEL = "image_model"  # the image model that a text model was loaded for,
 
 STARTED, STARTING, STOPPING, FAILED = "started", "starting", "stopping", "failed"
 STORED, INCOMPLETE, MISSING, NO_LICENCE, NO_ML = "stored", "incomplete", "missing", "no_licence", "no_ml"
+
+Result = TypeVar("Result")
 
 
 class _Trouble(NamedTuple):
@@ -299,3 +303,30 @@ def text_model_errors(model_id: str) -> Iterator[None]:
 
 def _error(trouble: _Trouble, model_id: str, detail: str = "") -> TextModelError:
     return trouble.error(f"The text model '{model_id}' {trouble.what.format(detail=detail)}. {trouble.remedy}.")
+
+
+def ask_while_busy(ask: Callable[[float], Result], *, model_id: str, seconds: float) -> Result:
+    """Return what `ask` gives, a request that makes Elasticsearch encode a text; ask again while the model is busy.
+
+    `ask` gets the seconds that are left. All attempts together end within `seconds`; the pauses between them grow.
+
+    Raises:
+        TextModelError: the model cannot encode the text, and why.
+    """
+    deadline = time.monotonic() + seconds
+
+    def attempt() -> Result:
+        with text_model_errors(model_id):
+            return ask(max(0.1, deadline - time.monotonic()))
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_busy),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_before_delay(seconds),
+        reraise=True,
+    )
+    return attempts(attempt)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, TextModelBusyError) or (isinstance(error, RequestError) and error.status in (429, 503))

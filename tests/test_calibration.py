@@ -13,7 +13,7 @@ from image_embeddings.calibration import (
     calibrate,
     expected_top,
 )
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS
+from image_embeddings.everyday_texts import everyday_texts
 
 DIMS, SUBJECTS, PHOTOS, TEXTS = 256, 60, 600, 250
 ABSENT = 20  # the last subjects are those of no photo
@@ -217,8 +217,8 @@ def test_a_combined_query_of_nothing_is_refused(space, calibration):
 
 
 def test_everyday_texts_are_many_and_different():
-    assert len(set(EVERYDAY_TEXTS)) == len(EVERYDAY_TEXTS) > 200
-    assert all(text == text.strip() and text for text in EVERYDAY_TEXTS)
+    assert len(set(everyday_texts())) == len(everyday_texts()) > 200
+    assert all(text == text.strip() and text for text in everyday_texts())
 
 
 def test_a_cohort_of_the_largest_size_is_calibrated_in_a_moment(space):

@@ -7,6 +7,7 @@ from pillow_heif import register_heif_opener
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageUnreadableError
+from image_embeddings.photo import content_hash, decode_photo
 from tests.pictures import save
 from tests.raw_photos import dng
 from tests.worded_photos import iptc, jpeg_with_iptc, xmp
@@ -124,8 +125,8 @@ def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
 def test_document_and_picture_come_from_the_same_bytes(tmp_path):
     path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
-    photo = corpus.decode(corpus.load(file), max_pixels=1000)
-    assert photo.document.content_hash == corpus.content_hash(path.read_bytes())
+    photo = decode_photo(corpus.load(file), max_pixels=1000)
+    assert photo.document.content_hash == content_hash(path.read_bytes())
     assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
     assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
     assert photo.image.getpixel((0, 0)) == (255, 0, 0)
@@ -135,7 +136,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     touch(tmp_path / "bad.jpg")
     file = next(corpus.walk(tmp_path, skip=pytest.fail))
     with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
-        corpus.decode(corpus.load(file), max_pixels=1000)
+        decode_photo(corpus.load(file), max_pixels=1000)
 
 
 SAID = {
@@ -157,7 +158,7 @@ def said_by(exif):
 
 def document_of(folder):
     (file,) = corpus.walk(folder, skip=pytest.fail)
-    return corpus.decode(corpus.load(file), max_pixels=1_000_000).document
+    return decode_photo(corpus.load(file), max_pixels=1_000_000).document
 
 
 def fields_of(document, names):

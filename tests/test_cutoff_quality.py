@@ -9,7 +9,7 @@ from PIL import Image
 from image_embeddings.calibration import Kind, calibrate
 from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from image_embeddings.encoders import ConseEncoder
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS
+from image_embeddings.everyday_texts import everyday_texts
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ class Samples:
         self.shown = np.array([names.index(row["image_id"]) for row in captions])
         self.languages = np.array([row["language"] for row in captions])
         self.absent = encoder.encode_texts(absent)
-        self.everyday = encoder.encode_texts(EVERYDAY_TEXTS)
+        self.everyday = encoder.encode_texts(everyday_texts())
 
     def search(self, queries, *, kind=Kind.TEXT, among=None, itself=False):
         """Numbers of the first hits, shape (queries, HITS), and which of them are said to match."""

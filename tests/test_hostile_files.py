@@ -13,6 +13,7 @@ from PIL import Image
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
+from image_embeddings.photo import Photo, decode_photo
 from tests.pictures import as_nobody, save
 
 PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
@@ -21,7 +22,7 @@ PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
 def try_read(file, *, max_pixels):
     """The photo in a file, or what the report says of it."""
     try:
-        return corpus.decode(corpus.load(file), max_pixels=max_pixels)
+        return decode_photo(corpus.load(file), max_pixels=max_pixels)
     except (CorpusError, ImageError) as error:
         return corpus.skipped(file, error)
 
@@ -38,7 +39,7 @@ def outcomes(folder):
     files = list(corpus.walk(folder, skip=skipped.append))
     read = [try_read(file, max_pixels=1_000_000) for file in files]
     skipped += [result for result in read if isinstance(result, corpus.Skipped)]
-    photos = [result for result in read if isinstance(result, corpus.Photo)]
+    photos = [result for result in read if isinstance(result, Photo)]
     return {skip.image_id: skip.reason for skip in skipped} | {photo.document.image_id: photo for photo in photos}
 
 
@@ -159,7 +160,7 @@ def test_what_may_not_be_read_is_skipped_and_the_rest_is_not():
         (Path(place) / "closed").chmod(0)
         found = outcomes(Path(place))
         (Path(place) / "closed").chmod(0o700)
-    assert isinstance(found.pop("a.png"), corpus.Photo)
+    assert isinstance(found.pop("a.png"), Photo)
     assert sorted(found) == ["b.png", "closed"]
     assert all("let this user read it" in reason for reason in found.values())
 

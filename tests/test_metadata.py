@@ -2,9 +2,9 @@ import pytest
 
 from image_embeddings import metadata
 from image_embeddings.captions import CAPTION_LENGTH
-from image_embeddings.documents import ImageDocument
+from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.errors import MetadataError
-from image_embeddings.metadata import PhotoMetadata, read_metadata
+from image_embeddings.metadata import read_metadata
 
 PHOTOS = ["a.jpg", "rome/forum.jpg", "Küste/日本.jpg"]
 

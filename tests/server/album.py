@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from image_embeddings import indexing, pipeline
-from image_embeddings.metadata import PhotoMetadata
+from image_embeddings.documents import PhotoMetadata
 from image_embeddings.patience import patiently
 from image_embeddings.thumbnails import Thumbnails
 from image_embeddings.writer import IndexOptions, IndexReport

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from image_embeddings import assembly, patience
+from image_embeddings import open_index, patience
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
 from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
@@ -122,19 +122,19 @@ def test_a_rebuild_goes_on_after_a_restart_and_the_old_index_answers_until_then(
     before, after = settings
     index_photos(before)
     index_photos(dataclasses.replace(after, index_name="expected"))
-    served = contents(assembly.open_index(before))
+    served = contents(open_index(before))
     with impatience(monkeypatch), pytest.raises(UnreachableError, match="same command again to go on"):
         index_photos(after, rebuild=True, progress=lambda total: Interrupted({30: node.kill}))
     start = background.submit(node.start)
-    state, errors = first_answer(assembly.open_index(before))
+    state, errors = first_answer(open_index(before))
     assert state.model.model_id == "first"
     assert any("does not know its indices yet" in str(error) for error in errors)
     start.result()
-    assert contents(assembly.open_index(before)) == served
+    assert contents(open_index(before)) == served
     report = index_photos(after, rebuild=True)
     assert 0 < report.unchanged < report.found
-    expected = contents(assembly.open_index(dataclasses.replace(after, index_name="expected")))
-    assert contents(assembly.open_index(after)) == expected
+    expected = contents(open_index(dataclasses.replace(after, index_name="expected")))
+    assert contents(open_index(after)) == expected
 
 
 # A full disk

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from app import create_app
-from image_embeddings import assembly, corpus, indexing, pipeline
+from image_embeddings import corpus, indexing, open_index, pipeline
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
@@ -101,7 +101,7 @@ def run(settings, **choices):
 
 
 def model_of(settings):
-    return assembly.open_index(settings).state().model.model_id
+    return open_index(settings).state().model.model_id
 
 
 def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
@@ -113,10 +113,10 @@ def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settin
     polls = itertools.count()
     report = run(other, rebuild=True, stopped=lambda: next(polls) > 70)
     assert report.stopped
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("first", 6)
+    assert (model_of(settings), open_index(settings).count()) == ("first", 6)
     rest = run(other, rebuild=True)
     assert (rest.unchanged, rest.encoded) == (report.encoded, 106 - report.encoded)
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("second", 106)
+    assert (model_of(settings), open_index(settings).count()) == ("second", 106)
 
 
 def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
@@ -136,7 +136,7 @@ def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
     for photo in settings.image_dir.rglob("*.png"):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
-    assert assembly.open_index(settings).count() == 6
+    assert open_index(settings).count() == 6
     assert indexing.discard_rebuild(settings)
 
 
@@ -144,7 +144,7 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
-    assert assembly.open_index(settings).rebuild.state().model.model_id == "first"
+    assert open_index(settings).rebuild.state().model.model_id == "first"
     indexing.discard_rebuild(settings)
 
 
@@ -194,16 +194,16 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tm
     with pytest.raises(CorpusError, match="lacks 6 of the 6 indexed photos"):
         run(settings, rebuild=True)
     with pytest.raises(IndexMissingError):
-        assembly.open_index(settings).rebuild.state()
-    assert assembly.open_index(settings).count() == 6
+        open_index(settings).rebuild.state()
+    assert open_index(settings).count() == 6
     report = run(settings, rebuild=True, prune=True)
     assert (report.waiting, report.deleted) == ("", 6)
-    assert assembly.open_index(settings).count() == 1
+    assert open_index(settings).count() == 1
 
 
 def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, monkeypatch):
     run(settings)
-    old = assembly.open_index(settings).state().backing_index
+    old = open_index(settings).state().backing_index
     load = corpus.load
 
     def drive_goes(file):
@@ -218,13 +218,13 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
     assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting
     go_on = f"To go on with it: index {settings.image_dir} --rebuild. To give it up: index --discard-rebuild."
     assert go_on in report.waiting
-    assert assembly.open_index(settings).state().backing_index == old
+    assert open_index(settings).state().backing_index == old
     said = []
     indexing.index_photos(settings, progress=RecordedProgress, notify=said.append)
     assert f"A rebuild of this index is unfinished. {go_on}" in said
     report = run(settings, rebuild=True)
     assert (report.unchanged, report.encoded, report.waiting) == (3, 3, "")
-    assert assembly.open_index(settings).state().backing_index != old
+    assert open_index(settings).state().backing_index != old
 
 
 def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
@@ -232,4 +232,4 @@ def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
     (settings.image_dir / "warm" / "red.png").write_bytes(b"no photo")
     report = run(settings, rebuild=True)
     assert (report.waiting, report.deleted) == ("", 1)
-    assert assembly.open_index(settings).count() == 5
+    assert open_index(settings).count() == 5

@@ -10,7 +10,6 @@ from PIL import Image
 
 from app import create_app
 from image_embeddings import open_search
-from image_embeddings.assembly import install_text_model
 from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, load_settings
 from image_embeddings.errors import (
     MachineLearningMissingError,
@@ -26,6 +25,7 @@ from image_embeddings.errors import (
     TextModelStartingError,
     TextModelStoppedError,
 )
+from image_embeddings.text_model_setup import install_text_model
 from image_embeddings.text_path import RECHECK_SECONDS
 from tests.commands import run_here
 from tests.fakes import ColourEncoder
