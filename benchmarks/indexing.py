@@ -39,9 +39,9 @@ from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, shar
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
-from image_embeddings.photo import decode_photo  # noqa: E402
+from image_embeddings.photos.photo import decode_photo  # noqa: E402
+from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.samples import captioned_photos  # noqa: E402
-from image_embeddings.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.writer import IndexOptions  # noqa: E402
 
 SIZE = (4000, 3000)

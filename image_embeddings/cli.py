@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, images, indexing, opening, text_model_setup
+from image_embeddings import assembly, evaluation, indexing, opening, text_model_setup
 from image_embeddings.captions_file import CAPTIONS, read_captions
 from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
@@ -29,6 +29,7 @@ from image_embeddings.filters import Filters
 from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.log_lines import printable
+from image_embeddings.photos import decoding
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 from image_embeddings.watch import keep_up
@@ -299,7 +300,7 @@ def _query_image(path: Path, settings: Settings) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise QueryError(f"{path} cannot be opened ({error.strerror}).") from error
-    return images.decode(data, max_pixels=settings.max_image_pixels, what=str(path)).image
+    return decoding.decode(data, max_pixels=settings.max_image_pixels, what=str(path)).image
 
 
 def _show_result(result: SearchResult, *, as_json: bool) -> None:

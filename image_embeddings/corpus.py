@@ -11,10 +11,10 @@ from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from image_embeddings import images
 from image_embeddings.documents import MAX_IMAGE_ID_BYTES
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
-from image_embeddings.photo import PhotoBytes, content_hash
+from image_embeddings.photos import decoding
+from image_embeddings.photos.photo import PhotoBytes, content_hash
 
 MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
 
@@ -108,7 +108,7 @@ def _is_same(entry: os.DirEntry[str], status: os.stat_result | None) -> bool:
 def named_like_a_photo(name: str) -> bool:
     """Whether a file of that name is looked at at all."""
     suffix = _suffix(name)
-    return suffix in images.SUFFIXES or suffix in images.UNREAD_SUFFIXES
+    return suffix in decoding.SUFFIXES or suffix in decoding.UNREAD_SUFFIXES
 
 
 def _suffix(name: str) -> str:
@@ -142,7 +142,7 @@ def _unopened(error: OSError) -> str:
 def _unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
     """Why the entry cannot be indexed; empty where it can."""
     suffix = _suffix(entry.name)
-    if suffix in images.UNREAD_SUFFIXES:
+    if suffix in decoding.UNREAD_SUFFIXES:
         return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
     if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):
         return ""

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_embeddings.captions import CAPTION_LENGTH
 from image_embeddings.documents import PhotoMetadata
 from image_embeddings.errors import MetadataError
-from image_embeddings.exif import plain
+from image_embeddings.photos.captions import CAPTION_LENGTH
+from image_embeddings.photos.exif import plain
 
 FILE, LABEL, CAPTION = "file", "label", "caption"
 LABEL_LENGTH = 200  # characters

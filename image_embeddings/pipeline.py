@@ -23,8 +23,8 @@ from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError,
 from image_embeddings.everyday_texts import everyday_texts
 from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.patience import patiently
-from image_embeddings.photo import PhotoBytes, decode_photo
-from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.photos.photo import PhotoBytes, decode_photo
+from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.writer import (
     Heartbeat,
     IndexOptions,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from image_embeddings.documents import Hit
-from image_embeddings.looks import look_the_same
+from image_embeddings.photos.fingerprint import look_the_same
 
 ALIKE = 0.02  # similarity to the query, and share of width to height, by which near-duplicates differ at most
 

@@ -22,7 +22,7 @@ from image_embeddings.encoders.conse import (
     top_class_weights,
 )
 from image_embeddings.errors import ModelUnavailableError
-from image_embeddings.images import decode
+from image_embeddings.photos.decoding import decode
 
 SAMPLES = ROOT / "app" / "static" / "images"
 TEMPLE, FLOWER = 0, 1  # scikit-learn's two photos

@@ -7,7 +7,7 @@ from pillow_heif import register_heif_opener
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageUnreadableError
-from image_embeddings.photo import content_hash, decode_photo
+from image_embeddings.photos.photo import content_hash, decode_photo
 from tests.pictures import save
 from tests.raw_photos import dng
 from tests.worded_photos import iptc, jpeg_with_iptc, xmp

@@ -1,10 +1,10 @@
 import pytest
 
 from image_embeddings import metadata
-from image_embeddings.captions import CAPTION_LENGTH
 from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.errors import MetadataError
 from image_embeddings.metadata import read_metadata
+from image_embeddings.photos.captions import CAPTION_LENGTH
 
 PHOTOS = ["a.jpg", "rome/forum.jpg", "Küste/日本.jpg"]
 

@@ -229,7 +229,7 @@ def halves(cluster, name, tmp_path):
 
 
 def run(photos, index):
-    from image_embeddings.thumbnails import Thumbnails
+    from image_embeddings.photos.thumbnails import Thumbnails
     from image_embeddings.writer import IndexOptions
 
     return pipeline.run(

@@ -15,7 +15,7 @@ from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FileState
 from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
 from image_embeddings.index import ImageIndex
-from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.writer import IndexOptions
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import as_nobody, colour_photos, save

@@ -15,8 +15,8 @@ from app.delivery import static_url_path
 from app.services import Services
 from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
-from image_embeddings.images import SUFFIXES
 from image_embeddings.index import ImageIndex
+from image_embeddings.photos.decoding import SUFFIXES
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
 from tests.raw_photos import dng

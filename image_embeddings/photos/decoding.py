@@ -11,8 +11,8 @@ from io import BytesIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from image_embeddings import raw
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
+from image_embeddings.photos import raw
 
 # The only decoders that run on files and uploads, beside that of camera RAW.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

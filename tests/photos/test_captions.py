@@ -1,7 +1,7 @@
 import pytest
 
-from image_embeddings import captions
-from image_embeddings.captions import CAPTION_LENGTH, KEYWORD_LENGTH, MAX_BYTES, MAX_KEYWORDS, Words, words
+from image_embeddings.photos import captions
+from image_embeddings.photos.captions import CAPTION_LENGTH, KEYWORD_LENGTH, MAX_BYTES, MAX_KEYWORDS, Words, words
 from tests.worded_photos import XMP, iptc, xmp
 
 

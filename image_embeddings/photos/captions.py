@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from image_embeddings.exif import decoded, plain
+from image_embeddings.photos.exif import decoded, plain
 
 CAPTION_LENGTH = 2_000  # characters
 KEYWORD_LENGTH = 100

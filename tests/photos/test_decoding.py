@@ -8,7 +8,7 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.images import LONG_SIDE, SHORT_SIDE, browser_type, decode, rendition
+from image_embeddings.photos.decoding import LONG_SIDE, SHORT_SIDE, browser_type, decode, rendition
 
 register_heif_opener()  # for what tests save
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from image_embeddings import captions, exif, images, looks
 from image_embeddings.documents import ImageDocument
+from image_embeddings.photos import captions, decoding, exif, fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
     Raises:
         ImageError: its content cannot be decoded, or is too large.
     """
-    decoded = images.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
+    decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
     said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
     return Photo(
         image=decoded.image,
@@ -53,8 +53,8 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             lens=exif.lens(decoded.exif),
             caption=said.caption,
             keywords=said.keywords,
-            preview=looks.preview(decoded.image),
-            fingerprint=looks.fingerprint(decoded.image),
+            preview=fingerprint.preview(decoded.image),
+            fingerprint=fingerprint.fingerprint(decoded.image),
         ),
     )
 

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from image_embeddings.errors import DataDirError
-from image_embeddings.thumbnails import SIZE, Thumbnails
+from image_embeddings.photos.thumbnails import SIZE, Thumbnails
 
 
 def test_a_thumbnail_is_a_small_webp_of_the_same_shape(tmp_path):

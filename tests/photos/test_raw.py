@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings import raw
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.images import decode
+from image_embeddings.photos import raw
+from image_embeddings.photos.decoding import decode
 from tests.raw_photos import dng
 
 CR2 = b"II*\0\x10\0\0\0CR\x02\0"

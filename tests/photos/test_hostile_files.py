@@ -13,7 +13,7 @@ from PIL import Image
 
 from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
-from image_embeddings.photo import Photo, decode_photo
+from image_embeddings.photos.photo import Photo, decode_photo
 from tests.pictures import as_nobody, save
 
 PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")

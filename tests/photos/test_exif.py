@@ -2,7 +2,7 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from image_embeddings.exif import NAME_LENGTH, camera_make, camera_model, lens, location, plain, taken
+from image_embeddings.photos.exif import NAME_LENGTH, camera_make, camera_model, lens, location, plain, taken
 
 PARIS = {1: "N", 2: (48.0, 51.0, 24.0), 3: "E", 4: (2.0, 21.0, 7.0)}
 
