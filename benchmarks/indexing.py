@@ -33,7 +33,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import corpus, indexing, opening, pipeline  # noqa: E402
+from image_embeddings import indexing, opening, pipeline  # noqa: E402
 from image_embeddings.calibration import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
@@ -41,7 +41,8 @@ from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse 
 from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
-from image_embeddings.samples import captioned_photos  # noqa: E402
+from image_embeddings.sources import photo_folder  # noqa: E402
+from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 from image_embeddings.writer import IndexOptions  # noqa: E402
 
 SIZE = (4000, 3000)
@@ -176,13 +177,13 @@ def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
 def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Reads, decodes and makes thumbnails, as the pipeline's threads do."""
 
-    def decode(file: corpus.PhotoFile) -> Image.Image:
-        photo = decode_photo(corpus.load(file), max_pixels=10**9)
+    def decode(file: photo_folder.PhotoFile) -> Image.Image:
+        photo = decode_photo(photo_folder.load(file), max_pixels=10**9)
         thumbnails.make(photo.image, content_hash=photo.document.content_hash)
         return photo.image
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(decode, corpus.walk(photos, skip=print)))
+        return list(pool.map(decode, photo_folder.walk(photos, skip=print)))
 
 
 def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:

@@ -40,8 +40,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from image_embeddings import ImageSearch, Limits, assembly, opening  # noqa: E402
-from image_embeddings.captions_file import CAPTIONS, read_captions  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
 from tests.browser import webapp  # noqa: E402
 
 API = "/api/v1/search"

@@ -10,7 +10,6 @@ from image_embeddings import errors
 from image_embeddings.assembly import open_search, thumbnails_of
 from image_embeddings.collection import Collection, Collections
 from image_embeddings.config import Settings, load_settings
-from image_embeddings.corpus import read_bytes, resolve
 from image_embeddings.documents import Bucket, Facets, Hit, ImageDocument, ModelInfo, Place, PlaceBucket, SearchResult
 from image_embeddings.filters import ORIENTATIONS, Filters
 from image_embeddings.index import ImageIndex, IndexState
@@ -23,6 +22,7 @@ from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.query import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.search import ImageSearch
+from image_embeddings.sources.photo_folder import read_bytes, resolve
 from image_embeddings.writer import IndexReport
 
 __all__ = [

@@ -9,8 +9,8 @@ from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.opening import Notify, open_index, silent
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.samples import captioned_photos
 from image_embeddings.search import ImageSearch
+from image_embeddings.sources.samples import captioned_photos
 from image_embeddings.text_model_setup import is_known_text_model, text_model_id
 from image_embeddings.text_path import TextPaths
 

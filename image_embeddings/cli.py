@@ -20,8 +20,6 @@ import click
 from tqdm import tqdm
 
 from image_embeddings import assembly, evaluation, indexing, opening, text_model_setup
-from image_embeddings.captions_file import CAPTIONS, read_captions
-from image_embeddings.changes import FolderWatch
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
@@ -30,6 +28,8 @@ from image_embeddings.index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.log_lines import printable
 from image_embeddings.photos import decoding
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions
+from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.text_model import STATUS, TextModelStatus
 from image_embeddings.text_path import ELASTICSEARCH
 from image_embeddings.watch import keep_up

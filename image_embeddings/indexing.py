@@ -11,14 +11,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from image_embeddings import corpus, pipeline
+from image_embeddings import pipeline
 from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import Settings
 from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
 from image_embeddings.index import ImageIndex, IndexState
-from image_embeddings.metadata import read_metadata
 from image_embeddings.opening import (
     Notify,
     local_node,
@@ -30,6 +29,8 @@ from image_embeddings.opening import (
 )
 from image_embeddings.patience import patiently
 from image_embeddings.pipeline import Progress
+from image_embeddings.sources import photo_folder
+from image_embeddings.sources.metadata_table import read_metadata
 from image_embeddings.writer import IndexOptions, IndexReport
 
 GIVE_UP = "To give it up: index --discard-rebuild."
@@ -109,7 +110,7 @@ class Indexing:
 
         Raises: as `index_photos`.
         """
-        corpus.check_folder(self.folder)
+        photo_folder.check_folder(self.folder)
         with _only_run(self.settings):
             serving = self._serving()
             index = serving.rebuild if rebuild else serving

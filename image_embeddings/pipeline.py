@@ -13,10 +13,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from image_embeddings import corpus
 from image_embeddings.calibration import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.corpus import PhotoFile, Skipped, walk
 from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument, PhotoMetadata
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
@@ -25,6 +23,8 @@ from image_embeddings.index import ImageIndex, IndexState, Rejected
 from image_embeddings.patience import patiently
 from image_embeddings.photos.photo import PhotoBytes, decode_photo
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources import photo_folder
+from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
 from image_embeddings.writer import (
     Heartbeat,
     IndexOptions,
@@ -301,7 +301,7 @@ def _read(
 ) -> Preprocessed | Made | Skipped:
     """The photo in a file, with its thumbnail made; or its document, where the same bytes are indexed already."""
     try:
-        found = corpus.load(file)
+        found = photo_folder.load(file)
         before = _indexed(file, index) if file.image_id in work.changed else None
         copy = patiently(index.copy_of, found.content_hash) if found.content_hash in work.hashes else None
         if copy:
@@ -312,7 +312,7 @@ def _read(
                 return _reused(document, embedding, by=found, with_location=options.with_location)
         photo = decode_photo(found, max_pixels=options.max_pixels, with_location=options.with_location)
     except (CorpusError, ImageError) as error:
-        return corpus.skipped(file, error)
+        return photo_folder.skipped(file, error)
     thumbnails.make(photo.image, content_hash=photo.document.content_hash)
     if copy:
         return _completed(photo.document, document, embedding)

@@ -11,7 +11,7 @@ from image_embeddings.encoders import AUTO, CONSE, choose_encoder, clip
 from image_embeddings.errors import MachineLearningMissingError, ModelMismatchError, ModelUnavailableError
 from image_embeddings.index import IndexState
 from image_embeddings.opening import Notify, open_index, silent, state_of, uses_local_node
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 from image_embeddings.text_model import INSTALL, NO_ML, TextModel, TextModelStatus
 from image_embeddings.text_model_install import Source, install
 

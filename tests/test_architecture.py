@@ -107,7 +107,7 @@ def test_encoders_and_index_never_import_each_other():
         ("onnx", {"image_embeddings.encoders.onnx_network"}),
         ("rawpy", {"image_embeddings.photos.raw"}),
         ("pillow_heif", {"image_embeddings.photos.decoding"}),
-        ("watchdog", {"image_embeddings.changes"}),
+        ("watchdog", {"image_embeddings.sources.changes"}),
     ],
 )
 def test_each_heavy_library_stays_at_home(library, home):
@@ -181,7 +181,7 @@ def test_every_module_has_a_test():
         "image_embeddings.everyday_texts": "test_calibration.py",
         "image_embeddings.index": "server/test_index.py",
         "image_embeddings.indexing": "server/test_runs.py",
-        "image_embeddings.captions_file": "test_samples.py",
+        "image_embeddings.sources.captions_file": "test_samples.py",
         "image_embeddings.opening": "server/test_cli.py",
         "image_embeddings.photos.photo": "test_corpus.py",
         "image_embeddings.text_model_setup": "server/test_text_model.py",

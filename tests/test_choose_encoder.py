@@ -5,7 +5,7 @@ import pytest
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import check_same_model, choose_encoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 from tests.fakes import ColourEncoder
 from tests.tiny_models import make_clip_folder, make_text_folder
 

@@ -7,7 +7,7 @@ from PIL import Image
 from image_embeddings.encoders import clip
 from image_embeddings.encoders.clip import ClipEncoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import DIMS, make_aligned_text_folder, make_clip_folder, make_text_folder
 
 TEXTS = ["a dog", "кошка", "Straße", "猫", "word " * 300, "🐈"]

@@ -12,7 +12,7 @@ from image_embeddings.encoders import ClipEncoder, clip_images
 from image_embeddings.encoders.clip_images import MANY, Format
 from image_embeddings.encoders.onnx_network import NetworkStore, export, quantize
 from image_embeddings.errors import ModelUnavailableError
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import make_clip_folder
 
 FORMATS = ["int8", "int8-mixed", "bfloat16"]

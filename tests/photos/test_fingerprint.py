@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from image_embeddings.photos import fingerprint
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 from image_embeddings.photos.photo import Photo, decode_photo
+from image_embeddings.sources import photo_folder
 from tests.pictures import as_nobody, save
 
 PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
@@ -22,9 +22,9 @@ PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
 def try_read(file, *, max_pixels):
     """The photo in a file, or what the report says of it."""
     try:
-        return decode_photo(corpus.load(file), max_pixels=max_pixels)
+        return decode_photo(photo_folder.load(file), max_pixels=max_pixels)
     except (CorpusError, ImageError) as error:
-        return corpus.skipped(file, error)
+        return photo_folder.skipped(file, error)
 
 
 def encoded(format="JPEG", **options):  # noqa: A002
@@ -36,9 +36,9 @@ def encoded(format="JPEG", **options):  # noqa: A002
 def outcomes(folder):
     """image_id -> the photo, or the reason why it was skipped; for every file of the folder."""
     skipped = []
-    files = list(corpus.walk(folder, skip=skipped.append))
+    files = list(photo_folder.walk(folder, skip=skipped.append))
     read = [try_read(file, max_pixels=1_000_000) for file in files]
-    skipped += [result for result in read if isinstance(result, corpus.Skipped)]
+    skipped += [result for result in read if isinstance(result, photo_folder.Skipped)]
     photos = [result for result in read if isinstance(result, Photo)]
     return {skip.image_id: skip.reason for skip in skipped} | {photo.document.image_id: photo for photo in photos}
 
@@ -125,16 +125,16 @@ def test_pipes_sockets_and_devices_are_neither_opened_nor_waited_for(tmp_path):
     with socket.socket(socket.AF_UNIX) as bound, tempfile.TemporaryDirectory(dir="/tmp") as short:
         bound.bind(f"{short}/socket.jpg")
         found = outcomes(tmp_path) | outcomes(Path(short))
-    assert found == dict.fromkeys(["pipe.jpg", "device.jpg", "socket.jpg"], corpus.NO_FILE)
+    assert found == dict.fromkeys(["pipe.jpg", "device.jpg", "socket.jpg"], photo_folder.NO_FILE)
 
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     path = save(tmp_path / "a.png", colour="red")
-    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     path.unlink()
     os.mkfifo(path)
     skipped = try_read(file, max_pixels=1000)
-    assert (skipped.reason, skipped.unusable) == (f"is {corpus.NO_FILE}.", False)
+    assert (skipped.reason, skipped.unusable) == (f"is {photo_folder.NO_FILE}.", False)
 
 
 def test_links_in_a_circle_are_skipped_and_a_folder_that_holds_itself_is_walked_once(tmp_path):
@@ -201,18 +201,18 @@ class Touched(FileIO):
 def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_run(tmp_path):
     path = save(tmp_path / "a.png", colour="red")
     with BufferedReader(Touched(path)) as handle, pytest.raises(CorpusError, match=r"a\.png changed .* index again"):
-        corpus.contents(handle, what="a.png")
+        photo_folder.contents(handle, what="a.png")
 
 
 def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
     path = save(tmp_path / "a.png", colour="red", size=(900, 900))
-    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     path.write_bytes(path.read_bytes()[:100])
     assert "is not an image that can be read" in try_read(file, max_pixels=1_000_000).reason
 
 
 def test_a_file_of_more_bytes_than_a_photo_has_is_not_read(tmp_path):
     with (tmp_path / "film.jpg").open("wb") as file:
-        file.truncate(corpus.MAX_FILE_BYTES + 1)  # takes no room on the disk
+        file.truncate(photo_folder.MAX_FILE_BYTES + 1)  # takes no room on the disk
     with pytest.raises(ImageTooLargeError, match="Make it smaller"):
-        corpus.read_bytes(tmp_path / "film.jpg", what="film.jpg")
+        photo_folder.read_bytes(tmp_path / "film.jpg", what="film.jpg")

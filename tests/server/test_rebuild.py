@@ -9,11 +9,12 @@ import threading
 import pytest
 
 from app import create_app
-from image_embeddings import corpus, indexing, open_index, pipeline
+from image_embeddings import indexing, open_index, pipeline
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
 from image_embeddings.search import ImageSearch
+from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.filling import fill
@@ -204,7 +205,7 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tm
 def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, monkeypatch):
     run(settings)
     old = open_index(settings).state().backing_index
-    load = corpus.load
+    load = photo_folder.load
 
     def drive_goes(file):
         if file.image_id.startswith("warm"):
@@ -212,7 +213,7 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
         return load(file)
 
     with monkeypatch.context() as away:
-        away.setattr(corpus, "load", drive_goes)
+        away.setattr(photo_folder, "load", drive_goes)
         report = run(settings, rebuild=True)
     assert (report.indexed, len(report.skipped)) == (3, 3)
     assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from image_embeddings.captions_file import CAPTIONS, read_captions
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.photos.decoding import decode
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 
 STEP = 5  # every fifth: 32 of 156 that have an English caption of their own, from nearly all folders
 MAX_PIXELS = 50_000_000

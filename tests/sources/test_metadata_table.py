@@ -1,10 +1,10 @@
 import pytest
 
-from image_embeddings import metadata
 from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.errors import MetadataError
-from image_embeddings.metadata import read_metadata
 from image_embeddings.photos.captions import CAPTION_LENGTH
+from image_embeddings.sources import metadata_table
+from image_embeddings.sources.metadata_table import read_metadata
 
 PHOTOS = ["a.jpg", "rome/forum.jpg", "Küste/日本.jpg"]
 
@@ -121,4 +121,4 @@ def test_it_is_merged_into_a_document_and_its_caption_goes_first():
 def test_a_table_for_a_hundred_thousand_photos_is_read_in_seconds(tmp_path):
     path = tmp_path / "photos.csv"
     path.write_text("file,label\n" + "".join(f"{n}.jpg,x\n" for n in range(100_000)))
-    assert len(metadata.read_metadata(path, image_ids=(f"{n}.jpg" for n in range(100_000)))) == 100_000
+    assert len(metadata_table.read_metadata(path, image_ids=(f"{n}.jpg" for n in range(100_000)))) == 100_000

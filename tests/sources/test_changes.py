@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.changes import FolderWatch, Pace, observer, shared_drive
+from image_embeddings.sources.changes import FolderWatch, Pace, observer, shared_drive
 from tests.pictures import colour_photos, save
 
 # For what comes, a time that no machine needs; for what does not, an event that comes later tells.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
-from image_embeddings.corpus import named_like_a_photo, walk
 from image_embeddings.errors import CorpusError
+from image_embeddings.sources.photo_folder import named_like_a_photo, walk
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent

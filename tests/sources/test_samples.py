@@ -1,7 +1,7 @@
 import shutil
 
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 
 
 def test_the_photos_are_of_many_kinds_with_captions_in_many_languages():

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, TiffImagePlugin
 from pillow_heif import register_heif_opener
 
-from image_embeddings import corpus
 from image_embeddings.errors import CorpusError, ImageUnreadableError
 from image_embeddings.photos.photo import content_hash, decode_photo
+from image_embeddings.sources import photo_folder
 from tests.pictures import save
 from tests.raw_photos import dng
 from tests.worded_photos import iptc, jpeg_with_iptc, xmp
@@ -17,7 +17,7 @@ register_heif_opener()  # for what tests save
 
 def walked(folder):
     skipped = []
-    found = [file.image_id for file in corpus.walk(folder, skip=skipped.append)]
+    found = [file.image_id for file in photo_folder.walk(folder, skip=skipped.append)]
     return found, {skip.image_id: skip.reason for skip in skipped}
 
 
@@ -55,22 +55,22 @@ def test_a_folder_can_be_left_out(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
     for left_out in ("data", "b/../data", "link/data"):
-        found = corpus.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / left_out)
+        found = photo_folder.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / left_out)
         assert [file.image_id for file in found] == ["a.jpg"]
 
 
 def test_links_in_a_circle_are_not_resolved(tmp_path):
     (tmp_path / "a.jpg").symlink_to(tmp_path / "b.jpg")
     (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
-    assert corpus.resolve(tmp_path, "a.jpg") is None
+    assert photo_folder.resolve(tmp_path, "a.jpg") is None
 
 
 def test_a_file_that_vanished_is_named(tmp_path):
     touch(tmp_path / "a.jpg")
-    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     file.path.unlink()
     with pytest.raises(CorpusError, match=r"a\.jpg cannot be opened"):
-        corpus.load(file)
+        photo_folder.load(file)
 
 
 def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
@@ -112,20 +112,20 @@ def test_a_missing_folder_says_how_to_name_one(tmp_path):
 def test_nothing_outside_the_folder_is_resolved(tmp_path, image_id):
     touch(tmp_path / "outside.jpg")
     touch(tmp_path / "photos" / "a" / "b.jpg")
-    assert corpus.resolve(tmp_path / "photos", image_id) is None
+    assert photo_folder.resolve(tmp_path / "photos", image_id) is None
 
 
 def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
     outside = touch(tmp_path / "outside.jpg")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "link.jpg").symlink_to(outside)
-    assert corpus.resolve(tmp_path / "photos", "link.jpg") is None
+    assert photo_folder.resolve(tmp_path / "photos", "link.jpg") is None
 
 
 def test_document_and_picture_come_from_the_same_bytes(tmp_path):
     path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
-    file = next(corpus.walk(tmp_path, skip=pytest.fail))
-    photo = decode_photo(corpus.load(file), max_pixels=1000)
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
+    photo = decode_photo(photo_folder.load(file), max_pixels=1000)
     assert photo.document.content_hash == content_hash(path.read_bytes())
     assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
     assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
@@ -134,9 +134,9 @@ def test_document_and_picture_come_from_the_same_bytes(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     touch(tmp_path / "bad.jpg")
-    file = next(corpus.walk(tmp_path, skip=pytest.fail))
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
-        decode_photo(corpus.load(file), max_pixels=1000)
+        decode_photo(photo_folder.load(file), max_pixels=1000)
 
 
 SAID = {
@@ -157,8 +157,8 @@ def said_by(exif):
 
 
 def document_of(folder):
-    (file,) = corpus.walk(folder, skip=pytest.fail)
-    return decode_photo(corpus.load(file), max_pixels=1_000_000).document
+    (file,) = photo_folder.walk(folder, skip=pytest.fail)
+    return decode_photo(photo_folder.load(file), max_pixels=1_000_000).document
 
 
 def fields_of(document, names):
@@ -214,4 +214,4 @@ def test_a_folder_on_a_network_drive_that_is_away_is_no_folder(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "stat", away)
     with pytest.raises(CorpusError, match="There is no folder"):
-        corpus.check_folder(tmp_path)
+        photo_folder.check_folder(tmp_path)
