@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from image_embeddings.encoders.space import ALIGNED, FEWEST, alignment
+from image_embeddings.encoders.text_fit import ALIGNED, FEWEST, alignment
 
 PAIRS, DIMS = 32, 512
 DRAWS = 500  # of each kind
