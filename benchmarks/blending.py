@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from image_embeddings import ImageSearch, load_settings, search
 from image_embeddings.assembly import open_search
 from image_embeddings.config import SAMPLE_PHOTOS
+from image_embeddings.es.opening import local_node
 from image_embeddings.indexing import index_photos
 from image_embeddings.metrics import recall_at_k
-from image_embeddings.opening import local_node
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 
 WEIGHTS = (None, 0.1, 0.25, 0.5, 1.0, 2.0)  # None: no words

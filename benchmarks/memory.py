@@ -20,8 +20,9 @@ from PIL import Image
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.indexing import make_clip  # noqa: E402
-from image_embeddings import index_photos, opening  # noqa: E402
+from image_embeddings import index_photos  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores  # noqa: E402
+from image_embeddings.es import opening  # noqa: E402
 
 SIZE = (800, 600)
 KINDS = 50  # of pictures

@@ -39,8 +39,9 @@ from urllib.parse import quote
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import ImageSearch, Limits, assembly, opening  # noqa: E402
+from image_embeddings import ImageSearch, Limits, assembly  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
+from image_embeddings.es import opening  # noqa: E402
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
 from tests.browser import webapp  # noqa: E402
 

@@ -7,7 +7,7 @@ from functools import partial
 from image_embeddings.config import Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
-from image_embeddings.opening import Notify, open_index, silent
+from image_embeddings.es.opening import Notify, open_index, silent
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search import ImageSearch
 from image_embeddings.sources.samples import captioned_photos

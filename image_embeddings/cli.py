@@ -19,12 +19,13 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, indexing, opening, text_model_setup
+from image_embeddings import assembly, evaluation, indexing, text_model_setup
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
+from image_embeddings.es import opening
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import Indexing
 from image_embeddings.log_lines import printable
 from image_embeddings.photos import decoding

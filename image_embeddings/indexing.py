@@ -17,8 +17,8 @@ from image_embeddings.config import Settings
 from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
-from image_embeddings.index import ImageIndex, IndexState
-from image_embeddings.opening import (
+from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.es.opening import (
     Notify,
     local_node,
     node_moved,
@@ -27,7 +27,7 @@ from image_embeddings.opening import (
     state_of,
     uses_local_node,
 )
-from image_embeddings.patience import patiently
+from image_embeddings.es.retries import patiently
 from image_embeddings.pipeline import Progress
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.metadata_table import read_metadata

@@ -8,10 +8,10 @@ from typing import TypedDict
 
 from PIL import Image
 
-from image_embeddings import queries
 from image_embeddings.errors import QueryError
-from image_embeddings.filters import Filters
-from image_embeddings.queries import RELEVANCE, SORTS, Shape
+from image_embeddings.es import queries
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.queries import RELEVANCE, SORTS, Shape
 
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import tenacity
 
-from image_embeddings.cluster import Cluster
 from image_embeddings.documents import Embedding, ModelInfo
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -34,6 +33,7 @@ from image_embeddings.errors import (
     TextModelStartingError,
     TextModelStoppedError,
 )
+from image_embeddings.es.connection import Cluster
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

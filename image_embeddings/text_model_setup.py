@@ -9,8 +9,8 @@ from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import AUTO, CONSE, choose_encoder, clip
 from image_embeddings.errors import MachineLearningMissingError, ModelMismatchError, ModelUnavailableError
-from image_embeddings.index import IndexState
-from image_embeddings.opening import Notify, open_index, silent, state_of, uses_local_node
+from image_embeddings.es.image_index import IndexState
+from image_embeddings.es.opening import Notify, open_index, silent, state_of, uses_local_node
 from image_embeddings.sources.samples import captioned_photos
 from image_embeddings.text_model import INSTALL, NO_ML, TextModel, TextModelStatus
 from image_embeddings.text_model_install import Source, install

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_embeddings.cluster import Cluster
 from image_embeddings.documents import ModelInfo
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -28,6 +27,7 @@ from image_embeddings.errors import (
     TextModelSlowError,
     TextModelStoppedError,
 )
+from image_embeddings.es.connection import Cluster
 from image_embeddings.text_model import TextModel
 
 AUTO, LOCAL, ELASTICSEARCH = "auto", "local", "elasticsearch"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from image_embeddings.documents import FORMAT, Embedding, ImageDocument
-from image_embeddings.index import ImageIndex, IndexState, Rejected
-from image_embeddings.patience import passes, patiently
+from image_embeddings.es.image_index import ImageIndex, IndexState, Rejected
+from image_embeddings.es.retries import passes, patiently
 from image_embeddings.sources.photo_folder import Skipped
 
 WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little

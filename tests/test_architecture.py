@@ -95,8 +95,8 @@ def test_encoders_and_index_never_import_each_other():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("elasticsearch", {"image_embeddings.cluster", "image_embeddings.index"}),
-        ("elastic_transport", {"image_embeddings.transport"}),
+        ("elasticsearch", {"image_embeddings.es.connection", "image_embeddings.index"}),
+        ("elastic_transport", {"image_embeddings.es.transport"}),
         ("eland", {"image_embeddings.text_model_install"}),
         ("jpype", {"image_embeddings.local_node_server"}),
         ("jgo", {"image_embeddings.local_node_jars"}),
@@ -170,7 +170,7 @@ def test_every_module_has_a_test():
         "image_embeddings.__main__": "server/test_cli.py",
         "image_embeddings.assembly": "server/test_cli.py",
         "image_embeddings.cli": "server/test_cli.py",
-        "image_embeddings.cluster": "server/test_cluster.py",
+        "image_embeddings.es.connection": "server/test_cluster.py",
         "image_embeddings.create-image-embeddings": "server/test_cli.py",
         "image_embeddings.documents": "test_queries.py",
         "image_embeddings.encoders": "test_choose_encoder.py",
@@ -182,17 +182,17 @@ def test_every_module_has_a_test():
         "image_embeddings.index": "server/test_index.py",
         "image_embeddings.indexing": "server/test_runs.py",
         "image_embeddings.sources.captions_file": "test_samples.py",
-        "image_embeddings.opening": "server/test_cli.py",
+        "image_embeddings.es.opening": "server/test_cli.py",
         "image_embeddings.photos.photo": "test_corpus.py",
         "image_embeddings.text_model_setup": "server/test_text_model.py",
-        "image_embeddings.patience": "server/test_connection_faults.py",
+        "image_embeddings.es.retries": "server/test_connection_faults.py",
         "image_embeddings.pipeline": "server/test_pipeline.py",
         "image_embeddings.query": "server/test_search.py",
         "image_embeddings.search": "server/test_search.py",
         "image_embeddings.text_model_install": "server/test_text_model.py",
         "image_embeddings.text_path": "server/test_text_path.py",
         "image_embeddings.writer": "server/test_pipeline.py",
-        "image_embeddings.transport": "server/test_cluster.py",
+        "image_embeddings.es.transport": "server/test_cluster.py",
     }
     tests = ROOT / "tests"
     for path in SOURCES:

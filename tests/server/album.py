@@ -7,7 +7,7 @@ from pathlib import Path
 
 from image_embeddings import indexing, pipeline
 from image_embeddings.documents import PhotoMetadata
-from image_embeddings.patience import patiently
+from image_embeddings.es.retries import patiently
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.writer import IndexOptions, IndexReport
 from tests.fakes import ColourEncoder, RecordedProgress

@@ -13,8 +13,8 @@ from PIL import Image
 from app import crops
 from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.query import Indexed, Part
 from image_embeddings.search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress

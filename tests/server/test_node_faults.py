@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from image_embeddings import open_index, patience
-from image_embeddings.cluster import connect
+from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
-from image_embeddings.index import ImageIndex
+from image_embeddings.es import retries
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.local_node import LocalNode
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
@@ -69,7 +70,7 @@ def index(url, name, album):
 def impatience(monkeypatch):
     """Elasticsearch is waited for as long as a test can wait."""
     with monkeypatch.context() as changed:
-        changed.setattr(patience, "PATIENCE_SECONDS", 1)
+        changed.setattr(retries, "PATIENCE_SECONDS", 1)
         yield
 
 
@@ -110,7 +111,7 @@ def first_answer(index):
         try:
             return index.state(), errors
         except ImageSearchError as error:
-            if not patience.passes(error):
+            if not retries.passes(error):
                 raise
             errors.append(error)
             time.sleep(0.02)

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from image_embeddings import queries
 from image_embeddings.calibration import Calibration
-from image_embeddings.cluster import Cluster
-from image_embeddings.collection import NONE, Collections, collections_of, collections_search
 from image_embeddings.documents import (
     FORMAT,
     JSON,
@@ -34,8 +31,11 @@ from image_embeddings.errors import (
     IndexMissingError,
     RequestError,
 )
-from image_embeddings.filters import facets_of
-from image_embeddings.queries import Shape
+from image_embeddings.es import queries
+from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
+from image_embeddings.es.connection import Cluster
+from image_embeddings.es.filters import facets_of
+from image_embeddings.es.queries import Shape
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

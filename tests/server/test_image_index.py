@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from image_embeddings import queries
-from image_embeddings.cluster import Cluster
 from image_embeddings.documents import FileState, ImageDocument
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
-from image_embeddings.patience import passes
-from image_embeddings.queries import Shape
+from image_embeddings.es import queries
+from image_embeddings.es.connection import Cluster
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.queries import Shape
+from image_embeddings.es.retries import passes
 from tests.fakes import ColourEncoder
 
 pytestmark = pytest.mark.server

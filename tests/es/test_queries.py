@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from image_embeddings import queries
 from image_embeddings.documents import ImageDocument, ModelInfo
-from image_embeddings.filters import Filters
-from image_embeddings.queries import Shape
+from image_embeddings.es import queries
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.queries import Shape
 from tests.goldens import check_golden
 
 MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))

@@ -1,7 +1,7 @@
 import pytest
 
 from image_embeddings.errors import QueryError
-from image_embeddings.filters import Filters, facet_aggs
+from image_embeddings.es.filters import Filters, facet_aggs
 
 
 @pytest.mark.parametrize(

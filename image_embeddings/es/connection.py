@@ -50,7 +50,7 @@ def connect(
     """
     from elasticsearch import Elasticsearch
 
-    from image_embeddings.transport import NineOrEightNode
+    from image_embeddings.es.transport import NineOrEightNode
 
     options: dict[str, Any] = {
         "node_class": NineOrEightNode,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
-from image_embeddings.filters import COLUMN_SEPARATOR, literally
-from image_embeddings.queries import EMBEDDING, by_date, document_of
+from image_embeddings.es.filters import COLUMN_SEPARATOR, literally
+from image_embeddings.es.queries import EMBEDDING, by_date, document_of
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # and the column's name

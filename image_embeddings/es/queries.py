@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from image_embeddings.documents import FORMAT, JSON, Embedding, ImageDocument, ModelInfo, PhotoMetadata
-from image_embeddings.filters import COLUMN_SEPARATOR, Filters, facet_aggs, matching_agg
+from image_embeddings.es.filters import COLUMN_SEPARATOR, Filters, facet_aggs, matching_agg
 
 EMBEDDING = "image_embedding"
 META_VERSION = 1
