@@ -11,8 +11,8 @@ from image_embeddings.es.opening import Notify, open_index, silent
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search import ImageSearch
 from image_embeddings.sources.samples import captioned_photos
-from image_embeddings.text_model_setup import is_known_text_model, text_model_id
-from image_embeddings.text_path import TextPaths
+from image_embeddings.text_model.choice import TextPaths
+from image_embeddings.text_model.setup import is_known_text_model, text_model_id
 
 
 def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, indexing, text_model_setup
+from image_embeddings import assembly, evaluation, indexing
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
@@ -31,8 +31,9 @@ from image_embeddings.log_lines import printable
 from image_embeddings.photos import decoding
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 from image_embeddings.sources.changes import FolderWatch
-from image_embeddings.text_model import STATUS, TextModelStatus
-from image_embeddings.text_path import ELASTICSEARCH
+from image_embeddings.text_model import setup
+from image_embeddings.text_model.choice import ELASTICSEARCH
+from image_embeddings.text_model.model import STATUS, TextModelStatus
 from image_embeddings.watch import keep_up
 from image_embeddings.writer import IndexOptions, IndexReport
 
@@ -431,7 +432,7 @@ def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
     """Load the text model into Elasticsearch and start it; one that is there already is only started."""
     with _errors_shown(stopped=f"Stopped. What is there now, and how to go on, says: {STATUS}"):
         hush_profiler()
-        status = text_model_setup.install_text_model(
+        status = setup.install_text_model(
             load_settings(), model=model, quantize=quantize, clear_previous=clear_previous, notify=_say
         )
         click.echo(_described(status))
@@ -442,7 +443,7 @@ def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
 def text_model_status(as_json: bool) -> None:
     """Say whether the text model is started, or what to do about it; exits with 1 where it is not."""
     with _errors_shown():
-        status = text_model_setup.text_model_status(load_settings())
+        status = setup.text_model_status(load_settings())
         if as_json:
             _print_json({**asdict(status), "advice": str(status.error or "")})
         else:

@@ -23,7 +23,7 @@ from image_embeddings.errors import (
     TextModelLicenceError,
     TextModelMemoryError,
 )
-from image_embeddings.text_model_setup import install_text_model, text_model_status
+from image_embeddings.text_model.setup import install_text_model, text_model_status
 from tests import specification, tls_front
 from tests.commands import ROOT, run_process
 from tests.ml_front import ml_front

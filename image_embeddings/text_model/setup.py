@@ -12,8 +12,8 @@ from image_embeddings.errors import MachineLearningMissingError, ModelMismatchEr
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.opening import Notify, open_index, silent, state_of, uses_local_node
 from image_embeddings.sources.samples import captioned_photos
-from image_embeddings.text_model import INSTALL, NO_ML, TextModel, TextModelStatus
-from image_embeddings.text_model_install import Source, install
+from image_embeddings.text_model.installation import Source, install
+from image_embeddings.text_model.model import INSTALL, NO_ML, TextModel, TextModelStatus
 
 
 def text_model_id(settings: Settings, *, image_model: str) -> str | None:

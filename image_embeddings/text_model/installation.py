@@ -22,7 +22,7 @@ from image_embeddings.errors import (
     TextModelStartingError,
     first_line,
 )
-from image_embeddings.text_model import (
+from image_embeddings.text_model.model import (
     FAILED,
     IMAGE_MODEL,
     INCOMPLETE,

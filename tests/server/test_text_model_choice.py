@@ -25,8 +25,8 @@ from image_embeddings.errors import (
     TextModelStartingError,
     TextModelStoppedError,
 )
-from image_embeddings.text_model_setup import install_text_model
-from image_embeddings.text_path import RECHECK_SECONDS
+from image_embeddings.text_model.choice import RECHECK_SECONDS
+from image_embeddings.text_model.setup import install_text_model
 from tests.commands import run_here
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill

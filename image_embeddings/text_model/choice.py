@@ -28,7 +28,7 @@ from image_embeddings.errors import (
     TextModelStoppedError,
 )
 from image_embeddings.es.connection import Cluster
-from image_embeddings.text_model import TextModel
+from image_embeddings.text_model.model import TextModel
 
 AUTO, LOCAL, ELASTICSEARCH = "auto", "local", "elasticsearch"
 RECHECK_SECONDS = 60.0

@@ -3,7 +3,7 @@
 import pytest
 
 from image_embeddings import errors
-from image_embeddings.text_model import text_model_errors
+from image_embeddings.text_model.model import text_model_errors
 from tests.ml_front import errors as refusals
 
 CASES = [
