@@ -35,10 +35,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from benchmarks.conse_quality import STAMPS, cut_out, in_scenes, load_stamps, on_white  # noqa: E402
-from image_embeddings.calibration import Calibration, Kind, calibrate  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
+from image_embeddings.calibration.likeness import Calibration, Kind, calibrate  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS  # noqa: E402
 from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
-from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
 
 ABSENT = Path(__file__).with_name("absent_texts.csv")

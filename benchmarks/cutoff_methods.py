@@ -19,8 +19,8 @@ sys.path[0] = str(ROOT)
 
 from benchmarks.conse_quality import STAMPS, unit  # noqa: E402
 from benchmarks.cutoff import Corpus, absent_texts, auc, best_hits, captions_found, corpora  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
-from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
 
 LOST = 0.05
 SHARPNESS = 10  # inverse temperature of the softmax

@@ -34,12 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from image_embeddings import indexing, pipeline  # noqa: E402
-from image_embeddings.calibration import FEWEST_PHOTOS, Calibration  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
+from image_embeddings.calibration.likeness import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
-from image_embeddings.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.sources import photo_folder  # noqa: E402

@@ -13,14 +13,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from image_embeddings.calibration import COHORT, FEWEST_PHOTOS, Calibration, calibrate
+from image_embeddings.calibration.everyday_texts import everyday_texts
+from image_embeddings.calibration.likeness import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument, PhotoMetadata
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
 from image_embeddings.es.image_index import ImageIndex, IndexState, Rejected
 from image_embeddings.es.retries import patiently
-from image_embeddings.everyday_texts import everyday_texts
 from image_embeddings.photos.photo import PhotoBytes, decode_photo
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from image_embeddings import calibration
-from image_embeddings.calibration import Calibration, Kind
+from image_embeddings.calibration import likeness
+from image_embeddings.calibration.likeness import Calibration, Kind
 from image_embeddings.documents import Embedding, Hit, ImageDocument, ModelInfo, SearchResult
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
@@ -250,7 +250,7 @@ class ImageSearch:
                     embedding = self.index.embedding(part.what.image_id)
             else:
                 embedding = self._encoded_image(part.what, query)
-            weighed.append(calibration.Part(embedding, kind, part.weight))
+            weighed.append(likeness.Part(embedding, kind, part.weight))
         with query.clock.stage("search"):
             embedding = _combined(weighed, query.opened.state.calibration)
             raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
@@ -411,10 +411,10 @@ def _encoded_text(encoder: Encoder, text: str) -> Embedding:
     return embedding
 
 
-def _combined(parts: Sequence[calibration.Part], usual: Calibration | None) -> Embedding:
+def _combined(parts: Sequence[likeness.Part], usual: Calibration | None) -> Embedding:
     """One embedding for all parts; each has the same say where it is known how much their kinds usually spread."""
     try:
-        return usual.combined(parts) if usual else calibration.weighted_sum(parts)
+        return usual.combined(parts) if usual else likeness.weighted_sum(parts)
     except ValueError:
         raise QueryError("The parts of the query cancel each other out. Leave one out, or change a weight.") from None
 

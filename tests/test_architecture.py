@@ -178,7 +178,7 @@ def test_every_module_has_a_test():
         "image_embeddings.encoders.quiet": "server/test_text_model.py",
         "image_embeddings.errors": "server/test_cluster.py",
         "image_embeddings.evaluation": "server/test_cli.py",
-        "image_embeddings.everyday_texts": "test_calibration.py",
+        "image_embeddings.calibration.everyday_texts": "test_calibration.py",
         "image_embeddings.index": "server/test_index.py",
         "image_embeddings.indexing": "server/test_runs.py",
         "image_embeddings.sources.captions_file": "test_samples.py",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from image_embeddings.calibration import Calibration
+from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.documents import (
     FORMAT,
     JSON,

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from image_embeddings.calibration import (
+from image_embeddings.calibration.everyday_texts import everyday_texts
+from image_embeddings.calibration.likeness import (
     ALONE,
     COHORT,
     FEWEST_PHOTOS,
@@ -13,7 +14,6 @@ from image_embeddings.calibration import (
     calibrate,
     expected_top,
 )
-from image_embeddings.everyday_texts import everyday_texts
 
 DIMS, SUBJECTS, PHOTOS, TEXTS = 256, 60, 600, 250
 ABSENT = 20  # the last subjects are those of no photo

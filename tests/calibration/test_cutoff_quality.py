@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings.calibration import Kind, calibrate
+from image_embeddings.calibration.everyday_texts import everyday_texts
+from image_embeddings.calibration.likeness import Kind, calibrate
 from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from image_embeddings.encoders import ConseEncoder
-from image_embeddings.everyday_texts import everyday_texts
 
 pytestmark = pytest.mark.slow
 
