@@ -1,5 +1,5 @@
 from image_embeddings.documents import Hit, ImageDocument
-from image_embeddings.ranking import folded
+from image_embeddings.near_duplicates.folding import folded
 
 STRIPES, NEARLY = "00ff00ff00ff00ff808080", "00ff00ff00ff00fe858080"
 DOTS, NEARLY_DOTS = "f0f0f0f0f0f0f0f0808080", "f0f0f0f0f0f0f0f1808080"
