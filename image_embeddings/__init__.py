@@ -20,8 +20,8 @@ from image_embeddings.log_lines import log_formatter
 from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.query import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.sources.photo_folder import read_bytes, resolve
 from image_embeddings.writer import IndexReport
 

@@ -9,7 +9,7 @@ from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.es.opening import Notify, open_index, silent
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources.samples import captioned_photos
 from image_embeddings.text_model.choice import TextPaths
 from image_embeddings.text_model.setup import is_known_text_model, text_model_id

@@ -8,7 +8,7 @@ from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.metrics import ExactNearest, ann_recall_at_k, recall_at_k
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
 
 RANKS = (1, 5, 10)
 

@@ -187,7 +187,7 @@ def test_every_module_has_a_test():
         "image_embeddings.text_model.setup": "server/test_text_model.py",
         "image_embeddings.es.retries": "server/test_connection_faults.py",
         "image_embeddings.pipeline": "server/test_pipeline.py",
-        "image_embeddings.query": "server/test_search.py",
+        "image_embeddings.search.request": "server/test_search.py",
         "image_embeddings.search": "server/test_search.py",
         "image_embeddings.text_model.installation": "server/test_text_model.py",
         "image_embeddings.text_model.choice": "server/test_text_path.py",

@@ -15,8 +15,8 @@ from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.query import Indexed, Part
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.search.request import Indexed, Part
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.test_web import make_app, picture, upload

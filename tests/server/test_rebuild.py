@@ -13,7 +13,7 @@ from image_embeddings import indexing, open_index, pipeline
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save

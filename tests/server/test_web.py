@@ -17,7 +17,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.photos.decoding import SUFFIXES
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
 from tests.raw_photos import dng
 from tests.server.filling import fill

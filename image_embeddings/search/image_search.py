@@ -30,7 +30,7 @@ from image_embeddings.errors import (
 from image_embeddings.es.image_index import ImageIndex, IndexState, RawResult
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE, Shape
 from image_embeddings.near_duplicates.folding import folded
-from image_embeddings.query import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
+from image_embeddings.search.request import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
 from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 from image_embeddings.text_model.model import TextModel, ask_while_busy
 
