@@ -33,18 +33,21 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import indexing, pipeline  # noqa: E402
 from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.calibration.likeness import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
+from image_embeddings.indexing import (
+    pipeline,
+    runs,
+)
+from image_embeddings.indexing.writer import IndexOptions  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.sources import photo_folder  # noqa: E402
 from image_embeddings.sources.samples import captioned_photos  # noqa: E402
-from image_embeddings.writer import IndexOptions  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
@@ -278,7 +281,7 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
 
     And how many seconds of it the calibration took.
     """
-    runs = indexing.Indexing(settings)
+    runs = runs.Indexing(settings)
     held_back.mkdir()
     later = sorted(photos.iterdir())[WARM_UP:]
     for path in later:

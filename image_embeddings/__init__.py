@@ -15,7 +15,8 @@ from image_embeddings.es.filters import ORIENTATIONS, Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import node_moved, open_index
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
-from image_embeddings.indexing import index_photos
+from image_embeddings.indexing.runs import index_photos
+from image_embeddings.indexing.writer import IndexReport
 from image_embeddings.log_lines import log_formatter
 from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.photos.photo import content_hash
@@ -23,7 +24,6 @@ from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.sources.photo_folder import read_bytes, resolve
-from image_embeddings.writer import IndexReport
 
 __all__ = [
     "BY_DATE_DEPTH",

@@ -19,14 +19,17 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, indexing
+from image_embeddings import assembly, evaluation
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.es import opening
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.indexing import Indexing
+from image_embeddings.indexing import runs
+from image_embeddings.indexing.runs import Indexing
+from image_embeddings.indexing.watch import keep_up
+from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.log_lines import printable
 from image_embeddings.photos import decoding
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
@@ -34,8 +37,6 @@ from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.text_model import setup
 from image_embeddings.text_model.choice import ELASTICSEARCH
 from image_embeddings.text_model.model import STATUS, TextModelStatus
-from image_embeddings.watch import keep_up
-from image_embeddings.writer import IndexOptions, IndexReport
 
 SHOWN_SKIPS = 20
 STOPPED = "Stopped."
@@ -164,7 +165,7 @@ def index(
 
 def _discard_rebuild() -> None:
     with _errors_shown():
-        found = indexing.discard_rebuild(load_settings())
+        found = runs.discard_rebuild(load_settings())
         click.echo("The unfinished index is removed" if found else "There was no unfinished index")
 
 
@@ -389,7 +390,7 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"
-    return {"rebuild": f"{photos}, by {state.model.model_id}. {indexing.how_to_go_on(folder)}"}
+    return {"rebuild": f"{photos}, by {state.model.model_id}. {runs.how_to_go_on(folder)}"}
 
 
 @main.command()

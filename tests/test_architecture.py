@@ -186,12 +186,12 @@ def test_every_module_has_a_test():
         "image_embeddings.photos.photo": "test_corpus.py",
         "image_embeddings.text_model.setup": "server/test_text_model.py",
         "image_embeddings.es.retries": "server/test_connection_faults.py",
-        "image_embeddings.pipeline": "server/test_pipeline.py",
+        "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
         "image_embeddings.search.request": "server/test_search.py",
         "image_embeddings.search": "server/test_search.py",
         "image_embeddings.text_model.installation": "server/test_text_model.py",
         "image_embeddings.text_model.choice": "server/test_text_path.py",
-        "image_embeddings.writer": "server/test_pipeline.py",
+        "image_embeddings.indexing.writer": "server/test_pipeline.py",
         "image_embeddings.es.transport": "server/test_cluster.py",
     }
     tests = ROOT / "tests"

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from app import crops
-from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import Indexed, Part
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
@@ -229,8 +229,8 @@ def halves(cluster, name, tmp_path):
 
 
 def run(photos, index):
+    from image_embeddings.indexing.writer import IndexOptions
     from image_embeddings.photos.thumbnails import Thumbnails
-    from image_embeddings.writer import IndexOptions
 
     return pipeline.run(
         pipeline.plan(photos, indexed=index.file_states(with_format=True)),

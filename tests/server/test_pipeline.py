@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings import pipeline
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FileState
 from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.writer import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
-from image_embeddings.writer import IndexOptions
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import as_nobody, colour_photos, save
 from tests.server.test_image_index import as_an_older_version_made_it

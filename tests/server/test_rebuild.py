@@ -9,10 +9,11 @@ import threading
 import pytest
 
 from app import create_app
-from image_embeddings import indexing, open_index, pipeline
+from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
+from image_embeddings.indexing import pipeline, runs
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
@@ -98,7 +99,7 @@ def settings(elasticsearch_url, name, models, photos, tmp_path):
 
 
 def run(settings, **choices):
-    return indexing.index_photos(settings, progress=RecordedProgress, **choices)
+    return runs.index_photos(settings, progress=RecordedProgress, **choices)
 
 
 def model_of(settings):
@@ -126,8 +127,8 @@ def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
     other = dataclasses.replace(settings, image_model=models[1])
     with pytest.raises(ModelMismatchError, match=r"IMAGE_MODEL=first .*--discard-rebuild"):
         run(other, rebuild=True)
-    assert indexing.discard_rebuild(settings)
-    assert not indexing.discard_rebuild(settings)
+    assert runs.discard_rebuild(settings)
+    assert not runs.discard_rebuild(settings)
     run(other, rebuild=True)
     assert model_of(settings) == "second"
 
@@ -138,7 +139,7 @@ def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
     assert open_index(settings).count() == 6
-    assert indexing.discard_rebuild(settings)
+    assert runs.discard_rebuild(settings)
 
 
 def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
@@ -146,7 +147,7 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
     assert open_index(settings).rebuild.state().model.model_id == "first"
-    indexing.discard_rebuild(settings)
+    runs.discard_rebuild(settings)
 
 
 PATHS = ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
@@ -221,7 +222,7 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
     assert go_on in report.waiting
     assert open_index(settings).state().backing_index == old
     said = []
-    indexing.index_photos(settings, progress=RecordedProgress, notify=said.append)
+    runs.index_photos(settings, progress=RecordedProgress, notify=said.append)
     assert f"A rebuild of this index is unfinished. {go_on}" in said
     report = run(settings, rebuild=True)
     assert (report.unchanged, report.encoded, report.waiting) == (3, 3, "")

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from image_embeddings import errors, watch
+from image_embeddings import errors
+from image_embeddings.indexing import watch
 
 
 class Script:

@@ -21,11 +21,7 @@ from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
 from image_embeddings.es.image_index import ImageIndex, IndexState, Rejected
 from image_embeddings.es.retries import patiently
-from image_embeddings.photos.photo import PhotoBytes, decode_photo
-from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources import photo_folder
-from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
-from image_embeddings.writer import (
+from image_embeddings.indexing.writer import (
     Heartbeat,
     IndexOptions,
     IndexReport,
@@ -35,6 +31,10 @@ from image_embeddings.writer import (
     skipped_of,
     write_patiently,
 )
+from image_embeddings.photos.photo import PhotoBytes, decode_photo
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources import photo_folder
+from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
 
 RECALIBRATED_AFTER = 0.2  # share of the photos that came or went
 FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from image_embeddings import pipeline
 from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import Settings
 from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
@@ -28,10 +27,11 @@ from image_embeddings.es.opening import (
     uses_local_node,
 )
 from image_embeddings.es.retries import patiently
-from image_embeddings.pipeline import Progress
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.pipeline import Progress
+from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.metadata_table import read_metadata
-from image_embeddings.writer import IndexOptions, IndexReport
 
 GIVE_UP = "To give it up: index --discard-rebuild."
 
