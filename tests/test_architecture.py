@@ -98,8 +98,8 @@ def test_encoders_and_index_never_import_each_other():
         ("elasticsearch", {"image_embeddings.es.connection", "image_embeddings.index"}),
         ("elastic_transport", {"image_embeddings.es.transport"}),
         ("eland", {"image_embeddings.text_model.installation"}),
-        ("jpype", {"image_embeddings.local_node_server"}),
-        ("jgo", {"image_embeddings.local_node_jars"}),
+        ("jpype", {"image_embeddings.embedded_node.server"}),
+        ("jgo", {"image_embeddings.embedded_node.jars"}),
         ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
         ("transformers", {"image_embeddings.encoders.mclip"}),
         ("torch", {f"image_embeddings.encoders.{name}" for name in ("clip_images", "conse", "mclip", "onnx_network")}),
@@ -130,7 +130,7 @@ def test_only_config_reads_the_environment(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_the_cli_prints_and_exits(path):
-    edges = {"image_embeddings.cli", "image_embeddings.local_node_server"}  # the node's own process ends itself
+    edges = {"image_embeddings.cli", "image_embeddings.embedded_node.server"}  # the node's own process ends itself
     assert not {"print", "click.echo", "sys.exit", "exit"} & set(calls(path)) or name_of(path) in edges
 
 

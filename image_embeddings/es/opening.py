@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from image_embeddings.config import Settings
+from image_embeddings.embedded_node.node import LocalNode
 from image_embeddings.errors import IndexMissingError
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex, IndexState
-from image_embeddings.local_node import LocalNode
 
 Notify = Callable[[str], None]
 

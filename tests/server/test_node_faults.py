@@ -11,11 +11,11 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
+from image_embeddings.embedded_node.node import LocalNode
 from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
 from image_embeddings.es import retries
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.local_node import LocalNode
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
 from tests.tiny_models import make_clip_folder

@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 from image_embeddings import errors
-from image_embeddings.local_node import LocalNode
-from image_embeddings.local_node_failures import explain, heap_bytes, readable_file_errors
-from image_embeddings.local_node_jars import VERSION, fetch_from_maven, install_jars
-from image_embeddings.local_node_java import choose_java, read_java
-from image_embeddings.local_node_state import write_json
+from image_embeddings.embedded_node.failures import explain, heap_bytes, readable_file_errors
+from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
+from image_embeddings.embedded_node.java import choose_java, read_java
+from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.state import write_json
 
 
 def no_network(scratch):

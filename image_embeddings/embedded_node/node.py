@@ -24,17 +24,17 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from image_embeddings import local_node_failures as failures
+from image_embeddings.embedded_node import failures
+from image_embeddings.embedded_node.jars import VERSION, FetchJars, fetch_from_maven, install_jars
+from image_embeddings.embedded_node.java import VECTOR_MODULE, JavaRuntime, choose_java
+from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, read_json, write_json
 from image_embeddings.errors import NodeDataError, NodePortError, NodeStartError
-from image_embeddings.local_node_jars import VERSION, FetchJars, fetch_from_maven, install_jars
-from image_embeddings.local_node_java import VECTOR_MODULE, JavaRuntime, choose_java
-from image_embeddings.local_node_state import LOCK_NAME, STATE_NAME, read_json, write_json
 
 Notify = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parent.parent
-_MODULE = "image_embeddings.local_node_server"
+_MODULE = "image_embeddings.embedded_node.server"
 _LOOPBACK = "127.0.0.1"
 # Below the ports that systems lend to outgoing connections (from 32768), so that a stopped node's port stays free.
 _PORTS = range(20_000, 32_000)

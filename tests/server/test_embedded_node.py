@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from image_embeddings import errors, local_node_failures
-from image_embeddings.local_node import LocalNode
-from image_embeddings.local_node_state import write_json
+from image_embeddings import errors
+from image_embeddings.embedded_node import failures
+from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.state import write_json
 
 pytestmark = pytest.mark.server
 
@@ -120,7 +121,7 @@ def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hang
     process.suspend()
     wait_for(lambda: process.status() == psutil.STATUS_STOPPED)
     with monkeypatch.context() as changed:
-        changed.setattr(local_node_failures, "LEAST_DISK", 2**60)
+        changed.setattr(failures, "LEAST_DISK", 2**60)
         changed.setattr(node, "start_timeout", 0.5)
         with pytest.raises(errors.NodeStartError, match=r"disk of .* is full"):
             node.start()

@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from image_embeddings.local_node_state import LOCK_NAME, STATE_NAME, write_json
+from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, write_json
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m image_embeddings.local_node_server")
+    parser = argparse.ArgumentParser(prog="python -m image_embeddings.embedded_node.server")
     for name in ("--home", "--jars", "--library"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--http-port", type=int, required=True)
