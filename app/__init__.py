@@ -2,8 +2,9 @@
 
 from apiflask import APIFlask
 
-from app import api, delivery, errors, languages, logs, metrics, pages, photos, request_record, tiles
+from app import api, pages, photos, tiles
 from app.services import Services
+from app.web import delivery, errors, languages, logs, metrics, request_record
 from image_embeddings import Settings, load_settings
 
 # The page runs its own script and style, and shows its own pictures: nothing else, from nowhere else.

@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from app import asking
 from app.asking import QuerySchema, UploadSchema, UploadsSchema
-from app.errors import body_of, status_of
-from app.request_record import record
 from app.services import services
+from app.web.errors import body_of, status_of
+from app.web.request_record import record
 from image_embeddings import Hit, ImageDocument, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")

@@ -10,12 +10,12 @@ from werkzeug.datastructures import FileStorage
 
 from app import asking, bar, pictures
 from app.collection_picker import picker_of
-from app.errors import error_page
 from app.narrowing import Narrowing
 from app.page_query import DEFAULT_K, page_query
 from app.parts import QueryPart, in_order, parameters, part
 from app.pictures import Picture
 from app.services import services
+from app.web.errors import error_page
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, request, send_file
 from PIL import Image
 
 from app.crops import Box
-from app.delivery import A_YEAR
 from app.services import services
 from app.uploads import DECODING
+from app.web.delivery import A_YEAR
 from image_embeddings import (
     RENDITION_TYPE,
     SHORT_SIDE,

@@ -159,7 +159,7 @@ def test_every_module_has_a_test():
         "app.page_query": "server/test_search_bar.py",
         "app.pages": "server/test_web.py",
         "app.photos": "server/test_web.py",
-        "app.request_record": "server/test_web.py",
+        "app.web.request_record": "server/test_web.py",
         "app.services": "server/test_web.py",
         "app.uploads": "server/test_web.py",
         "image_embeddings": "test_architecture.py",
