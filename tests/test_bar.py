@@ -4,7 +4,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from app.bar import bar_of, changed, edited, typed
-from app.parts import QueryPart, parameters, part, parts_of
+from app.search_request.parts import QueryPart, parameters, part, parts_of
 from image_embeddings import errors
 
 BEACH, SUNSET, PEOPLE, LION = (

@@ -9,7 +9,7 @@ from apiflask.validators import Length, OneOf, Range
 from marshmallow import EXCLUDE, ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
-from app.parts import QueryPart, as_searched, parts_of
+from app.search_request.parts import QueryPart, as_searched, parts_of
 from app.services import services
 from app.web.errors import problems_of
 from app.web.metrics import observe
