@@ -2,7 +2,8 @@
 
 from apiflask import APIFlask
 
-from app import api, pages, photos, tiles
+from app import api, photos
+from app.pages import tiles, views
 from app.services import Services
 from app.web import delivery, errors, languages, logs, metrics, request_record
 from image_embeddings import Settings, load_settings
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     logs.init_app(app, settings)  # the first here is the last after a request: the access line tells of all the others
     request_record.init_app(app)
     metrics.init_app(app)
-    for blueprint in (pages.blueprint, photos.blueprint, api.blueprint, api.health):
+    for blueprint in (views.blueprint, photos.blueprint, api.blueprint, api.health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)

@@ -5,14 +5,14 @@ from typing import Any
 from flask import request
 from werkzeug.datastructures import MultiDict
 
-from app import bar, collection_picker
-from app.narrowing import PARAMETERS
+from app.pages import bar, collections
+from app.pages.filters import PARAMETERS
 from app.search_request import parameters, pictures
 from app.search_request.parts import NAMES, QueryPart, in_order, parameters, parts_of
 
 DEFAULT_K = 20
 # What only forms send: addresses have what comes of it.
-FORM_FIELDS = (*bar.FORM_FIELDS, collection_picker.FIELD)
+FORM_FIELDS = (*bar.FORM_FIELDS, collections.FIELD)
 
 
 def page_query(*added: QueryPart) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def page_query(*added: QueryPart) -> dict[str, Any]:
     if values.get("edit") == bar.UNFILTER:
         for name in PARAMETERS:
             values.poplist(name)
-    collection_picker.pick(values)
+    collections.pick(values)
     asked = parameters.from_page(values, k=DEFAULT_K)
     if request.method == "POST":
         asked["image"] = [pictures.of_copy(copy) for copy in request.form.getlist("picture")]

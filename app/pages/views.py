@@ -8,10 +8,10 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from app import bar
-from app.collection_picker import picker_of
-from app.narrowing import Narrowing
-from app.page_query import DEFAULT_K, page_query
+from app.pages import bar
+from app.pages.collections import picker_of
+from app.pages.filters import Narrowing
+from app.pages.page_query import DEFAULT_K, page_query
 from app.search_request import parameters, pictures
 from app.search_request.parts import QueryPart, in_order, parameters, part
 from app.search_request.pictures import Picture
