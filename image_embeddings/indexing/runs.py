@@ -186,7 +186,7 @@ class Indexing:
         return pipeline.plan(
             self.folder,
             indexed=_file_states(index, state),
-            replaced=patiently(replaced.file_states) if replaced and before else None,
+            replaced=patiently(replaced.documents.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
@@ -196,7 +196,7 @@ class Indexing:
 def _file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
-    return patiently(index.file_states, with_format=state.oldest_format < FORMAT)
+    return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)

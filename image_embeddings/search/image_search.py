@@ -27,7 +27,8 @@ from image_embeddings.errors import (
     RequestError,
     TextModelError,
 )
-from image_embeddings.es.image_index import ImageIndex, IndexState, RawResult
+from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE, Shape
 from image_embeddings.near_duplicates.folding import folded
 from image_embeddings.search.request import Indexed, Limits, Part, check_range, checked_parts, checked_text, shape_of
@@ -93,8 +94,8 @@ class ImageSearch:
 
         def near_indexed(query: _Query) -> _Found:
             with query.clock.stage("search"):
-                raw = self.index.like(image_id, k=query.k, offset=query.offset, shape=query.shape)
-                wanted = [(self.index.embedding(image_id), Kind.PHOTO)] if query.shape.embeddings else []
+                raw = self.index.nearest.to_photo(image_id, k=query.k, offset=query.offset, shape=query.shape)
+                wanted = [(self.index.documents.embedding(image_id), Kind.PHOTO)] if query.shape.embeddings else []
             return _Found(raw=raw, wanted=wanted)
 
         return self._search(near_indexed, k=k, offset=offset, limits=limits)
@@ -129,7 +130,7 @@ class ImageSearch:
 
         def browse(query: _Query) -> _Found:
             with query.clock.stage("search"):
-                return _Found(raw=self.index.browse(k=query.k, offset=query.offset, shape=query.shape))
+                return _Found(raw=self.index.nearest.browse(k=query.k, offset=query.offset, shape=query.shape))
 
         return self._search(browse, k=k, offset=offset, limits=limits, ranked=False)
 
@@ -139,7 +140,7 @@ class ImageSearch:
         Raises:
             ImageNotFoundError: there is no such photo in the index.
         """
-        return self.index.get(image_id)
+        return self.index.documents.get(image_id)
 
     def warm_up(self) -> None:
         """Loads what the next search needs, so that it need not wait for it.
@@ -219,7 +220,7 @@ class ImageSearch:
 
     def _near_encoded_there(self, text: str, model_id: str, query: _Query) -> RawResult:
         def ask(seconds: float) -> RawResult:
-            return self.index.near_text(
+            return self.index.nearest.to_text(
                 text, model_id=model_id, k=query.k, offset=query.offset, shape=query.shape, seconds=seconds
             )
 
@@ -228,7 +229,7 @@ class ImageSearch:
 
     def _near(self, embedding: Embedding, query: _Query, *, kind: Kind) -> _Found:
         with query.clock.stage("search"):
-            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+            raw = self.index.nearest.to_embedding(embedding, k=query.k, offset=query.offset, shape=query.shape)
         return _Found(raw=raw, wanted=[(embedding, kind)])
 
     def _by_part(self, part: Part, *, k: int, offset: int, limits: Limits) -> SearchResult:
@@ -247,13 +248,13 @@ class ImageSearch:
                 embedding, path = self._text_embedding(part.what, query)
             elif isinstance(part.what, Indexed):
                 with query.clock.stage("search"):
-                    embedding = self.index.embedding(part.what.image_id)
+                    embedding = self.index.documents.embedding(part.what.image_id)
             else:
                 embedding = self._encoded_image(part.what, query)
             weighed.append(likeness.Part(embedding, kind, part.weight))
         with query.clock.stage("search"):
             embedding = _combined(weighed, query.opened.state.calibration)
-            raw = self.index.near(embedding, k=query.k, offset=query.offset, shape=query.shape)
+            raw = self.index.nearest.to_embedding(embedding, k=query.k, offset=query.offset, shape=query.shape)
         wanted = [(part.embedding, part.kind) for part in weighed if part.weight > 0]
         return _Found(raw=raw, path=path, wanted=wanted)
 
