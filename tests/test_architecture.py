@@ -101,6 +101,8 @@ TESTED_BY = {
     "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
     "image_embeddings.indexing.runs": "server/test_runs.py",
     "image_embeddings.cli": "server/test_cli.py",
+    "image_embeddings.search.attempt": "search/test_text_encoding.py",
+    "image_embeddings.search.combined": "server/test_search_request.py",
     "image_embeddings.search.request": "server/test_search.py",
     "image_embeddings.sources.captions_file": "sources/test_samples.py",
     "image_embeddings.text_model.choice": "server/test_text_model_choice.py",

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from PIL import Image
 
+from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.errors import QueryError
 from image_embeddings.es import queries
 from image_embeddings.es.filters import Filters
@@ -18,6 +19,7 @@ MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
 MAX_TEXT = 1_000  # characters of a query
 MAX_PARTS = 10
 MAX_WEIGHT = 10.0
+WORDS = 0.5  # spreads of the similarity that one unit of BM25 counts: docs/benchmarks.md
 
 
 class Limits(TypedDict, total=False):
@@ -95,6 +97,18 @@ def shape_of(limits: Limits, *, words: str, without: tuple[str, ...]) -> Shape:
         facets=limits.get("facets", False),
         embeddings=limits.get("verdict", False),
     )
+
+
+def weigh_words(shape: Shape, calibration: Calibration | None) -> Shape:
+    """Return the search with its words weighed against the embedding, by how much similarities to texts usually spread.
+
+    It is left as it is if it has no words, or if that is not known.
+    """
+    usual = calibration.text if calibration else None
+    if not (shape.words and usual):
+        return shape
+    far_score = max(0.0, (1 + usual.mean_similarity) / 2)
+    return replace(shape, word_weight=WORDS * usual.similarity_spread / 2, far_score=far_score)
 
 
 def check_range(k: int, offset: int) -> None:
