@@ -7,7 +7,7 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.errors import ModelMismatchError
+from image_embeddings.errors import IndexBusyError, ModelMismatchError
 from image_embeddings.indexing.runs import Indexing, index_photos
 from tests.fakes import RecordedProgress
 from tests.pictures import save
@@ -90,3 +90,11 @@ def test_a_rebuild_is_followed_by_ordinary_runs(runs, settings, say):
     save(settings.image_dir / "new.png", colour="white")
     report = run(runs)
     assert (report.encoded, report.unchanged) == (1, 6)
+
+
+def test_a_run_during_another_one_is_refused(settings):
+    def another(total):
+        index_photos(settings, progress=RecordedProgress)
+
+    with pytest.raises(IndexBusyError, match=f"'{settings.index_name}' just now"):
+        index_photos(settings, progress=another)
