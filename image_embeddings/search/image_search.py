@@ -22,7 +22,7 @@ from image_embeddings.errors import (
 )
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
-from image_embeddings.near_duplicates.folding import folded
+from image_embeddings.near_duplicates.folding import fold_near_duplicates
 from image_embeddings.search.attempt import Attempt, Neighbours
 from image_embeddings.search.combined import near_parts
 from image_embeddings.search.opened_index import OpenedIndex
@@ -31,8 +31,8 @@ from image_embeddings.search.request import (
     Limits,
     Part,
     check_range,
-    checked_parts,
-    checked_text,
+    clean_parts,
+    clean_text,
     shape_of,
     weigh_words,
 )
@@ -73,7 +73,7 @@ class ImageSearch:
 
         Photos that have words of the text in their name, caption or label rank higher, unless `words` is False.
         """
-        text = checked_text(text)
+        text = clean_text(text)
         return self._search(lambda attempt: near_text(text, attempt), k=k, offset=offset, words=text, limits=limits)
 
     def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
@@ -112,7 +112,7 @@ class ImageSearch:
         Raise QueryError if there are no parts or too many, if none is of positive weight, or if they cancel each other
         out. Raise ImageNotFoundError if one of the photos is not in the index.
         """
-        parts = checked_parts(parts)
+        parts = clean_parts(parts)
         if len(parts) == 1:
             return self._by_part(parts[0], k=k, offset=offset, limits=limits)
         words = " ".join(part.what for part in parts if isinstance(part.what, str) and part.weight > 0)
@@ -266,7 +266,7 @@ def _result(neighbours: Neighbours, attempt: Attempt, *, fold: bool) -> SearchRe
         for rank, (hit, matches) in enumerate(zip(raw.hits, told, strict=True), start=attempt.offset + 1)
     )
     return SearchResult(
-        hits=folded(hits) if fold else hits,
+        hits=fold_near_duplicates(hits) if fold else hits,
         total=raw.total,
         matching=raw.matching,
         facets=raw.facets,
