@@ -79,6 +79,7 @@ def test_the_texts_of_the_scripts_are_listed_and_no_others():
 
 def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(translations, "APP", tmp_path / "app")
+    monkeypatch.setattr(translations, "KEYWORD_FACETS", {})
     (tmp_path / "app" / "templates").mkdir(parents=True)
     page = tmp_path / "app" / "templates" / "a.html"
     page.write_text('{{ _("An old text") }}')
