@@ -26,7 +26,7 @@ HEAVY = {
     "pillow_heif",
     "onnxruntime",
     "onnx",
-    "watchdog",
+    "watchfiles",
 }
 SOURCES = sorted([*ROOT.glob("app/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
 
@@ -107,7 +107,7 @@ def test_encoders_and_index_never_import_each_other():
         ("onnx", {"image_embeddings.encoders.onnx_network"}),
         ("rawpy", {"image_embeddings.raw"}),
         ("pillow_heif", {"image_embeddings.images"}),
-        ("watchdog", {"image_embeddings.changes"}),
+        ("watchfiles", {"image_embeddings.changes"}),
     ],
 )
 def test_each_heavy_library_stays_at_home(library, home):
