@@ -1,0 +1,114 @@
+"""Errors as the browser and the API show them: one page, one JSON shape."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from apiflask import APIFlask, HTTPError
+from flask import Response, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
+
+from app.services import services
+from app.web.request_record import record
+from image_embeddings import errors
+
+_STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
+    (errors.QueryError, 400),
+    (errors.ImageTooLargeError, 413),
+    (errors.ImageError, 415),
+    (errors.ImageNotFoundError, 404),
+    (errors.IndexStateError, 503),
+    (errors.ElasticsearchError, 503),
+    (errors.TextModelInputError, 400),
+    (errors.ModelError, 503),
+    (errors.LocalNodeError, 503),
+    (errors.SettingError, 503),
+    (errors.DataDirError, 503),
+)
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: APIFlask) -> None:
+    """Registers the handlers."""
+    app.error_processor(_invalid)  # takes HTTPException too: ours, below, must come after
+    app.register_error_handler(errors.ImageSearchError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: errors.ImageSearchError) -> int:
+    """The HTTP status for one of our errors."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
+    """The one shape of a JSON error, which is the answer to the current request."""
+    record().error_code = code
+    return {"error": {"code": code, "message": message, "request_id": record().request_id}}
+
+
+def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
+    """A page that says what went wrong, below what the page goes on with: the search bar as it was, say."""
+    return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
+
+
+def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
+    status = status_of(error)
+    if status >= 500:
+        log.warning("%s: %s", error.code, error)
+    if isinstance(error, errors.UnreachableError):
+        services().reconnect()
+    return _answer(error.code, str(error), status)
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    if isinstance(error, RequestEntityTooLarge):
+        limit = services().settings.max_content_length
+        message = f"The upload is larger than {limit:,} bytes. Send a smaller photo, or raise MAX_CONTENT_LENGTH."
+        if request.content_length is not None and request.content_length <= limit:
+            message = "The form has more or larger fields than a search needs. Send one photo, k and offset."
+        return _answer("image_too_large", message, 413)
+    if isinstance(error, SecurityError):  # before there are addresses to make a page with
+        record().error_code = "bad_request"
+        return Response(f"{error.description} See TRUSTED_HOSTS.\n", 400, content_type="text/plain")
+    code = (error.name or "error").lower().replace(" ", "_")
+    answer = _answer(code, error.description or code, error.code or 500)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            answer.headers[name] = value
+    return answer
+
+
+def _invalid(error: HTTPError) -> Response:
+    """Query parameters and form fields that do not fit the API's schemas."""
+    problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
+    return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
+
+
+def problems_of(said: Any, *names: str) -> Iterator[str]:
+    """What marshmallow says, in lines; its dicts are by field and, within lists, by place."""
+    if isinstance(said, dict):
+        for name, inner in said.items():
+            yield from problems_of(inner, *names, *([name] if isinstance(name, str) else ()))
+    elif isinstance(said, list):
+        yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    log.error("unexpected error at %r", request.path, exc_info=error)
+    return _answer("internal_error", "Something went wrong here. The server's log tells what; please report it.", 500)
+
+
+def _answer(code: str, message: str, status: int) -> Response:
+    body = body_of(code=code, message=message)
+    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
+        response = jsonify(body)
+        response.status_code = status
+        return response
+    return _page(body, status)
+
+
+def _page(body: dict[str, dict[str, str]], status: int, **context: Any) -> Response:
+    return Response(render_template("error.html", status=status, **body["error"], **context), status)

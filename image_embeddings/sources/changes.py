@@ -1,0 +1,322 @@
+"""Changes below a folder of photos: the system tells of them where it can, and where it cannot they are looked for."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Collection, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from image_embeddings.errors import CorpusError
+from image_embeddings.sources.photo_folder import named_like_a_photo, walk
+
+if TYPE_CHECKING:
+    from watchfiles import Change
+
+    Events = Generator[set[tuple[Change, str]], None, None]
+
+# What other computers change on these, or the one that a virtual machine runs on, the system does not tell.
+_NETWORK = ("nfs", "cifs", "smb", "9p", "afp", "afs", "ceph", "glusterfs", "lustre", "webdav", "fuse.")
+_VIRTUAL = ("virtiofs", "vboxsf", "prl_fs", "drvfs", "fakeowner")
+_LIMITS = {
+    errno.ENOSPC: ("watches no more folders", "fs.inotify.max_user_watches=1048576"),
+    errno.EMFILE: ("lets no more programs watch folders", "fs.inotify.max_user_instances=1024"),
+}
+_NO_UNICODE = re.compile("[\udc80-\udcff]")  # stands in a name for bytes that are not UTF-8
+_WATCHES_FULL = "OS file watch limit reached"  # what watchfiles says in place of ENOSPC
+_EACH_FOLDER = sys.platform == "linux"  # inotify watches single folders; watchfiles would follow links to others
+_STEP_MS = 50  # watchfiles gathers events for so long
+_LOOKING_TAKES = 10  # at most one part in so many of the time goes into looking through a large folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How many seconds there are between the steps of watching."""
+
+    quiet: float = 1.5  # without a change, until a folder counts as quiet
+    restless: float = 30.0  # with changes all the time, until quiet is waited for no longer
+    glance: float = 2.0  # between glances at what is seen at once: whether the folder is still there
+    look: float = 10.0  # between looks through the folder, where the system does not tell of changes
+    renewal: float = 600.0  # until all counts as changed, and the system is asked anew to tell of changes
+
+
+def system_events(folders: Collection[str]) -> Events:
+    """Yield the changes in these folders that the system tells of, by watchfiles.
+
+    Yield several times a second; the set is empty if nothing has changed. The first set comes as soon as no later
+    change is missed. On Linux each folder has to be named, elsewhere those below another one need not be.
+
+    Raises:
+        OSError: the system does not tell, or no longer. `errno` names a limit that is reached.
+    """
+    from watchfiles import watch
+    from watchfiles._rust_notify import WatchfilesRustInternalError
+
+    try:
+        yield from watch(
+            *folders,
+            watch_filter=None,
+            debounce=_STEP_MS,
+            step=_STEP_MS,
+            rust_timeout=_STEP_MS,
+            yield_on_timeout=True,
+            debug=False,
+            force_polling=False,
+            recursive=not _EACH_FOLDER,
+            ignore_permission_denied=False,  # True would hide a limit that is reached, too
+        )
+    except FileNotFoundError:
+        raise
+    except (OSError, WatchfilesRustInternalError) as error:
+        raise _with_number(str(error)) from error
+
+
+def _with_number(reason: str) -> OSError:
+    """Return the error of that reason with its number, which watchfiles gives as text only."""
+    if _WATCHES_FULL in reason:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    number = re.search(r"\(os error (\d+)\)", reason)
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(reason)
+
+
+class FolderWatch:
+    """Tells when something has changed that matters to an indexing run; a context manager.
+
+    What matters: files named like photos, and folders; not what is hidden, nor what is in the folder `leave_out`. Also
+    that `folder` goes, comes or is another one, as with a drive, and the file `also`. From time to time everything
+    counts as changed, for systems miss things: events come too fast, a drive is mounted somewhere below.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        leave_out: Path | None = None,
+        also: Path | None = None,
+        pace: Pace | None = None,
+        notify: Callable[[str], None] = lambda line: None,
+        make_events: Callable[[Collection[str]], Events] = system_events,
+    ) -> None:
+        """`notify` gets the line that says why the folder has to be looked through, if so.
+
+        `make_events` is called as `system_events` is.
+        """
+        self.folder = folder
+        self._leave_out, self._also = leave_out, also
+        self._pace = pace or Pace()
+        self._notify = notify
+        self._make_events = make_events
+        self._events: Events | None = None
+        self._why = ""  # the system does not tell, as the user knows by now
+
+    def __enter__(self) -> FolderWatch:
+        """Begins: changes from now on are told of."""
+        self._begin()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Ends it."""
+        self._end()
+
+    def wait(self, seconds: float = math.inf) -> bool:
+        """Whether anything has changed since it was last said; waits for it, but no longer than so many seconds."""
+        end = time.monotonic() + seconds
+        while True:
+            if self._glance() or self._hear(end):
+                return True
+            if time.monotonic() >= end:
+                return False
+
+    def settle(self) -> None:
+        """Waits until the folder is quiet; not for long where it never is."""
+        end = time.monotonic() + self._pace.restless
+        while time.monotonic() < end:
+            for sign in self._signs:
+                sign.due = 0.0
+            if not self.wait(self._pace.quiet):
+                return
+
+    def _begin(self) -> None:
+        """Sees to it, also where that was seen to before, that no change from now on is missed."""
+        self._end()
+        self._renewal_at = time.monotonic() + self._pace.renewal
+        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises where a network drive is away
+        self._root = self.folder.resolve() if is_there else self.folder
+        left_out = self._leave_out.resolve() if self._leave_out else self._root
+        self._left_out = str(left_out) if self._root in left_out.parents else ""
+        self._stale = False
+        self._place = Sign(lambda: _identity(self.folder), every=self._pace.glance)
+        self._signs = [Sign(lambda: _stamp(self._also), every=self._pace.glance)]
+        why = self._listen() if is_there else ""
+        if why:
+            self._signs.append(Sign(lambda: _photos(self.folder, leave_out=self._leave_out), every=self._pace.look))
+        if why and why != self._why:
+            self._notify(f"{why} Meanwhile {self.folder} is looked through every {self._pace.look:g} s.")
+        self._why = why
+
+    def _end(self) -> None:
+        if self._events:
+            self._events.close()
+        self._events = None
+
+    # Being told
+
+    def _listen(self) -> str:
+        """Ask the system to tell of changes; return why it cannot, or an empty text."""
+        shared = shared_drive(self._root, mounts=_mounts())
+        if shared:
+            return f"What other computers change on such a drive ({shared}), this one is not told."
+        self._folders = self._find_folders()
+        try:
+            self._events = self._make_events(self._folders)
+            self._any_matters(next(self._events))
+        except FileNotFoundError:
+            self._stale = True
+        except (OSError, UnicodeError) as error:
+            self._end()
+            return _why(error)
+        # A folder that came while the others were being watched is not watched yet.
+        self._stale = self._stale or self._find_folders() != self._folders
+        return ""
+
+    def _find_folders(self) -> set[str]:
+        """Return the folder and those below in which photos can be: not what cannot be opened, nor links."""
+        found = {str(self._root)}
+        for folder, names, _ in os.walk(self._root):
+            found.add(folder)
+            names[:] = [name for name in names if not self._is_left_out(os.path.join(folder, name))]  # noqa: PTH118
+        return found
+
+    def _hear(self, end: float) -> bool:
+        """Return whether the system tells of a change that matters; listen for a moment, at most until `end`."""
+        if not self._events:
+            time.sleep(max(0.0, min(self._pace.glance, end - time.monotonic())))
+            return False
+        try:
+            return self._any_matters(next(self._events))
+        except OSError:  # a limit, or a name that watchfiles cannot read; what it had to tell is lost
+            self._stale = True
+            return False
+
+    def _any_matters(self, changes: set[tuple[Change, str]]) -> bool:
+        """Return whether one of the changes matters; note if folders come or go, so that they are watched anew."""
+        from watchfiles import Change
+
+        shown = [(change, path) for change, path in changes if not self._is_left_out(path)]
+        gone = any(change == Change.deleted and path in self._folders for change, path in shown)
+        came = any(change == Change.added and _is_folder(path) for change, path in shown)
+        self._stale = self._stale or gone or came
+        return gone or came or any(named_like_a_photo(path) for _, path in shown)
+
+    def _is_left_out(self, path: str) -> bool:
+        """Return whether no photo can be indexed there: it is hidden, to be left out, or has no name in Unicode."""
+        left_out = self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}")
+        return bool(left_out) or _is_hidden(path, self._root) or bool(_NO_UNICODE.search(path))
+
+    # Looking
+
+    def _glance(self) -> bool:
+        """Whether something has changed of which no event tells."""
+        due = time.monotonic() >= self._renewal_at
+        if due or self._stale or self._place.has_changed():
+            self._begin()
+            return True
+        return any(sign.has_changed() for sign in self._signs)
+
+
+class Sign:
+    """Something that is looked at from time to time, by which a change is known."""
+
+    def __init__(self, look: Callable[[], object], *, every: float = 0.0) -> None:
+        self._look, self._every = look, every
+        self._seen, self.due = look(), time.monotonic() + every
+
+    def has_changed(self) -> bool:
+        """Whether it is other than at the last look; False where no look is due."""
+        begun = time.monotonic()
+        if begun < self.due:
+            return False
+        before, self._seen = self._seen, self._look()
+        now = time.monotonic()
+        self.due = now + max(self._every, _LOOKING_TAKES * (now - begun) if self._every else 0.0)
+        return self._seen != before
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """Why the system does not tell of changes, and what to do."""
+    if isinstance(error, UnicodeError):
+        return "The path of the folder is not valid UTF-8, and the system is not asked to tell of its changes."
+    if error.errno not in _LIMITS:
+        return f"The system does not tell of changes ({error.strerror or error})."
+    refuses, higher = _LIMITS[error.errno]
+    return f"The system {refuses} for this user; to raise its limit: sudo sysctl {higher}."
+
+
+def _is_hidden(path: Path | str, folder: Path) -> bool:
+    """Whether a name on the way from the folder to the path begins with a dot."""
+    return f"{os.sep}." in str(path).removeprefix(str(folder))
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114 - Path.is_dir raises if a drive is away
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Tells a folder from another of the same path; None where there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _stamp(file: Path | None) -> tuple[int, ...] | None:
+    """Tells a file from what it was before; None where there is none."""
+    try:
+        status = file.stat() if file else None
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if status else None
+
+
+def _photos(folder: Path, *, leave_out: Path | None) -> int:
+    """A number that is another one as soon as the photos in the folder are."""
+    seen = 0
+
+    def add(*facts: object) -> None:
+        nonlocal seen
+        seen = hash((seen, facts))
+
+    try:
+        for file in walk(folder, skip=add, leave_out=leave_out):
+            add(file.image_id, file.bytes, file.mtime_ns)
+    except CorpusError as error:
+        add(str(error))
+    return seen
+
+
+def _mounts() -> list[tuple[Path, str]]:
+    return [(Path(found.mountpoint), found.fstype) for found in psutil.disk_partitions(all=True)]
+
+
+def shared_drive(folder: Path, *, mounts: Iterable[tuple[Path, str]]) -> str:
+    """The kind of a drive in or below `folder` that other computers may write to; empty where there is none.
+
+    `mounts` are places and kinds of file systems, in the order in which they were mounted.
+    """
+    kind_here, depth = "", -1
+    kinds_below = []
+    for place, kind in mounts:
+        if folder.is_relative_to(place) and len(place.parts) >= depth:
+            kind_here, depth = kind, len(place.parts)
+        elif folder in place.parents and not _is_hidden(place, folder):
+            kinds_below.append(kind)
+    return next((kind for kind in (kind_here, *kinds_below) if kind.startswith(_NETWORK + _VIRTUAL)), "")

@@ -1,0 +1,94 @@
+"""What the search bar makes of what is typed and pressed."""
+
+import pytest
+from werkzeug.datastructures import MultiDict
+
+from app.pages.bar import bar_of, changed, edited, typed
+from app.search_request.parts import QueryPart, parameters, part, parts_of
+from image_embeddings import errors
+
+BEACH, SUNSET, PEOPLE, LION = (
+    part("q", "beach"),
+    part("q", "sunset"),
+    part("without", "people"),
+    part("like", "lion.jpg"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("beach", [BEACH]),
+        ("  beach ", [BEACH]),
+        ("beach -people", [BEACH, PEOPLE]),
+        ("beach −people +sunset", [BEACH, PEOPLE, SUNSET]),
+        ("-people", [PEOPLE]),
+        ("a T-shirt – on sale", [part("q", "a T-shirt – on sale")]),
+        ("at -5 degrees", [part("q", "at -5 degrees")]),
+        ("beach -", [part("q", "beach -")]),
+        (" ", []),
+    ],
+)
+def test_a_sign_before_a_word_begins_another_part(text, parts):
+    assert list(typed(text)) == parts
+
+
+@pytest.mark.parametrize(
+    ("edit", "parts"),
+    [
+        ("remove 0", [LION, PEOPLE]),
+        ("turn 0", [part("without", "beach"), LION, PEOPLE]),
+        ("turn 1", [BEACH, part("unlike", "lion.jpg"), PEOPLE]),
+        ("turn 2", [BEACH, LION, part("q", "people")]),
+        ("weigh 1 0.25", [BEACH, QueryPart("like", "lion.jpg", 0.25), PEOPLE]),
+    ],
+)
+def test_chips_are_removed_turned_and_weighed(edit, parts):
+    assert edited([BEACH, LION, PEOPLE], edit) == parts
+
+
+def test_a_weight_of_its_own_stays_when_a_part_is_turned():
+    assert edited([QueryPart("q", "beach", 4)], "turn 0") == [QueryPart("without", "beach", 4)]
+
+
+def test_only_one_of_several_uploads_is_left_beside_all_other_parts():
+    assert edited([BEACH, part("image", 1), part("image", 2), PEOPLE], "only 2") == [BEACH, part("image", 2), PEOPLE]
+
+
+@pytest.mark.parametrize(
+    "edit", ["remove 3", "remove", "remove 0 1", "weigh 0", "weigh 0 1e9", "turn -1", "drop 0", "\0"]
+)
+def test_what_cannot_be_changed_so_is_a_query_error(edit):
+    with pytest.raises(errors.QueryError, match="edit is"):
+        edited([BEACH, LION, PEOPLE], edit)
+
+
+def test_an_uploaded_photo_cannot_be_left_out():
+    with pytest.raises(errors.QueryError, match="uploaded"):
+        edited([part("image", 1)], "turn 0")
+
+
+def test_the_form_adds_to_the_parts_in_the_order_of_the_weights_and_nothing_twice():
+    form = MultiDict([("text", "sunset"), ("text", ""), ("not", "people"), ("add", "lion.jpg"), ("add", "lion.jpg")])
+    assert changed([BEACH], form) == [BEACH, SUNSET, LION, PEOPLE]
+
+
+def test_one_text_is_typed_in_the_field_and_several_are_chips():
+    one, two = bar_of([BEACH, PEOPLE]), bar_of([BEACH, SUNSET])
+    assert (one.text, [chip.part for chip in one.chips]) == ("beach", [PEOPLE])
+    assert (two.text, [chip.part for chip in two.chips]) == ("", [BEACH, SUNSET])
+
+
+def test_a_text_with_a_weight_of_its_own_is_a_chip():
+    assert bar_of([QueryPart("q", "beach", 2)]).text == ""
+
+
+def test_the_parameters_of_parts_give_the_same_parts_again():
+    parts = [BEACH, QueryPart("like", "lion.jpg", 0.25), PEOPLE]
+    assert parameters(parts) == {
+        "q": ["beach"],
+        "like": ["lion.jpg"],
+        "without": ["people"],
+        "weight": ["1", "0.25", "0.5"],
+    }
+    assert parts_of(parameters(parts)) == parts

@@ -1,0 +1,92 @@
+"""The texts of the interface in each language: complete, and those that templates, code and scripts say."""
+
+import json
+import re
+
+import pytest
+from flask import render_template
+
+from app import create_app
+from app.web.languages import LANGUAGES
+from image_embeddings.config import load_settings
+from tools import translations
+
+OTHERS = [code for code in LANGUAGES if code != "en"]
+UI = translations.APP / "static" / "ui"
+NAMED = re.compile(r"%\((\w+)\)s|\{(\w+)\}")
+every_language = pytest.mark.parametrize("code", OTHERS)
+
+
+def messages(code):
+    return [message for message in translations.translated(code) if message.id]
+
+
+def forms_of(message, texts):
+    return texts if message.pluralizable else (texts,)
+
+
+@every_language
+def test_the_texts_of_a_language_are_those_of_the_interface(code):
+    said = {message.id for message in translations.extracted()}
+    kept = {message.id for message in translations.translated(code)}
+    assert said ^ kept == set(), "make translations adds what is new and removes what is gone"
+    assert translations.po_file(code).read_bytes() == translations.updated(code), "make translations"
+
+
+@every_language
+def test_every_text_is_translated(code):
+    assert translations.missing(code) == []
+
+
+@every_language
+def test_translations_have_the_placeholders_of_their_text_and_their_number_of_plurals(code):
+    plurals = translations.translated(code).num_plurals
+    for message in messages(code):
+        said = forms_of(message, message.string)
+        assert len(said) == (plurals if message.pluralizable else 1), message.id
+        for form in said:
+            assert sorted(NAMED.findall(form)) == sorted(NAMED.findall(forms_of(message, message.id)[-1])), form
+
+
+@every_language
+def test_translations_hold_no_html_and_no_typewriter_quotes(code):
+    forms = [form for message in messages(code) for form in forms_of(message, message.string)]
+    assert len(forms) > 100
+    assert [form for form in forms if re.search(r"""[<>&"']""", form)] == []
+
+
+def test_french_has_narrow_spaces_before_high_signs():
+    texts = translations.po_file("fr").read_text(encoding="utf-8").split("msgstr")[2:]
+    said = [text.split("\n\n")[0] for text in texts]
+    assert any("\u202f:" in text for text in said)
+    assert [text for text in said if re.search(r"[^\u202f\"][:;?!»]|«[^\u202f]", text)] == []
+
+
+def test_there_are_translations_into_every_language_and_no_other():
+    assert translations.languages() == sorted(OTHERS)
+
+
+def test_the_texts_of_the_scripts_are_listed_and_no_others():
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in UI.glob("*.js") if path.name != "words.js")
+    spoken = set(re.findall(r'\bt\("([^"]+)"', scripts))
+    assert len(re.findall(r"\bt\(", scripts)) == len(re.findall(r'\bt\("', scripts)), "t() takes a text as it stands"
+    with create_app(load_settings({})).test_request_context():
+        block = render_template("_words.html")
+    listed = json.loads(re.search(r'id="words">(.*?)</script>', block, re.S)[1])
+    assert set(listed) ^ spoken == set(), "app/templates/_words.html lists what t() says"
+    assert [text for text, said in listed.items() if text != said] == []  # in English
+
+
+def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(translations, "APP", tmp_path / "app")
+    (tmp_path / "app" / "templates").mkdir(parents=True)
+    page = tmp_path / "app" / "templates" / "a.html"
+    page.write_text('{{ _("An old text") }}')
+    translations.main("de")
+    page.write_text('{# Translators: a fruit #}\n{{ ngettext("%(n)s apple", "%(n)s apples", 2, n=2) }}')
+    translations.main()
+    assert capsys.readouterr().out.endswith("1 texts to translate\n    ('%(n)s apple', '%(n)s apples')\n")
+    text = translations.po_file("de").read_text()
+    assert "An old text" not in text
+    assert '#. a fruit\n#: app/templates/a.html\n#, python-format\nmsgid "%(n)s apple"' in text
+    assert "nplurals=2" in text
