@@ -6,7 +6,7 @@ import pytest
 from image_embeddings.config import share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import LocalNode
-from tests import goldens
+from tests import exiftool, goldens
 from tests.browser import chromium
 
 # No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
@@ -27,7 +27,7 @@ def pytest_configure(config):
 
 
 def pytest_report_header():
-    return f"Chromium: {chromium.describe()}"
+    return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
 
 
 @pytest.fixture(scope="session")
