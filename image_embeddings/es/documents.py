@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,7 +20,7 @@ from image_embeddings.documents import (
     PhotoMetadata,
 )
 from image_embeddings.errors import ImageNotFoundError, RequestError
-from image_embeddings.es import queries
+from image_embeddings.es import mapping
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.index_client import IndexClient
 
@@ -57,7 +57,7 @@ class Documents:
             {
                 "_op_type": "index",
                 "_id": document.image_id,
-                **queries.document_body(document, vector=self._vector(embedding)),
+                **mapping.document_body(document, vector=self._vector(embedding)),
             }
             for document, embedding in documents
         )
@@ -75,7 +75,7 @@ class Documents:
         Call `changed` with the image_id of each photo whose document is now another. Yield what was refused.
         """
         actions = (
-            {"_op_type": "update", "_id": image_id, "doc": queries.metadata_body(described)}
+            {"_op_type": "update", "_id": image_id, "doc": mapping.metadata_body(described)}
             for image_id, described in metadata.items()
         )
         yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
@@ -145,8 +145,8 @@ class Documents:
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Yield every stored embedding, in pages of shape (n, dims)."""
-        body = {"query": {"match_all": {}}, "fields": [queries.EMBEDDING], "_source": False}
-        vectors = (fields[queries.EMBEDDING] for fields in self._scan(body, page_size=page_size))
+        body = {"query": {"match_all": {}}, "fields": [mapping.EMBEDDING], "_source": False}
+        vectors = (fields[mapping.EMBEDDING] for fields in self._scan(body, page_size=page_size))
         while page := list(islice(vectors, page_size)):
             yield np.asarray(page, np.float32)
 
@@ -161,9 +161,9 @@ class Documents:
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
         """Return the embeddings of `size` photos that `seed` draws, shape (n, dims); all if there are fewer."""
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
-        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [mapping.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
-        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
+        return np.array([hit["fields"][mapping.EMBEDDING] for hit in hits], np.float32)
 
     def collections(self, by: str) -> Collections:
         """Return the collections that the photos fall into, by what the setting COLLECTIONS names."""
@@ -171,7 +171,7 @@ class Documents:
             return Collections(by=by, total=self._client.count(), found=())
         return collections_of(self._client.search(collections_search(by)), by)
 
-    # Reading one photo
+    # Reading single photos
 
     def get(self, image_id: str) -> ImageDocument:
         """Return the document of a photo. Raise ImageNotFoundError if there is none."""
@@ -179,34 +179,53 @@ class Documents:
         client = self._client
         try:
             with client.errors():
-                answer = client.reader.get(index=client.name, id=image_id, source_excludes=[queries.EMBEDDING])
+                answer = client.reader.get(index=client.name, id=image_id, source_excludes=[mapping.EMBEDDING])
         except RequestError as error:
             if error.status == 404:
                 raise _not_found(image_id) from None
             raise
-        return queries.document_of(answer["_source"])
+        return mapping.document_of(answer["_source"])
+
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
+        """Return the documents of photos by image_id, in one request.
+
+        Raise ImageNotFoundError if one of them is not in the index.
+        """
+        for image_id in image_ids:
+            check_image_id(image_id)
+        if not image_ids:
+            return {}
+        client = self._client
+        with client.errors():
+            answer = client.reader.mget(
+                index=client.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[mapping.EMBEDDING]
+            )
+        for item in answer["docs"]:
+            if not item.get("found"):
+                raise _not_found(item["_id"])
+        return {item["_id"]: mapping.document_of(item["_source"]) for item in answer["docs"]}
 
     def embedding(self, image_id: str) -> Embedding:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
         check_image_id(image_id)
-        body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"ids": {"values": [image_id]}}, "fields": [mapping.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
         if not hits:
             raise _not_found(image_id)
-        return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
 
     def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
         """Return document and embedding of a photo whose file has these bytes; None if there is none."""
         body = {
             "query": {"term": {"content_hash": content_hash}},
             "size": 1,
-            "fields": [queries.EMBEDDING],
-            "_source": {"excludes": [queries.EMBEDDING]},
+            "fields": [mapping.EMBEDDING],
+            "_source": {"excludes": [mapping.EMBEDDING]},
         }
         hits = self._client.search(body)["hits"]["hits"]
         if not hits:
             return None
-        return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return mapping.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
 
 
 def check_image_id(image_id: str) -> None:

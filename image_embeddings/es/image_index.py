@@ -11,7 +11,7 @@ from typing import Any
 from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.documents import FORMAT, JSON, ModelInfo
 from image_embeddings.errors import IndexForeignError, IndexMissingError, RequestError
-from image_embeddings.es import queries
+from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.documents import Documents
 from image_embeddings.es.index_client import IndexClient
@@ -62,9 +62,9 @@ class ImageIndex:
         Raise IndexMissingError if there is no index of that name, and IndexForeignError if this program did not make
         it.
         """
-        backing_index, mapping = next(iter(self._mappings().items()))
-        meta = mapping.get("_meta", {})
-        model = queries.model_of(meta)
+        backing_index, body = next(iter(self._mappings().items()))
+        meta = body.get("_meta", {})
+        model = mapping.model_of(meta)
         if model is None:
             raise IndexForeignError(
                 f"The index '{self.name}' was not made by this version of the program. "
@@ -81,7 +81,7 @@ class ImageIndex:
 
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
         """Record in the mapping's `_meta` how far an indexing run is, or by None that it has ended."""
-        meta = queries.meta(
+        meta = mapping.meta(
             model=state.model,
             corpus=state.corpus,
             indexing=indexing,
@@ -93,8 +93,8 @@ class ImageIndex:
 
     def add_missing_fields(self) -> None:
         """Give an index that an older version made the fields of this version's documents, if it lacks any."""
-        mapping = next(iter(self._mappings().values()))
-        missing = queries.missing_properties(mapping.get("properties", {}))
+        body = next(iter(self._mappings().values()))
+        missing = mapping.missing_properties(body.get("properties", {}))
         if missing:
             with self._client.errors():
                 self._client.writer.indices.put_mapping(index=self.name, properties=missing)
@@ -148,7 +148,7 @@ class ImageIndex:
     def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str, corpus: str | None) -> IndexState:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
-        body = queries.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
+        body = mapping.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
         if not older:  # one request: a run that is cut off leaves no index without a name
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:

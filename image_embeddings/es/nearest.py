@@ -10,7 +10,7 @@ import numpy as np
 
 from image_embeddings.documents import JSON, Embedding, Facets, ImageDocument
 from image_embeddings.errors import RequestError
-from image_embeddings.es import queries
+from image_embeddings.es import mapping, queries
 from image_embeddings.es.documents import Documents, check_image_id
 from image_embeddings.es.filters import facets_of
 from image_embeddings.es.index_client import IndexClient
@@ -112,7 +112,7 @@ class Nearest:
         return RawResult(
             hits=tuple(
                 RawHit(
-                    document=queries.document_of(hit["_source"]),
+                    document=mapping.document_of(hit["_source"]),
                     score=scores.get(hit["_id"]),
                     by_words=queries.is_by_words(hit),
                     embedding=_embedding(hit),
@@ -141,5 +141,5 @@ class Nearest:
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
-    vector = hit.get("fields", {}).get(queries.EMBEDDING)
+    vector = hit.get("fields", {}).get(mapping.EMBEDDING)
     return None if vector is None else np.asarray(vector, np.float32)

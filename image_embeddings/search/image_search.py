@@ -147,6 +147,13 @@ class ImageSearch:
         """Return the document of an indexed photo. Raise ImageNotFoundError if it is not in the index."""
         return self.index.documents.get(image_id)
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
+        """Return the documents of indexed photos by image_id, in one request.
+
+        Raise ImageNotFoundError if one of them is not in the index.
+        """
+        return self.index.documents.get_many(image_ids)
+
     def warm_up(self) -> None:
         """Load what the next search needs, so that it does not have to wait.
 
