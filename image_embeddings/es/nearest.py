@@ -14,7 +14,7 @@ from image_embeddings.es import mapping, queries
 from image_embeddings.es.documents import Documents, check_image_id
 from image_embeddings.es.filters import facets_of
 from image_embeddings.es.index_client import IndexClient
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -47,16 +47,18 @@ class RawResult:
 class Nearest:
     """The kNN searches of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails.
 
-    `k` is the number of hits wanted after the first `offset` ones; `shape` says what else is asked for.
+    `k` is the number of hits wanted after the first `offset` ones; `options` says what else is asked for.
     """
 
     def __init__(self, client: IndexClient, documents: Documents) -> None:
         self._client = client
         self._documents = documents
 
-    def to_embedding(self, embedding: Embedding, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
+    def to_embedding(
+        self, embedding: Embedding, *, k: int, offset: int = 0, options: SearchOptions | None = None
+    ) -> RawResult:
         """Return the photos nearest to an embedding, shape (dims,)."""
-        return self._search(queries.vector_query(embedding), k=k, offset=offset, shape=shape)
+        return self._search(queries.vector_query(embedding), k=k, offset=offset, options=options)
 
     def to_text(
         self,
@@ -65,7 +67,7 @@ class Nearest:
         model_id: str,
         k: int,
         offset: int = 0,
-        shape: Shape | None = None,
+        options: SearchOptions | None = None,
         seconds: float = 12,
     ) -> RawResult:
         """Return the photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`.
@@ -74,27 +76,27 @@ class Nearest:
         """
         query = queries.text_model_query(model_id=model_id, text=text)
         client = self._client.writer.options(request_timeout=seconds, max_retries=0)
-        return self._search(query, k=k, offset=offset, shape=shape, client=client)
+        return self._search(query, k=k, offset=offset, options=options, client=client)
 
-    def to_photo(self, image_id: str, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
+    def to_photo(self, image_id: str, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
         """Return the photos nearest to an indexed one, itself left out; one request if the server is 9.4 or later.
 
         Raise ImageNotFoundError if there is no such photo.
         """
         check_image_id(image_id)
-        shape = replace(shape or Shape(), without=[image_id])
+        options = replace(options or SearchOptions(), without=[image_id])
         if self._client.cluster.server_version() < LOOKUP_SINCE:
-            return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, shape=shape)
+            return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, options=options)
         query = queries.lookup_query(index=self._client.name, image_id=image_id)
         try:
-            return self._search(query, k=k, offset=offset, shape=shape)
+            return self._search(query, k=k, offset=offset, options=options)
         except RequestError:
             self._documents.get(image_id)  # raises if the photo is what is missing
             raise
 
-    def browse(self, *, k: int, offset: int = 0, shape: Shape | None = None) -> RawResult:
+    def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
         """Return the photos that pass the filters, by date: near to nothing."""
-        return self._search(None, k=k, offset=offset, shape=shape)
+        return self._search(None, k=k, offset=offset, options=options)
 
     def _search(
         self,
@@ -102,10 +104,10 @@ class Nearest:
         *,
         k: int,
         offset: int,
-        shape: Shape | None = None,
+        options: SearchOptions | None = None,
         client: Elasticsearch | None = None,
     ) -> RawResult:
-        answer = self._send(queries.photo_search(query, k=k, offset=offset, shape=shape), client)
+        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client)
         hits = answer["hits"]["hits"]
         counts = answer["aggregations"]["corpus"]
         scores = self._scores(query, hits, client) if query else {}
@@ -122,7 +124,7 @@ class Nearest:
             total=counts["doc_count"],
             matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
-            facets=facets_of(counts, shape.filters) if shape and shape.facets else None,
+            facets=facets_of(counts, options.filters) if options and options.facets else None,
         )
 
     def _scores(
@@ -132,7 +134,7 @@ class Nearest:
         scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
         unscored = [image_id for image_id, score in scores.items() if score is None]
         if unscored:
-            body = queries.photo_search(query, k=len(unscored), shape=Shape(among=unscored))
+            body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
             scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client)["hits"]["hits"]}
         return scores
 

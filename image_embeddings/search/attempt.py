@@ -9,7 +9,7 @@ from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding
 from image_embeddings.documents import Embedding
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.nearest import RawResult
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.text_model.choice import TextPath, TextPaths
@@ -34,7 +34,7 @@ class Attempt:
     stopwatch: Stopwatch
     k: int
     offset: int
-    shape: Shape
+    options: SearchOptions
 
     def near(self, embedding: Embedding, *, kind: QueryKind) -> Neighbours:
         """Return the photos nearest to the embedding of a text or a photo, shape (dims,)."""
@@ -43,4 +43,4 @@ class Attempt:
     def search(self, embedding: Embedding) -> RawResult:
         """Return what Elasticsearch finds near an embedding, shape (dims,)."""
         with self.stopwatch.stage("search"):
-            return self.index.nearest.to_embedding(embedding, k=self.k, offset=self.offset, shape=self.shape)
+            return self.index.nearest.to_embedding(embedding, k=self.k, offset=self.offset, options=self.options)

@@ -33,7 +33,7 @@ from image_embeddings.search.request import (
     check_range,
     clean_parts,
     clean_text,
-    shape_of,
+    make_options,
     weigh_words,
 )
 from image_embeddings.search.stopwatch import Stopwatch
@@ -94,10 +94,10 @@ class ImageSearch:
             raise QueryError("The image_id is empty. Name a photo of the index.")
 
         def near_indexed(attempt: Attempt) -> Neighbours:
-            index, shape = attempt.index, attempt.shape
+            index, options = attempt.index, attempt.options
             with attempt.stopwatch.stage("search"):
-                raw = index.nearest.to_photo(image_id, k=attempt.k, offset=attempt.offset, shape=shape)
-                embeddings = [index.documents.embedding(image_id)] if shape.embeddings else []
+                raw = index.nearest.to_photo(image_id, k=attempt.k, offset=attempt.offset, options=options)
+                embeddings = [index.documents.embedding(image_id)] if options.embeddings else []
             return Neighbours(raw=raw, targets=[WeightedEmbedding(each, QueryKind.PHOTO) for each in embeddings])
 
         return self._search(near_indexed, k=k, offset=offset, limits=limits)
@@ -138,7 +138,7 @@ class ImageSearch:
 
         def browse(attempt: Attempt) -> Neighbours:
             with attempt.stopwatch.stage("search"):
-                raw = attempt.index.nearest.browse(k=attempt.k, offset=attempt.offset, shape=attempt.shape)
+                raw = attempt.index.nearest.browse(k=attempt.k, offset=attempt.offset, options=attempt.options)
             return Neighbours(raw=raw)
 
         return self._search(browse, k=k, offset=offset, limits=limits, ranked=False)
@@ -207,10 +207,10 @@ class ImageSearch:
         """
         check_range(k, offset)
         stopwatch = Stopwatch()
-        shape = shape_of(limits, words=words, without=without)
+        options = make_options(limits, words=words, without=without)
         for attempt_number in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(stopwatch)
-            if shape.embeddings:
+            if options.embeddings:
                 opened.renew_state(self.index)
             attempt = Attempt(
                 index=self.index,
@@ -219,10 +219,10 @@ class ImageSearch:
                 stopwatch=stopwatch,
                 k=k,
                 offset=offset,
-                shape=weigh_words(shape, opened.state.calibration),
+                options=weigh_words(options, opened.state.calibration),
             )
             try:
-                if ranked and shape.sort != RELEVANCE:
+                if ranked and options.sort != RELEVANCE:
                     attempt = _among_matching(find, attempt)
                 neighbours = find(attempt)
             except (RequestError, ModelError) as error:  # for other dims than the index's, say
@@ -248,12 +248,12 @@ class ImageSearch:
 
 def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> Attempt:
     """Return the same attempt among those of the nearest photos that match; among all of them if none is known to."""
-    shape = replace(attempt.shape, sort=RELEVANCE, facets=False, embeddings=True)
-    nearest = find(replace(attempt, k=BY_DATE_DEPTH, offset=0, shape=shape))
+    options = replace(attempt.options, sort=RELEVANCE, facets=False, embeddings=True)
+    nearest = find(replace(attempt, k=BY_DATE_DEPTH, offset=0, options=options))
     image_ids = [hit.document.image_id for hit in nearest.raw.hits]
     told = verdicts(nearest, attempt.opened.state.calibration)
     matching = [image_id for image_id, matches in zip(image_ids, told, strict=True) if matches]
-    return replace(attempt, shape=replace(attempt.shape, among=matching or image_ids))
+    return replace(attempt, options=replace(attempt.options, among=matching or image_ids))
 
 
 def _is_index_lost(error: Exception) -> bool:
@@ -281,6 +281,6 @@ def _result(neighbours: Neighbours, attempt: Attempt, *, fold: bool) -> SearchRe
         text_encoder=path.encoder if path else None,
         text_model_id=path.model_id if path else None,
         note=path.note if path else None,
-        listed=len(attempt.shape.among) or None,
+        listed=len(attempt.options.among) or None,
         took_ms=attempt.stopwatch.took_ms(),
     )

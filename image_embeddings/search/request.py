@@ -12,7 +12,7 @@ from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.errors import QueryError
 from image_embeddings.es import queries
 from image_embeddings.es.filters import Filters
-from image_embeddings.es.queries import RELEVANCE, SORTS, Shape
+from image_embeddings.es.queries import RELEVANCE, SORTS, SearchOptions
 
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
@@ -75,12 +75,12 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
     return [replace(part, what=clean_text(part.what)) if isinstance(part.what, str) else part for part in parts]
 
 
-def shape_of(limits: Limits, *, words: str, without: tuple[str, ...]) -> Shape:
+def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> SearchOptions:
     """Return what a search asks for besides the nearest photos. Raise QueryError if it cannot be sorted that way."""
     sort = limits.get("sort", RELEVANCE)
     if sort not in SORTS:
         raise QueryError(f"sort is '{sort}'. It is one of {', '.join(SORTS)}.")
-    return Shape(
+    return SearchOptions(
         filters=limits.get("filters", Filters()),
         without=without,
         words=words if limits.get("words", True) else "",
@@ -90,16 +90,16 @@ def shape_of(limits: Limits, *, words: str, without: tuple[str, ...]) -> Shape:
     )
 
 
-def weigh_words(shape: Shape, calibration: Calibration | None) -> Shape:
+def weigh_words(options: SearchOptions, calibration: Calibration | None) -> SearchOptions:
     """Return the search with its words weighed against the embedding, by how much similarities to texts usually spread.
 
     It is left as it is if it has no words, or if that is not known.
     """
     usual = calibration.text if calibration else None
-    if not (shape.words and usual):
-        return shape
+    if not (options.words and usual):
+        return options
     far_score = max(0.0, (1 + usual.mean_similarity) / 2)
-    return replace(shape, word_weight=WORDS * usual.similarity_spread / 2, far_score=far_score)
+    return replace(options, word_weight=WORDS * usual.similarity_spread / 2, far_score=far_score)
 
 
 def check_range(k: int, offset: int) -> None:

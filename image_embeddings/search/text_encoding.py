@@ -91,7 +91,7 @@ def _search_by_text_model(text: str, model_id: str, attempt: Attempt) -> RawResu
 
     def ask(seconds: float) -> RawResult:
         return attempt.index.nearest.to_text(
-            text, model_id=model_id, k=attempt.k, offset=attempt.offset, shape=attempt.shape, seconds=seconds
+            text, model_id=model_id, k=attempt.k, offset=attempt.offset, options=attempt.options, seconds=seconds
         )
 
     with attempt.stopwatch.stage("search"):
@@ -100,7 +100,7 @@ def _search_by_text_model(text: str, model_id: str, attempt: Attempt) -> RawResu
 
 def _targets_of_text_model(text: str, model_id: str, attempt: Attempt) -> list[WeightedEmbedding]:
     """Return the embedding that a verdict needs; nothing if no verdict is wanted, or if it cannot be had just now."""
-    if not attempt.shape.embeddings:
+    if not attempt.options.embeddings:
         return []
     try:
         with attempt.stopwatch.stage("encode"):

@@ -9,7 +9,7 @@ import pytest
 from image_embeddings.errors import ModelUnavailableError, RequestError, TextModelFailedError
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.nearest import RawResult
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.search.attempt import Attempt
 from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.search.stopwatch import Stopwatch
@@ -80,7 +80,7 @@ def attempt(paths, searches=None, *, encoder_for=lambda model: ColourEncoder()):
         stopwatch=Stopwatch(),
         k=10,
         offset=0,
-        shape=Shape(),
+        options=SearchOptions(),
     )
 
 

@@ -7,7 +7,7 @@ from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.es.retries import passes
 from tests.fakes import ColourEncoder
 
@@ -192,7 +192,7 @@ def test_a_filter_still_gives_k_hits(index):
     list(index.documents.add(pairs))
     index.refresh()
     found = index.nearest.to_embedding(
-        ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(values={"folder": ("far",)}))
+        ENCODER.encode_texts(["red"])[0], k=10, options=SearchOptions(filters=Filters(values={"folder": ("far",)}))
     )
     assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
     assert found.total == 40
