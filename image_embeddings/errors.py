@@ -7,6 +7,7 @@ ImageSearchError
 │   ├── ImageUnreadableError   not an image, or a damaged one
 │   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
 ├── CorpusError                the folder of photos is missing or empty
+├── RunInProgressError         another indexing run is writing to the index
 ├── MetadataError              the metadata file cannot be read, or lines of it cannot be used
 ├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
@@ -37,6 +38,7 @@ ImageSearchError
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
 │   ├── IndexForeignError      an index of that name exists, but is not ours
+│   ├── IndexEmptyError        the index holds no photos
 │   └── ImageNotFoundError     no document with that image_id
 └── LocalNodeError
     ├── NodeDownloadError      the embedded node's jars cannot be fetched
@@ -94,6 +96,12 @@ class CorpusError(ImageSearchError):
     """The folder of photos is missing, or holds nothing that can be indexed."""
 
     code = "corpus_unusable"
+
+
+class RunInProgressError(ImageSearchError):
+    """Another indexing run of this machine is writing to the index."""
+
+    code = "run_in_progress"
 
 
 class MetadataError(ImageSearchError):
@@ -284,6 +292,12 @@ class IndexForeignError(IndexStateError):
     """An index of that name exists, but this program did not make it."""
 
     code = "index_foreign"
+
+
+class IndexEmptyError(IndexStateError):
+    """The index holds no photos."""
+
+    code = "index_empty"
 
 
 class ImageNotFoundError(IndexStateError):

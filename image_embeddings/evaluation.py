@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from image_embeddings.documents import Embeddings
-from image_embeddings.errors import CorpusError
+from image_embeddings.errors import IndexEmptyError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.search.image_search import ImageSearch
 
@@ -50,10 +50,14 @@ def _ranks(search: ImageSearch, text: str, relevant: list[str]) -> dict[int, flo
 
 
 def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> AnnRecall:
-    """Mean agreement of the index's search with exact search, for `queries` photos drawn from it by `seed`."""
+    """Mean agreement of the index's search with exact search, for `queries` photos drawn from it by `seed`.
+
+    Raises:
+        IndexEmptyError: the index holds no photos.
+    """
     image_ids = sorted(index.file_states())
     if not image_ids:
-        raise CorpusError("The index holds no photos yet: there is nothing to measure.")
+        raise IndexEmptyError("The index holds no photos yet: there is nothing to measure.")
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(image_ids)[:queries]
     vectors: Embeddings = np.stack([index.embedding(str(image_id)) for image_id in drawn])

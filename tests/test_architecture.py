@@ -89,7 +89,7 @@ TESTED_BY = {
     "image_embeddings.es.opening": "server/test_cli.py",
     "image_embeddings.es.retries": "server/test_connection_faults.py",
     "image_embeddings.es.transport": "server/test_connection.py",
-    "image_embeddings.indexing.writer": "server/test_pipeline.py",
+    "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
     "image_embeddings.photos.photo": "sources/test_photo_folder.py",
     "image_embeddings.search.image_search": "server/test_search.py",
     "image_embeddings.encoders": "encoders/test_choice.py",

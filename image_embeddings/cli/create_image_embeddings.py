@@ -10,8 +10,8 @@ from image_embeddings.cli.index import run_index
 from image_embeddings.cli.index_report import exit_by_report, print_report, stopped_message
 from image_embeddings.cli.terminal import say, show_errors
 from image_embeddings.config import load_settings
+from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.indexing.runs import Indexing
-from image_embeddings.indexing.writer import IndexOptions
 
 
 @click.command("create-image-embeddings.py", context_settings={"help_option_names": ["-h", "--help"]})

@@ -26,9 +26,9 @@ from image_embeddings.cli.terminal import (
 )
 from image_embeddings.config import load_settings
 from image_embeddings.errors import ImageSearchError
+from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.runs import Indexing, discard_rebuild
 from image_embeddings.indexing.watch import keep_up
-from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.sources.changes import FolderWatch
 
 

@@ -7,7 +7,7 @@ import time
 import click
 
 from image_embeddings.cli.terminal import fail, say
-from image_embeddings.indexing.writer import IndexReport
+from image_embeddings.indexing.report import IndexReport
 
 SKIPPED_SHOWN = 20
 

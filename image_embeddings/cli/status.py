@@ -14,7 +14,7 @@ from image_embeddings.documents import JSON
 from image_embeddings.errors import ElasticsearchError, IndexMissingError
 from image_embeddings.es import opening
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.indexing.runs import how_to_go_on
+from image_embeddings.indexing.runs import rebuild_advice
 
 
 @click.command()
@@ -73,7 +73,7 @@ def _rebuild_text(index: ImageIndex) -> str:
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"
-    return f"{photos}, by {state.model.model_id}. {how_to_go_on(folder)}"
+    return f"{photos}, by {state.model.model_id}. {rebuild_advice(folder)}"
 
 
 def _progress_text(indexing: JSON) -> str:

@@ -9,7 +9,7 @@ from image_embeddings.cli.index_report import (
     print_report,
     stopped_message,
 )
-from image_embeddings.indexing.writer import IndexReport
+from image_embeddings.indexing.report import IndexReport
 from image_embeddings.sources.photo_folder import Skipped
 
 
