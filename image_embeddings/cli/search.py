@@ -34,7 +34,7 @@ def search(
         raise click.UsageError("Give one query: TEXT, or --image FILE, or --like IMAGE_ID.")
     with show_errors():
         settings = load_settings()
-        filters = Filters(folders=(folder,) if folder else ())
+        filters = Filters(values={"folder": (folder,)} if folder else {})
         image_search = assembly.open_search(settings, notify=say)
         if text is not None:
             result = image_search.by_text(text, k=k, offset=offset, filters=filters)
