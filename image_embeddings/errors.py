@@ -7,7 +7,6 @@ ImageSearchError
 │   ├── ImageUnreadableError   not an image, or a damaged one
 │   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
 ├── CorpusError                the folder of photos is missing or empty
-├── RunInProgressError         another indexing run is writing to the index
 ├── MetadataError              the metadata file cannot be read, or lines of it cannot be used
 ├── DataDirError               DATA_DIR cannot be written to
 ├── ModelError
@@ -38,7 +37,8 @@ ImageSearchError
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
 │   ├── IndexForeignError      an index of that name exists, but is not ours
-│   ├── IndexEmptyError        the index holds no photos
+│   ├── IndexBusyError         another run writes into it
+│   ├── IndexEmptyError        it holds no photos
 │   └── ImageNotFoundError     no document with that image_id
 └── LocalNodeError
     ├── NodeDownloadError      the embedded node's jars cannot be fetched
@@ -96,12 +96,6 @@ class CorpusError(ImageSearchError):
     """The folder of photos is missing, or holds nothing that can be indexed."""
 
     code = "corpus_unusable"
-
-
-class RunInProgressError(ImageSearchError):
-    """Another indexing run of this machine is writing to the index."""
-
-    code = "run_in_progress"
 
 
 class MetadataError(ImageSearchError):
@@ -292,6 +286,12 @@ class IndexForeignError(IndexStateError):
     """An index of that name exists, but this program did not make it."""
 
     code = "index_foreign"
+
+
+class IndexBusyError(IndexStateError):
+    """Another run on this machine writes into the index."""
+
+    code = "index_busy"
 
 
 class IndexEmptyError(IndexStateError):

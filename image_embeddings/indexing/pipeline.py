@@ -155,7 +155,7 @@ def _skipper(counts: RunCounts, progress: Progress) -> Callable[[Skipped], None]
 def _find_stored(photo: PhotoBytes, *, plan: Plan, index: ImageIndex) -> StoredPhoto:
     """Return what the index holds of a photo's name and bytes; it is asked only if the plan says that it holds some."""
     older = _get_older(photo.image_id, index) if photo.image_id in plan.changed else None
-    copy = patiently(index.copy_of, photo.content_hash) if photo.content_hash in plan.hashes else None
+    copy = patiently(index.documents.copy_of, photo.content_hash) if photo.content_hash in plan.hashes else None
     if copy and older and older.content_hash == photo.content_hash:
         copy = older, copy[1]  # the document of the copy may have another label
     return StoredPhoto(older=older, same_bytes=copy)
@@ -164,7 +164,7 @@ def _find_stored(photo: PhotoBytes, *, plan: Plan, index: ImageIndex) -> StoredP
 def _get_older(image_id: str, index: ImageIndex) -> ImageDocument | None:
     """Return the document of an older version of a photo, or None if another run has removed it meanwhile."""
     with suppress(ImageNotFoundError):
-        return patiently(index.get, image_id)
+        return patiently(index.documents.get, image_id)
     return None
 
 
@@ -186,7 +186,7 @@ def update_calibration(index: ImageIndex, state: IndexState, encoder: Encoder) -
     before = state.calibration
     if before and abs(photos - before.photos) <= RECALIBRATED_AFTER * before.photos:
         return before
-    cohort = patiently(index.sample, COHORT)
+    cohort = patiently(index.documents.sample, COHORT)
     if len(cohort) < FEWEST_PHOTOS:
         return None
     try:

@@ -15,7 +15,7 @@ from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import Settings
 from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import DataDirError, ElasticsearchError, ModelMismatchError, RunInProgressError
+from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
@@ -185,7 +185,7 @@ class Indexing:
         return make_plan(
             self.folder,
             indexed=_read_file_states(index, state),
-            replaced=patiently(replaced.file_states) if replaced and before else None,
+            replaced=patiently(replaced.documents.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
@@ -201,7 +201,7 @@ class Indexing:
 def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
-    return patiently(index.file_states, with_format=state.oldest_format < FORMAT)
+    return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
 
 
 def _finish_rebuild(
@@ -267,7 +267,7 @@ def _lock_run(settings: Settings) -> Iterator[None]:
     """Hold the lock that keeps two indexing runs of one machine out of one index.
 
     Raises:
-        RunInProgressError: another run holds it.
+        IndexBusyError: another run holds it.
         DataDirError: it cannot be written.
     """
     target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
@@ -276,7 +276,7 @@ def _lock_run(settings: Settings) -> Iterator[None]:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunInProgressError(
+        raise IndexBusyError(
             f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
             "INDEX_NAME."
         ) from None

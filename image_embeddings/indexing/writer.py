@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from image_embeddings.documents import PhotoMetadata
-from image_embeddings.es.image_index import ImageIndex, Rejected
+from image_embeddings.es.documents import Rejected
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import passes, patiently
 from image_embeddings.indexing.part import DocumentToWrite
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
@@ -65,7 +66,7 @@ class Writer:
 
         def write(image_ids: list[str]) -> Iterator[Rejected]:
             self._before_write()
-            return self._index.add([pairs[image_id] for image_id in image_ids], chunk_size=len(image_ids))
+            return self._index.documents.add([pairs[image_id] for image_id in image_ids], chunk_size=len(image_ids))
 
         return write_patiently(write, pairs)
 
@@ -95,7 +96,7 @@ def describe_photos(index: ImageIndex, metadata: Mapping[str, PhotoMetadata], *,
 
     def write(image_ids: list[str]) -> Iterator[Rejected]:
         rows = {image_id: metadata[image_id] for image_id in image_ids}
-        return index.describe(rows, chunk_size=chunk_size, changed=changed.add)
+        return index.documents.describe(rows, chunk_size=chunk_size, changed=changed.add)
 
     yield from as_skipped(write_patiently(write, metadata))
     for image_id in changed:
@@ -108,7 +109,7 @@ def remove_photos(index: ImageIndex, hashes: Mapping[str, str], *, chunk_size: i
     Raises:
         ElasticsearchError: one could not be removed.
     """
-    rejected = write_patiently(partial(index.remove, chunk_size=chunk_size), hashes)
+    rejected = write_patiently(partial(index.documents.remove, chunk_size=chunk_size), hashes)
     yield from as_skipped(rejected)
     refused = {item.image_id for item in rejected}
     for image_id, content_hash in hashes.items():

@@ -5,7 +5,7 @@ import pytest
 
 from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.errors import RequestError
-from image_embeddings.es.image_index import Rejected
+from image_embeddings.es.documents import Rejected
 from image_embeddings.indexing.part import DocumentToWrite
 from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.indexing.writer import Writer, describe_photos, remove_photos
@@ -18,6 +18,10 @@ class Index:
     def __init__(self, refused=()):
         self.refused = dict(refused)  # image_id -> HTTP statuses, one after the other
         self.requests = []
+
+    @property
+    def documents(self):
+        return self
 
     def _take(self, image_ids):
         self.requests.append(image_ids)

@@ -12,7 +12,7 @@ def fill(index, folder, *, encoder=None):
     """Makes the photos below `folder`/photos, and indexes them."""
     photos = colour_photos(folder / "photos")
     pipeline.run(
-        make_plan(photos, indexed=index.file_states()),
+        make_plan(photos, indexed=index.documents.file_states()),
         index=index,
         encoder=encoder or ColourEncoder(),
         thumbnails=Thumbnails(folder / "data" / "thumbnails"),

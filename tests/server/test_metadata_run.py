@@ -19,7 +19,7 @@ def run(index, photos, tmp_path):
     """Runs the pipeline over `photos`, with a metadata file of these lines."""
 
     def go(*lines):
-        work = make_plan(photos, indexed=index.file_states())
+        work = make_plan(photos, indexed=index.documents.file_states())
         csv = tmp_path / "photos.csv"
         csv.write_text("\n".join(lines))
         go.encoder = ColourEncoder()
@@ -37,7 +37,7 @@ def run(index, photos, tmp_path):
 
 
 def said(index, image_id):
-    document = index.get(image_id)
+    document = index.documents.get(image_id)
     return document.label, document.caption, dict(document.extra)
 
 
