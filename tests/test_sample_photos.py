@@ -4,10 +4,10 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from image_embeddings.images import decode
 from PIL import Image, ImageCms
 
 from image_embeddings.near_duplicates.folding import look_the_same
+from image_embeddings.photos.decoding import decode
 from image_embeddings.photos.fingerprint import fingerprint
 from tools import sample_photos
 from tools.sample_photos import IMAGES, MAX_SIDE, SCENE_SIDE, Kind, Row, SourceMissingError, make_all, read_table
