@@ -2,6 +2,8 @@ import os
 import signal
 
 import pytest
+from flask import Flask
+from jinja2.bccache import BytecodeCache
 
 from image_embeddings.config import share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
@@ -23,11 +25,26 @@ def pytest_configure(config):
     # Started in the background by a shell, this process ignores SIGINT, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
+    Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
     goldens.rewrite = config.getoption("--rewrite-goldens")
 
 
 def pytest_report_header():
     return f"Chromium: {chromium.describe()}"
+
+
+class SharedTemplates(BytecodeCache):
+    """The compiled templates of all apps of this process: each app would compile them for itself, in a second."""
+
+    def __init__(self):
+        self.compiled = {}
+
+    def load_bytecode(self, bucket):
+        if bucket.key in self.compiled:
+            bucket.bytecode_from_string(self.compiled[bucket.key])
+
+    def dump_bytecode(self, bucket):
+        self.compiled[bucket.key] = bucket.bytecode_to_string()
 
 
 @pytest.fixture(scope="session")
