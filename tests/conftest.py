@@ -10,6 +10,7 @@ from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, insta
 from image_embeddings.embedded_node.node import LocalNode
 from tests import goldens
 from tests.browser import chromium
+from tests.waiting import LONG
 
 # No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
 # once, and a conftest of a folder below may import that before.
@@ -64,7 +65,7 @@ def node_jars(tmp_path_factory):
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
     """The address of one real node for the whole test session. Failing to start is a failure, never a skip."""
-    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars)
+    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
         yield node.start().url
     finally:

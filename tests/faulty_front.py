@@ -22,6 +22,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from tests.tls_front import FrontHandler, FrontServer, ServerError, serving
+from tests.waiting import LONG
 
 BUSY = ServerError(429, "es_rejected_execution_exception", "rejected execution of primary operation")
 NO_SHARD = ServerError(503, "unavailable_shards_exception", "primary shard is not active Timeout: [1m]")
@@ -95,7 +96,7 @@ class _FaultyHandler(FrontHandler):
     def from_node(self, body: bytes) -> tuple[int, bytes]:
         """The node's answer to this request with that body."""
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
-        with closing(http.client.HTTPConnection(self.server.node, timeout=60)) as node:
+        with closing(http.client.HTTPConnection(self.server.node, timeout=LONG)) as node:
             node.request(self.command, self.path, body, headers)
             answer = node.getresponse()
             return answer.status, answer.read()

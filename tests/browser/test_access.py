@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.judged import judged, page_of
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 CATS = ("cats/tabby-cat.jpg", "cats/tiger.jpg")

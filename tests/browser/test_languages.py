@@ -10,7 +10,7 @@ from tests.browser.test_access import violations
 from tests.browser.visit import follow, search
 from tests.pseudo import forgotten, write_translations
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 ERROR = "/image_search?q=a+cat&k=0"

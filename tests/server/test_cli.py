@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.commands import MODULE, ROOT, SCRIPT, run_here, run_process
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save
 from tests.tiny_models import make_clip_folder, make_text_folder
+from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -253,11 +253,9 @@ def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, envi
         save(photos / "more" / f"{number}.png", colour="white", size=(1500, 1500))
     command = [sys.executable, "-m", "image_embeddings", "index", "--chunk-size", "1", "--batch-size", "1"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True) as begun:
-        deadline = time.monotonic() + 60
-        while status(environ).get("photos", 0) < 3:
-            assert time.monotonic() < deadline
+        wait_for(lambda: status(environ).get("photos", 0) >= 3)
         begun.terminate()
-        said = begun.communicate(timeout=30)[1]
+        said = begun.communicate(timeout=LONG)[1]
     left = re.search(r"Stopped with (\d+) photos left.* goes on from there", said)[1]
     assert begun.returncode == 1
     assert re.search(r"\d+ of \d+ photos, stopped \d+ s ago", status(environ)["indexing"])
