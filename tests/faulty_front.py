@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from tests.tls_front import FrontHandler, FrontServer, ServerError, serving
+from tests.tls_front import FrontHandler, FrontServer, ServerError, standing
 from tests.waiting import LONG
 
 BUSY = ServerError(429, "es_rejected_execution_exception", "rejected execution of primary operation")
@@ -79,6 +79,10 @@ class FaultyFront:
         """Ends all faults; requests that got no answer never will."""
         for order in self._orders:
             order.over.set()
+
+    def close(self) -> None:
+        """Ends all faults, and so the requests that wait for their end."""
+        self.clear()
 
     def taking(self, path: str) -> Order | None:
         with self._lock:
@@ -205,10 +209,5 @@ def _bulk_items(body: bytes) -> list[tuple[dict, bytes]]:
 def faulty_front(node_url: str) -> Iterator[FaultyFront]:
     """A front before the node at `node_url`, without faults as yet."""
     server = _FaultyServer(_FaultyHandler, node_url, secured=False)
-    server.front = FaultyFront()
-    with serving(server, None) as url:
-        server.front.url = url
-        try:
-            yield server.front
-        finally:
-            server.front.clear()
+    with standing(server, FaultyFront(), None) as front:
+        yield front

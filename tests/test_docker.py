@@ -312,18 +312,13 @@ def test_signals_end_the_web_server_gracefully_and_then_the_node(image: Path, se
     assert notes(image) == ["index", "up", "finished", "node stop --if-unused"]
 
 
-def test_a_signal_while_indexing_starts_no_web_server(image: Path) -> None:
-    stand_in(image / "bin" / "python", f'{NODE_STATUS}; [ "$3" != index ] || exec sleep 300')
-    with start(image, "gunicorn") as process:
-        wait_for_note(image, "index")
-        process.terminate()
-        assert process.wait(timeout=LONG) == 128 + signal.SIGTERM
-    assert notes(image) == ["index", "node stop --if-unused"]
-
-
-def test_no_web_server_starts_even_when_indexing_ends_well_after_a_signal(image: Path) -> None:
-    patient = f'trap "exit 0" TERM; {NODE_STATUS}; [ "$3" != index ] || while :; do sleep 0.1; done'
-    stand_in(image / "bin" / "python", patient)
+@pytest.mark.parametrize(
+    ("before", "indexing"),
+    [("", "exec sleep 300"), ('trap "exit 0" TERM; ', "while :; do sleep 0.1; done")],
+    ids=["indexing ends by the signal", "indexing ends well"],
+)
+def test_no_web_server_starts_after_a_signal_while_indexing(image: Path, before: str, indexing: str) -> None:
+    stand_in(image / "bin" / "python", f'{before}{NODE_STATUS}; [ "$3" != index ] || {indexing}')
     with start(image, "gunicorn") as process:
         wait_for_note(image, "index")
         process.terminate()

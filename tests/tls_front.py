@@ -103,6 +103,7 @@ class FrontHandler(BaseHTTPRequestHandler):
 class FrontServer(ThreadingHTTPServer):
     """The server of a front: what its handlers know."""
 
+    front: Any
     daemon_threads = True
 
     def __init__(
@@ -140,6 +141,17 @@ def serving(server: FrontServer, ca: trustme.CA | None) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def standing(server: FrontServer, front: Any, ca: trustme.CA | None) -> Iterator[Any]:
+    """What tests hold of a front whose server answers at `front.url`; it is closed afterwards."""
+    server.front = front
+    with serving(server, ca) as front.url:
+        try:
+            yield front
+        finally:
+            front.close()
 
 
 @contextmanager

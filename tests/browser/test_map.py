@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_filters import go, screens, scripts, tags, unfold
+from tests.browser.filters import go, screens, scripts, tags, unfold
 from tests.browser.visit import shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]

@@ -23,6 +23,11 @@ from tests.tiny_models import make_clip_folder, make_text_folder
 from tests.tls_front import ca_file
 
 
+def pytest_pycollect_makemodule(module_path, parent):
+    if module_path.name == "test_api_schema.py":
+        parent.config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
+
+
 @pytest.fixture
 def photos(tmp_path):
     """A folder of six one-colour photos."""

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from app import create_app
 from image_embeddings.config import load_settings
-from tests.server.test_web import colour_app
+from tests.server.web_client import colour_app
 
 pytestmark = pytest.mark.server
 

@@ -20,7 +20,7 @@ from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import as_nobody, colour_photos, save
-from tests.server.test_image_index import as_an_older_version_made_it
+from tests.server.indexed import as_an_older_version_made_it
 from tests.waiting import LONG
 
 pytestmark = pytest.mark.server

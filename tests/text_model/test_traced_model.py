@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
 
 from tests.eland_cli import import_model
 from tests.ml_front import ml_front
@@ -65,6 +63,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def local(folder):
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(folder), device="cpu")
 
 
@@ -91,6 +91,8 @@ def model(request):
 
 
 def test_its_operations_are_those_that_servers_allow(model):
+    import torch
+
     assert operations(torch.jit.load(str(model.file))) <= ALLOWED_OPERATIONS
 
 
@@ -148,6 +150,9 @@ def scratch():
 
 @pytest.mark.slow
 def test_at_full_size_it_is_what_the_documentation_says(scratch):
+    import torch
+    from sentence_transformers import SentenceTransformer
+
     folder = make_text_folder(
         scratch / "model", dims=512, hidden=768, layers=6, heads=12, feed_forward=3072, vocabulary_size=119_547
     )
