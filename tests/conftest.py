@@ -1,14 +1,17 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from flask import Flask
 from jinja2.bccache import BytecodeCache
 
-from image_embeddings.config import share_cores
+from app.web.languages import stale_languages
+from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import LocalNode
-from tests import goldens
+from tests import exiftool, goldens
 from tests.browser import chromium
 from tests.waiting import LONG
 
@@ -27,11 +30,23 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
     Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
+    compile_translations()
     goldens.rewrite = config.getoption("--rewrite-goldens")
 
 
+def compile_translations():
+    """What `make test` does before the tests, for those who run pytest themselves."""
+    folder = ROOT / "app" / "translations"
+    if stale_languages(folder):
+        subprocess.run(
+            [sys.executable, "-m", "babel.messages.frontend", "-q", "compile", "-d", str(folder)],
+            check=True,
+            timeout=LONG,
+        )
+
+
 def pytest_report_header():
-    return f"Chromium: {chromium.describe()}"
+    return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
 
 
 class SharedTemplates(BytecodeCache):

@@ -57,3 +57,4 @@ else
     done
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$plain/$requirements"
 fi
+.venv/bin/python -m babel.messages.frontend -q compile -d app/translations

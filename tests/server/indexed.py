@@ -1,7 +1,7 @@
 """Documents as tests index them, and an index as an older version made it."""
 
 from image_embeddings.documents import ImageDocument
-from image_embeddings.es import queries
+from image_embeddings.es import mapping
 from tests.fakes import ColourEncoder
 
 OLD_FIELDS = {
@@ -27,8 +27,8 @@ def document(image_id, **changes):
 
 def as_an_older_version_made_it(index):
     """The same index without the fields that came later; its documents are gone."""
-    body = queries.index_body(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    for name in queries.document_properties().keys() - OLD_FIELDS:
+    body = mapping.index_body(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    for name in mapping.document_properties().keys() - OLD_FIELDS:
         del body["mappings"]["properties"][name]
     index.drop()
     index._client.indices.create(index=index.name, **body)

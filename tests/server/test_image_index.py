@@ -152,7 +152,9 @@ def test_a_filter_still_gives_k_hits(index):
     ]
     list(index.add(pairs))
     index.refresh()
-    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(folders=("far",))))
+    found = index.near(
+        ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(values={"folder": ("far",)}))
+    )
     assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
     assert found.total == 40
 
