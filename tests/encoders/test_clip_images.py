@@ -12,6 +12,7 @@ from image_embeddings.encoders.onnx_network import NetworkStore, export, quantiz
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import make_clip_folder
+from tests.waiting import LONG
 
 FORMATS = ["int8", "int8-mixed", "bfloat16"]
 
@@ -224,7 +225,7 @@ def test_formats_are_timed_with_as_many_calls_at_a_time_as_they_like():
     together, rows = threading.Barrier(3), []
 
     def embed(pixels):
-        together.wait(30)
+        together.wait(LONG)
         rows.append(len(pixels))
         return pixels
 

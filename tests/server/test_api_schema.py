@@ -46,7 +46,9 @@ def with_one_query(case):
 
 
 @api.parametrize()
-@hypothesis.settings(max_examples=CASES, deadline=None, database=None)
+@hypothesis.settings(
+    max_examples=CASES, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 def test_every_answer_is_as_the_document_says(case, api_app):
     excluded = [positive_data_acceptance]
     if case.method == "POST":  # a form's fields are texts: one value in place of a list looks like a list of one

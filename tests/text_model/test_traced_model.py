@@ -14,6 +14,7 @@ from tests.eland_cli import import_model
 from tests.ml_front import ml_front
 from tests.ml_front.inference import ALLOWED_OPERATIONS, operations
 from tests.tiny_models import make_text_folder
+from tests.waiting import LONG
 
 _NO_NODE = "http://127.0.0.1:9"  # only the front is asked
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -51,7 +52,7 @@ def infer(front, text):
     """The one result of the front's _infer."""
     body = json.dumps({"docs": [{"text_field": text}]}).encode()
     request = urllib.request.Request(f"{front.url}/_ml/trained_models/m/_infer", body, method="POST")
-    with _OPENER.open(request, timeout=60) as answer:
+    with _OPENER.open(request, timeout=LONG) as answer:
         return json.load(answer)["inference_results"][0]
 
 
