@@ -31,4 +31,4 @@ def as_an_older_version_made_it(index):
     for name in mapping.document_properties().keys() - OLD_FIELDS:
         del body["mappings"]["properties"][name]
     index.drop()
-    index._client.indices.create(index=index.name, **body)
+    index.cluster.client.indices.create(index=index.name, **body)
