@@ -49,6 +49,14 @@ def pytest_report_header():
     return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Stop the nodes of test processes that Ctrl-C ended before they could do so."""
+    folder = session.config._tmp_path_factory.getbasetemp()
+    for state in folder.glob("popen-*/**/process.json"):
+        LocalNode(state.parent).stop()
+
+
 class SharedTemplates(BytecodeCache):
     """The compiled templates of all apps of this process: each app would compile them for itself, in a second."""
 
