@@ -49,7 +49,7 @@ def thumbnail(image_id: str) -> Response:
     document = services().search.get(image_id)
     path = services().thumbnails.path(document.content_hash)
     if not path.exists():
-        path = _made(image_id)
+        path = _make_thumbnail(image_id)
     named = request.args.get("v") == document.content_hash[:12] and path.stem == document.content_hash
     response = send_file(path, mimetype="image/webp", conditional=True, max_age=A_YEAR if named else 0)
     if named:
@@ -57,7 +57,7 @@ def thumbnail(image_id: str) -> Response:
     return response
 
 
-def _made(image_id: str) -> Path:
+def _make_thumbnail(image_id: str) -> Path:
     """A new thumbnail, named by what is in the file now: it may have changed since it was indexed."""
     data = read_photo(image_id)
     return services().thumbnails.make(decode_image(data, what=image_id), content_hash=content_hash(data))

@@ -40,8 +40,9 @@ from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
 from image_embeddings.indexing import pipeline  # noqa: E402
+from image_embeddings.indexing.plan import make_plan  # noqa: E402
+from image_embeddings.indexing.report import IndexOptions  # noqa: E402
 from image_embeddings.indexing.runs import Indexing  # noqa: E402
-from image_embeddings.indexing.writer import IndexOptions  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.sources import photo_folder  # noqa: E402
@@ -210,7 +211,7 @@ def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
     index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
 
     def run() -> None:
-        work = pipeline.plan(photos, indexed=index.documents.file_states())
+        work = make_plan(photos, indexed=index.documents.file_states())
         thumbnails = Thumbnails(folder / "small-thumbnails")
         options = IndexOptions(chunk_size=2000)
         pipeline.run(
@@ -288,14 +289,14 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
     for path in later:
         (held_back / path.name).rename(path)
     calibrations: list[float] = []
-    calibrated = pipeline.calibrated
+    calibrated = pipeline.update_calibration
 
     def timed(*arguments: Any) -> Calibration | None:
         found: list[Calibration | None] = []
         calibrations.append(seconds(lambda: found.append(calibrated(*arguments))))
         return found[0]
 
-    with mock.patch.object(pipeline, "calibrated", timed):
+    with mock.patch.object(pipeline, "update_calibration", timed):
         rate = len(later) / seconds(lambda: runs.run(progress=lambda total: Silent()))
     return rate, sum(calibrations)
 

@@ -1,4 +1,4 @@
-"""A client of the image search's JSON API (api.md). To copy and change; all it needs is `requests`.
+"""A client of the image search's JSON API (api.md), to copy and change. It needs only `requests`.
 
 python client.py "a dog in the snow" --like dogs/husky.jpg --without people
 """
@@ -13,7 +13,7 @@ import requests
 
 
 class ApiError(Exception):
-    """The server's refusal: `code` is stable, the message is for people, `request_id` is in the server's log."""
+    """An error of the server: `code` is stable, the message is for people, `request_id` is in the server's log."""
 
     def __init__(self, *, code: str, message: str, request_id: str) -> None:
         super().__init__(f"{message} [{code}, request {request_id}]")
@@ -21,24 +21,24 @@ class ApiError(Exception):
 
 
 class Client:
-    """One server. Methods return its JSON as it is; they raise ApiError, and what `requests` raises."""
+    """One server. Methods return its JSON, and raise ApiError or what `requests` raises."""
 
     def __init__(self, url: str = "http://127.0.0.1:5001", *, timeout: float = 60) -> None:
         self.url, self.timeout = url.rstrip("/"), timeout
         self.session = requests.Session()
 
     def search(self, *texts: str, image: Path | None = None, **parameters: Any) -> dict[str, Any]:
-        """One page of photos for texts, a photo of one's own, and any parameter of /api/v1/search: `like`, `k`, …
+        """Return one page of hits for texts, a photo of yours, and any parameter of /api/v1/search: `like`, `k`, …
 
-        Lists stand for parameters that are given several times. `from` is a word of Python: `**{"from": "2024"}`.
+        A list gives a parameter several times. `from` is a word of Python, so write `**{"from": "2024"}`.
         """
-        query = {"q": texts, **{name: _said(value) for name, value in parameters.items()}}
+        query = {"q": texts, **{name: _parameter(value) for name, value in parameters.items()}}
         if image is None:
             return self._json("GET", "/api/v1/search", params=query)
         return self._json("POST", "/api/v1/search", data=query, files={"image": (image.name, image.read_bytes())})
 
     def hits(self, *texts: str, most: int = 1_000, page_size: int = 100, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The hits of all pages, one after the other, `most` at most."""
+        """Yield the hits of all pages, `most` at most."""
         for offset in range(0, most, page_size):
             size = min(page_size, most - offset)
             found = self.search(*texts, k=size, offset=offset, **parameters)["hits"]
@@ -47,15 +47,15 @@ class Client:
                 return
 
     def photo(self, image_id: str) -> dict[str, Any]:
-        """What is known of one photo."""
+        """Return what is known of one photo."""
         return self._json("GET", f"/api/v1/images/{quote(image_id)}")
 
     def file(self, image_id: str) -> bytes:
-        """The photo itself, as it is on the server's disk."""
+        """Return the photo itself, as it is on the server's disk."""
         return self._answer("GET", f"/image/{quote(image_id)}", params={"original": ""}).content
 
     def status(self) -> dict[str, Any]:
-        """What is indexed, with which model."""
+        """Return what is indexed, and with which model."""
         return self._json("GET", "/api/v1/status")
 
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
@@ -70,12 +70,12 @@ class Client:
         return answer
 
 
-def _said(value: Any) -> Any:
+def _parameter(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def main() -> None:
-    """Prints similarity and image_id of the nearest photos."""
+    """Print similarity and image_id of the nearest photos."""
     parser = argparse.ArgumentParser(description="Search photos by text, by a photo, or by both.")
     parser.add_argument("text", nargs="*", help="what the photo shows")
     parser.add_argument("--image", type=Path, help="a photo to find others like")

@@ -10,7 +10,8 @@ from app.web.delivery import static_url_path
 from app.web.errors import status_of
 from app.web.metrics import Metrics
 from image_embeddings import errors
-from image_embeddings.cli import create_image_embeddings, main
+from image_embeddings.cli import main
+from image_embeddings.cli.create_image_embeddings import create_image_embeddings
 from image_embeddings.config import ROOT, load_settings, setting_rows
 
 DOCS = ROOT / "docs"

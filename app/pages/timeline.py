@@ -55,7 +55,7 @@ def make_timeline(
     most = max((bucket.count for bucket in facets.taken), default=1)
     bars: list[TimelineBar] = []
     years: set[str] = set()
-    for day, count in _without_gaps({date.fromisoformat(each.value): each.count for each in facets.taken}, step):
+    for day, count in _fill_gaps({date.fromisoformat(each.value): each.count for each in facets.taken}, step):
         period, year = day.isoformat()[:length], day.isoformat()[:4]
         bars.append(
             TimelineBar(
@@ -106,7 +106,7 @@ def _name(day: date, step: str) -> str:
     return str(dates.format_date(day, "long", locale=locale))
 
 
-def _without_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:
+def _fill_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:
     """The counts by the first day of each period, with those between that have none; unless they are too many."""
     if not counts:
         return []

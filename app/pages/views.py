@@ -98,7 +98,7 @@ def similar_upload() -> ResponseReturnValue:
 
 
 @blueprint.errorhandler(errors.QueryError)
-def refused(error: errors.QueryError) -> ResponseReturnValue:
+def show_query_error(error: errors.QueryError) -> ResponseReturnValue:
     """What is wrong with a query, with the query to be mended, as far as that can be shown."""
     try:
         common = _common(parse_page().search)

@@ -77,7 +77,7 @@ class _Cluster:
         apart = UNITS * math.hypot(self.lat - other.lat, self.lon - other.lon)
         return apart < self.radius(view) + other.radius(view)
 
-    def joined(self, other: "_Cluster") -> "_Cluster":
+    def join(self, other: "_Cluster") -> "_Cluster":
         count = self.count + other.count
         boxes = list(zip(self.box, other.box, strict=True))
         return _Cluster(
@@ -92,7 +92,7 @@ def make_map(found: Iterable[PlaceBucket], *, place: Place | None, address: Call
     """Return the map of these photos; `address` gives that of the search within a box, or everywhere."""
     asked = unwrap(place) if place else None
     view = _view(asked)
-    clusters = _apart([_placed(bucket, view) for bucket in found], view)
+    clusters = _join_overlapping([_place_cluster(bucket, view) for bucket in found], view)
     return WorldMap(
         view=" ".join(map(_number, (view.x, view.y, view.width, view.height))),
         worlds=[copy for copy in (-WIDTH, 0.0, WIDTH) if copy < view.x + view.width and copy + WIDTH > view.x],
@@ -119,7 +119,7 @@ def centre_of(place: Place) -> tuple[str, str]:
 
 def position(lat: float, lon: float) -> str:
     """A place in words."""
-    lon = _turned(lon)
+    lon = _normalize_longitude(lon)
     return f"{_degrees(lat, _('{n}° N'), _('{n}° S'))}, {_degrees(lon, _('{n}° E'), _('{n}° W'))}"
 
 
@@ -139,7 +139,7 @@ def _view(asked: Place | None) -> _View:
     return _View(x=x - width / 2, y=min(max(0, y - height / 2), HEIGHT - height), width=width)
 
 
-def _placed(bucket: PlaceBucket, view: _View) -> _Cluster:
+def _place_cluster(bucket: PlaceBucket, view: _View) -> _Cluster:
     """A cluster where the view has it: that may be on the next round of the world."""
     x = UNITS * (bucket.lon + 180)
     turn = 360.0 if x < view.x else -360.0 if x > view.x + view.width else 0.0
@@ -148,13 +148,13 @@ def _placed(bucket: PlaceBucket, view: _View) -> _Cluster:
     return _Cluster(lat=bucket.lat, lon=bucket.lon + turn, count=bucket.count, box=box)
 
 
-def _apart(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
+def _join_overlapping(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
     """The same photos in clusters that do not overlap, the largest first."""
     apart: list[_Cluster] = []
     for cluster in sorted(clusters, key=lambda cluster: -cluster.count):
         while touched := next((other for other in apart if other.touches(cluster, view)), None):
             apart.remove(touched)
-            cluster = touched.joined(cluster)
+            cluster = touched.join(cluster)
         apart.append(cluster)
     return sorted(apart, key=lambda cluster: -cluster.count)
 
@@ -170,10 +170,10 @@ def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callab
         place=place,
     )
     extent = _extent(asked) if asked else 360.0
-    inner = _grown(cluster.box, by=0, least=min(NEAR_SEVERAL if cluster.count > 1 else NEAR_ONE, extent))
+    inner = _grow(cluster.box, by=0, least=min(NEAR_SEVERAL if cluster.count > 1 else NEAR_ONE, extent))
     return Dot(
-        x=_within(UNITS * (cluster.lon + 180), view.x + radius, view.x + view.width - radius),
-        y=_within(UNITS * (NORTH - cluster.lat), view.y + radius, view.y + view.height - radius),
+        x=_clamp(UNITS * (cluster.lon + 180), view.x + radius, view.x + view.width - radius),
+        y=_clamp(UNITS * (NORTH - cluster.lat), view.y + radius, view.y + view.height - radius),
         radius=radius,
         number=f"{format_decimal(round(cluster.count / 1000, 1 if cluster.count < 10_000 else 0))}k"
         if cluster.count > 999
@@ -189,7 +189,7 @@ def _wider(asked: Place, address: Callable[[Place | None], str]) -> str | None:
     width = max(east - west, (north - south) * WIDTH / HEIGHT)
     if width * OUT > 180:
         return None
-    return address(_wrap(_grown(asked, by=width * (OUT - 1) / 2, least=0)))
+    return address(_wrap(_grow(asked, by=width * (OUT - 1) / 2, least=0)))
 
 
 def _extent(box: Place) -> float:
@@ -198,7 +198,7 @@ def _extent(box: Place) -> float:
     return max(east - west, north - south)
 
 
-def _grown(box: Place, *, by: float, least: float) -> Place:
+def _grow(box: Place, *, by: float, least: float) -> Place:
     """A box that is larger by so many degrees on each side, and at least so many wide and high."""
     south, west, north, east = box
     across, up = (max(by, (least - extent) / 2, 10**-PLACES) for extent in (east - west, north - south))
@@ -210,17 +210,17 @@ def _wrap(box: Place) -> Place:
     south, west, north, east = box
     if east - west >= 360:
         west, east = -180, 180
-    edges = (south, _turned(west), north, 180 if east == 180 else _turned(east))
+    edges = (south, _normalize_longitude(west), north, 180 if east == 180 else _normalize_longitude(east))
     south, west, north, east = (round(edge, PLACES) for edge in edges)
     return south, west, north, east
 
 
-def _turned(lon: float) -> float:
+def _normalize_longitude(lon: float) -> float:
     """The same longitude from -180 to below 180."""
     return (lon + 180) % 360 - 180
 
 
-def _within(value: float, least: float, most: float) -> float:
+def _clamp(value: float, least: float, most: float) -> float:
     return max(least, min(most, value))
 
 

@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 def init_app(app: APIFlask) -> None:
     """Registers the handlers."""
-    app.error_processor(_invalid)  # takes HTTPException too: ours, below, must come after
-    app.register_error_handler(errors.ImageSearchError, _ours)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    app.error_processor(_handle_invalid_input)  # takes HTTPException too: ours, below, must come after
+    app.register_error_handler(errors.ImageSearchError, _handle_our_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(Exception, _handle_unexpected_error)
 
 
 def status_of(error: errors.ImageSearchError) -> int:
@@ -54,7 +54,7 @@ def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
 
 
-def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
+def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
     status = status_of(error)
     if status >= 500:
         log.warning("%s: %s", error.code, error)
@@ -63,7 +63,7 @@ def _ours(error: errors.ImageSearchError) -> ResponseReturnValue:
     return _answer(error.code, str(error), status)
 
 
-def _http(error: HTTPException) -> ResponseReturnValue:
+def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, RequestEntityTooLarge):
         limit = services().settings.max_content_length
         message = f"The upload is larger than {limit:,} bytes. Send a smaller photo, or raise MAX_CONTENT_LENGTH."
@@ -81,7 +81,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     return answer
 
 
-def _invalid(error: HTTPError) -> Response:
+def _handle_invalid_input(error: HTTPError) -> Response:
     """Query parameters and form fields that do not fit the API's schemas."""
     problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
     return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
@@ -96,7 +96,7 @@ def problems_of(said: Any, *names: str) -> Iterator[str]:
         yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 
 
-def _unexpected(error: Exception) -> ResponseReturnValue:
+def _handle_unexpected_error(error: Exception) -> ResponseReturnValue:
     log.error("unexpected error at %r", request.path, exc_info=error)
     return _answer("internal_error", "Something went wrong here. The server's log tells what; please report it.", 500)
 

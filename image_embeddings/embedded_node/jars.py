@@ -55,7 +55,7 @@ def install_jars(folder: Path, *, fetch: FetchJars, notify: Callable[[str], None
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            _lay_out(_fetched(fetch, partial / "scratch"), partial)
+            _lay_out(_fetch_checked(fetch, partial / "scratch"), partial)
             shutil.rmtree(partial / "scratch")
             partial.replace(folder)
         finally:
@@ -92,7 +92,7 @@ def _build(repository: Path, environments: Path) -> list[Path]:
     return list(builder.from_endpoint(endpoint=COORDINATES).all_jars)
 
 
-def _fetched(fetch: FetchJars, scratch: Path) -> list[Path]:
+def _fetch_checked(fetch: FetchJars, scratch: Path) -> list[Path]:
     scratch.mkdir(parents=True)
     try:
         jars = list(fetch(scratch))

@@ -134,7 +134,7 @@ class LocalNode:
             NodeDataError: its data was written by a newer version, or is damaged.
             NodeStartError: anything else; has the last lines of the log.
         """
-        with self._alone():
+        with self._hold_start_lock():
             found = self.status()
             # One that was just killed may still look alive; then it ends, and another is started.
             if found is not None and (running := self._answering(found.pid)) is not None:
@@ -157,7 +157,7 @@ class LocalNode:
         """
         if not self.home.is_dir():
             return False
-        with self._alone():  # a node that is being started is waited for: who starts it will connect
+        with self._hold_start_lock():  # a node that is being started is waited for: who starts it will connect
             running = self.status()
             if running is None or (unless_used_within is not None and self.in_use(within=unless_used_within)):
                 return False
@@ -211,7 +211,7 @@ class LocalNode:
             time.sleep(_PAUSE)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _hold_start_lock(self) -> Iterator[None]:
         with failures.readable_file_errors(self.home):
             self.home.mkdir(parents=True, exist_ok=True)
             with FileLock(self.home / "start.lock"):
@@ -355,10 +355,10 @@ class LocalNode:
         try:
             process = psutil.Process(pid)
             process.terminate()
-            if not _gone(process, within=self.stop_timeout):
+            if not _ends_within(process, within=self.stop_timeout):
                 notify(f"The embedded node did not end within {self.stop_timeout:.0f} s, so it is killed.")
                 process.kill()
-                _gone(process, within=self.stop_timeout)
+                _ends_within(process, within=self.stop_timeout)
         except psutil.NoSuchProcess:
             return
         except psutil.AccessDenied as error:
@@ -377,7 +377,7 @@ def _has_clients(running: RunningNode) -> bool:
     return any(found.status == psutil.CONN_ESTABLISHED and found.laddr.port == port for found in connections)
 
 
-def _gone(process: psutil.Process, *, within: float) -> bool:
+def _ends_within(process: psutil.Process, *, within: float) -> bool:
     """Whether the process ends within that many seconds; a zombie has ended."""
     deadline = time.monotonic() + within
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:

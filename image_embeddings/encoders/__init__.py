@@ -47,10 +47,10 @@ def choose_encoder(
         ModelUnavailableError: the built-in model is to run in another format than float32.
         ModelMismatchError: the index was built with another model than the one named.
     """
-    named = partial(_named, text_model=text_model, precision=precision, samples=samples, networks=networks)
+    make = partial(_make_encoder, text_model=text_model, precision=precision, samples=samples, networks=networks)
     if image_model == AUTO:
-        return _followed(built_with, named) if built_with else _best_at_hand(named, notify=notify)
-    encoder = named(image_model)
+        return _encoder_of_index(built_with, make) if built_with else _best_available_encoder(make, notify=notify)
+    encoder = make(image_model)
     if built_with and encoder.model_id != built_with.model_id:
         if image_model != CONSE and not clip.obtainable(image_model):
             raise ModelUnavailableError(
@@ -79,7 +79,7 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
         )
 
 
-def _named(
+def _make_encoder(
     image_model: str, *, text_model: str | None, precision: str, samples: Samples | None, networks: Path | None
 ) -> Encoder:
     if image_model != CONSE:
@@ -91,20 +91,20 @@ def _named(
     return ConseEncoder(networks=networks)
 
 
-def _followed(built_with: ModelInfo, named: Callable[[str], Encoder]) -> Encoder:
+def _encoder_of_index(built_with: ModelInfo, make: Callable[[str], Encoder]) -> Encoder:
     if built_with.model_id != CONSE and not clip.obtainable(built_with.model_id):
         raise ModelUnavailableError(
             f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
             "name, connect to the model hub once, or build the index anew with the built-in model: "
             "IMAGE_MODEL=conse and index --rebuild."
         )
-    return named(built_with.model_id)
+    return make(built_with.model_id)
 
 
-def _best_at_hand(named: Callable[[str], Encoder], *, notify: Callable[[str], None]) -> Encoder:
+def _best_available_encoder(make: Callable[[str], Encoder], *, notify: Callable[[str], None]) -> Encoder:
     reason = "it is neither in the cache nor can the model hub be reached"
     if clip.obtainable(clip.CLIP):
-        encoder = named(clip.CLIP)
+        encoder = make(clip.CLIP)
         try:
             encoder.encode_texts(["a photo"])
             encoder.info  # noqa: B018 - loads the image model, and shows that it works
@@ -116,7 +116,7 @@ def _best_at_hand(named: Callable[[str], Encoder], *, notify: Callable[[str], No
         f"CLIP cannot be had here ({reason}): using the built-in model 'conse'. It knows fewer things; to change, set "
         "IMAGE_MODEL to a clip-ViT-B-32 folder or connect to the hub, then index --rebuild."
     )
-    return named(CONSE)
+    return make(CONSE)
 
 
 def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:

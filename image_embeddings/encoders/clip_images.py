@@ -142,7 +142,7 @@ class ClipImages:
             self._format = float32 = _by_torch(model, FLOAT32)
             said: list[str] = []
             for found in self._faster(model, pixels, said=said):
-                tried = _timed(_compared(found, float32, pixels), float32, pixels)
+                tried = _timed(_compare(found, float32, pixels), float32, pixels)
                 said.append(str(tried))
                 if tried.agreement >= AGREEMENT and tried.speed >= WORTHWHILE:
                     self._format = tried
@@ -155,10 +155,12 @@ class ClipImages:
         with self._lock:
             if self._format is None:
                 model = self._model.get()
-                self._format = self._told_int8(model) if self._precision == INT8 else _by_torch(model, self._precision)
+                self._format = (
+                    self._choose_int8(model) if self._precision == INT8 else _by_torch(model, self._precision)
+                )
             return self._format
 
-    def _told_int8(self, model: SentenceTransformer) -> Format:
+    def _choose_int8(self, model: SentenceTransformer) -> Format:
         """The first variant that agrees with float32, else the one that does so best."""
         pixels = self._pixels(self._photos() or [_noise()])
         float32 = _by_torch(model, FLOAT32)
@@ -166,7 +168,7 @@ class ClipImages:
             _check_for_int8(model)
             tried = []
             for found in self._in_int8(model, pixels):
-                tried.append(_compared(found, float32, pixels))
+                tried.append(_compare(found, float32, pixels))
                 if tried[-1].agreement >= AGREEMENT:
                     break
         except ModelUnavailableError as error:
@@ -277,7 +279,7 @@ def _one_by_one(network: Network, pixels: Array) -> Array:
     return np.concatenate([network(one[None]) for one in pixels])
 
 
-def _compared(found: Format, float32: Format, pixels: Array) -> Format:
+def _compare(found: Format, float32: Format, pixels: Array) -> Format:
     """The format, with the worst of its images against float32."""
     expected, got = float32.embed(pixels), found.embed(pixels)
     cosines = (expected * got).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(got, axis=1)

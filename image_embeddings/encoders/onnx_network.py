@@ -60,17 +60,17 @@ class NetworkStore:
         """
         from google.protobuf.message import Error as ProtobufError
 
-        kept = _intact(self._folder / f"{name}.onnx") if self._folder else None
+        kept = _load_intact(self._folder / f"{name}.onnx") if self._folder else None
         if kept:
             return kept
         try:
-            return self._kept(name, make) or _passing(make)
+            return self._make_and_keep(name, make) or _make_in_memory(make)
         except (RuntimeError, ValueError, OSError, ProtobufError, *_network_errors()) as error:
             raise ModelUnavailableError(
                 f"A network for the CPU cannot be made of the model ({first_line(error)})."
             ) from error
 
-    def _kept(self, name: str, make: Callable[[Path], None]) -> Network | None:
+    def _make_and_keep(self, name: str, make: Callable[[Path], None]) -> Network | None:
         """The network, made and kept in the folder; None where that cannot be used."""
         if not self._folder:
             return None
@@ -78,7 +78,7 @@ class NetworkStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / f"{name}.lock"):
-                kept = _intact(file)  # by another process meanwhile
+                kept = _load_intact(file)  # by another process meanwhile
                 if kept:
                     return kept
                 shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
@@ -95,14 +95,14 @@ class NetworkStore:
             return None
 
 
-def _passing(make: Callable[[Path], None]) -> Network:
+def _make_in_memory(make: Callable[[Path], None]) -> Network:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "network.onnx")
         make(file)
         return Network(file)
 
 
-def _intact(file: Path) -> Network | None:
+def _load_intact(file: Path) -> Network | None:
     try:
         return Network(file) if file.is_file() else None
     except _network_errors():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
-from image_embeddings.es.filters import COLUMN_SEPARATOR, literally
+from image_embeddings.es.filters import COLUMN_SEPARATOR, escape_pattern
 from image_embeddings.es.mapping import EMBEDDING, document_of
 from image_embeddings.es.queries import by_date
 
@@ -75,7 +75,7 @@ def _terms(by: str) -> JSON:
         return {"field": "folders", "include": "[^/]+"}
     if by == LABEL:
         return {"field": "label"}
-    return {"field": "columns", "include": literally(_column_prefix(by)) + ".*"}
+    return {"field": "columns", "include": escape_pattern(_column_prefix(by)) + ".*"}
 
 
 def _column_prefix(by: str) -> str:

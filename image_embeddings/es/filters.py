@@ -119,19 +119,20 @@ def facet_aggs(filters: Filters) -> JSON:
             }
         },
     }
-    aggs = {name: _within(others[name], {"values": agg}) for name, agg in values.items()}
+    aggs = {name: _filtered_agg(others[name], {"values": agg}) for name, agg in values.items()}
     box = {"box": {"geo_bounds": {"field": "location"}}, "centre": {"geo_centroid": {"field": "location"}}}
     tiles = {"field": "location", "precision": _zoom(filters.place), "size": PLACE_CELLS}
     cells = {"values": {"geotile_grid": tiles, "aggs": box}}
-    aggs["place"] = _within(filters.all_clauses(but=None if filters.place else "place"), cells)
-    aggs["columns"] = _within(filters.all_clauses(), {"values": {"terms": {"field": "columns", "size": COLUMN_VALUES}}})
+    aggs["place"] = _filtered_agg(filters.all_clauses(but=None if filters.place else "place"), cells)
+    columns: JSON = {"values": {"terms": {"field": "columns", "size": COLUMN_VALUES}}}
+    aggs["columns"] = _filtered_agg(filters.all_clauses(), columns)
     for name in filters.clauses():
         if name.startswith("column "):
             column = name.removeprefix("column ")
-            include = literally(column) + f"{COLUMN_SEPARATOR}.*"
+            include = escape_pattern(column) + f"{COLUMN_SEPARATOR}.*"
             terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": include}}
             # Quoted: the name of an aggregation cannot hold brackets.
-            aggs[f"column {quote(column)}"] = _within(filters.all_clauses(but=name), {"values": terms})
+            aggs[f"column {quote(column)}"] = _filtered_agg(filters.all_clauses(but=name), {"values": terms})
     return aggs
 
 
@@ -141,22 +142,22 @@ def _terms(facet: KeywordFacet) -> JSON:
 
 def matching_agg(filters: Filters) -> JSON:
     """An aggregation over the whole index that counts the photos that pass the filters."""
-    return _within(filters.all_clauses(), {})
+    return _filtered_agg(filters.all_clauses(), {})
 
 
 def facets_of(aggregations: Mapping[str, Any], filters: Filters) -> Facets:
     """What the answer to `facet_aggs` counts."""
-    taken, step = _dated(aggregations["taken"], step=_step(filters))
+    taken, step = _date_buckets(aggregations["taken"], step=_step(filters))
     return Facets(
         values={name: _buckets(aggregations[name]) for name in KEYWORD_FACETS},
         taken=taken,
         taken_step=step,
-        place=tuple(_place(bucket) for bucket in aggregations["place"]["values"]["buckets"]),
+        place=tuple(_place_bucket(bucket) for bucket in aggregations["place"]["values"]["buckets"]),
         columns=dict(_columns(aggregations)),
     )
 
 
-def _within(clauses: list[JSON], aggs: JSON) -> JSON:
+def _filtered_agg(clauses: list[JSON], aggs: JSON) -> JSON:
     filtered: JSON = {"filter": {"bool": {"filter": clauses}}}
     return {**filtered, "aggs": aggs} if aggs else filtered
 
@@ -180,7 +181,7 @@ def _step(filters: Filters) -> str:
     return "day" if len(_period(filters) or "") == len("2024-05") else "month"
 
 
-def _dated(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
+def _date_buckets(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
     """By day or month as they were counted; by year where months are too many to look at."""
     found = {bucket["key_as_string"]: bucket["doc_count"] for bucket in aggregation["values"]["buckets"]}
     if step == "month" and len(found) > DATE_BUCKETS:
@@ -207,7 +208,7 @@ def _columns(aggregations: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Bucke
         yield name, tuple(found[name])
 
 
-def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
+def _place_bucket(bucket: Mapping[str, Any]) -> PlaceBucket:
     centre, bounds = bucket["centre"]["location"], bucket["box"]["bounds"]
     top_left, bottom_right = bounds["top_left"], bounds["bottom_right"]
     return PlaceBucket(
@@ -218,7 +219,7 @@ def _place(bucket: Mapping[str, Any]) -> PlaceBucket:
     )
 
 
-def literally(text: str) -> str:
+def escape_pattern(text: str) -> str:
     """A pattern of Lucene's for that text; its syntax has more signs than Python's, quotes and numeric ranges."""
     return re.sub(r"\W", r"\\\g<0>", text)
 

@@ -34,7 +34,7 @@ class NineOrEightNode(Urllib3HttpNode):
 
         def ask() -> NodeApiResponse:
             return super(NineOrEightNode, self).perform_request(
-                method, target, body=body, headers=self._spoken(headers), request_timeout=request_timeout
+                method, target, body=body, headers=self._translate_headers(headers), request_timeout=request_timeout
             )
 
         answer = ask()
@@ -46,7 +46,7 @@ class NineOrEightNode(Urllib3HttpNode):
             self.perform_request = super().perform_request  # type: ignore[method-assign]
         return answer
 
-    def _spoken(self, headers: Mapping[str, str] | None) -> HttpHeaders | None:
+    def _translate_headers(self, headers: Mapping[str, str] | None) -> HttpHeaders | None:
         if headers is None or not self._eight:
             return HttpHeaders(headers) if headers is not None else None
         return HttpHeaders({name: value.replace(_NINE, _EIGHT) for name, value in headers.items()})

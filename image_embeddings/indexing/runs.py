@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import Settings
-from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
+from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
 from image_embeddings.es.image_index import ImageIndex, IndexState
@@ -28,16 +28,18 @@ from image_embeddings.es.opening import (
 )
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
-from image_embeddings.indexing.writer import IndexOptions, IndexReport
+from image_embeddings.indexing.plan import Plan, make_plan
+from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
 
 
-def how_to_go_on(folder: Path | str) -> str:
-    """What to do about a rebuild of that folder that is unfinished."""
+def rebuild_advice(folder: Path | str) -> str:
+    """Return what to do about an unfinished rebuild of `folder`."""
     return f"To go on with it: index {shlex.quote(str(folder))} --rebuild. {GIVE_UP}"
 
 
@@ -55,14 +57,14 @@ def index_photos(
     stopped: Callable[[], bool] = lambda: False,
     notify: Notify = silent,
 ) -> IndexReport:
-    """Makes the index hold exactly the photos of `folder` (default IMAGE_DIR); encodes only what is new or changed.
+    """Make the index hold exactly the photos of `folder` (default IMAGE_DIR); encode only what is new or changed.
 
-    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; one that was begun
-    earlier is gone on with. With `delete_existing` a new one takes its place at once. `metadata` is a CSV file of what
-    is to be known of the photos.
+    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; a rebuild that is
+    unfinished is continued. With `delete_existing` a new index takes its place at once. `metadata` is a CSV file of
+    what is to be known of the photos. `timeout` is in seconds, for each request to Elasticsearch.
 
-    `progress` is called once with the number of photos to encode, and gives what is told of each. Once `stopped`, the
-    run finishes what is under way and ends.
+    `progress` is called once with the number of photos to encode, and returns what shows each of them. Once `stopped`
+    returns true, the run finishes what is under way and ends. `notify` gets lines for the user.
 
     Raises:
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
@@ -72,7 +74,7 @@ def index_photos(
 
 
 class Indexing:
-    """Indexing runs of one folder into one index, one after another; connection and encoder are made once, and kept."""
+    """Indexing runs of one folder into one index; connection and encoder are made once, and kept from run to run."""
 
     def __init__(
         self,
@@ -84,18 +86,18 @@ class Indexing:
         timeout: float = 30,
         notify: Notify = silent,
     ) -> None:
-        """What `folder`, `metadata`, `options` and `timeout` are: see `index_photos`; nothing is opened yet."""
+        """Take what `index_photos` takes; nothing is opened yet."""
         self.settings = settings
         self.folder = folder or settings.image_dir
         self.metadata = metadata
         self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
         self._timeout = timeout
         self._notify = notify
-        self._opened: ImageIndex | None = None
+        self._serving_index: ImageIndex | None = None
         self._encoder: Encoder | None = None
-        self._prepared: Encoder | None = None
-        self._described = _Described()
-        self._is_first = True
+        self._prepared_encoder: Encoder | None = None
+        self._metadata_changes = MetadataChanges()
+        self._is_first_run = True
 
     def run(
         self,
@@ -106,139 +108,132 @@ class Indexing:
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool] = lambda: False,
     ) -> IndexReport:
-        """One run, as `index_photos` describes it; the metadata file is read anew.
+        """Run once, as `index_photos` describes it; the metadata file is read anew.
 
         Raises: as `index_photos`.
         """
         photo_folder.check_folder(self.folder)
-        with _only_run(self.settings):
-            serving = self._serving()
+        with _lock_run(self.settings):
+            serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)
-            encoder = self._encoder_for(None if rebuild or not state else state.model)
+            encoder = self._choose_encoder(None if rebuild or not state else state.model)
             if rebuild and state:
                 _check_same_rebuild(encoder, state)
-            if self._is_first and not rebuild:
+            if self._is_first_run and not rebuild:
                 self._mention_rebuild(serving)
-            work = self._plan(index, state, prune=prune, replaced=serving if rebuild else None)
-            said = read_metadata(self.metadata, image_ids=work.image_ids()) if self.metadata else {}
+            plan = self._make_plan(index, state, prune=prune, replaced=serving if rebuild else None)
+            rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
             if state is None:
-                make = serving.begin_rebuild if rebuild else serving.create
-                vectors = self.settings.vector_index_type
-                state = patiently(make, model=encoder.info, vector_index_type=vectors, corpus=str(self.folder))
-            elif work.to_encode:
+                state = self._create_index(serving, encoder, rebuild=rebuild)
+            elif plan.to_encode:
                 check_same_model(encoder, state.model)
-            self._prepare(encoder, images=len(work.to_encode))
-            hint = _resumable(delete_existing=delete_existing, rebuild=rebuild)
-            with hint if self._is_first else nullcontext():
-                self._is_first = False
+            self._prepare(encoder, images=len(plan.to_encode))
+            advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
+            with advice if self._is_first_run else nullcontext():
+                self._is_first_run = False
+                changes = self._metadata_changes.next_run(rows, backing_index=state.backing_index)
                 report = pipeline.run(
-                    work,
+                    plan,
                     index=index,
                     encoder=encoder,
                     thumbnails=thumbnails_of(self.settings),
-                    progress=progress(len(work.to_encode)),
+                    progress=progress(len(plan.to_encode)),
                     options=self._options,
-                    metadata=self._described.left_of(said, work=work, index=state.backing_index),
+                    metadata=changes,
                     stopped=stopped,
                 )
-                self._described = _Described.after(report, said=said, index=state.backing_index)
+                self._metadata_changes = changes.after(report)
                 if rebuild:
-                    report.waiting = _why_not(work, prune=prune)
-                    if not report.waiting:
-                        patiently(serving.finish_rebuild, state.backing_index)
-                        report.deleted = work.dropped()
+                    report = _finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
             return report
 
-    def _serving(self) -> ImageIndex:
-        """The index that answers searches, on one connection for all runs, unless the embedded node has moved."""
-        if self._opened and node_moved(self.settings, self._opened):
-            self._opened.cluster.close()
-            self._opened = None
-        self._opened = self._opened or open_index(self.settings, timeout=self._timeout, notify=self._notify)
+    def _open_serving_index(self) -> ImageIndex:
+        """Return the index that answers searches; all runs use one connection, unless the embedded node has moved."""
+        if self._serving_index and node_moved(self.settings, self._serving_index):
+            self._serving_index.cluster.close()
+            self._serving_index = None
+        if self._serving_index is None:
+            self._serving_index = open_index(self.settings, timeout=self._timeout, notify=self._notify)
         if uses_local_node(self.settings):
             local_node(self.settings).check_disk()
-        return self._opened
+        return self._serving_index
 
-    def _encoder_for(self, built_with: ModelInfo | None) -> Encoder:
-        """The encoder of the run before, unless the index has become one of another model."""
+    def _choose_encoder(self, built_with: ModelInfo | None) -> Encoder:
+        """Return the encoder of the run before, unless another run has built the index with another model."""
         if self._encoder is None or (built_with and built_with.model_id != self._encoder.model_id):
             self._encoder = make_encoder(self.settings, built_with, notify=self._notify)
         return self._encoder
 
     def _prepare(self, encoder: Encoder, *, images: int) -> None:
-        """Has the encoder choose how to encode many images, once."""
-        if self._prepared is not encoder and (said := encoder.prepare_for(images)):
-            self._notify(said)
-            self._prepared = encoder
+        """Let the encoder choose once how to encode many images."""
+        if self._prepared_encoder is not encoder and (choice := encoder.prepare_for(images)):
+            self._notify(choice)
+            self._prepared_encoder = encoder
 
     def _mention_rebuild(self, serving: ImageIndex) -> None:
         unfinished = state_of(serving.rebuild)
         if unfinished:
             folder = unfinished.corpus or self.folder
-            self._notify(f"A rebuild of this index is unfinished. {how_to_go_on(folder)}")
+            self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(folder)}")
 
-    def _plan(
+    def _make_plan(
         self, index: ImageIndex, state: IndexState | None, *, prune: bool, replaced: ImageIndex | None
-    ) -> pipeline.Plan:
-        """What is to be done with `index`, which is to take the place of `replaced`."""
+    ) -> Plan:
+        """Return what is to be done with `index`, which is to take the place of `replaced`."""
         before = state_of(replaced) if replaced else state
-        return pipeline.plan(
+        return make_plan(
             self.folder,
-            indexed=_file_states(index, state),
+            indexed=_read_file_states(index, state),
             replaced=patiently(replaced.documents.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
         )
 
+    def _create_index(self, serving: ImageIndex, encoder: Encoder, *, rebuild: bool) -> IndexState:
+        """Return the state of a new, empty index: beside the one that serves, or in its place."""
+        create = serving.begin_rebuild if rebuild else serving.create
+        vector_index_type = self.settings.vector_index_type
+        return patiently(create, model=encoder.info, vector_index_type=vector_index_type, corpus=str(self.folder))
 
-def _file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
+
+def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
     return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Described:
-    """What the metadata file said in the run before, and the index that has it: it is not written there again."""
-
-    index: str = ""
-    said: Mapping[str, PhotoMetadata] = field(default_factory=dict)
-
-    @classmethod
-    def after(cls, report: IndexReport, *, said: Mapping[str, PhotoMetadata], index: str) -> _Described:
-        skipped = {skipped.image_id for skipped in report.skipped}
-        done = {} if report.stopped else {key: words for key, words in said.items() if key not in skipped}
-        return cls(index=index, said=done)
-
-    def left_of(
-        self, said: Mapping[str, PhotoMetadata], *, work: pipeline.Plan, index: str
-    ) -> dict[str, PhotoMetadata]:
-        """What of `said` is to be written in a run that carries out `work`."""
-        known = self.said if index == self.index else {}
-        return {key: words for key, words in said.items() if key not in work.unchanged or known.get(key) != words}
+def _finish_rebuild(
+    serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
+) -> IndexReport:
+    """Put the index that was filled in place of the one that serves, unless that would lose photos."""
+    waiting = _why_waiting(plan, report, prune=prune)
+    if waiting:
+        return replace(report, waiting=waiting)
+    patiently(serving.finish_rebuild, state.backing_index)
+    return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
-def _why_not(work: pipeline.Plan, *, prune: bool) -> str:
-    """Why the index that was rebuilt is not to take the other one's place; empty where it is."""
-    report, go_on = work.report, how_to_go_on(work.folder)
+def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
+    """Return why the index that was filled is not to take the other one's place; empty if it is to do so."""
+    advice = rebuild_advice(plan.folder)
     if report.stopped:
-        return f"The old index still serves. {go_on}"
+        return f"The old index still serves. {advice}"
     if not report.indexed:
-        return f"No photo could be indexed, so the old index still serves. {go_on}"
-    missing = [] if prune else work.missing()
+        return f"No photo could be indexed, so the old index still serves. {advice}"
+    missing = [] if prune else plan.find_missing(report.skipped)
     if missing:
         return (
             f"The old index still serves: it holds {len(missing):,} photos that could not be read or written now, such "
-            f"as '{missing[0]}'. {go_on} If they are to go, add --prune."
+            f"as '{missing[0]}'. {advice} If they are to go, add --prune."
         )
     return ""
 
 
 @contextmanager
-def _resumable(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
-    """Adds to what ends a run how to go on with it."""
+def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
+    """Add to an error that ends a run how to go on with the run."""
     try:
         yield
     except (ElasticsearchError, DataDirError) as error:
@@ -249,12 +244,12 @@ def _resumable(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
 
 
 def discard_rebuild(settings: Settings) -> bool:
-    """Removes the index that was being filled to take the place of another; whether there was one."""
-    with _only_run(settings):
+    """Remove the index that was being filled to take the place of another; return whether there was one."""
+    with _lock_run(settings):
         rebuild = open_index(settings).rebuild
-        found = state_of(rebuild) is not None
+        was_there = state_of(rebuild) is not None
         rebuild.drop()
-        return found
+        return was_there
 
 
 def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
@@ -268,8 +263,13 @@ def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
 
 
 @contextmanager
-def _only_run(settings: Settings) -> Iterator[None]:
-    """Hold the lock of an index on this machine. Raise IndexBusyError if another run holds it."""
+def _lock_run(settings: Settings) -> Iterator[None]:
+    """Hold the lock that keeps two indexing runs of one machine out of one index.
+
+    Raises:
+        IndexBusyError: another run holds it.
+        DataDirError: it cannot be written.
+    """
     target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
     lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
     try:

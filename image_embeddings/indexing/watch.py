@@ -1,4 +1,4 @@
-"""Keeps an index up with its folder: a run whenever something has changed there, until it is ended from outside."""
+"""Keeps an index up with its folder: a run after each change there, until it is ended from outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_embeddings.errors import (
     SettingError,
 )
 
-# What somebody has to set right before a run can succeed again. All else may pass: drives and servers come back.
+# Somebody has to act before a run can succeed again. All other errors may pass: drives and servers come back.
 ENDING = (
     SettingError,
     ModelError,
@@ -32,25 +32,25 @@ Result = TypeVar("Result")
 
 
 class Changes(Protocol):
-    """What tells of changes; `changes.FolderWatch` fits."""
+    """What tells of changes; `sources.changes.FolderWatch` fits."""
 
     def wait(self, seconds: float = math.inf) -> bool:
-        """Whether anything has changed since it was last said; waits for it, but no longer than so many seconds."""
+        """Wait at most `seconds` for a change; return whether there is one that was not returned before."""
 
     def settle(self) -> None:
-        """Waits until no more is changing."""
+        """Wait until nothing changes any more."""
 
 
 def keep_up(run: Callable[[], Result], *, changes: Changes, notify: Callable[[str], None]) -> Iterator[Result]:
-    """What `run` gives, each time after something has changed; for ever.
+    """Yield what `run` returns, each time after something has changed; this never ends by itself.
 
-    A run that fails for what may pass is repeated: after the next change, and at the latest after a pause, which grows.
-    `notify` gets the error, unless it is the one of the time before, and a line when it has passed.
+    A run that fails for a reason that may pass is repeated: after the next change, and at the latest after a pause,
+    which grows. `notify` gets the error, unless it is the one of the time before, and a line when it has passed.
 
     Raises:
         ImageSearchError: one of ENDING.
     """
-    pause, said = math.inf, ""
+    pause, last_error = math.inf, ""
     while True:
         if changes.wait(pause):
             changes.settle()
@@ -59,12 +59,12 @@ def keep_up(run: Callable[[], Result], *, changes: Changes, notify: Callable[[st
         except ENDING:
             raise
         except ImageSearchError as error:
-            if str(error) != said:
+            if str(error) != last_error:
                 notify(f"Error: {error} Watching goes on.")
-            said = str(error)
+            last_error = str(error)
             pause = min(FIRST_PAUSE if pause == math.inf else 2 * pause, LONGEST_PAUSE)
             continue
-        if said:
+        if last_error:
             notify("The error has passed: the index is up with the folder again.")
-        pause, said = math.inf, ""
+        pause, last_error = math.inf, ""
         yield result

@@ -103,8 +103,8 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels // 2)
     try:
         if raw.is_raw(data):
-            return _decoded_raw(data, max_pixels=max_pixels, what=what, short_side=short_side)
-        return _decoded(data, max_pixels=max_pixels, what=what, short_side=short_side)
+            return _decode_raw(data, max_pixels=max_pixels, what=what, short_side=short_side)
+        return _decode_image(data, max_pixels=max_pixels, what=what, short_side=short_side)
     except raw.TooManyPixelsError as error:
         raise _too_large(f"{what} has {error.width} × {error.height} pixels", max_pixels) from error
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -118,28 +118,28 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
         ) from error
 
 
-def _decoded(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
+def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         full = image.size
         if full[0] * full[1] > max_pixels:
             raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
-        image.draft("RGB", _scaled(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth
+        image.draft("RGB", _draft_size(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth
         image.load()
         exif = _exif(image)
         turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         width, height = reversed(full) if turned else full
         xmp, iptc = _xmp(image, exif), _iptc(image, exif)
-        picture = _upright(_rgb(_shrunk(_spread(image), short_side)), exif)
+        picture = _turn_upright(_to_rgb(_shrink(_to_resizable_mode(image), short_side)), exif)
         return Decoded(image=picture, width=width, height=height, exif=exif, xmp=xmp, iptc=iptc)
 
 
-def _decoded_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
+def _decode_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
     photo = raw.read(data, max_pixels=max_pixels)
     if isinstance(photo.picture, bytes):
-        decoded = _decoded(photo.picture, max_pixels=max_pixels, what=what, short_side=short_side)
+        decoded = _decode_image(photo.picture, max_pixels=max_pixels, what=what, short_side=short_side)
         decoded = replace(decoded, width=photo.width, height=photo.height)
     else:
-        picture = _rgb(_shrunk(photo.picture, short_side))
+        picture = _to_rgb(_shrink(photo.picture, short_side))
         decoded = Decoded(image=picture, width=photo.width, height=photo.height, exif=Image.Exif())
     exif = _container_exif(data)
     if exif is None:
@@ -151,12 +151,12 @@ def _decoded_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) ->
 def _formats(data: bytes) -> tuple[str, ...]:
     if data[4:8] != b"ftyp":
         return FORMATS
-    _know_heif()
+    _register_heif()
     return BOX_FORMATS
 
 
 @cache
-def _know_heif() -> None:
+def _register_heif() -> None:
     """Registers the decoder of HEIF with Pillow. It turns pictures itself and says so: their EXIF is upright."""
     from pillow_heif import register_heif_opener
 
@@ -229,12 +229,12 @@ def _container_exif(data: bytes) -> Image.Exif | None:
         return None
 
 
-def _scaled(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+def _draft_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     scale = min(1.0, short_side / min(size))
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _spread(image: Image.Image) -> Image.Image:
+def _to_resizable_mode(image: Image.Image) -> Image.Image:
     """The image in a mode that can be shrunk: palettes, single bits and 16 bits cannot."""
     if image.mode in ("P", "PA", "1"):
         thinning = math.isqrt(max(1, image.width * image.height // PALETTE_PIXELS))
@@ -247,7 +247,7 @@ def _spread(image: Image.Image) -> Image.Image:
     return image.convert("I") if image.mode.startswith("I;16") else image
 
 
-def _shrunk(image: Image.Image, short_side: int) -> Image.Image:
+def _shrink(image: Image.Image, short_side: int) -> Image.Image:
     factor = min(image.size) // short_side
     if factor > 1:
         image = image.reduce(factor)
@@ -257,14 +257,14 @@ def _shrunk(image: Image.Image, short_side: int) -> Image.Image:
     return image
 
 
-def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
+def _turn_upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
     method = _TRANSPOSE.get(exif.get(ExifTags.Base.Orientation, 1))
     return image if method is None else image.transpose(method)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
+        image = _to_eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -272,7 +272,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image) -> Image.Image:
     """A 16-bit, 32-bit or float greyscale image, its range fitted to 0–255 (Pillow itself would clip it)."""
     pixels = np.asarray(image, np.float64)
     full = 65535 if image.mode.startswith("I") and pixels.max(initial=0) <= 65535 else pixels.max(initial=0)

@@ -137,7 +137,7 @@ def _preview(raw: rawpy.RawPy) -> bytes | Image.Image | None:
         return preview.data if min(_jpeg_size(preview.data)) >= enough else None
     if min(preview.data.shape[:2]) < enough:
         return None
-    return _turned(_image(preview.data), raw.sizes.flip)
+    return _turn(_image(preview.data), raw.sizes.flip)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         return 0, 0
 
 
-def _turned(image: Image.Image, flip: int) -> Image.Image:
+def _turn(image: Image.Image, flip: int) -> Image.Image:
     """Upright, by LibRaw's number for how the camera was held."""
     turn = {3: Image.Transpose.ROTATE_180, 5: Image.Transpose.ROTATE_90, 6: Image.Transpose.ROTATE_270}.get(flip)
     return image if turn is None else image.transpose(turn)

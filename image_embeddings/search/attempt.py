@@ -1,18 +1,43 @@
-"""One attempt at a search, and the photos that it finds."""
+"""One attempt at a search: its stages on a stopwatch, the photos that it finds, and which of them really match."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 
-from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding
+import numpy as np
+
+from image_embeddings.calibration.likeness import Calibration, QueryKind, WeightedEmbedding
 from image_embeddings.documents import Embedding
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
 from image_embeddings.search.opened_index import OpenedIndex
-from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.text_model.choice import TextPath, TextPaths
+
+
+class Stopwatch:
+    """Milliseconds spent in each stage, and in all since it was made."""
+
+    def __init__(self) -> None:
+        self._begin = perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage; also if the block fails."""
+        begin = perf_counter()
+        try:
+            yield
+        finally:
+            self._stages[name] = self._stages.get(name, 0.0) + (perf_counter() - begin) * 1000
+
+    def took_ms(self) -> dict[str, float]:
+        """Return the milliseconds of each stage so far, and of everything as `total`."""
+        stages = {**self._stages, "total": (perf_counter() - self._begin) * 1000}
+        return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +69,26 @@ class Attempt:
         """Return what Elasticsearch finds near an embedding, shape (dims,)."""
         with self.stopwatch.stage("search"):
             return self.index.nearest.to_embedding(embedding, k=self.k, offset=self.offset, options=self.options)
+
+
+def verdicts(neighbours: Neighbours, calibration: Calibration | None) -> list[bool | None]:
+    """Return for each hit whether it matches everything that is wanted, or has the words; None: it cannot be told.
+
+    It can be told if the index is calibrated for queries of this kind, and if the embeddings of query and hits were
+    asked for. docs/cutoff.md has the method.
+    """
+    hits = neighbours.raw.hits
+    unknown: list[bool | None] = [None] * len(hits)
+    embeddings = [hit.embedding for hit in hits if hit.embedding is not None]
+    wanted = [target for target in neighbours.targets if target.weight > 0]
+    if not calibration or not wanted or not hits or len(embeddings) < len(hits):
+        return unknown
+    matches_all = np.ones(len(hits), bool)
+    for target in wanted:
+        matches = calibration.matches(
+            target.embedding, np.stack(embeddings), kind=target.kind, photos=neighbours.raw.matching
+        )
+        if matches is None:
+            return unknown
+        matches_all &= matches
+    return [bool(matches) or hit.by_words for matches, hit in zip(matches_all, hits, strict=True)]

@@ -23,7 +23,7 @@ from image_embeddings.errors import (
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
-from image_embeddings.search.attempt import Attempt, Neighbours
+from image_embeddings.search.attempt import Attempt, Neighbours, Stopwatch, verdicts
 from image_embeddings.search.combined import near_parts
 from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.search.request import (
@@ -36,9 +36,7 @@ from image_embeddings.search.request import (
     make_options,
     weigh_words,
 )
-from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.search.text_encoding import near_text
-from image_embeddings.search.verdict import verdicts
 from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 
 if TYPE_CHECKING:

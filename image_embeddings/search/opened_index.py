@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -13,7 +14,9 @@ from image_embeddings.documents import Embedding, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.es.image_index import ImageIndex, IndexState
-from image_embeddings.search.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from image_embeddings.search.attempt import Stopwatch
 
 TEXTS_KEPT = 1_000  # embeddings of texts; 2 kB each at 512 dims
 STATE_SECONDS = 30.0  # how old the state may be that a verdict is made from

@@ -81,7 +81,7 @@ def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | Non
         except OSError as error:
             if parent == folder:
                 raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-            skip(Skipped(image_id=_readable(parent, folder), reason=_unopened(error), is_folder=True))
+            skip(Skipped(image_id=_readable(parent, folder), reason=_why_unopened(error), is_folder=True))
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
@@ -123,9 +123,9 @@ def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skippe
     try:
         image_id = image_id_of(path, folder)
         status = entry.stat()
-        reason = _unfit(entry, folder=folder, image_id=image_id)
+        reason = _why_unfit(entry, folder=folder, image_id=image_id)
     except OSError as error:
-        reason = _unopened(error)
+        reason = _why_unopened(error)
     except ValueError as error:
         reason = str(error)
     if reason:
@@ -134,12 +134,12 @@ def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skippe
     return PhotoFile(image_id=image_id, path=path, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def _unopened(error: OSError) -> str:
+def _why_unopened(error: OSError) -> str:
     remedy = _REMEDIES.get(error.errno or 0, "look after its drive and index again")
     return f"cannot be opened ({error.strerror or error}): {remedy}"
 
 
-def _unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
+def _why_unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
     """Why the entry cannot be indexed; empty where it can."""
     suffix = _suffix(entry.name)
     if suffix in decoding.UNREAD_SUFFIXES:
@@ -207,13 +207,13 @@ def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
         ImageTooLargeError: more than MAX_FILE_BYTES.
     """
     try:
-        with BufferedReader(FileIO(path, opener=_without_waiting)) as handle:
+        with BufferedReader(FileIO(path, opener=_open_nonblocking)) as handle:
             return contents(handle, what=what)
     except OSError as error:
-        raise CorpusError(f"{what} {_unopened(error)}.") from error
+        raise CorpusError(f"{what} {_why_unopened(error)}.") from error
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.search import opened_index
+from image_embeddings.search.attempt import Stopwatch
 from image_embeddings.search.opened_index import OpenedIndex
-from image_embeddings.search.stopwatch import Stopwatch
 from tests.fakes import ColourEncoder
 
 STATE = IndexState(backing_index="photos-1", model=ColourEncoder().info)

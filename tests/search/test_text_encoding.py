@@ -10,9 +10,8 @@ from image_embeddings.errors import ModelUnavailableError, RequestError, TextMod
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
-from image_embeddings.search.attempt import Attempt
+from image_embeddings.search.attempt import Attempt, Stopwatch
 from image_embeddings.search.opened_index import OpenedIndex
-from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.search.text_encoding import encode_text, near_text
 from image_embeddings.text_model.choice import ELASTICSEARCH, LOCAL, TextPath
 from tests.fakes import ColourEncoder

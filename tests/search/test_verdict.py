@@ -4,8 +4,7 @@ import pytest
 from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding, calibrate
 from image_embeddings.documents import ImageDocument
 from image_embeddings.es.nearest import RawHit, RawResult
-from image_embeddings.search.attempt import Neighbours
-from image_embeddings.search.verdict import verdicts
+from image_embeddings.search.attempt import Neighbours, verdicts
 
 DIMS = 64
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from image_embeddings.documents import PhotoMetadata
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing import pipeline, runs
-from image_embeddings.indexing.writer import IndexOptions, IndexReport
+from image_embeddings.indexing.metadata_changes import MetadataChanges
+from image_embeddings.indexing.plan import make_plan
+from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
@@ -62,13 +64,13 @@ class Interrupted(RecordedProgress):
 def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
     """The report of a run, without its duration."""
     report = pipeline.run(
-        pipeline.plan(folder, indexed=patiently(index.documents.file_states)),
+        make_plan(folder, indexed=patiently(index.documents.file_states)),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(folder.parent / "thumbnails"),
         progress=Interrupted(happenings or {}),
         options=OPTIONS,
-        metadata=said,
+        metadata=MetadataChanges(rows=said or {}),
     )
     return replace(report, seconds=0.0)
 

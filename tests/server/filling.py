@@ -1,7 +1,8 @@
 """An index filled with the six colour photos of tests/pictures.py."""
 
 from image_embeddings.indexing import pipeline
-from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.indexing.plan import make_plan
+from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import colour_photos
@@ -11,7 +12,7 @@ def fill(index, folder, *, encoder=None):
     """Makes the photos below `folder`/photos, and indexes them."""
     photos = colour_photos(folder / "photos")
     pipeline.run(
-        pipeline.plan(photos, indexed=index.documents.file_states()),
+        make_plan(photos, indexed=index.documents.file_states()),
         index=index,
         encoder=encoder or ColourEncoder(),
         thumbnails=Thumbnails(folder / "data" / "thumbnails"),

@@ -6,7 +6,8 @@ from pathlib import Path
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
-from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.indexing.plan import make_plan
+from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 
@@ -15,7 +16,7 @@ def main(url: str, name: str, folder: str, thumbnails: str) -> None:
     """Makes the index `name` at `url` hold the photos of `folder`."""
     index = ImageIndex(connect([url]), name=name)
     pipeline.run(
-        pipeline.plan(Path(folder), indexed=index.documents.file_states()),
+        make_plan(Path(folder), indexed=index.documents.file_states()),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(Path(thumbnails)),

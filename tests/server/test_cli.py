@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.cli import create_image_embeddings, main
+from image_embeddings.cli import main
+from image_embeddings.cli.create_image_embeddings import create_image_embeddings
 from tests.commands import MODULE, ROOT, SCRIPT, run_here, run_process
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save

@@ -1,53 +1,25 @@
-import dataclasses
 import os
 import shutil
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.documents import FileState
-from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
+from image_embeddings.errors import IndexMissingError, RequestError, SlowError, UnreachableError
 from image_embeddings.es.documents import Documents
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
-from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.indexing.plan import make_plan
+from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import as_nobody, colour_photos, save
+from tests.pictures import save
 from tests.server.indexed import as_an_older_version_made_it
 from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
-
-
-SOME_FILE = FileState(bytes=1, mtime_ns=1, content_hash="0")
-
-
-@pytest.fixture
-def run(index, photos, tmp_path):
-    """Runs the pipeline over `photos`; what it did is in the report, and in `run.encoder`."""
-
-    def go(*, prune=False, **options):
-        go.encoder = ColourEncoder()
-        work = pipeline.plan(photos, indexed=index.documents.file_states(), prune=prune)
-        go.progress = RecordedProgress()
-        return pipeline.run(
-            work,
-            index=index,
-            encoder=go.encoder,
-            thumbnails=Thumbnails(tmp_path / "thumbnails"),
-            progress=go.progress,
-            options=IndexOptions(**options),
-        )
-
-    return go
 
 
 def nearest(index, colour):
@@ -109,7 +81,7 @@ def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
 def test_a_photo_that_can_only_not_be_opened_stays(run, index, photos):
     run()
     (photos / "warm" / "red.png").touch()
-    work = pipeline.plan(photos, indexed=index.documents.file_states())
+    work = make_plan(photos, indexed=index.documents.file_states())
     (photos / "warm" / "red.png").unlink()  # between the walk and the reading
     report = carried_out(work, index, photos)
     assert ([skipped.image_id for skipped in report.skipped], report.deleted, index.count()) == (["warm/red.png"], 0, 6)
@@ -133,7 +105,7 @@ def test_an_index_that_is_replaced_meanwhile_gets_nothing_of_this_run(index, pho
             index.create(model=ColourEncoder(model_id="other").info, vector_index_type="flat")
             return super()._embed_images(images)
 
-    work = pipeline.plan(photos, indexed={})
+    work = make_plan(photos, indexed={})
     with pytest.raises(IndexMissingError):
         carried_out(work, index, photos, encoder=Replacing())
     index.refresh()
@@ -154,7 +126,7 @@ def test_as_many_batches_are_encoded_at_once_as_the_encoder_likes(index, photos)
             return super()._embed_images(images)
 
     encoder = Meeting(calls=3)
-    report = carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=encoder, batch_size=2)
+    report = carried_out(make_plan(photos, indexed={}), index, photos, encoder=encoder, batch_size=2)
     assert (report.encoded, encoder.batches) == (6, [2, 2, 2])
     for colour, photo in {"red": "warm/red.png", "blue": "cold/deep/blue.png"}.items():
         assert nearest(index, colour) == photo
@@ -168,7 +140,7 @@ def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
             threads.add(threading.current_thread())
             return image.resize((1, 1))
 
-    report = carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=Preprocessing())
+    report = carried_out(make_plan(photos, indexed={}), index, photos, encoder=Preprocessing())
     assert report.encoded == 6
     assert threading.main_thread() not in threads
     assert nearest(index, "red") == "warm/red.png"
@@ -199,67 +171,9 @@ def test_an_index_of_an_older_version_is_filled_further(run, index, photos):
     assert index.documents.get("shot.jpg").camera_model == "Camera"
 
 
-def others(count):
-    return {f"other/{number}.jpg": SOME_FILE for number in range(count)}
-
-
-def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(photos):
-    indexed = others(pipeline.FREE_TO_DELETE + 1)
-    with pytest.raises(CorpusError, match=r"--prune"):
-        pipeline.plan(photos, indexed=indexed)
-    assert len(pipeline.plan(photos, indexed=indexed, prune=True).to_delete) == len(indexed)
-
-
-def test_another_folder_than_before_is_questioned_however_small_the_index(photos, tmp_path):
-    with pytest.raises(CorpusError, match=r"/my/photos.*INDEX_NAME.*--prune"):
-        pipeline.plan(photos, indexed=others(30), corpus_before=Path("/my/photos"))
-
-
-@pytest.mark.parametrize("before", [None, SAMPLE_PHOTOS, "the same"])
-def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
-    corpus_before = photos if before == "the same" else before
-    assert len(pipeline.plan(photos, indexed=others(30), corpus_before=corpus_before).to_delete) == 30
-
-
-def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
-    indexed = {
-        file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
-        for file in photo_folder.walk(photos, skip=pytest.fail)
-    }
-    assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
-
-
-def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
-    indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
-    with pytest.raises(
-        CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
-    ):
-        pipeline.plan(photos, indexed=indexed, corpus_before=Path("/my/photos"))
-    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
-        pipeline.plan(photos, indexed={}, replaced=indexed, corpus_before=Path("/my/photos"))
-    assert len(pipeline.plan(photos, indexed=indexed, corpus_before=photos).to_encode) == 6
-
-
-def test_an_empty_folder_empties_no_index(tmp_path):
-    with pytest.raises(CorpusError, match=r"no photos in .*mounted"):
-        pipeline.plan(tmp_path, indexed=others(3))
-    assert len(pipeline.plan(tmp_path, indexed=others(3), prune=True).to_delete) == 3
-
-
 def test_the_index_remembers_its_folder(run, index, photos):
     run()
     assert index.state().corpus == str(photos)
-
-
-def test_photos_of_a_folder_that_cannot_be_opened_stay():
-    with tempfile.TemporaryDirectory() as place, as_nobody(place):
-        photos = colour_photos(Path(place) / "photos")
-        indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
-        (photos / "cold").chmod(0)
-        work = pipeline.plan(photos, indexed=indexed)
-        (photos / "cold").chmod(0o755)
-    assert [skipped.image_id for skipped in work.report.skipped] == ["cold"]
-    assert (work.report.found, work.to_delete) == (3, {})
 
 
 def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, index, photos):
@@ -271,7 +185,7 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
             return super()._embed_images(images)
 
     begun = time.time()
-    carried_out(pipeline.plan(photos, indexed={}), index, photos, encoder=Watching())
+    carried_out(make_plan(photos, indexed={}), index, photos, encoder=Watching())
     assert (seen[0]["done"], seen[0]["total"], seen[0]["stopped"]) == (0, 6, False)
     assert begun - 1 < seen[0]["updated"] <= time.time()
     assert index.state().indexing is None
@@ -344,7 +258,7 @@ def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
             yield from super().add(documents, chunk_size=chunk_size)
             written.set()
 
-    work = pipeline.plan(photos, indexed={})
+    work = make_plan(photos, indexed={})
     report = carried_out(work, with_documents(index, Telling), photos, encoder=Waiting(), batch_size=1, chunk_size=1)
     assert (report.encoded, encoded_meanwhile[0]) == (6, True)
 
@@ -362,7 +276,7 @@ def test_a_group_that_elasticsearch_could_not_take_is_sent_again(index, photos, 
                 raise failures.pop()
             return super().add(documents, chunk_size=chunk_size)
 
-    report = carried_out(pipeline.plan(photos, indexed={}), with_documents(index, Failing), photos)
+    report = carried_out(make_plan(photos, indexed={}), with_documents(index, Failing), photos)
     assert (report.encoded, report.skipped, index.count()) == (6, [], 6)
 
 
@@ -371,7 +285,7 @@ def test_a_run_that_is_stopped_finishes_what_it_has_in_hand_and_removes_nothing(
     (photos / "warm" / "red.png").unlink()
     for number in range(40):
         save(photos / "more" / f"{number}.png", colour=(number, 0, 0))
-    work = pipeline.plan(photos, indexed=index.documents.file_states())
+    work = make_plan(photos, indexed=index.documents.file_states())
     encoder = ColourEncoder()
     report = carried_out(work, index, photos, encoder=encoder, batch_size=4, stopped=lambda: len(encoder.batches) > 1)
     assert report.stopped

@@ -13,7 +13,7 @@ from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
-from image_embeddings.indexing import pipeline, runs
+from image_embeddings.indexing import plan, runs
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
@@ -182,7 +182,7 @@ def test_the_web_app_answers_all_the_while(settings):
 
 def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tmp_path, monkeypatch):
     run(settings)
-    monkeypatch.setattr(pipeline, "FREE_TO_DELETE", 0)
+    monkeypatch.setattr(plan, "FREE_TO_DELETE", 0)
     other = dataclasses.replace(settings, image_dir=tmp_path / "other")
     save(other.image_dir / "one.png", colour=(1, 2, 3))
     for choices in ({"rebuild": True}, {}):

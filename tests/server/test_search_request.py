@@ -213,11 +213,12 @@ def halves(cluster, name, tmp_path):
 
 
 def run(photos, index):
-    from image_embeddings.indexing.writer import IndexOptions
+    from image_embeddings.indexing.plan import make_plan
+    from image_embeddings.indexing.report import IndexOptions
     from image_embeddings.photos.thumbnails import Thumbnails
 
     return pipeline.run(
-        pipeline.plan(photos, indexed=index.documents.file_states(with_format=True)),
+        make_plan(photos, indexed=index.documents.file_states(with_format=True)),
         index=index,
         encoder=ENCODER,
         thumbnails=Thumbnails(photos.parent / "thumbnails"),
@@ -309,7 +310,7 @@ def clusters(cluster, tmp_path_factory):
         assert not list(index.documents.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
     index.refresh()
     state = index.state()
-    index.note_progress(replace(state, calibration=pipeline.calibrated(index, state, ClusterEncoder())), None)
+    index.note_progress(replace(state, calibration=pipeline.update_calibration(index, state, ClusterEncoder())), None)
     yield ImageSearch(index, encoder_for=lambda model: ClusterEncoder())
     index.drop()
 

@@ -1,0 +1,24 @@
+"""The commands; only this package prints and exits. Exit status: 0 done, 1 failed, 2 wrong usage.
+
+A module a command or group of commands. To add one: write its module, and add it to the group below.
+"""
+
+import click
+
+from image_embeddings.cli import evaluate, index, node, search, status, text_model
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Index photos and search them by text or image.
+
+    Settings come from the environment and the file .env: see .env.example.
+    """
+
+
+main.add_command(index.index)
+main.add_command(search.search)
+main.add_command(status.status)
+main.add_command(evaluate.evaluate)
+main.add_command(text_model.text_model)
+main.add_command(node.node)

@@ -1,0 +1,168 @@
+"""The command `index`: one indexing run, or with --watch a run after every change."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from image_embeddings.cli.index_report import exit_by_report, print_change, print_report, stopped_message
+from image_embeddings.cli.terminal import (
+    end_process,
+    fail,
+    json_option,
+    on_interrupt,
+    print_json,
+    progress_bar,
+    say,
+    show_errors,
+)
+from image_embeddings.config import load_settings
+from image_embeddings.errors import ImageSearchError
+from image_embeddings.indexing.report import IndexOptions, IndexReport
+from image_embeddings.indexing.runs import Indexing, discard_rebuild
+from image_embeddings.indexing.watch import keep_up
+from image_embeddings.sources.changes import FolderWatch
+
+
+@click.command()
+@click.argument("folder", required=False)
+@click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
+@click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
+@click.option(
+    "--discard-rebuild",
+    "discard",
+    is_flag=True,
+    help="Remove what an unfinished --rebuild left, and index nothing.",
+)
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path),
+    help="CSV of file, label, caption and any columns, for the documents.",
+)
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
+@click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
+@click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
+@click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
+@json_option
+def index(
+    folder: str | None,
+    delete_existing: bool,
+    rebuild: bool,
+    discard: bool,
+    metadata: Path | None,
+    watch: bool,
+    prune: bool,
+    batch_size: int,
+    chunk_size: int,
+    thread_count: int,
+    as_json: bool,
+) -> None:
+    """Index the photos of FOLDER (default: IMAGE_DIR).
+
+    Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
+    """
+    if delete_existing + rebuild + discard > 1:
+        raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
+    if discard:
+        if folder or metadata or watch or prune:
+            raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
+        _discard_rebuild()
+        return
+    if folder == "":
+        raise click.UsageError("FOLDER is empty. Name the folder of your photos, or leave it out for IMAGE_DIR.")
+    with show_errors(stopped=stopped_message(delete_existing=delete_existing)):
+        settings = load_settings()
+        options = IndexOptions(
+            batch_size=batch_size,
+            chunk_size=chunk_size,
+            thread_count=thread_count,
+            max_pixels=settings.max_image_pixels,
+        )
+        chosen = Path(folder).expanduser().absolute() if folder else None
+        runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
+        with _watch_folder(runs) if watch else nullcontext() as changes:
+            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, prune=prune)
+            if as_json:
+                print_json(asdict(report), in_one_line=watch)
+            else:
+                print_report(report)
+            exit_by_report(report, is_only_run=not watch, delete_existing=delete_existing)
+            if chosen and chosen != settings.image_dir and report.written:
+                name = shlex.quote(str(chosen))
+                say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
+            if changes:
+                _index_changes(runs, changes, before=report, as_json=as_json)
+
+
+def _discard_rebuild() -> None:
+    with show_errors():
+        was_there = discard_rebuild(load_settings())
+        click.echo("The unfinished index is removed" if was_there else "There was no unfinished index")
+
+
+def run_index(
+    runs: Indexing,
+    *,
+    delete_existing: bool = False,
+    rebuild: bool = False,
+    prune: bool = False,
+    leave_bar: bool = True,
+) -> IndexReport:
+    """Return the report of an indexing run that shows a progress bar.
+
+    Once the run is under way, the first Ctrl-C or SIGTERM lets it finish the work in hand; the second ends it at once.
+    """
+    bars: list[tqdm[Any]] = []
+    stop = threading.Event()
+
+    def finish(number: int, frame: object) -> None:
+        if stop.is_set():
+            end_process(stopped_message(delete_existing=delete_existing))
+        stop.set()
+        say("Stopping: what is under way is still written. Once more ends it at once.")
+
+    def open_bar(total: int) -> tqdm[Any]:
+        on_interrupt(finish)
+        bars.append(progress_bar(total, what="Indexing", unit=" photos", leave=leave_bar))
+        return bars[-1]
+
+    try:
+        return runs.run(
+            delete_existing=delete_existing, rebuild=rebuild, prune=prune, progress=open_bar, stopped=stop.is_set
+        )
+    except ImageSearchError as error:
+        if stop.is_set():
+            fail(str(error))
+        raise
+    finally:
+        on_interrupt(signal.default_int_handler)
+        for bar in bars:
+            bar.close()
+
+
+def _watch_folder(runs: Indexing) -> FolderWatch:
+    return FolderWatch(runs.folder, leave_out=runs.settings.data_dir, also=runs.metadata, notify=say)
+
+
+def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport, as_json: bool) -> None:
+    """Run again after each change, and print what no earlier run has printed; return at Ctrl-C."""
+    skipped_before = frozenset(before.skipped)
+    try:
+        say(f"Watching {runs.folder} for changes. Ctrl-C ends it.")
+        for report in keep_up(lambda: run_index(runs, leave_bar=False), changes=changes, notify=say):
+            news = replace(report, skipped=[item for item in report.skipped if item not in skipped_before])
+            skipped_before = frozenset(report.skipped)
+            if news.written or news.skipped:
+                print_json(asdict(news), in_one_line=True) if as_json else print_change(news)
+            exit_by_report(report, is_only_run=False)
+    except KeyboardInterrupt:
+        say("Ended: the folder is watched no longer.")

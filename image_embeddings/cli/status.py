@@ -1,0 +1,83 @@
+"""The command `status`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from image_embeddings import assembly
+from image_embeddings.cli.terminal import json_option, print_json, say, show_errors
+from image_embeddings.config import Settings, load_settings
+from image_embeddings.documents import JSON
+from image_embeddings.errors import ElasticsearchError, IndexMissingError
+from image_embeddings.es import opening
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing.runs import rebuild_advice
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show what is indexed, where, and with which model."""
+    with show_errors():
+        rows = read_status(load_settings())
+        if as_json:
+            print_json(rows)
+            return
+        if text_encoder := rows.pop("text_encoder", None):
+            rows["text_encoder"] = f"{text_encoder['used'] or 'none'}: {text_encoder['why']}"
+        for name, value in rows.items():
+            click.echo(f"{name:>14}  {value}")
+
+
+def read_status(settings: Settings) -> dict[str, Any]:
+    """Return what the settings name and what is there, by the names that the command shows.
+
+    Raises:
+        ImageSearchError: Elasticsearch cannot be asked, or the index is not ours.
+    """
+    search = assembly.open_search(settings, notify=say)
+    index = search.index
+    rows: dict[str, Any] = {
+        "elasticsearch": ".".join(map(str, index.cluster.server_version())),
+        "embedded_node": opening.uses_local_node(settings),
+        "address": index.cluster.address,
+        "index": settings.index_name,
+        "image_dir": str(settings.image_dir),
+    }
+    try:
+        state = index.state()
+    except IndexMissingError as error:
+        return {**rows, "photos": 0, "note": str(error)}
+    if state.corpus:
+        rows["indexed_folder"] = state.corpus
+    rows |= {"model": state.model.model_id, "dims": state.model.dims, "photos": index.count()}
+    rows["text_encoder"] = search.text_encoder()
+    if rebuild := _rebuild_text(index):
+        rows["rebuild"] = rebuild
+    if state.indexing:
+        rows["indexing"] = _progress_text(state.indexing)
+    return rows
+
+
+def _rebuild_text(index: ImageIndex) -> str:
+    """Return how far an unfinished rebuild is and what to do about it; empty if there is none."""
+    try:
+        state = index.rebuild.state()
+    except IndexMissingError:
+        return ""
+    try:
+        photos = f"{index.rebuild.count()} photos so far"
+    except ElasticsearchError as error:
+        photos = f"cannot be read just now ({error})"
+    folder = state.corpus or "FOLDER"
+    return f"{photos}, by {state.model.model_id}. {rebuild_advice(folder)}"
+
+
+def _progress_text(indexing: JSON) -> str:
+    """Return how far the run is that fills the index, from what it noted there."""
+    age = int(time.time()) - int(indexing["updated"])
+    when = f"stopped {age} s ago" if indexing.get("stopped") else f"{age} s ago"
+    return f"{indexing['done']} of {indexing['total']} photos, {when}"

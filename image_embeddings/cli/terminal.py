@@ -1,0 +1,80 @@
+"""What the commands share: lines for people, JSON for programs, the progress bar, errors and interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from image_embeddings.config import share_cores
+from image_embeddings.errors import ImageSearchError
+from image_embeddings.log_format import printable
+
+STOPPED = "Stopped."
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+k_option = click.option("-k", default=10, show_default=True, help="Photos wanted.")
+
+
+def say(line: str) -> None:
+    """Print a line for the person at the terminal, on stderr, where no program reads it."""
+    click.echo(printable(line, plain="\n"), err=True)
+
+
+def print_json(value: Any, *, in_one_line: bool = False) -> None:
+    """Print `value` as JSON on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=None if in_one_line else 2))
+
+
+def progress_bar(total: int, *, what: str, unit: str, leave: bool) -> tqdm[Any]:
+    """Return a progress bar on stderr; it is not shown if there is nothing to do or stderr is no terminal.
+
+    If `leave` is set, the bar stays on the screen after its end.
+    """
+    return tqdm(total=total, unit=unit, desc=what, disable=not total or not sys.stderr.isatty(), leave=leave)
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and exit with 1."""
+    say(f"Error: {message}")
+    sys.exit(1)
+
+
+@contextmanager
+def show_errors(*, stopped: str = STOPPED) -> Iterator[None]:
+    """Print an error of ours as one line, and exit with 1.
+
+    Ctrl-C and SIGTERM end the process at once, with the line `stopped`.
+    """
+    share_cores()
+    on_interrupt(partial(end_process, stopped))
+    try:
+        yield
+    except ImageSearchError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail(stopped)
+
+
+def end_process(message: str, *_signal: object) -> None:
+    """Print an error and end the process now, with exit status 1; also a signal handler.
+
+    No exception is raised: libraries take one for a fault of their own, and threads may never end. Nothing is lost: all
+    that is kept is written so that a kill does no harm.
+    """
+    os.write(sys.stderr.fileno(), f"Error: {message}\n".encode())  # click may be in the middle of a line
+    os._exit(1)
+
+
+def on_interrupt(handler: Callable[..., Any]) -> None:
+    """Set the handler of Ctrl-C and SIGTERM; `make run` and containers send SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)

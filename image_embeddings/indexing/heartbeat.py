@@ -1,0 +1,31 @@
+"""The heartbeat of an indexing run: how far it is, noted in the index itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from image_embeddings.documents import FORMAT
+from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.indexing.report import RunCounts
+
+
+class Heartbeat:
+    """Notes in the index's `_meta`, before each write, how far the run is: the web app shows "still indexing"."""
+
+    def __init__(self, index: ImageIndex, *, state: IndexState, counts: RunCounts) -> None:
+        self._index, self._state, self._counts = index, state, counts
+
+    def beat(self, *, stopped: bool = False) -> None:
+        """Note how far the run is, or how far it was when the user stopped it.
+
+        Raises:
+            IndexMissingError: the index was replaced meanwhile.
+        """
+        report = self._counts.report()
+        progress = {"done": report.indexed, "total": report.found, "updated": int(time.time()), "stopped": stopped}
+        self._index.note_progress(self._state, progress)
+
+    def end(self, state: IndexState, *, complete: bool) -> None:
+        """Note that the run is over, and `state`; if `complete`, all documents are of this version's format."""
+        self._index.note_progress(replace(state, oldest_format=FORMAT) if complete else state, None)

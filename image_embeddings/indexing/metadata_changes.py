@@ -1,0 +1,39 @@
+"""What a metadata file says of the photos, and which of it is still to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+
+from image_embeddings.documents import ImageDocument, PhotoMetadata
+from image_embeddings.indexing.report import IndexReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataChanges:
+    """The rows of a metadata file, and the rows that an earlier run has written into the same index."""
+
+    rows: Mapping[str, PhotoMetadata] = field(default_factory=dict)  # image_id -> what the file says
+    written: Mapping[str, PhotoMetadata] = field(default_factory=dict)
+    backing_index: str = ""  # the index that holds `written`
+
+    def next_run(self, rows: Mapping[str, PhotoMetadata], *, backing_index: str) -> MetadataChanges:
+        """Return the changes for a run that writes `rows` into an index; what another index holds does not count."""
+        written = self.written if backing_index == self.backing_index else {}
+        return MetadataChanges(rows=rows, written=written, backing_index=backing_index)
+
+    def merge_into(self, document: ImageDocument) -> ImageDocument:
+        """Return the document of a photo with what the file says of it."""
+        row = self.rows.get(document.image_id)
+        return row.merged_into(document) if row else document
+
+    def select(self, image_ids: Set[str]) -> dict[str, PhotoMetadata]:
+        """Return the rows of indexed photos that the index does not hold yet, in the order of `image_ids` sorted."""
+        shared = sorted(self.rows.keys() & image_ids)
+        return {key: self.rows[key] for key in shared if self.rows[key] != self.written.get(key)}
+
+    def after(self, report: IndexReport) -> MetadataChanges:
+        """Return what the run of that report has written; nothing is taken for written if the run was stopped."""
+        skipped = {skipped.image_id for skipped in report.skipped}
+        written = {} if report.stopped else {key: row for key, row in self.rows.items() if key not in skipped}
+        return replace(self, rows={}, written=written)

@@ -1,0 +1,136 @@
+"""The plan of an indexing run: what is to be encoded and removed so that the index matches a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_embeddings.config import SAMPLE_PHOTOS
+from image_embeddings.documents import FORMAT, FileState
+from image_embeddings.errors import CorpusError
+from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
+
+FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The work that makes the index match the folder."""
+
+    folder: Path
+    to_encode: list[PhotoFile]
+    to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
+    changed: frozenset[str]  # image_ids to encode of which an older version is indexed
+    unchanged: frozenset[str]  # image_ids of files that are indexed as they are
+    hashes: frozenset[str]  # content hashes of the files that are indexed
+    replaced: frozenset[str]  # image_ids in the index whose place this one is to take
+    skipped: tuple[Skipped, ...]  # what the walk through the folder left out
+
+    @property
+    def found(self) -> int:
+        """How many photos are in the folder, with those that are skipped."""
+        return len(self.to_encode) + len(self.unchanged) + sum(not skipped.is_folder for skipped in self.skipped)
+
+    def image_ids(self) -> frozenset[str]:
+        """Return the image_ids of all photos in the folder that can be indexed, as far as the walk can tell."""
+        return self.unchanged.union(file.image_id for file in self.to_encode)
+
+    def count_dropped(self, skipped: Collection[Skipped]) -> int:
+        """Return how many photos of `replaced` are not in the new index after a run that skipped these."""
+        return len(self.replaced - (self.image_ids() - {item.image_id for item in skipped}))
+
+    def find_missing(self, skipped: Collection[Skipped]) -> list[str]:
+        """Return the photos of `replaced` that a run skipped though they may still be there, sorted.
+
+        They, or the folder that they are in, could not be opened, or Elasticsearch refused them.
+        """
+        missing = {item.image_id for item in skipped if not item.unusable}
+        folders = tuple(f"{image_id}/" for image_id in missing)
+        return sorted(image_id for image_id in self.replaced if image_id in missing or image_id.startswith(folders))
+
+
+def make_plan(
+    folder: Path,
+    *,
+    indexed: Mapping[str, FileState],
+    replaced: Mapping[str, FileState] | None = None,
+    corpus_before: Path | None = None,
+    prune: bool = False,
+    leave_out: Path | None = None,
+) -> Plan:
+    """Compare `folder` with what is indexed, by size and time of each file.
+
+    `replaced` is what an index holds whose place this one is to take: what is gone from there counts as well.
+    `leave_out` is a folder that is passed over.
+
+    A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
+
+    Raises:
+        CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of a large
+            index would go; or the index is one of another folder (`corpus_before`), and few of its photos are here.
+    """
+    held = indexed if replaced is None else replaced
+    held_here = 0  # photos of `held` that are here by name and size; a copy of the folder has other times
+    to_encode: list[PhotoFile] = []
+    unchanged: set[str] = set()
+    skipped: list[Skipped] = []
+    for file in walk(folder, skip=skipped.append, leave_out=leave_out):
+        state = held.get(file.image_id)
+        held_here += state is not None and state.bytes == file.bytes
+        if _is_unchanged(file, indexed.get(file.image_id)):
+            unchanged.add(file.image_id)
+        else:
+            to_encode.append(file)
+    present = unchanged.union(file.image_id for file in to_encode)
+    unopened = tuple(f"{item.image_id}/" for item in skipped)
+    if not prune:
+        lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - present)
+        _check_for_mistake(
+            folder, found=len(present), lost=lost, held_here=held_here, held=len(held), corpus_before=corpus_before
+        )
+    return Plan(
+        folder=folder,
+        to_encode=to_encode,
+        to_delete={
+            image_id: state.content_hash
+            for image_id, state in indexed.items()
+            if image_id not in present and not image_id.startswith(unopened)
+        },
+        changed=frozenset((present & indexed.keys()) - unchanged),
+        unchanged=frozenset(unchanged),
+        hashes=frozenset(state.content_hash for state in indexed.values()),
+        replaced=frozenset(replaced or ()),
+        skipped=tuple(skipped),
+    )
+
+
+def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
+    """Return whether the file is indexed as it is; what an older version of the program stored is to be completed."""
+    return state is not None and state.format == FORMAT and (state.bytes, state.mtime_ns) == (file.bytes, file.mtime_ns)
+
+
+def _check_for_mistake(
+    folder: Path, *, found: int, lost: int, held_here: int, held: int, corpus_before: Path | None
+) -> None:
+    """Raise CorpusError if the plan looks like a mistake that would cost an index of `held` photos.
+
+    `found` photos are in the folder; `lost` of those held are not there, and `held_here` are, by name and size.
+    """
+    if not found:
+        raise CorpusError(
+            f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
+            + (f" The index keeps its {held:,} photos; if they are to go: index --prune." if held else "")
+        )
+    # Names alone tell nothing of another folder: every camera has an IMG_0001.JPG.
+    if corpus_before not in (None, folder, SAMPLE_PHOTOS) and held_here < held / 2:
+        raise CorpusError(
+            f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "
+            f"{folder}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
+            "choose another INDEX_NAME for one. To replace them: index --prune."
+        )
+    if lost > held / 2 and held > FREE_TO_DELETE:
+        raise CorpusError(
+            f"{folder} lacks {lost:,} of the {held:,} indexed photos. Is it another folder, or a drive that is "
+            "not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
+        )

@@ -1,0 +1,130 @@
+"""What an indexing run is asked for, what becomes of each photo, and the report that counts it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from image_embeddings.sources.photo_folder import Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """How an indexing run goes about its work."""
+
+    batch_size: int = 32  # images per encode call
+    chunk_size: int = 500  # documents per bulk request
+    thread_count: int = 4  # threads that read and decode
+    bulks_in_flight: int = 2  # bulk requests under way while the next photos are encoded
+    max_pixels: int = 200_000_000
+    with_location: bool = True  # store where a photo was taken
+
+
+class Outcome(Enum):
+    """What a run did with a photo that it did not skip."""
+
+    NEW = "its embedding is new, and no photo of its name was in the index"
+    CHANGED = "its embedding is new; another photo of its name was in the index"
+    REUSED = "its name or time is new; the embedding of its bytes was in the index"
+    COMPLETED = "its file is unchanged; an older version of this program had stored less of it"
+    UNCHANGED = "its file is unchanged, and so is its embedding"
+    DESCRIBED = "its file is unchanged, as counted before; the metadata file says something else of it"
+    REMOVED = "it was in the index and is no photo of the folder any more"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoOutcome:
+    """What became of one photo, as a fact: it has happened."""
+
+    image_id: str
+    outcome: Outcome
+    content_hash: str = ""  # empty if it is not known
+
+
+Fact = PhotoOutcome | Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexReport:
+    """What an indexing run did."""
+
+    found: int = 0  # photos in the folder, with those that are skipped
+    encoded: int = 0  # new or changed ones, now in the index
+    reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
+    unchanged: int = 0
+    described: int = 0  # unchanged ones, of which more is stored now, or the metadata file says something else
+    deleted: int = 0  # gone from the folder, and now from the index
+    moved: int = 0  # of those deleted, the ones whose bytes are in the folder by another name
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: bool = False  # before its end, by the user
+    waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
+
+    @property
+    def indexed(self) -> int:
+        """Photos of the folder that are in the index by now."""
+        return self.unchanged + self.encoded + self.reused
+
+    @property
+    def left(self) -> int:
+        """Photos of the folder that the run did not reach."""
+        return self.found - self.indexed - sum(not skipped.is_folder for skipped in self.skipped)
+
+    @property
+    def written(self) -> int:
+        """Documents that were written or removed."""
+        return self.encoded + self.reused + self.described + self.deleted
+
+
+class RunCounts:
+    """Counts what becomes of the photos while a run is under way; nothing else counts.
+
+    One thread adds; others may read meanwhile.
+    """
+
+    def __init__(self, *, found: int, unchanged: int = 0, skipped: Collection[Skipped] = ()) -> None:
+        """Begin with what the plan of the run knows: the photos in the folder, and those that it leaves alone."""
+        self.found = found
+        self.skipped = list(skipped)
+        self._counts = Counter({Outcome.UNCHANGED: unchanged})
+        self._moved = 0
+        self._reused_hashes: set[str] = set()
+
+    def add(self, fact: Fact) -> None:
+        """Count one photo."""
+        if isinstance(fact, Skipped):
+            self.skipped.append(fact)
+            return
+        self._counts[fact.outcome] += 1
+        if fact.outcome is Outcome.REUSED:
+            self._reused_hashes.add(fact.content_hash)
+        elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:
+            self._moved += 1
+
+    def add_all(self, facts: Iterable[Fact]) -> None:
+        """Count each photo as soon as `facts` gives it."""
+        for fact in facts:
+            self.add(fact)
+
+    @property
+    def skipped_ids(self) -> set[str]:
+        """The image_ids of what was skipped so far."""
+        return {skipped.image_id for skipped in self.skipped}
+
+    def report(self, *, seconds: float = 0.0, stopped: bool = False) -> IndexReport:
+        """Return the report of the run as far as it is."""
+        counts = self._counts
+        return IndexReport(
+            found=self.found,
+            encoded=counts[Outcome.NEW] + counts[Outcome.CHANGED],
+            reused=counts[Outcome.REUSED],
+            unchanged=counts[Outcome.UNCHANGED] + counts[Outcome.COMPLETED],
+            described=counts[Outcome.DESCRIBED] + counts[Outcome.COMPLETED],
+            deleted=counts[Outcome.REMOVED],
+            moved=self._moved,
+            skipped=list(self.skipped),
+            seconds=seconds,
+            stopped=stopped,
+        )

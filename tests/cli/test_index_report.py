@@ -1,0 +1,68 @@
+"""What people read of an indexing run, without a node."""
+
+import pytest
+
+from image_embeddings.cli.index_report import (
+    SKIPPED_SHOWN,
+    exit_by_report,
+    print_change,
+    print_report,
+    stopped_message,
+)
+from image_embeddings.indexing.report import IndexReport
+from image_embeddings.sources.photo_folder import Skipped
+
+
+def skipped(count):
+    return [Skipped(image_id=f"{number}.jpg", reason="is empty") for number in range(count)]
+
+
+def test_the_report_counts_all_kinds_and_zeros_but_for_what_is_rare(capsys):
+    print_report(IndexReport(found=9, encoded=3, unchanged=5, deleted=2, moved=1, skipped=skipped(1), seconds=1.25))
+    out, err = capsys.readouterr()
+    assert out == "9 photos: 3 encoded, 0 renamed or copied, 5 unchanged, 1 removed, 1 skipped (1.2 s)\n"
+    assert err == "skipped '0.jpg': is empty\n"
+
+
+def test_photos_that_are_described_anew_are_counted_if_there_are_any(capsys):
+    print_report(IndexReport(found=5, unchanged=5, described=2))
+    assert "5 unchanged, 2 described anew, 0 removed" in capsys.readouterr().out
+
+
+def test_a_change_is_a_line_with_its_time_and_no_zeros(capsys):
+    print_change(IndexReport(found=9, encoded=1, unchanged=8, seconds=0.5))
+    time, _, rest = capsys.readouterr().out.partition("  ")
+    assert len(time) == len("2026-01-31 12:00:00")
+    assert rest == "1 encoded: 9 photos (0.5 s)\n"
+
+
+def test_only_the_first_skipped_files_are_named(capsys):
+    print_report(IndexReport(skipped=skipped(SKIPPED_SHOWN + 2)))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == SKIPPED_SHOWN + 1
+    assert lines[-1] == "… and 2 more: --json lists them all"
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        (IndexReport(waiting="The old index still serves."), "Error: The old index still serves.\n"),
+        (IndexReport(waiting="It still serves.", stopped=True), "Error: Stopped. It still serves.\n"),
+        (IndexReport(found=5, encoded=2, stopped=True), f"Error: {stopped_message(left=3)}\n"),
+        (IndexReport(found=1, skipped=skipped(1)), "Error: No photo could be indexed; the reasons stand above.\n"),
+    ],
+)
+def test_what_is_no_success_exits_with_one(report, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        exit_by_report(report)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == message
+
+
+def test_a_run_of_many_may_skip_every_photo():
+    exit_by_report(IndexReport(found=1, skipped=skipped(1)), is_only_run=False)
+
+
+def test_the_same_command_goes_on_but_without_building_the_index_anew():
+    assert stopped_message(left=1200).startswith("Stopped with 1,200 photos left. What was indexed stays;")
+    assert "the same command without --delete-existing goes on" in stopped_message(delete_existing=True)

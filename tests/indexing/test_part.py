@@ -1,0 +1,176 @@
+"""The step from files to documents: no index, no threads but where a test says so."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from image_embeddings.documents import FORMAT, ImageDocument
+from image_embeddings.indexing.part import PhotoReader, StoredPhoto, encode_batch, make_documents
+from image_embeddings.indexing.pipeline import MapAhead
+from image_embeddings.indexing.report import IndexOptions, Outcome
+from image_embeddings.photos.photo import content_hash
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.photo_folder import walk
+from tests.fakes import ColourEncoder
+from tests.pictures import colour_photos
+
+EMBEDDING = np.array([1, 0, 0, 0], np.float32)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of six one-colour photos."""
+    return colour_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """Makes a reader, for an index that holds what `stored` says."""
+
+    def make(stored=None, **options):
+        return PhotoReader(
+            preprocess=ColourEncoder().preprocess,
+            thumbnails=Thumbnails(tmp_path / "thumbnails"),
+            options=IndexOptions(**options),
+            **({"find_stored": lambda photo: stored} if stored else {}),
+        )
+
+    return make
+
+
+def files_of(photos):
+    return list(walk(photos, skip=pytest.fail))
+
+
+def red(photos):
+    return next(file for file in files_of(photos) if file.image_id == "warm/red.png")
+
+
+def document_of(file, **changes):
+    """The document of a file as an index holds it."""
+    document = ImageDocument(
+        image_id=file.image_id,
+        width=64,
+        height=48,
+        bytes=file.bytes,
+        mtime_ns=file.mtime_ns,
+        content_hash=content_hash(file.path.read_bytes()),
+        label="colour",
+        extra={"shelf": "3"},
+        location=(48.0, 2.0),
+    )
+    return dataclasses.replace(document, **changes)
+
+
+# What becomes of a file
+
+
+def test_a_new_photo_is_to_be_encoded(reader, photos, tmp_path):
+    photo = reader().read(red(photos))
+    assert (photo.outcome, photo.document.image_id, photo.document.label) == (Outcome.NEW, "warm/red.png", None)
+    assert photo.pixels.getpixel((0, 0)) == (255, 0, 0)
+    assert Thumbnails(tmp_path / "thumbnails").path(photo.document.content_hash).is_file()
+
+
+def test_a_changed_photo_is_to_be_encoded_and_keeps_what_a_metadata_file_said(reader, photos):
+    older = document_of(red(photos), content_hash="other")
+    photo = reader(StoredPhoto(older=older)).read(red(photos))
+    assert (photo.outcome, photo.document.label, photo.document.extra) == (Outcome.CHANGED, "colour", {"shelf": "3"})
+    assert photo.document.location is None
+
+
+def test_a_photo_whose_bytes_are_stored_takes_document_and_embedding_from_there(reader, photos, tmp_path):
+    stored = document_of(red(photos), image_id="other.png", mtime_ns=5)
+    result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
+    assert result.outcome is Outcome.REUSED
+    assert result.document == document_of(red(photos))
+    assert result.embedding is EMBEDDING
+    assert not Thumbnails(tmp_path / "thumbnails").path(stored.content_hash).exists()
+
+
+def test_a_place_that_is_not_wanted_is_not_taken_over(reader, photos):
+    stored = StoredPhoto(same_bytes=(document_of(red(photos)), EMBEDDING))
+    assert reader(stored, with_location=False).read(red(photos)).document.location is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [({}, Outcome.COMPLETED), ({"image_id": "other.png"}, Outcome.REUSED), ({"mtime_ns": 5}, Outcome.REUSED)],
+)
+def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, photos, changes, outcome):
+    stored = document_of(red(photos), format=FORMAT - 1, caption="Red.", width=1, **changes)
+    result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
+    assert (result.outcome, result.embedding is EMBEDDING) == (outcome, True)
+    document = result.document
+    assert (document.image_id, document.format, document.width) == ("warm/red.png", FORMAT, 64)
+    assert (document.label, document.caption, document.extra) == ("colour", "Red.", {"shelf": "3"})
+
+
+def test_a_file_that_is_no_photo_is_skipped_for_good_and_one_that_is_gone_for_now(reader, photos):
+    file = red(photos)
+    file.path.write_bytes(b"no photo")
+    damaged = reader().read(file)
+    file.path.unlink()
+    gone = reader().read(file)
+    assert (damaged.image_id, damaged.unusable, damaged.reason[:15]) == ("warm/red.png", True, "is not an image")
+    assert (gone.image_id, gone.unusable, gone.reason[:16]) == ("warm/red.png", False, "cannot be opened")
+
+
+# The whole step
+
+
+def documents_of(files, reader, *, batch_size=4, **choices):
+    """Batches of documents, and what was skipped."""
+    skipped = []
+    batches = make_documents(
+        files, reader=reader, encoder=ColourEncoder(), batch_size=batch_size, skip=skipped.append, **choices
+    )
+    return list(batches), skipped
+
+
+def as_bytes(batches):
+    return [(item.document, item.embedding.tobytes(), item.outcome) for batch in batches for item in batch]
+
+
+def test_photos_come_in_order_in_batches_and_no_failure_shifts_another_photos_data(reader, photos):
+    (photos / "cold" / "deep" / "cc.png").write_bytes(b"no photo")
+    files = files_of(photos)
+    batches, skipped = documents_of(files, reader())
+    assert [len(batch) for batch in batches] == [4, 2]
+    assert [item.image_id for item in skipped] == ["cold/deep/cc.png"]
+    documents = [item for batch in batches for item in batch]
+    assert [item.document.image_id for item in documents] == [f.image_id for f in files if "cc" not in f.image_id]
+    for item in documents:
+        colour = item.document.image_id.rpartition("/")[2].removesuffix(".png")
+        np.testing.assert_allclose(item.embedding, ColourEncoder().encode_texts([colour])[0], atol=1e-6)
+
+
+def test_threads_give_the_same_as_one_after_another(reader, photos):
+    threads = {
+        "map_reads": MapAhead(threads=3, waiting=6),
+        "map_encodes": MapAhead(threads=2, waiting=3),
+    }
+    alone, _ = documents_of(files_of(photos), reader(), batch_size=1)
+    ahead, _ = documents_of(files_of(photos), reader(), batch_size=1, **threads)
+    assert as_bytes(ahead) == as_bytes(alone)
+
+
+def test_the_step_works_elsewhere_once_it_is_pickled(reader, photos):
+    sent = pickle.dumps((files_of(photos), reader()))
+    (photos / "warm" / "red.png").write_bytes(b"no photo")
+    files, copy = pickle.loads(sent)
+    returned = pickle.loads(pickle.dumps(documents_of(files, copy)))
+    batches, skipped = documents_of(files_of(photos), reader())
+    assert as_bytes(returned[0]) == as_bytes(batches)
+    assert returned[1] == skipped != []
+
+
+def test_only_photos_without_an_embedding_are_encoded(reader, photos):
+    new = reader().read(red(photos))
+    stored = reader(StoredPhoto(same_bytes=(document_of(red(photos)), EMBEDDING))).read(red(photos))
+    encoder = ColourEncoder()
+    batch = encode_batch([stored, new, stored], encoder=encoder)
+    assert encoder.batches == [1]
+    assert [item.outcome for item in batch] == [Outcome.REUSED, Outcome.NEW, Outcome.REUSED]

@@ -1,0 +1,124 @@
+"""The plan of a run: a folder compared with what is indexed; no index."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.config import SAMPLE_PHOTOS
+from image_embeddings.documents import FORMAT, FileState
+from image_embeddings.errors import CorpusError
+from image_embeddings.indexing.plan import FREE_TO_DELETE, make_plan
+from image_embeddings.sources import photo_folder
+from image_embeddings.sources.photo_folder import Skipped
+from tests.pictures import as_nobody, colour_photos
+
+SOME_FILE = FileState(bytes=1, mtime_ns=1, content_hash="0")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of six one-colour photos."""
+    return colour_photos(tmp_path / "photos")
+
+
+def states(photos, **changes):
+    """What an index holds of these photos; `changes` are to each of them."""
+    return {
+        file.image_id: dataclasses.replace(SOME_FILE, **{"bytes": file.bytes, "mtime_ns": file.mtime_ns, **changes})
+        for file in photo_folder.walk(photos, skip=pytest.fail)
+    }
+
+
+def test_all_photos_of_a_folder_are_new_to_an_empty_index(photos):
+    work = make_plan(photos, indexed={})
+    assert (work.found, len(work.to_encode), work.unchanged, work.changed, work.to_delete) == (6, 6, set(), set(), {})
+
+
+def test_photos_of_the_same_size_and_time_are_left_alone(photos):
+    indexed = states(photos)
+    work = make_plan(photos, indexed=indexed)
+    assert (work.to_encode, work.unchanged, work.image_ids()) == ([], indexed.keys(), indexed.keys())
+
+
+@pytest.mark.parametrize("change", [{"bytes": 1}, {"mtime_ns": 1}, {"format": FORMAT - 1}])
+def test_photos_of_another_size_time_or_format_are_read_again(photos, change):
+    indexed = states(photos) | {"warm/red.png": dataclasses.replace(states(photos)["warm/red.png"], **change)}
+    work = make_plan(photos, indexed=indexed)
+    assert [file.image_id for file in work.to_encode] == ["warm/red.png"]
+    assert work.changed == {"warm/red.png"}
+
+
+def test_what_is_gone_is_to_be_deleted_by_its_bytes(photos):
+    work = make_plan(photos, indexed=states(photos) | {"gone.png": SOME_FILE})
+    assert work.to_delete == {"gone.png": "0"}
+
+
+def test_photos_of_the_index_that_is_replaced_are_dropped_or_missing(photos):
+    work = make_plan(photos, indexed={}, replaced=states(photos) | {"gone.png": SOME_FILE})
+    skipped = [
+        Skipped(image_id="warm/red.png", reason="is no image", unusable=True),
+        Skipped(image_id="cold", reason="cannot be opened", is_folder=True),
+    ]
+    assert work.count_dropped([]) == 1
+    assert work.count_dropped(skipped) == 2
+    assert work.find_missing(skipped) == ["cold/deep/blue.png", "cold/deep/cyan.png", "cold/deep/green.png"]
+
+
+def others(count):
+    return {f"other/{number}.jpg": SOME_FILE for number in range(count)}
+
+
+def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(photos):
+    indexed = others(FREE_TO_DELETE + 1)
+    with pytest.raises(CorpusError, match=r"--prune"):
+        make_plan(photos, indexed=indexed)
+    assert len(make_plan(photos, indexed=indexed, prune=True).to_delete) == len(indexed)
+
+
+def test_another_folder_than_before_is_questioned_however_small_the_index(photos, tmp_path):
+    with pytest.raises(CorpusError, match=r"/my/photos.*INDEX_NAME.*--prune"):
+        make_plan(photos, indexed=others(30), corpus_before=Path("/my/photos"))
+
+
+@pytest.mark.parametrize("before", [None, SAMPLE_PHOTOS, "the same"])
+def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
+    corpus_before = photos if before == "the same" else before
+    assert len(make_plan(photos, indexed=others(30), corpus_before=corpus_before).to_delete) == 30
+
+
+def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
+    indexed = {
+        file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
+        for file in photo_folder.walk(photos, skip=pytest.fail)
+    }
+    assert make_plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
+
+
+def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
+    indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
+    with pytest.raises(
+        CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
+    ):
+        make_plan(photos, indexed=indexed, corpus_before=Path("/my/photos"))
+    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
+        make_plan(photos, indexed={}, replaced=indexed, corpus_before=Path("/my/photos"))
+    assert len(make_plan(photos, indexed=indexed, corpus_before=photos).to_encode) == 6
+
+
+def test_an_empty_folder_empties_no_index(tmp_path):
+    with pytest.raises(CorpusError, match=r"no photos in .*mounted"):
+        make_plan(tmp_path, indexed=others(3))
+    assert len(make_plan(tmp_path, indexed=others(3), prune=True).to_delete) == 3
+
+
+def test_photos_of_a_folder_that_cannot_be_opened_stay():
+    with tempfile.TemporaryDirectory() as place, as_nobody(place):
+        photos = colour_photos(Path(place) / "photos")
+        indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
+        (photos / "cold").chmod(0)
+        work = make_plan(photos, indexed=indexed)
+        (photos / "cold").chmod(0o755)
+    assert [skipped.image_id for skipped in work.skipped] == ["cold"]
+    assert (work.found, work.to_delete) == (3, {})
