@@ -13,6 +13,7 @@ import click
 from click.testing import CliRunner, Result
 
 from image_embeddings import cli
+from tests.waiting import LONG
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = ("-m", "image_embeddings")
@@ -40,7 +41,7 @@ def run_process(
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=LONG,
         check=False,
     )
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from flask import Flask
+from jinja2.bccache import BytecodeCache
 
 from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
@@ -11,6 +13,7 @@ from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, insta
 from image_embeddings.embedded_node.node import LocalNode
 from tests import exiftool, goldens
 from tests.browser import chromium
+from tests.waiting import LONG
 
 # No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
 # once, and a conftest of a folder below may import that before.
@@ -26,6 +29,7 @@ def pytest_configure(config):
     # Started in the background by a shell, this process ignores SIGINT, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
+    Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
     compile_translations()
     goldens.rewrite = config.getoption("--rewrite-goldens")
 
@@ -37,12 +41,34 @@ def compile_translations():
         subprocess.run(
             [sys.executable, "-m", "babel.messages.frontend", "-q", "compile", "-d", str(folder)],
             check=True,
-            timeout=60,
+            timeout=LONG,
         )
 
 
 def pytest_report_header():
     return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Stop the nodes of test processes that Ctrl-C ended before they could do so."""
+    folder = session.config._tmp_path_factory.getbasetemp()
+    for state in folder.glob("popen-*/**/process.json"):
+        LocalNode(state.parent).stop()
+
+
+class SharedTemplates(BytecodeCache):
+    """The compiled templates of all apps of this process: each app would compile them for itself, in a second."""
+
+    def __init__(self):
+        self.compiled = {}
+
+    def load_bytecode(self, bucket):
+        if bucket.key in self.compiled:
+            bucket.bytecode_from_string(self.compiled[bucket.key])
+
+    def dump_bytecode(self, bucket):
+        self.compiled[bucket.key] = bucket.bytecode_to_string()
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +88,7 @@ def node_jars(tmp_path_factory):
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
     """The address of one real node for the whole test session. Failing to start is a failure, never a skip."""
-    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars)
+    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
         yield node.start().url
     finally:

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from tests import tls_front
+from tests.waiting import LONG
 
 
 def import_model(url: str, folder: Path, *flags: str, model_id: str = "m") -> subprocess.CompletedProcess[str]:
     """The command's end for the model in `folder`, with the flags that parity with the local model asks for."""
     command = [sys.executable, "-m", "eland.cli.eland_import_hub_model", "--url", url, "--hub-model-id", str(folder)]
     command += ["--es-model-id", model_id, "--task-type", "text_embedding", "--max-model-input-length", "128", *flags]
-    return subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=LONG, check=False)
 
 
 def with_password(ca_certs: Path) -> list[str]:

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 
+from tests.waiting import LONG
+
 MISSING = "exiftool is missing, and tests hold captions against it. On Debian: apt-get install libimage-exiftool-perl"
 NEEDED = bool(os.environ.get("CI"))  # a test that does without it would say nothing there
 
@@ -18,5 +20,5 @@ def describe() -> str:
     path = executable()
     if path is None:
         return f"none: {MISSING}"
-    version = subprocess.run([path, "-ver"], capture_output=True, text=True, timeout=60, check=False).stdout
+    version = subprocess.run([path, "-ver"], capture_output=True, text=True, timeout=LONG, check=False).stdout
     return f"{version.strip() or 'of unknown version'} ({path})"

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from tests.tls_front import FrontHandler, FrontServer, ServerError, serving
+from tests.tls_front import FrontHandler, FrontServer, ServerError, standing
+from tests.waiting import LONG
 
 BUSY = ServerError(429, "es_rejected_execution_exception", "rejected execution of primary operation")
 NO_SHARD = ServerError(503, "unavailable_shards_exception", "primary shard is not active Timeout: [1m]")
@@ -79,6 +80,10 @@ class FaultyFront:
         for order in self._orders:
             order.over.set()
 
+    def close(self) -> None:
+        """Ends all faults, and so the requests that wait for their end."""
+        self.clear()
+
     def taking(self, path: str) -> Order | None:
         with self._lock:
             return next((order for order in self._orders if order.takes(path)), None)
@@ -95,7 +100,7 @@ class _FaultyHandler(FrontHandler):
     def from_node(self, body: bytes) -> tuple[int, bytes]:
         """The node's answer to this request with that body."""
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
-        with closing(http.client.HTTPConnection(self.server.node, timeout=60)) as node:
+        with closing(http.client.HTTPConnection(self.server.node, timeout=LONG)) as node:
             node.request(self.command, self.path, body, headers)
             answer = node.getresponse()
             return answer.status, answer.read()
@@ -204,10 +209,5 @@ def _bulk_items(body: bytes) -> list[tuple[dict, bytes]]:
 def faulty_front(node_url: str) -> Iterator[FaultyFront]:
     """A front before the node at `node_url`, without faults as yet."""
     server = _FaultyServer(_FaultyHandler, node_url, secured=False)
-    server.front = FaultyFront()
-    with serving(server, None) as url:
-        server.front.url = url
-        try:
-            yield server.front
-        finally:
-            server.front.clear()
+    with standing(server, FaultyFront(), None) as front:
+        yield front

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.dockerfiles import ROOT, in_build_context, instructions
+from tests.waiting import LONG, wait_for
 
 DOCKERFILE = ROOT / "Dockerfile"
 ENTRYPOINT = ROOT / "tools" / "serve.sh"
@@ -246,7 +246,7 @@ def start(image: Path, *command: str, **environ: str) -> "subprocess.Popen[str]"
 
 def run(image: Path, *command: str, **environ: str) -> tuple[int, list[str]]:
     with start(image, *command, **environ) as process:
-        process.communicate(timeout=30)
+        process.communicate(timeout=LONG)
     return process.returncode, notes(image)
 
 
@@ -258,10 +258,7 @@ def notes(image: Path) -> list[str]:
 
 
 def wait_for_note(image: Path, note: str) -> None:
-    deadline = time.monotonic() + 20
-    while note not in notes(image):
-        assert time.monotonic() < deadline, f"{note!r} is not among {notes(image)}"
-        time.sleep(0.02)
+    wait_for(lambda: note in notes(image), what=lambda: f"{note!r} is not among {notes(image)}")
 
 
 def test_web_server_starts_after_indexing_and_the_node_stops_last(image: Path) -> None:
@@ -299,7 +296,7 @@ def test_a_node_that_ran_before_runs_on(image: Path) -> None:
 
 def test_standard_input_reaches_the_command(image: Path) -> None:
     with start(image, "cat") as process:
-        assert process.communicate("photos\n", timeout=30)[0] == "photos\n"
+        assert process.communicate("photos\n", timeout=LONG)[0] == "photos\n"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -311,24 +308,19 @@ def test_signals_end_the_web_server_gracefully_and_then_the_node(image: Path, se
     with start(image, "gunicorn") as process:
         wait_for_note(image, "up")
         process.send_signal(sent)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=LONG) == 0
     assert notes(image) == ["index", "up", "finished", "node stop --if-unused"]
 
 
-def test_a_signal_while_indexing_starts_no_web_server(image: Path) -> None:
-    stand_in(image / "bin" / "python", f'{NODE_STATUS}; [ "$3" != index ] || exec sleep 60')
+@pytest.mark.parametrize(
+    ("before", "indexing"),
+    [("", "exec sleep 300"), ('trap "exit 0" TERM; ', "while :; do sleep 0.1; done")],
+    ids=["indexing ends by the signal", "indexing ends well"],
+)
+def test_no_web_server_starts_after_a_signal_while_indexing(image: Path, before: str, indexing: str) -> None:
+    stand_in(image / "bin" / "python", f'{before}{NODE_STATUS}; [ "$3" != index ] || {indexing}')
     with start(image, "gunicorn") as process:
         wait_for_note(image, "index")
         process.terminate()
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert notes(image) == ["index", "node stop --if-unused"]
-
-
-def test_no_web_server_starts_even_when_indexing_ends_well_after_a_signal(image: Path) -> None:
-    patient = f'trap "exit 0" TERM; {NODE_STATUS}; [ "$3" != index ] || while :; do sleep 0.1; done'
-    stand_in(image / "bin" / "python", patient)
-    with start(image, "gunicorn") as process:
-        wait_for_note(image, "index")
-        process.terminate()
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=LONG) == 128 + signal.SIGTERM
     assert notes(image) == ["index", "node stop --if-unused"]

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import click
-import pytest
 
 from app import create_app
 from app.web.delivery import static_url_path
@@ -52,15 +51,15 @@ def slug(heading):
 # Settings
 
 
-@pytest.mark.parametrize("row", setting_rows(), ids=lambda row: row.name)
-def test_a_setting_stands_in_env_example_with_its_default(row):
+def test_each_setting_stands_in_env_example_once_with_its_default():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    assert lines.count(f"# {row.name}={row.default or ''}") == 1
+    expected = [f"# {row.name}={row.default or ''}" for row in setting_rows()]
+    assert [line for line in expected if lines.count(line) != 1] == []
 
 
-@pytest.mark.parametrize("row", setting_rows(), ids=lambda row: row.name)
-def test_a_setting_stands_in_the_configuration_page_with_its_default(row):
-    assert table(text_of("configuration.md"))[row.name] == (row.default or "")
+def test_each_setting_stands_in_the_configuration_page_with_its_default():
+    described = table(text_of("configuration.md"))
+    assert [row.name for row in setting_rows() if described.get(row.name) != (row.default or "")] == []
 
 
 def test_neither_page_has_a_setting_that_there_is_not():
@@ -98,35 +97,38 @@ def section_of(command):
     return section("cli.md", found[0])
 
 
-@pytest.mark.parametrize("path", [path for path, _ in COMMANDS])
-def test_a_command_has_a_section_with_an_example(path):
-    start = "image_embeddings/create-image-embeddings.py" if path.endswith(".py") else f"-m image_embeddings {path}"
-    assert start in section_of(path)
+OPTIONS = [
+    (path, option) for path, command in COMMANDS for option in command.params if isinstance(option, click.Option)
+]
 
 
-@pytest.mark.parametrize(
-    ("path", "option"),
-    [(path, option) for path, command in COMMANDS for option in command.params if isinstance(option, click.Option)],
-    ids=lambda value: value if isinstance(value, str) else value.name,
-)
-def test_an_option_is_described(path, option):
-    described = section_of(path)
-    for flag in (*option.opts, *option.secondary_opts):
-        assert re.search(rf"`{re.escape(flag)}`|{re.escape(flag)}\b", described), f"{flag} of {path}"
+def example_of(command):
+    """How an example of the command begins."""
+    return f"image_embeddings/{command}" if command.endswith(".py") else f"-m image_embeddings {command}"
 
 
-@pytest.mark.parametrize(
-    ("path", "option"),
-    [
-        (path, option)
-        for path, command in COMMANDS
-        for option in command.params
-        if isinstance(option, click.Option) and type(option.default) in (int, float)
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.name,
-)
-def test_the_default_of_an_option_is_the_right_one(path, option):
-    assert table(section_of(path))[option.opts[0]] == f"{option.default:g}"
+def test_each_command_has_a_section_with_an_example():
+    assert [path for path, _ in COMMANDS if example_of(path) not in section_of(path)] == []
+
+
+def test_each_option_is_described():
+    flags = [(path, flag) for path, option in OPTIONS for flag in (*option.opts, *option.secondary_opts)]
+    assert len(flags) > len(COMMANDS)
+    assert [
+        f"{flag} of {path}"
+        for path, flag in flags
+        if not re.search(rf"`{re.escape(flag)}`|{re.escape(flag)}\b", section_of(path))
+    ] == []
+
+
+def test_the_default_of_each_option_is_the_right_one():
+    numbers = [(path, option) for path, option in OPTIONS if type(option.default) in (int, float)]
+    assert numbers
+    assert [
+        f"{option.opts[0]} of {path}"
+        for path, option in numbers
+        if table(section_of(path)).get(option.opts[0]) != f"{option.default:g}"
+    ] == []
 
 
 def test_no_section_is_about_a_command_that_there_is_not():
@@ -163,9 +165,9 @@ def test_the_api_page_has_every_error_code_with_its_http_status():
     assert table(section("api.md", "Errors")) == expected
 
 
-@pytest.mark.parametrize("code", [kind.code for kind in error_classes()])
-def test_an_error_code_stands_in_troubleshooting(code):
-    assert f"`{code}`" in section("troubleshooting.md", "Error codes")
+def test_each_error_code_stands_in_troubleshooting():
+    described = section("troubleshooting.md", "Error codes")
+    assert [kind.code for kind in error_classes() if f"`{kind.code}`" not in described] == []
 
 
 def test_every_metric_is_described_and_no_other():
@@ -183,41 +185,51 @@ def links(page):
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
-@pytest.mark.parametrize(
-    ("page", "link"),
-    [(page, link) for page in PAGES for link in links(page)],
-    ids=lambda value: value if isinstance(value, str) else name_of(value),
-)
-def test_a_link_leads_to_a_file_and_a_heading_that_exist(page, link):
+def leads_somewhere(page, link):
+    """Whether the file of a link exists, and the heading in it if the link names one."""
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
-    assert target.exists()
-    if anchor:
-        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M)
-        assert anchor in {slug(heading.replace("`", "")) for heading in headings}
+    if not anchor:
+        return target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M) if target.is_file() else []
+    return anchor in {slug(heading.replace("`", "")) for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_make_targets_of_a_page_are_in_the_makefile(page):
-    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(encoding="utf-8"), re.S))
-    assert set(re.findall(r"\bmake ([a-z][a-z-]*)(?![\w=-])", code)) <= MAKE_TARGETS
+def test_each_link_leads_to_a_file_and_a_heading_that_exist():
+    found = [(page, link) for page in PAGES for link in links(page)]
+    assert found
+    assert [f"{link} in {name_of(page)}" for page, link in found if not leads_somewhere(page, link)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_one_word_for_one_thing(page):
-    prose = re.sub(r"<filename>", "", page.read_text(encoding="utf-8"))
-    assert FORBIDDEN.findall(prose) == []
+def offenders(pages, find):
+    """What `find` finds in the text of each of these pages, each find with the name of its page."""
+    return [f"{name_of(page)}: {found}" for page in pages for found in find(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / ".env.example"], ids=name_of)
-def test_no_page_shows_a_path_of_somebodys_machine(page):
-    assert re.findall(r"/(?:home|Users|work|root)/\S*", page.read_text(encoding="utf-8")) == []
+def unknown_make_targets(text):
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.S))
+    return set(re.findall(r"\bmake ([a-z][a-z-]*)(?![\w=-])", code)) - MAKE_TARGETS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_lines_are_not_too_long_to_read(page):
-    prose = re.sub(r"^(\||!\[).*$", "", page.read_text(encoding="utf-8"), flags=re.M)
-    assert [line for line in prose.splitlines() if len(line) > 140] == []
+def test_make_targets_of_the_pages_are_in_the_makefile():
+    assert offenders(PAGES, unknown_make_targets) == []
+
+
+def test_one_word_for_one_thing():
+    assert offenders(PAGES, lambda text: FORBIDDEN.findall(text.replace("<filename>", ""))) == []
+
+
+def test_no_page_shows_a_path_of_somebodys_machine():
+    pages = [*PAGES, ROOT / ".env.example"]
+    assert offenders(pages, lambda text: re.findall(r"/(?:home|Users|work|root)/\S*", text)) == []
+
+
+def test_lines_are_not_too_long_to_read():
+    def too_long(text):
+        prose = re.sub(r"^(\||!\[).*$", "", text, flags=re.M)
+        return [line for line in prose.splitlines() if len(line) > 140]
+
+    assert offenders(PAGES, too_long) == []
 
 
 def test_the_readme_begins_with_the_two_commands():

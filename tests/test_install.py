@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from image_embeddings.config import ROOT
+from tests.waiting import LONG
 
 SCRIPT = ROOT / "tools" / "install.sh"
 TOOLS = ("sh", "make", "rm", "cp", "mkdir", "chmod", "cat", "grep", "mktemp", "touch")
@@ -57,7 +58,7 @@ def install(place, **environ):
         env={"PATH": str(place / "bin"), "TMPDIR": str(place), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
         check=False,
     )
 
@@ -161,7 +162,7 @@ def make(project, *arguments, **environ):
         env={"PATH": str(project / "bin"), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
         check=False,
     )
     assert done.returncode == 0, done.stderr

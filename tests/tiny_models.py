@@ -1,6 +1,9 @@
 """Tiny CLIP, DistilBERT and XLM-RoBERTa folders with random weights, in the layouts of real ones: the real loading code
 runs on them, and what they find means nothing. Only `make_aligned_text_folder` makes texts that find their photos: the
-sample photos, which it was made for."""
+sample photos, which it was made for.
+
+The libraries are imported where they are used: a test that makes no model does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,14 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
-from sentence_transformers import SentenceTransformer, models
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import Unigram
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPProcessor,
-    CLIPTokenizer,
-    DistilBertConfig,
-    DistilBertModel,
-    DistilBertTokenizer,
-    XLMRobertaConfig,
-    XLMRobertaModel,
-    XLMRobertaTokenizerFast,
-)
 
 from image_embeddings.sources.samples import captioned_photos
+
+if TYPE_CHECKING:
+    from transformers import XLMRobertaConfig, XLMRobertaTokenizerFast
 
 DIMS = 32
 # Characters of the scripts that tests search in: ASCII, Latin with accents, Greek, Cyrillic, Hebrew, Arabic,
@@ -43,6 +32,10 @@ POSITIONS = 130  # two of them are RoBERTa's own
 
 def make_clip_folder(folder: Path, *, dims: int = DIMS, seed: int = 0) -> Path:
     """A CLIP image and text model of `dims` dims in `folder`."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
     torch.manual_seed(seed)
     raw = folder.with_name(folder.name + "-raw")
     raw.mkdir(parents=True)
@@ -78,6 +71,10 @@ def make_text_folder(
 
     Of its vocabulary, what exceeds its few thousand characters is unused tokens.
     """
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizer
+
     torch.manual_seed(seed)
     raw = folder.with_name(folder.name + "-raw")
     raw.mkdir(parents=True)
@@ -117,6 +114,9 @@ def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
     Its last layer is solved for, by least squares, so that these captions come out where their photos do. Other texts
     mean nothing to it.
     """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
     model = SentenceTransformer(str(make_text_folder(folder)), device="cpu")
     photos, captions = zip(*((photo, captions["en"]) for photo, captions in captioned_photos()), strict=True)
     wanted = SentenceTransformer(str(clip), device="cpu").encode(list(photos), normalize_embeddings=True)
@@ -129,6 +129,10 @@ def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
 
 def make_mclip_folder(folder: Path, *, dims: int = DIMS, seed: int = 2, safe: bool = False) -> Path:
     """An M-CLIP model as its makers publish them; the config of its transformer goes into a folder beside it."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import XLMRobertaModel
+
     torch.manual_seed(seed)
     transformer = XLMRobertaModel(_xlm_roberta_config())
     linear = torch.nn.Linear(transformer.config.hidden_size, dims)
@@ -149,6 +153,10 @@ def make_mclip_folder(folder: Path, *, dims: int = DIMS, seed: int = 2, safe: bo
 
 def make_xlm_roberta_text_folder(folder: Path, *, seed: int = 3) -> Path:
     """What M-CLIP models are made of (XLM-RoBERTa, mean, linear layer), in sentence-transformers' layout."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import XLMRobertaModel
+
     torch.manual_seed(seed)
     raw = folder.with_name(folder.name + "-raw")
     XLMRobertaModel(_xlm_roberta_config()).save_pretrained(raw)
@@ -164,6 +172,8 @@ def make_xlm_roberta_text_folder(folder: Path, *, seed: int = 3) -> Path:
 
 
 def _xlm_roberta_config() -> XLMRobertaConfig:
+    from transformers import XLMRobertaConfig
+
     return XLMRobertaConfig(
         vocab_size=len(_pieces()) + 1,
         hidden_size=48,
@@ -181,6 +191,10 @@ def _pieces() -> list[str]:
 
 
 def _xlm_roberta_tokenizer() -> XLMRobertaTokenizerFast:
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers.models import Unigram
+    from transformers import XLMRobertaTokenizerFast
+
     tokenizer = Tokenizer(Unigram([(piece, -float(len(piece) == 1)) for piece in _pieces()], unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import trustme
 
+from tests.waiting import LONG
+
 USER, PASSWORD, API_KEY = "elastic", "pässword", "a2V5LWlkOmtleS1zZWNyZXQ="
 UPLOADER = ("uploader", "only-ascii")  # for eland, whose client fails on any other character in a password
 READER = ("reader", "reads-only")  # may do nothing but `GET /`
@@ -76,7 +78,7 @@ class FrontHandler(BaseHTTPRequestHandler):
         return self.path == "/" and self.command == "GET"
 
     def pass_on(self, body: bytes) -> None:
-        node = http.client.HTTPConnection(self.server.node, timeout=60)
+        node = http.client.HTTPConnection(self.server.node, timeout=LONG)
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
         node.request(self.command, self.path, body, headers)
         answer = node.getresponse()
@@ -101,6 +103,7 @@ class FrontHandler(BaseHTTPRequestHandler):
 class FrontServer(ThreadingHTTPServer):
     """The server of a front: what its handlers know."""
 
+    front: Any
     daemon_threads = True
 
     def __init__(
@@ -138,6 +141,17 @@ def serving(server: FrontServer, ca: trustme.CA | None) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def standing(server: FrontServer, front: Any, ca: trustme.CA | None) -> Iterator[Any]:
+    """What tests hold of a front whose server answers at `front.url`; it is closed afterwards."""
+    server.front = front
+    with serving(server, ca) as front.url:
+        try:
+            yield front
+        finally:
+            front.close()
 
 
 @contextmanager

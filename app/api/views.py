@@ -32,7 +32,7 @@ NOT_FOUND = {404: "There is no such photo in the index."}
 UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: "The upload is no photo that is read."}
 
 
-@blueprint.get("/search")
+@blueprint.get("/search", endpoint="search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
 @blueprint.doc(responses={**NOT_FOUND, **ANY})

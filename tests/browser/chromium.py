@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 
+from tests.waiting import LONG
+
 MISSING = "Chromium is missing, and the tests in tests/browser need it. On Debian: apt-get install chromium"
 
 
@@ -16,5 +18,5 @@ def describe() -> str:
     path = executable()
     if path is None:
         return f"none: {MISSING}"
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=LONG, check=False).stdout
     return f"{version.strip() or 'of unknown version'} ({path})"

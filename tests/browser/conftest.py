@@ -1,13 +1,13 @@
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.album import make_album
-from tests.browser.visit import watched
+from tests.browser.visit import PATIENCE, watched
 
 # Chromium asks nobody but the site: no updates, no proxy. /dev/shm is small in containers.
 FLAGS = (
@@ -16,6 +16,9 @@ FLAGS = (
     "--no-proxy-server",
     "--disable-dev-shm-usage",
 )
+
+
+expect.set_options(timeout=PATIENCE)
 
 
 # Package scope: Playwright's event loop ends here, before other tests that may want one of their own.

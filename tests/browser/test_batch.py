@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.visit import shown
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 TRUCK, TIGER = "vehicles/fire-truck.jpg", "cats/tiger.jpg"
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}

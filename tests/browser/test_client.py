@@ -10,7 +10,7 @@ import requests
 
 from tests.browser.webapp import PHOTOS, ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 PATH = ROOT / "docs" / "client.py"
 URL = "http://127.0.0.1:5001"

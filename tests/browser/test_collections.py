@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_filters import go, screens, scripts, tags
+from tests.browser.filters import go, screens, scripts, tags
 from tests.browser.visit import search, shown
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
 def folders(page):

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.visit import choose, shown
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 HUSKY, TRUCK = "dogs/husky.jpg", "vehicles/fire-truck.jpg"
 OPENED = f"/image_search?q=dog#photo={HUSKY}"

@@ -3,41 +3,15 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.filters import form, go, screens, scripts, tags, unfold
 from tests.browser.visit import search, shown
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
-
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-DESKTOP = {"viewport": {"width": 1440, "height": 900}}
-screens = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
-scripts = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-
-
-def form(page):
-    return page.locator(".filters form")
-
-
-def unfold(page):
-    page.get_by_text("Filter and sort").click()
-    expect(form(page)).to_be_visible()
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
 def apply(page):
     with page.expect_navigation():
         page.get_by_role("button", name="Apply").click()
-
-
-def go(page, name):
-    with page.expect_navigation():
-        page.get_by_role("link", name=name).click()
-
-
-def tags(page):
-    return (
-        page.get_by_role("list", name="Filters in force")
-        .locator("a:not(.all)")
-        .evaluate_all("all => all.map(one => one.firstElementChild.textContent)")
-    )
 
 
 @screens

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.visit import tiles
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes&k=50"
 ALL = "/image_search?orientation=landscape&orientation=portrait&orientation=square&k=50"

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.judged import judged, page_of
 from tests.browser.visit import shown
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 CATS = ("cats/tabby-cat.jpg", "cats/tiger.jpg", "cats/lion.jpg")
 LOOSELY = "These match only loosely"
@@ -94,7 +94,8 @@ def test_a_preview_is_seen_until_the_thumbnail_is_there(showing):
     page = showing(judged(CATS[0]))
     waiting = []
     page.route("**/thumbnail/**", lambda route: waiting.append(route))
-    page.reload(wait_until="domcontentloaded")
+    with page.expect_request("**/thumbnail/**"):
+        page.reload(wait_until="domcontentloaded")
     preview, thumbnail = page.locator(".preview"), page.locator(".thumbnail")
     expect(thumbnail).to_have_css("opacity", "0")
     assert preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 16

@@ -5,12 +5,12 @@ from playwright.sync_api import expect
 
 from app import create_app
 from image_embeddings.config import load_settings
+from tests.browser.axe import violations
 from tests.browser.judged import OneSearch, judged
-from tests.browser.test_access import violations
 from tests.browser.visit import follow, search
 from tests.pseudo import forgotten, write_translations
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 ERROR = "/image_search?q=a+cat&k=0"

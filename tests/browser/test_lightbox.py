@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.visit import shown
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 FIRST, SECOND = "cats/tabby-cat.jpg", "cats/tiger.jpg"

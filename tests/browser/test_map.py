@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_filters import go, screens, scripts, tags, unfold
+from tests.browser.filters import go, screens, scripts, tags, unfold
 from tests.browser.visit import shown
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 PACIFIC = "/image_search?place=-30,170,-10,-170#place"
 

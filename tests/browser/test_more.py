@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.visit import follow, shown
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+bird"
 LATER = "**/image_search?*offset=*"
@@ -45,6 +45,27 @@ def test_more_photos_come_near_the_end_until_there_are_no_more(results):
         results.wait_for_timeout(50)
     assert len(shown(results)) == len(set(shown(results))) == 202
     expect(results).to_have_url(RESULTS)
+
+
+# An observer that tells of the moments before, too, as those of a busy browser do.
+TELLS_LATE = """
+window.IntersectionObserver = class extends IntersectionObserver {
+  constructor(tell, options) {
+    const told = [];
+    super((entries) => { told.push(...entries); tell(told); }, options);
+  }
+};
+"""
+
+
+def test_more_photos_come_in_a_browser_that_tells_of_several_moments_at_once(visit):
+    page = visit("/")
+    page.add_init_script(TELLS_LATE)
+    page.goto(RESULTS)
+    page.mouse.wheel(0, 10)
+    expect(page.locator("html")).to_have_js_property("scrollTop", 10)
+    scroll_to_the_end(page)
+    expect(page.locator(".tile").nth(20)).to_be_attached()
 
 
 def test_the_count_goes_along_and_is_read_out(results):

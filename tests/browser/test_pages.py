@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.visit import follow, search, shown, tiles
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 TITLES = {

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.visit import bring, choose, follow, search, shown, similarities
 from tests.browser.webapp import PHOTOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 FIRE_TRUCK = "vehicles/fire-truck.jpg"
 DRAGGED = ("dragenter", "dragover", "drop")

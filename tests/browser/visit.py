@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 from tests.browser.webapp import PHOTOS
 
+PATIENCE = 60_000  # milliseconds: for what a page does, more than it needs on a busy machine
+
 # The events of a browser where a file is dropped on the page or pasted, one after another.
 _BRING_FILE = """(element, [kinds, name, type, bytes]) => {
   const data = new DataTransfer();
@@ -32,6 +34,7 @@ class Visit:
     def __call__(self, path: str, **context: Any) -> Page:
         """The page at `path`, in a new context with these options."""
         page = self._browser.new_context(base_url=self._address, **context).new_page()
+        page.set_default_timeout(PATIENCE)
         self._pages.append(page)
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))

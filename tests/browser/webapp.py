@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import LONG
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py")
 PHOTOS = ROOT / "app" / "static" / "images"
@@ -59,7 +61,7 @@ def served(env: Mapping[str, str], *, log: Path, options: Sequence[str] = (), re
 def _wait_until_answered(address: str, log: Path) -> None:
     """One request is enough: the port listens already, and /readyz answers when the model is loaded."""
     try:
-        with _OPENER.open(address, timeout=120) as answer:
+        with _OPENER.open(address, timeout=LONG) as answer:
             assert answer.status == 200
     except OSError as error:
         raise AssertionError(f"{address} does not answer ({error}):\n{log.read_text()}") from error
@@ -68,7 +70,7 @@ def _wait_until_answered(address: str, log: Path) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=LONG)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -4,9 +4,7 @@ import threading
 import numpy as np
 import psutil
 import pytest
-import torch
 from PIL import Image
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from image_embeddings.encoders import ClipEncoder, clip_images
 from image_embeddings.encoders.clip_images import MANY, Format
@@ -14,6 +12,7 @@ from image_embeddings.encoders.onnx_network import NetworkStore, export, quantiz
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import make_clip_folder
+from tests.waiting import LONG
 
 FORMATS = ["int8", "int8-mixed", "bfloat16"]
 
@@ -161,6 +160,8 @@ def refused(folder, **choices):
 
 
 def test_a_network_that_cannot_be_exported_is_no_reason_to_fail(folder, speeds, monkeypatch, photos, expected):
+    import torch
+
     def fail(*args, **kwargs):
         raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 17, 18)
 
@@ -183,6 +184,8 @@ def test_a_model_that_goes_on_after_clip_is_not_cut_short(speeds, tmp_path, fold
 
 
 def test_int8_is_for_the_cpu(folder, monkeypatch):
+    import torch
+
     told = ClipEncoder(folder, precision="int8", samples=captioned_photos)
     model = told._image_model.get()
     monkeypatch.setattr(type(model), "device", torch.device("meta"))
@@ -222,7 +225,7 @@ def test_formats_are_timed_with_as_many_calls_at_a_time_as_they_like():
     together, rows = threading.Barrier(3), []
 
     def embed(pixels):
-        together.wait(30)
+        together.wait(LONG)
         rows.append(len(pixels))
         return pixels
 
@@ -245,6 +248,9 @@ def test_a_model_that_is_no_clip_is_named(tmp_path):
 @pytest.fixture(scope="module")
 def with_outliers():
     """A vision tower some of whose channels are 20 times as large as the others, as in models that were trained."""
+    import torch
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
     torch.manual_seed(0)
     config = CLIPVisionConfig(hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4)
     tower = CLIPVisionModelWithProjection(config).eval()
@@ -262,11 +268,15 @@ def pixels(photos):
 
 
 def by_torch(half, pixels):
+    import torch
+
     with torch.inference_mode():
         return half(torch.from_numpy(pixels)).numpy()
 
 
 def test_smoothing_changes_no_embedding(with_outliers, pixels):
+    import torch
+
     half = copy.deepcopy(clip_images._image_half(with_outliers))
     before = by_torch(half, pixels)
     clip_images._smooth(half, half.vision_model.encoder.layers, torch.from_numpy(pixels))
@@ -274,6 +284,8 @@ def test_smoothing_changes_no_embedding(with_outliers, pixels):
 
 
 def test_smoothing_keeps_int8_near_float32_where_there_are_outliers(with_outliers, pixels, tmp_path):
+    import torch
+
     half = clip_images._image_half(with_outliers)
     expected = by_torch(half, pixels)
 

@@ -2,29 +2,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-import torch
-from torch import nn
 
 from image_embeddings.encoders import onnx_network
 from image_embeddings.encoders.onnx_network import Network, NetworkStore, export, quantize
 from image_embeddings.errors import ModelUnavailableError
 
 
-class Mixture(nn.Module):
-    """Two linear layers with something between them that is not."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Linear(64, 128), nn.Linear(128, 16)
-
-    def forward(self, x):
-        return self.second(torch.sigmoid(self.first(x.unsqueeze(1)))).squeeze(1)
-
-
 @pytest.fixture(scope="module")
 def module():
+    """Two linear layers with something between them that is not."""
+    import torch
+    from torch import nn
+
+    class Mixture(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(64, 128), nn.Linear(128, 16)
+
+        def forward(self, x):
+            return self.second(torch.sigmoid(self.first(x.unsqueeze(1)))).squeeze(1)
+
     torch.manual_seed(0)
     return Mixture().eval()
 
@@ -32,6 +30,7 @@ def module():
 @pytest.fixture
 def make(module):
     """Writes the module to a file, and counts how often."""
+    import torch
 
     def write(file):
         write.times += 1
@@ -50,6 +49,8 @@ def rows(count):
 
 
 def by_torch(module, batch):
+    import torch
+
     with torch.inference_mode():
         return module(torch.from_numpy(batch)).numpy()
 
@@ -136,6 +137,8 @@ def test_two_processes_that_want_one_make_it_once(make, tmp_path):
 
 
 def test_quantized_products_are_int8_but_for_those_that_are_kept(module, make, tmp_path):
+    import onnx
+
     make(tmp_path / "float32.onnx")
     quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
     quantize(tmp_path / "float32.onnx", tmp_path / "mixed.onnx", keep=["/second/"])

@@ -38,7 +38,7 @@ import trustme
 
 from tests.ml_front import api, errors
 from tests.ml_front.models import Json, TrainedModels
-from tests.tls_front import FrontHandler, FrontServer, serving
+from tests.tls_front import FrontHandler, FrontServer, standing
 
 LICENCES = ("basic", "trial", "platinum", "expired trial")
 
@@ -83,6 +83,11 @@ class MlFront:
 
     def clear(self, fault: str | None = None) -> None:
         self.faults.clear(fault)
+
+    def close(self) -> None:
+        """Stops all models."""
+        for model in self.models:
+            self.models.stop(model.model_id)
 
     def forget(self) -> None:
         self.requests.clear()
@@ -158,11 +163,5 @@ def ml_front(
 ) -> Iterator[MlFront]:
     """A front before the node at `node_url`, with a certificate of `ca`; models are kept in `folder` while it runs."""
     server = _MlServer(_MlHandler, node_url, port=port, version=version, secured=ca is not None)
-    server.front = MlFront(folder, licence=licence, memory=memory, steerable=steerable)
-    with serving(server, ca) as url:
-        server.front.url = url
-        try:
-            yield server.front
-        finally:
-            for model in server.front.models:
-                server.front.models.stop(model.model_id)
+    with standing(server, MlFront(folder, licence=licence, memory=memory, steerable=steerable), ca) as front:
+        yield front

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import BertTokenizer
+from typing import TYPE_CHECKING, Any
 
 from tests.ml_front import errors
+
+if TYPE_CHECKING:
+    import torch
 
 # The operations that the server lets a model of this architecture use (checked from 8.19.20, 9.4 and 9.5 on).
 _ALLOWED = """
@@ -31,6 +31,9 @@ class TextEmbedder:
 
     def __init__(self, model: Path, vocabulary: Path, tokenization: dict[str, Any]) -> None:
         """Raises RuntimeError for a file that is no TorchScript, UnsupportedModelError for forbidden operations."""
+        import torch
+        from transformers import BertTokenizer
+
         self.settings = {**DEFAULTS, **tokenization}
         self._module = torch.jit.load(str(model), map_location="cpu").eval()
         unknown = sorted(operations(self._module) - ALLOWED_OPERATIONS)
@@ -52,6 +55,8 @@ class TextEmbedder:
         return (ids[: limit - 1] + ids[-1:] if self.settings["with_special_tokens"] else ids[:limit]), True
 
     def embed(self, ids: list[int]) -> list[float]:
+        import torch
+
         with torch.inference_mode():
             tokens = torch.tensor([ids])
             places = torch.arange(len(ids)).unsqueeze(0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.ml_front import errors
+from tests.waiting import LONG
 
 if TYPE_CHECKING:
     from tests.ml_front.inference import TextEmbedder
@@ -171,7 +172,7 @@ class TrainedModels:
             self._wait(model, deployment, timeout)
         return model
 
-    def wait_for(self, model_id: str, state: str, *, timeout: float = 60.0) -> str | None:
+    def wait_for(self, model_id: str, state: str, *, timeout: float = LONG) -> str | None:
         """The state of the model's deployment, once it is the one given, or so many seconds went by."""
         with self.faults.changed:
             self.faults.changed.wait_for(lambda: self._state(model_id) == state, timeout)

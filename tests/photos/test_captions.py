@@ -19,6 +19,7 @@ from image_embeddings.photos.captions import (
 from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
 from tests import exiftool
 from tests.pictures import save
+from tests.waiting import LONG
 from tests.worded_photos import XMP, iptc, xmp
 
 
@@ -225,7 +226,9 @@ def run_exiftool():
     if path is None:
         assert not exiftool.NEEDED, exiftool.MISSING
         pytest.skip(exiftool.MISSING)
-    return lambda *flags: subprocess.run([path, *flags], check=True, capture_output=True, text=True, timeout=60).stdout
+    return lambda *flags: (
+        subprocess.run([path, *flags], check=True, capture_output=True, text=True, timeout=LONG).stdout
+    )
 
 
 def by_exiftool(facts):

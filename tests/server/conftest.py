@@ -11,9 +11,15 @@ from image_embeddings.config import load_settings
 from image_embeddings.encoders import ClipEncoder
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.metadata_changes import MetadataChanges
+from image_embeddings.indexing.plan import make_plan
+from image_embeddings.indexing.report import IndexOptions
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.metadata_table import read_metadata
 from image_embeddings.text_model.setup import install_text_model
 from tests.eland_cli import import_model, with_password
-from tests.fakes import ColourEncoder
+from tests.fakes import ColourEncoder, RecordedProgress
 from tests.ml_front import ml_front
 from tests.pictures import colour_photos
 from tests.server.album import SAID, contents, make_album, run_over
@@ -21,6 +27,11 @@ from tests.server.filling import fill
 from tests.server.ml_requests import M, ok, upload
 from tests.tiny_models import make_clip_folder, make_text_folder
 from tests.tls_front import ca_file
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    if module_path.name == "test_api_schema.py":
+        parent.config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
 
 
 @pytest.fixture
@@ -49,6 +60,29 @@ def index(cluster, name):
     made = ImageIndex(cluster, name=name)
     made.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     return made
+
+
+@pytest.fixture
+def run(index, photos, tmp_path):
+    """Runs the pipeline over `photos`, with a metadata file of these lines; what it did is in the report, and in
+    `run.encoder` and `run.progress`."""
+
+    def go(*lines, prune=False, **options):
+        work = make_plan(photos, indexed=index.documents.file_states(), prune=prune)
+        table = tmp_path / "photos.csv"
+        table.write_text("\n".join(lines))
+        go.encoder, go.progress = ColourEncoder(), RecordedProgress()
+        return pipeline.run(
+            work,
+            index=index,
+            encoder=go.encoder,
+            thumbnails=Thumbnails(tmp_path / "thumbnails"),
+            progress=go.progress,
+            options=IndexOptions(**options),
+            metadata=MetadataChanges(rows=read_metadata(table, image_ids=work.image_ids()) if lines else {}),
+        )
+
+    return go
 
 
 @pytest.fixture(scope="session")

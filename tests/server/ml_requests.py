@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 from tests import specification
+from tests.waiting import LONG
 
 MIB = 2**20
 M = "/_ml/trained_models/m"
@@ -18,7 +19,7 @@ def ask(front, method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(front.url + path, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with _OPENER.open(request, timeout=60) as answer:
+        with _OPENER.open(request, timeout=LONG) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

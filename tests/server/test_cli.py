@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.commands import MODULE, ROOT, SCRIPT, run_here, run_process
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save
 from tests.tiny_models import make_clip_folder, make_text_folder
+from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -249,16 +249,35 @@ def test_what_was_only_renamed_is_not_said_to_be_removed(run, photos):
     assert "1 renamed or copied, 5 unchanged, 0 removed" in run("index").stdout
 
 
-def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, environ, photos):
+# Encodes ten photos, and the others when a file is gone: a run that does not end before it is ended.
+HELD = """\
+import os, time
+from image_embeddings import cli, encoders
+encode, calls = encoders.ClipEncoder.encode_preprocessed, []
+def held(*arguments, **options):
+    calls.append(1)
+    while len(calls) > 10 and os.path.exists(os.environ["HELD"]):
+        time.sleep(0.01)
+    return encode(*arguments, **options)
+encoders.ClipEncoder.encode_preprocessed = held
+cli.main()
+"""
+
+
+def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, environ, photos, tmp_path):
     for number in range(60):
-        save(photos / "more" / f"{number}.png", colour="white", size=(1500, 1500))
-    command = [sys.executable, "-m", "image_embeddings", "index", "--chunk-size", "1", "--batch-size", "1"]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True) as begun:
-        deadline = time.monotonic() + 60
-        while status(environ).get("photos", 0) < 3:
-            assert time.monotonic() < deadline
+        save(photos / "more" / f"{number}.png", colour="white")
+    held = tmp_path / "held"
+    held.touch()
+    command = [sys.executable, "-c", HELD, "index", "--chunk-size", "1", "--batch-size", "1"]
+    settings = {**os.environ, **environ, "HELD": str(held)}
+    with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as begun:
+        wait_for(lambda: status(environ).get("photos", 0) >= 3)
         begun.terminate()
-        said = begun.communicate(timeout=30)[1]
+        while "Stopping" not in (line := begun.stderr.readline()):
+            assert line, "the run has ended"
+        held.unlink()
+        said = begun.communicate(timeout=LONG)[1]
     left = re.search(r"Stopped with (\d+) photos left.* goes on from there", said)[1]
     assert begun.returncode == 1
     assert re.search(r"\d+ of \d+ photos, stopped \d+ s ago", status(environ)["indexing"])

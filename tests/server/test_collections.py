@@ -6,15 +6,15 @@ import pytest
 from image_embeddings.es.collections import MAX_COLLECTIONS, Collections, collections_search
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
-from tests.server.test_search_request import PHOTOS, photo
-from tests.server.test_web import make_app
+from tests.server.six_photos import PHOTOS, photo
+from tests.server.web_client import make_app
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
 def own(cluster):
-    """The six photos of test_asking, and one that is in no folder; no test changes it."""
+    """The six photos, and one that is in no folder; no test changes it."""
     index = ImageIndex(cluster, name="test-collections")
     index.drop()
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")

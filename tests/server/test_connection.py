@@ -22,6 +22,7 @@ from image_embeddings.errors import (
 )
 from tests import tls_front
 from tests.fakes import ColourEncoder
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -138,7 +139,7 @@ def test_the_browser_says_the_same(environ, wrong, case, error, said, tmp_path):
 def test_the_command_line_says_the_same(environ, wrong, case, error, said, tmp_path):
     settings = {**os.environ, **environ, **wrong[case], "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "image_embeddings", "status"]
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, cwd=ROOT, timeout=LONG)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -10,6 +10,7 @@ from PIL import Image
 
 from image_embeddings.photos.thumbnails import Thumbnails
 from tests.server.album import contents, run_over
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -32,7 +33,7 @@ def photos(tmp_path):
 def index_in_process(url, index, photos, *, before_it=()):
     command = [sys.executable, "-m", "tests.server.index_colours", url, index.name, str(photos)]
     thumbnails = str(photos.parent / "thumbnails")
-    return subprocess.run([*before_it, *command, thumbnails], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run([*before_it, *command, thumbnails], cwd=ROOT, capture_output=True, text=True, timeout=LONG)
 
 
 def test_a_thumbnail_that_cannot_be_written_ends_the_run_and_loses_nothing(elasticsearch_url, index, photos):

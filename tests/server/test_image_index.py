@@ -1,39 +1,20 @@
 import numpy as np
 import pytest
 
-from image_embeddings.documents import FileState, ImageDocument
+from image_embeddings.documents import FileState
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
-from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import SearchOptions
 from image_embeddings.es.retries import passes
 from tests.fakes import ColourEncoder
+from tests.server.indexed import DESCRIBED, as_an_older_version_made_it, document
 
 pytestmark = pytest.mark.server
 
 ENCODER = ColourEncoder()
 BEFORE_PACKED_AND_LOOKUP = (9, 0)
-OLD_FIELDS = {
-    *("image_id", "name", "folders", "width", "height", "bytes", "mtime_ns", "content_hash", "location"),
-}
-DESCRIBED = {
-    "location": (41.5, -12.25),
-    "taken": "2024-05-01T12:30:00+02:00",
-    "camera_make": "Maker",
-    "camera_model": "Camera",
-    "lens": "50mm",
-    "caption": "The Forum, seen from above",
-    "keywords": ("rome", "ruins"),
-    "label": "old",
-    "extra": {"photographer": "Ada"},
-}
-
-
-def document(image_id, **changes):
-    values = {"width": 3, "height": 2, "bytes": 10, "mtime_ns": 5, "content_hash": "ab"} | changes
-    return ImageDocument(image_id=image_id, **values)
 
 
 def add(index, *names):
@@ -113,15 +94,6 @@ def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
     index.refresh()
     noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
     assert cluster.client.count(index=index.name, query=noon)["count"] == 1
-
-
-def as_an_older_version_made_it(index):
-    """The same index without the fields that came later; its documents are gone."""
-    body = mapping.index_body(model=ENCODER.info, vector_index_type="int8_hnsw")
-    for name in mapping.document_properties().keys() - OLD_FIELDS:
-        del body["mappings"]["properties"][name]
-    index.drop()
-    index.cluster.client.indices.create(index=index.name, **body)
 
 
 def test_an_index_of_an_older_version_takes_new_documents_after_it_got_their_fields(index):

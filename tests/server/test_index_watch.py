@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,11 @@ import pytest
 from image_embeddings.es.image_index import ImageIndex
 from tests.pictures import save
 from tests.tiny_models import make_clip_folder
+from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
-LONG = 90.0  # seconds, for a busy machine
-
-
-def until(condition):
-    deadline = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.05)
 
 
 class Watching:
@@ -72,7 +64,7 @@ def watching(elasticsearch_url, cluster, name, photos, tmp_path):
             )
         started.append(process)
         watching = Watching(process, out, err)
-        until(lambda: "Ctrl-C ends it" in watching.err)
+        wait_for(lambda: "Ctrl-C ends it" in watching.err)
         return watching
 
     yield start
@@ -94,7 +86,7 @@ def follows(cluster, name, photos):
     def indexed():
         return {image_id: (state.bytes, state.mtime_ns) for image_id, state in index.documents.file_states().items()}
 
-    return lambda: until(lambda: indexed() == on_disk())
+    return lambda: wait_for(lambda: indexed() == on_disk())
 
 
 def test_the_index_follows_the_folder_until_ctrl_c(watching, follows, photos):
@@ -110,7 +102,7 @@ def test_the_index_follows_the_folder_until_ctrl_c(watching, follows, photos):
     follows()
     save(photos / "new" / "kalt" / "grey.png", colour="grey")
     follows()
-    until(lambda: ": 7 photos" in watch.out[-1])  # the last run is over
+    wait_for(lambda: ": 7 photos" in watch.out[-1])  # the last run is over
     assert watch.end(signal.SIGINT) == 0
     assert "no longer" in watch.err
     assert "Traceback" not in watch.err
@@ -121,12 +113,12 @@ def test_json_has_a_line_for_each_run_that_did_something(watching, follows, phot
     csv.write_text("file,label\n")
     watch = watching("--json", "--metadata", str(csv))
     csv.write_text("file,label\nwarm/red.png,colour\n")
-    until(lambda: len(watch.out) == 2)
+    wait_for(lambda: len(watch.out) == 2)
     (tmp_path / "bad.jpg").write_text("no photo")
     (tmp_path / "bad.jpg").rename(photos / "bad.jpg")
-    until(lambda: len(watch.out) == 3)
+    wait_for(lambda: len(watch.out) == 3)
     save(tmp_path / "new.png", colour="white").rename(photos / "new.png")
-    until(lambda: len(watch.out) == 4)
+    wait_for(lambda: len(watch.out) == 4)
     follows()
     reports = [json.loads(line) for line in watch.out]
     assert [report["encoded"] for report in reports] == [6, 0, 0, 1]
@@ -139,9 +131,9 @@ def test_a_drive_that_is_away_for_a_while_costs_no_index(watching, photos, clust
     watch = watching("--prune")
     photos.rename(photos.with_name("away"))
     photos.mkdir()  # as is left where a drive was mounted
-    until(lambda: "There are no photos" in watch.err)
+    wait_for(lambda: "There are no photos" in watch.err)
     photos.rename(photos.with_name("empty"))
     photos.with_name("away").rename(photos)
-    until(lambda: "has passed" in watch.err)
+    wait_for(lambda: "has passed" in watch.err)
     assert ImageIndex(cluster, name=name).count() == 6
     assert watch.end(signal.SIGINT) == 0

@@ -2,38 +2,9 @@
 
 import pytest
 
-from image_embeddings.indexing import pipeline
-from image_embeddings.indexing.metadata_changes import MetadataChanges
-from image_embeddings.indexing.plan import make_plan
-from image_embeddings.indexing.report import IndexOptions
-from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources.metadata_table import read_metadata
-from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def run(index, photos, tmp_path):
-    """Runs the pipeline over `photos`, with a metadata file of these lines."""
-
-    def go(*lines):
-        work = make_plan(photos, indexed=index.documents.file_states())
-        csv = tmp_path / "photos.csv"
-        csv.write_text("\n".join(lines))
-        go.encoder = ColourEncoder()
-        return pipeline.run(
-            work,
-            index=index,
-            encoder=go.encoder,
-            thumbnails=Thumbnails(tmp_path / "thumbnails"),
-            progress=RecordedProgress(),
-            options=IndexOptions(),
-            metadata=MetadataChanges(rows=read_metadata(csv, image_ids=work.image_ids()) if lines else {}),
-        )
-
-    return go
 
 
 def said(index, image_id):

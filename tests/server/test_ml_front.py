@@ -4,7 +4,6 @@ behind it."""
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import torch
 
 from image_embeddings.es import queries
 from image_embeddings.es.filters import Filters
@@ -86,14 +85,14 @@ def test_an_incomplete_definition_does_not_start(ml, uploaded_model, defect):
     assert state(ml, "n") is None
 
 
-class Sine(torch.nn.Module):
-    """Uses an operation that servers do not let models use."""
-
-    def forward(self, ids, mask, types, places):
-        return torch.sin(mask)
-
-
 def sine(folder):
+    """A model that uses an operation which servers do not let models use."""
+    import torch
+
+    class Sine(torch.nn.Module):
+        def forward(self, ids, mask, types, places):
+            return torch.sin(mask)
+
     torch.jit.save(torch.jit.script(Sine()), folder / "sine.pt")
     return (folder / "sine.pt").read_bytes()
 

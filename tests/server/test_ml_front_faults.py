@@ -13,6 +13,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.node import LocalNode
 from tests.ml_front import ml_front
 from tests.server.ml_requests import DOG, M, ask, by_text, fails, ok, start, state, upload
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -157,5 +158,5 @@ def test_by_hand_it_prints_settings_that_work_and_leaves_no_process(tmp_path, en
         settings = dict(line.strip().split("=") for line in lines if line.startswith("ES_"))
         assert open_index(load_settings(settings)).cluster.server_version() == (9, 5)
         process.send_signal(ending)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=LONG) == 0
         assert LocalNode(tmp_path / "elasticsearch").status() is None

@@ -19,6 +19,7 @@ from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
 from tests.tiny_models import make_clip_folder
+from tests.waiting import LONG, wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -38,12 +39,12 @@ class RestartedNode(LocalNode):
     def kill(self) -> None:
         process = psutil.Process(self.status().pid)
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=LONG)
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory, node_jars):
-    node = RestartedNode(tmp_path_factory.mktemp("restarted"), heap="256m", jars=node_jars)
+    node = RestartedNode(tmp_path_factory.mktemp("restarted"), heap="256m", jars=node_jars, start_timeout=LONG)
     try:
         node.start()
         yield node
@@ -151,13 +152,6 @@ def full_disk(client):
         yield
     finally:
         client.cluster.put_settings(persistent=dict.fromkeys([watermark + name for name in WATERMARKS]))
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_a_run_waits_for_room_on_elasticsearchs_disk_and_says_so(

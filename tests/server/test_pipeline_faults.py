@@ -12,6 +12,7 @@ from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.pictures import save
 from tests.server.album import contents
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -41,7 +42,7 @@ def undisturbed(elasticsearch_url, cluster, photos, tmp_path_factory):
     index = ImageIndex(cluster, name="test-not-killed")
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     started = time.monotonic()
-    assert begun(elasticsearch_url, index, photos, tmp_path_factory.mktemp("not-killed")).wait(60) == 0
+    assert begun(elasticsearch_url, index, photos, tmp_path_factory.mktemp("not-killed")).wait(LONG) == 0
     yield contents(index), time.monotonic() - started
     index.drop()
 
@@ -59,6 +60,6 @@ def test_a_run_killed_at_any_moment_leaves_the_next_one_a_sound_index(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    assert begun(elasticsearch_url, index, photos, tmp_path).wait(60) == 0
+    assert begun(elasticsearch_url, index, photos, tmp_path).wait(LONG) == 0
     assert contents(index) == expected
     assert index.state().indexing is None

@@ -7,7 +7,7 @@ import html5lib
 import pytest
 
 from app.search_request.schemas import MAX_UPLOADS
-from tests.server.test_web import colour_app, picture, shown, upload
+from tests.server.web_client import colour_app, picture, shown, upload
 
 pytestmark = pytest.mark.server
 

@@ -28,6 +28,7 @@ from tests import specification, tls_front
 from tests.commands import ROOT, run_process
 from tests.ml_front import ml_front
 from tests.tiny_models import make_mclip_folder, make_text_folder
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -97,7 +98,7 @@ def test_elands_own_command_gives_the_same_embeddings(deployed, model_folders):
     command = [sys.executable, "-m", "eland.cli.eland_import_hub_model", "--url", deployed.url]
     command += ["--hub-model-id", str(source), "--es-model-id", "by-eland", "--task-type", "text_embedding"]
     command += ["--max-model-input-length", "128", "--start"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LONG)
     for text in ("a red photo", "ein rotes Foto", "", "猫 " * 200):
         assert infer(deployed, text) == infer(deployed, text, "by-eland")
 
@@ -185,7 +186,7 @@ def test_a_process_that_dies_is_named(front, ml_environ):
 def test_a_start_that_takes_long_is_waited_for(front, ml_environ, fault):
     front.order(fault)
     asked = threading.Event()
-    unheld = threading.Thread(target=lambda: (asked.wait(60), front.clear()))
+    unheld = threading.Thread(target=lambda: (asked.wait(LONG), front.clear()))
     unheld.start()
     status = install(ml_environ, notify=lambda line: asked.set() if line == "Starting it" else None)
     unheld.join()

@@ -1,14 +1,10 @@
 import dataclasses
 import re
 import time
-from contextlib import contextmanager
-from io import BytesIO
 
 import html5lib
 import pytest
-from flask.testing import FlaskClient
 from PIL import Image
-from pillow_heif import register_heif_opener
 
 from app import create_app
 from app.services import Services
@@ -18,54 +14,13 @@ from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.photos.decoding import SUFFIXES
 from image_embeddings.search.image_search import ImageSearch
-from tests.fakes import COLOURS, ColourEncoder
+from tests.fakes import ColourEncoder
 from tests.raw_photos import dng
 from tests.server.filling import fill
+from tests.server.indexed import DESCRIBED, document
+from tests.server.web_client import make_app, picture, shown, upload
 
 pytestmark = pytest.mark.server
-register_heif_opener()  # for what tests save
-
-
-def picture(colour="red", *, size=(64, 48), format="PNG"):  # noqa: A002
-    buffer = BytesIO()
-    Image.new("RGB", size, COLOURS[colour]).save(buffer, format)
-    return buffer.getvalue()
-
-
-def upload(data, name="photo.png", **fields):
-    return {"image": (BytesIO(data), name), **fields}
-
-
-class BufferedClient(FlaskClient):
-    """Reads answers whole, so that served files are closed."""
-
-    def open(self, *args, **options):
-        return super().open(*args, **{"buffered": True, **options})
-
-
-def make_app(index, place, **overrides):
-    """The app over an index, with its photos and data below `place`."""
-    settings = load_settings(
-        {"INDEX_NAME": index.name, "ES_HOST": "http://not.asked:9200"},
-        image_dir=place / "photos",
-        data_dir=place / "data",
-        **overrides,
-    )
-    search = ImageSearch(index, encoder_for=lambda model: ColourEncoder())
-    app = create_app(settings, services=Services(settings, open_search=lambda settings: search))
-    app.test_client_class = BufferedClient
-    return app
-
-
-@contextmanager
-def colour_app(cluster, place, *, name):
-    """The app over an index of the colour photos, which is removed afterwards."""
-    index = ImageIndex(cluster, name=name)
-    index.drop()
-    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    fill(index, place)
-    yield make_app(index, place)
-    index.drop()
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +55,6 @@ def own_index(index, tmp_path):
 @pytest.fixture
 def own_web(own_index, tmp_path):
     return make_app(own_index, tmp_path).test_client()
-
-
-def shown(response):
-    """image_ids of the tiles of a page, in order."""
-    tree = html5lib.parse(response.text, namespaceHTMLElements=False)
-    return [image.get("alt") for image in tree.findall(".//li//img[@class='thumbnail']")]
 
 
 def counts(web, metric):
@@ -412,8 +361,6 @@ def test_a_photo_that_is_not_in_the_index_is_not_served(own_web, tmp_path):
 
 
 def test_a_document_that_points_outside_is_not_served(own_web, own_index, tmp_path):
-    from tests.server.test_image_index import document
-
     Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
     list(own_index.documents.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
     assert own_web.get("/image/..%2Fsecret.png").status_code == 404
@@ -560,8 +507,6 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
 
 
 def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
-    from tests.server.test_image_index import DESCRIBED, document
-
     list(own_index.documents.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json
     known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}

@@ -11,6 +11,7 @@ from image_embeddings.es.opening import local_node
 from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
@@ -37,5 +38,5 @@ def test_a_search_starts_the_node_again_after_it_was_stopped_or_killed(web, sett
     assert web.get("/api/v1/search?q=red").json["hits"][0]["image_id"] == "warm/red.png"
     killed = psutil.Process(local_node(settings).status().pid)
     killed.kill()
-    killed.wait(timeout=30)
+    killed.wait(timeout=LONG)
     assert web.get("/api/v1/search?like=warm/red.png").status_code == 200

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
 
 from tests.eland_cli import import_model
 from tests.ml_front import ml_front
 from tests.ml_front.inference import ALLOWED_OPERATIONS, operations
 from tests.tiny_models import make_text_folder
+from tests.waiting import LONG
 
 _NO_NODE = "http://127.0.0.1:9"  # only the front is asked
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -53,7 +52,7 @@ def infer(front, text):
     """The one result of the front's _infer."""
     body = json.dumps({"docs": [{"text_field": text}]}).encode()
     request = urllib.request.Request(f"{front.url}/_ml/trained_models/m/_infer", body, method="POST")
-    with _OPENER.open(request, timeout=60) as answer:
+    with _OPENER.open(request, timeout=LONG) as answer:
         return json.load(answer)["inference_results"][0]
 
 
@@ -65,6 +64,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def local(folder):
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(folder), device="cpu")
 
 
@@ -91,6 +92,8 @@ def model(request):
 
 
 def test_its_operations_are_those_that_servers_allow(model):
+    import torch
+
     assert operations(torch.jit.load(str(model.file))) <= ALLOWED_OPERATIONS
 
 
@@ -148,6 +151,9 @@ def scratch():
 
 @pytest.mark.slow
 def test_at_full_size_it_is_what_the_documentation_says(scratch):
+    import torch
+    from sentence_transformers import SentenceTransformer
+
     folder = make_text_folder(
         scratch / "model", dims=512, hidden=768, layers=6, heads=12, feed_forward=3072, vocabulary_size=119_547
     )

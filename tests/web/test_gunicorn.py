@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.browser.webapp import ROOT, environ, served
+from tests.waiting import LONG, wait_for
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SEARCH = "/api/v1/search?q=my+secret"
@@ -36,7 +36,7 @@ def gunicorn(tmp_path, *options, **more):
 def get(address, **headers):
     """The answer, be it an error."""
     try:
-        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=LONG) as answer:
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.read().decode()
@@ -44,11 +44,12 @@ def get(address, **headers):
 
 def lines_with(text, log):
     """The lines of a log that have that text, once there is one."""
-    deadline = time.monotonic() + 10
-    while not (found := [line for line in log.read_text().splitlines() if text in line]):
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-    return found
+
+    def found():
+        return [line for line in log.read_text().splitlines() if text in line]
+
+    wait_for(found, what=log.read_text)
+    return found()
 
 
 def test_each_request_leaves_one_line_for_people_without_what_was_searched(tmp_path):
@@ -96,7 +97,7 @@ def test_a_path_cannot_forge_lines(tmp_path):
 def test_a_setting_that_cannot_be_used_is_named_in_one_line(tmp_path):
     command = [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "app:create_app()"]
     env = settings(tmp_path, LOG_FORMAT="xml")
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=LONG)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "Error: LOG_FORMAT has value 'xml'. Not one of text, json."
 
@@ -112,7 +113,6 @@ def healthz_count(address):
     return float(re.search(r'requests_total\{endpoint="health.healthz",status="200"\} (\S+)', counts)[1])
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("wish", [{"WEB_CONCURRENCY": "2"}, ("--workers", "2")], ids=["environment", "option"])
 def test_metrics_are_those_of_all_processes(tmp_path, wish):
     options, more = ((), wish) if isinstance(wish, dict) else (wish, {})
@@ -139,7 +139,7 @@ def test_flask_run_prints_each_request_once_too(tmp_path):
             lines_with("GET /api/v1/search 503", log)
         finally:
             flask.terminate()
-            flask.wait(timeout=20)
+            flask.wait(timeout=LONG)
     said = log.read_text()
     assert said.count("/api/v1/search") == 1
     assert "secret" not in said

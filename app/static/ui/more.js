@@ -122,8 +122,9 @@ async function pressed(event) {
 }
 
 function watch() {
-  const observer = new IntersectionObserver(async ([entry]) => {
-    if (!entry.isIntersecting || hasFailed()) return;
+  const observer = new IntersectionObserver(async (entries) => {
+    // A busy browser tells of several moments at once: the last is now.
+    if (!entries.at(-1).isIntersecting || hasFailed()) return;
     try {
       await loadMore();
     } catch (error) {

@@ -1,0 +1,13 @@
+"""What axe-core finds wrong with a page."""
+
+from axe_playwright_python.sync_playwright import Axe
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def violations(page):
+    """What axe finds wrong, by rule and place."""
+    page.evaluate("Promise.allSettled(document.getAnimations().map(animation => animation.finished))")
+    found = Axe().run(page, options=RULES).response
+    assert len(found["passes"]) > 15  # it has looked
+    return [(rule["id"], node["target"], node["any"]) for rule in found["violations"] for node in rule["nodes"]]
