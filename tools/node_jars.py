@@ -1,6 +1,6 @@
 """Writes the list of the embedded node's jars anew, for the version in image_embeddings/local_node_jars.py.
 
-    .venv/bin/python tools/node_jars.py
+.venv/bin/python tools/node_jars.py
 """
 
 import sys
