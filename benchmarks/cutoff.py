@@ -35,11 +35,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from benchmarks.conse_quality import STAMPS, cut_out, in_scenes, load_stamps, on_white  # noqa: E402
-from image_embeddings.calibration import Calibration, Kind, calibrate  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
+from image_embeddings.calibration.likeness import Calibration, Kind, calibrate  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS  # noqa: E402
 from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
-from image_embeddings.evaluation import CAPTIONS, read_captions  # noqa: E402
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
 
 ABSENT = Path(__file__).with_name("absent_texts.csv")
 GROUPS = {
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, default=STAMPS, metavar="FOLDER")
     args = parser.parse_args()
     encoder = ConseEncoder()
-    everyday = encoder.encode_texts(EVERYDAY_TEXTS)
+    everyday = encoder.encode_texts(everyday_texts())
     absent = {group: encoder.encode_texts(texts) for group, texts in absent_texts().items()}
     for corpus in corpora(encoder, args.stamps):
         report(corpus, everyday, absent)

@@ -19,8 +19,8 @@ sys.path[0] = str(ROOT)
 
 from benchmarks.conse_quality import STAMPS, unit  # noqa: E402
 from benchmarks.cutoff import Corpus, absent_texts, auc, best_hits, captions_found, corpora  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
 from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
 
 LOST = 0.05
 SHARPNESS = 10  # inverse temperature of the softmax
@@ -83,7 +83,7 @@ METHODS: dict[str, Method] = {
 def main() -> None:
     """Prints a table for each corpus."""
     encoder = ConseEncoder()
-    everyday = encoder.encode_texts(EVERYDAY_TEXTS)
+    everyday = encoder.encode_texts(everyday_texts())
     absent = encoder.encode_texts(absent_texts()["chosen_on"])
     for corpus in corpora(encoder, STAMPS):
         print(f"\n{corpus.title}\n{'':24} {'related out':>13} {'absent texts':>13}")

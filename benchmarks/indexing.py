@@ -33,15 +33,21 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings import assembly, corpus, indexing, pipeline  # noqa: E402
-from image_embeddings.calibration import FEWEST_PHOTOS, Calibration  # noqa: E402
+from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
+from image_embeddings.calibration.likeness import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
-from image_embeddings.everyday_texts import EVERYDAY_TEXTS  # noqa: E402
-from image_embeddings.samples import captioned_photos  # noqa: E402
-from image_embeddings.thumbnails import Thumbnails  # noqa: E402
-from image_embeddings.writer import IndexOptions  # noqa: E402
+from image_embeddings.es import opening  # noqa: E402
+from image_embeddings.indexing import (
+    pipeline,
+    runs,
+)
+from image_embeddings.indexing.writer import IndexOptions  # noqa: E402
+from image_embeddings.photos.photo import decode_photo  # noqa: E402
+from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
+from image_embeddings.sources import photo_folder  # noqa: E402
+from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
@@ -103,7 +109,7 @@ def make_clip(folder: Path) -> Path:
     torch.manual_seed(0)
     raw = folder.with_name(f"{folder.name}-raw")
     raw.mkdir(parents=True)
-    pieces, merges = word_pieces(EVERYDAY_TEXTS)
+    pieces, merges = word_pieces(everyday_texts())
     (raw / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}))
     (raw / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
     CLIPModel(CLIPConfig()).save_pretrained(raw)
@@ -130,7 +136,7 @@ def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settin
     """Indexes as a first script would."""
     from elasticsearch import helpers
 
-    client = assembly.open_index(settings).cluster.client
+    client = opening.open_index(settings).cluster.client
     client.indices.delete(index="naive", ignore_unavailable=True)
     documents = []
     for path in sorted(photos.iterdir()):
@@ -175,13 +181,13 @@ def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
 def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Reads, decodes and makes thumbnails, as the pipeline's threads do."""
 
-    def decode(file: corpus.PhotoFile) -> Image.Image:
-        photo = corpus.decode(corpus.load(file), max_pixels=10**9)
+    def decode(file: photo_folder.PhotoFile) -> Image.Image:
+        photo = decode_photo(photo_folder.load(file), max_pixels=10**9)
         thumbnails.make(photo.image, content_hash=photo.document.content_hash)
         return photo.image
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(decode, corpus.walk(photos, skip=print)))
+        return list(pool.map(decode, photo_folder.walk(photos, skip=print)))
 
 
 def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:
@@ -201,7 +207,7 @@ def seconds(work: Callable[[], object]) -> float:
 def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
     """Files a second of a second run over files that have not changed."""
     photos = make_small_photos(folder / "small", count=count)
-    index = assembly.open_index(settings)
+    index = opening.open_index(settings)
     index = type(index)(index.cluster, name="unchanged")
     index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
 
@@ -246,7 +252,7 @@ def main() -> None:
             rates = measure(photos, folder, settings, encoder, naive_encode(options.model, model))
             rates["unchanged"] = unchanged_rate(folder, settings, count=options.unchanged)
         finally:
-            assembly.local_node(settings).stop()
+            opening.local_node(settings).stop()
     show(rates, model=options.model, photos=options.photos)
 
 
@@ -275,7 +281,7 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
 
     And how many seconds of it the calibration took.
     """
-    runs = indexing.Indexing(settings)
+    runs = runs.Indexing(settings)
     held_back.mkdir()
     later = sorted(photos.iterdir())[WARM_UP:]
     for path in later:

@@ -20,8 +20,9 @@ from PIL import Image
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.indexing import make_clip  # noqa: E402
-from image_embeddings import assembly, index_photos  # noqa: E402
+from image_embeddings import index_photos  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores  # noqa: E402
+from image_embeddings.es import opening  # noqa: E402
 
 SIZE = (800, 600)
 KINDS = 50  # of pictures
@@ -82,7 +83,7 @@ def main() -> None:
         try:
             report = index_photos(settings, progress=MemoryTable, notify=print)
         finally:
-            assembly.local_node(settings).stop()
+            opening.local_node(settings).stop()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f"{report.encoded:,} photos in {report.seconds:,.0f} s; {most:,.0f} MB at most, making the network included")
 

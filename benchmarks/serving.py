@@ -41,7 +41,8 @@ sys.path[0] = str(ROOT)
 
 from image_embeddings import ImageSearch, Limits, assembly  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
-from image_embeddings.evaluation import CAPTIONS, read_captions  # noqa: E402
+from image_embeddings.es import opening  # noqa: E402
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
 from tests.browser import webapp  # noqa: E402
 
 API = "/api/v1/search"
@@ -231,12 +232,12 @@ def main() -> None:
         try:
             serve_and_measure(settings, Path(place), options)
         finally:
-            assembly.local_node(settings).stop()
+            opening.local_node(settings).stop()
 
 
 def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:
     """Indexes, serves, warms up and measures."""
-    elasticsearch = assembly.open_index(settings).cluster.address
+    elasticsearch = opening.open_index(settings).cluster.address
     env = webapp.environ("", data_dir=settings.data_dir, index_name=settings.index_name)
     webapp.index_photos(env)
     texts = list(itertools.islice(new_texts(), TEXTS))

@@ -7,21 +7,23 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
-from image_embeddings.assembly import node_moved, open_index, open_search, thumbnails_of
-from image_embeddings.collection import Collection, Collections
+from image_embeddings.assembly import open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
-from image_embeddings.corpus import content_hash, read_bytes, resolve
 from image_embeddings.documents import Bucket, Facets, Hit, ImageDocument, ModelInfo, Place, PlaceBucket, SearchResult
-from image_embeddings.filters import ORIENTATIONS, Filters
-from image_embeddings.images import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
-from image_embeddings.index import ImageIndex, IndexState
-from image_embeddings.indexing import index_photos
+from image_embeddings.es.collections import Collection, Collections
+from image_embeddings.es.filters import ORIENTATIONS, Filters
+from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.es.opening import node_moved, open_index
+from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
+from image_embeddings.indexing.runs import index_photos
+from image_embeddings.indexing.writer import IndexReport
 from image_embeddings.log_lines import log_formatter
-from image_embeddings.queries import BY_DATE_DEPTH, SORTS
-from image_embeddings.query import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
-from image_embeddings.search import ImageSearch
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexReport
+from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
+from image_embeddings.photos.photo import content_hash
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
+from image_embeddings.sources.photo_folder import read_bytes, resolve
 
 __all__ = [
     "BY_DATE_DEPTH",

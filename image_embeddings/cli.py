@@ -19,19 +19,24 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, images, indexing
-from image_embeddings.changes import FolderWatch
+from image_embeddings import assembly, evaluation
 from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
-from image_embeddings.indexing import Indexing
+from image_embeddings.es import opening
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import runs
+from image_embeddings.indexing.runs import Indexing
+from image_embeddings.indexing.watch import keep_up
+from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.log_lines import printable
-from image_embeddings.text_model import STATUS, TextModelStatus
-from image_embeddings.text_path import ELASTICSEARCH
-from image_embeddings.watch import keep_up
-from image_embeddings.writer import IndexOptions, IndexReport
+from image_embeddings.photos import decoding
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions
+from image_embeddings.sources.changes import FolderWatch
+from image_embeddings.text_model import setup
+from image_embeddings.text_model.choice import ELASTICSEARCH
+from image_embeddings.text_model.model import STATUS, TextModelStatus
 
 SHOWN_SKIPS = 20
 STOPPED = "Stopped."
@@ -160,7 +165,7 @@ def index(
 
 def _discard_rebuild() -> None:
     with _errors_shown():
-        found = indexing.discard_rebuild(load_settings())
+        found = runs.discard_rebuild(load_settings())
         click.echo("The unfinished index is removed" if found else "There was no unfinished index")
 
 
@@ -298,7 +303,7 @@ def _query_image(path: Path, settings: Settings) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise QueryError(f"{path} cannot be opened ({error.strerror}).") from error
-    return images.decode(data, max_pixels=settings.max_image_pixels, what=str(path)).image
+    return decoding.decode(data, max_pixels=settings.max_image_pixels, what=str(path)).image
 
 
 def _show_result(result: SearchResult, *, as_json: bool) -> None:
@@ -354,7 +359,7 @@ def _status(settings: Settings) -> dict[str, Any]:
     opened = search.index
     found: dict[str, Any] = {
         "elasticsearch": ".".join(map(str, opened.cluster.server_version())),
-        "embedded_node": assembly.uses_local_node(settings),
+        "embedded_node": opening.uses_local_node(settings),
         "address": opened.cluster.address,
         "index": settings.index_name,
         "image_dir": str(settings.image_dir),
@@ -385,7 +390,7 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"
-    return {"rebuild": f"{photos}, by {state.model.model_id}. {indexing.how_to_go_on(folder)}"}
+    return {"rebuild": f"{photos}, by {state.model.model_id}. {runs.how_to_go_on(folder)}"}
 
 
 @main.command()
@@ -400,8 +405,8 @@ def evaluate(captions: Path | None, queries: int, k: int, as_json: bool) -> None
     with _errors_shown():
         settings = load_settings()
         search = assembly.open_search(settings, notify=_say)
-        file = captions or settings.image_dir / evaluation.CAPTIONS
-        texts = evaluation.read_captions(file) if captions or file.exists() else {}
+        file = captions or settings.image_dir / CAPTIONS
+        texts = read_captions(file) if captions or file.exists() else {}
         ann = evaluation.ann_recall(search.index, k=k, queries=queries)
         recalls = evaluation.text_recall(search, texts)
         if as_json:
@@ -428,7 +433,7 @@ def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
     """Load the text model into Elasticsearch and start it; one that is there already is only started."""
     with _errors_shown(stopped=f"Stopped. What is there now, and how to go on, says: {STATUS}"):
         hush_profiler()
-        status = assembly.install_text_model(
+        status = setup.install_text_model(
             load_settings(), model=model, quantize=quantize, clear_previous=clear_previous, notify=_say
         )
         click.echo(_described(status))
@@ -439,7 +444,7 @@ def install(model: str | None, quantize: bool, clear_previous: bool) -> None:
 def text_model_status(as_json: bool) -> None:
     """Say whether the text model is started, or what to do about it; exits with 1 where it is not."""
     with _errors_shown():
-        status = assembly.text_model_status(load_settings())
+        status = setup.text_model_status(load_settings())
         if as_json:
             _print_json({**asdict(status), "advice": str(status.error or "")})
         else:
@@ -462,7 +467,7 @@ def node() -> None:
 def start() -> None:
     """Start it, unless it runs."""
     with _errors_shown():
-        running = assembly.local_node(load_settings()).start(notify=_say)
+        running = opening.local_node(load_settings()).start(notify=_say)
         click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
 
 
@@ -471,7 +476,7 @@ def start() -> None:
 def stop(if_unused: bool) -> None:
     """Stop it and wait until it is gone; its data stays."""
     with _errors_shown():
-        local_node = assembly.local_node(load_settings())
+        local_node = opening.local_node(load_settings())
         stopped = local_node.stop(unless_used_within=SETTLING_SECONDS if if_unused else None)
         runs_on = "Elasticsearch is in use and runs on" if local_node.status() else "Elasticsearch was not running"
         click.echo("Elasticsearch has stopped" if stopped else runs_on)
@@ -483,7 +488,7 @@ def stop(if_unused: bool) -> None:
 def node_status(unused: bool, as_json: bool) -> None:
     """Say whether it runs, and where; exits with 1 where it does not."""
     with _errors_shown():
-        local_node = assembly.local_node(load_settings())
+        local_node = opening.local_node(load_settings())
         running = local_node.status()
         if as_json:
             place = {"url": running.url, "pid": running.pid, "in_use": local_node.in_use()} if running else {}

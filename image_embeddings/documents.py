@@ -1,7 +1,7 @@
 """The records that pass between the modules, and the one alias for arrays of embeddings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,19 @@ class ImageDocument:
         if abs(self.width - self.height) <= 0.05 * max(self.width, self.height):
             return "square"
         return "landscape" if self.width > self.height else "portrait"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoMetadata:
+    """What a metadata file says of one photo."""
+
+    label: str | None = None
+    caption: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def merged_into(self, document: ImageDocument) -> ImageDocument:
+        """The document with this added; a caption here goes before the photo's own."""
+        return replace(document, label=self.label, caption=self.caption or document.caption, extra=dict(self.extra))
 
 
 @dataclass(frozen=True, kw_only=True)

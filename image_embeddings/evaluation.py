@@ -1,21 +1,16 @@
 """How well the search of an index does: on captions of its photos, and against exact search."""
 
-import csv
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.metrics import ExactNearest, ann_recall_at_k, recall_at_k
-from image_embeddings.search import ImageSearch
+from image_embeddings.search.image_search import ImageSearch
 
-CAPTIONS = "captions.csv"  # looked for in the folder of the photos
 RANKS = (1, 5, 10)
-_COLUMNS = ("image_id", "language", "caption")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +29,6 @@ class AnnRecall:
     queries: int
     k: int
     recall: float
-
-
-def read_captions(path: Path) -> dict[str, dict[str, list[str]]]:
-    """language -> caption -> image_ids of the photos that bear it.
-
-    Raises:
-        CorpusError: the file cannot be read, or a column is missing; names the line.
-    """
-    captions: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
-                if any(not row.get(column) for column in _COLUMNS):
-                    raise CorpusError(f"{path}, line {number}: needs the columns {', '.join(_COLUMNS)}, none empty.")
-                captions[row["language"]][row["caption"]].append(row["image_id"])
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"The captions cannot be read from {path}: {error}.") from error
-    return captions
 
 
 def text_recall(search: ImageSearch, captions: dict[str, dict[str, list[str]]]) -> list[TextRecall]:

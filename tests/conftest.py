@@ -4,8 +4,8 @@ import signal
 import pytest
 
 from image_embeddings.config import share_cores
-from image_embeddings.local_node import LocalNode
-from image_embeddings.local_node_jars import VERSION, fetch_from_maven, install_jars
+from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
+from image_embeddings.embedded_node.node import LocalNode
 from tests import goldens
 from tests.browser import chromium
 

@@ -95,19 +95,19 @@ def test_encoders_and_index_never_import_each_other():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("elasticsearch", {"image_embeddings.cluster", "image_embeddings.index"}),
-        ("elastic_transport", {"image_embeddings.transport"}),
-        ("eland", {"image_embeddings.text_model_install"}),
-        ("jpype", {"image_embeddings.local_node_server"}),
-        ("jgo", {"image_embeddings.local_node_jars"}),
+        ("elasticsearch", {"image_embeddings.es.connection", "image_embeddings.index"}),
+        ("elastic_transport", {"image_embeddings.es.transport"}),
+        ("eland", {"image_embeddings.text_model.installation"}),
+        ("jpype", {"image_embeddings.embedded_node.server"}),
+        ("jgo", {"image_embeddings.embedded_node.jars"}),
         ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
         ("transformers", {"image_embeddings.encoders.mclip"}),
         ("torch", {f"image_embeddings.encoders.{name}" for name in ("clip_images", "conse", "mclip", "onnx_network")}),
         ("onnxruntime", {"image_embeddings.encoders.onnx_network"}),
         ("onnx", {"image_embeddings.encoders.onnx_network"}),
-        ("rawpy", {"image_embeddings.raw"}),
-        ("pillow_heif", {"image_embeddings.images"}),
-        ("watchdog", {"image_embeddings.changes"}),
+        ("rawpy", {"image_embeddings.photos.raw"}),
+        ("pillow_heif", {"image_embeddings.photos.decoding"}),
+        ("watchdog", {"image_embeddings.sources.changes"}),
     ],
 )
 def test_each_heavy_library_stays_at_home(library, home):
@@ -130,7 +130,7 @@ def test_only_config_reads_the_environment(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_the_cli_prints_and_exits(path):
-    edges = {"image_embeddings.cli", "image_embeddings.local_node_server"}  # the node's own process ends itself
+    edges = {"image_embeddings.cli", "image_embeddings.embedded_node.server"}  # the node's own process ends itself
     assert not {"print", "click.echo", "sys.exit", "exit"} & set(calls(path)) or name_of(path) in edges
 
 
@@ -170,7 +170,7 @@ def test_every_module_has_a_test():
         "image_embeddings.__main__": "server/test_cli.py",
         "image_embeddings.assembly": "server/test_cli.py",
         "image_embeddings.cli": "server/test_cli.py",
-        "image_embeddings.cluster": "server/test_cluster.py",
+        "image_embeddings.es.connection": "server/test_cluster.py",
         "image_embeddings.create-image-embeddings": "server/test_cli.py",
         "image_embeddings.documents": "test_queries.py",
         "image_embeddings.encoders": "test_choose_encoder.py",
@@ -178,17 +178,21 @@ def test_every_module_has_a_test():
         "image_embeddings.encoders.quiet": "server/test_text_model.py",
         "image_embeddings.errors": "server/test_cluster.py",
         "image_embeddings.evaluation": "server/test_cli.py",
-        "image_embeddings.everyday_texts": "test_calibration.py",
+        "image_embeddings.calibration.everyday_texts": "test_calibration.py",
         "image_embeddings.index": "server/test_index.py",
         "image_embeddings.indexing": "server/test_runs.py",
-        "image_embeddings.patience": "server/test_connection_faults.py",
-        "image_embeddings.pipeline": "server/test_pipeline.py",
-        "image_embeddings.query": "server/test_search.py",
+        "image_embeddings.sources.captions_file": "test_samples.py",
+        "image_embeddings.es.opening": "server/test_cli.py",
+        "image_embeddings.photos.photo": "test_corpus.py",
+        "image_embeddings.text_model.setup": "server/test_text_model.py",
+        "image_embeddings.es.retries": "server/test_connection_faults.py",
+        "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
+        "image_embeddings.search.request": "server/test_search.py",
         "image_embeddings.search": "server/test_search.py",
-        "image_embeddings.text_model_install": "server/test_text_model.py",
-        "image_embeddings.text_path": "server/test_text_path.py",
-        "image_embeddings.writer": "server/test_pipeline.py",
-        "image_embeddings.transport": "server/test_cluster.py",
+        "image_embeddings.text_model.installation": "server/test_text_model.py",
+        "image_embeddings.text_model.choice": "server/test_text_path.py",
+        "image_embeddings.indexing.writer": "server/test_pipeline.py",
+        "image_embeddings.es.transport": "server/test_cluster.py",
     }
     tests = ROOT / "tests"
     for path in SOURCES:

@@ -5,7 +5,7 @@ import hashlib
 
 from PIL import Image
 
-from image_embeddings import exif
+from image_embeddings.photos import exif
 from tools import many_photos
 
 

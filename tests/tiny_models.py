@@ -29,7 +29,7 @@ from transformers import (
     XLMRobertaTokenizerFast,
 )
 
-from image_embeddings.samples import captioned_photos
+from image_embeddings.sources.samples import captioned_photos
 
 DIMS = 32
 # Characters of the scripts that tests search in: ASCII, Latin with accents, Greek, Cyrillic, Hebrew, Arabic,

@@ -1,4 +1,4 @@
-"""Writes the list of the embedded node's jars anew, for the version in image_embeddings/local_node_jars.py.
+"""Writes the list of the embedded node's jars anew, for the version in image_embeddings/embedded_node/jars.py.
 
 .venv/bin/python tools/node_jars.py
 """
@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings.local_node_jars import VERSION  # noqa: E402
+from image_embeddings.embedded_node.jars import VERSION  # noqa: E402
 
-LIST = ROOT / "image_embeddings" / "local_node_jars.txt"
+LIST = ROOT / "image_embeddings" / "embedded_node" / "jars.txt"
 ROOTS = (f"org.elasticsearch:elasticsearch:{VERSION}", f"org.elasticsearch.plugin:transport-netty4:{VERSION}")
 
 

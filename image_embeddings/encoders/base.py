@@ -10,7 +10,7 @@ from PIL import Image
 
 from image_embeddings.documents import Embeddings, ModelInfo
 from image_embeddings.errors import ModelUnavailableError
-from image_embeddings.images import DECODING
+from image_embeddings.photos.decoding import DECODING
 
 PROBE_DIMS = 16
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_embeddings.documents import Embeddings
-from image_embeddings.encoders import mclip, space
+from image_embeddings.encoders import mclip, text_fit
 from image_embeddings.encoders.base import Encoder
 from image_embeddings.encoders.clip_images import AUTO, ClipImages
 from image_embeddings.encoders.onnx_network import NetworkStore
@@ -136,7 +136,7 @@ class ClipEncoder(Encoder):
         if self._samples is None:
             return ""
         photos = self._samples()
-        if len(photos) < space.FEWEST:
+        if len(photos) < text_fit.FEWEST:
             _log.warning(
                 "Whether TEXT_MODEL '%s' belongs to image model '%s' cannot be checked: the sample photos are missing.",
                 self._text_name,
@@ -148,15 +148,15 @@ class ClipEncoder(Encoder):
         # Most models know the first one, English; the others are for those that do not.
         for language in dict.fromkeys(language for _, captions in photos for language in captions):
             shown = [number for number, (_, captions) in enumerate(photos) if language in captions]
-            if len(shown) >= space.FEWEST:
+            if len(shown) >= text_fit.FEWEST:
                 texts = self._text_model.encode([photos[number][1][language] for number in shown])
-                best = max(best, space.alignment(self._normalized(texts, count=len(shown)), images[shown]))
-            if best >= space.ALIGNED:
+                best = max(best, text_fit.alignment(self._normalized(texts, count=len(shown)), images[shown]))
+            if best >= text_fit.ALIGNED:
                 return ""
         return (
             f"TEXT_MODEL '{self._text_name}' has the dims of image model '{self.model_id}', but was trained for "
             f"another: captions of {len(photos)} sample photos do not find their photos in any language (agreement "
-            f"{best:.1f}, where 0 is chance and {space.ALIGNED:.0f} the least of one space). {_REMEDY}"
+            f"{best:.1f}, where 0 is chance and {text_fit.ALIGNED:.0f} the least of one space). {_REMEDY}"
         )
 
 

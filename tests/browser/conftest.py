@@ -3,8 +3,8 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import sync_playwright
 
-from image_embeddings.cluster import connect
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.album import make_album
 from tests.browser.visit import watched

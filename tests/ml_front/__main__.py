@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trustme
 
-from image_embeddings.local_node import LocalNode
+from image_embeddings.embedded_node.node import LocalNode
 from tests.ml_front import LICENCES, ml_front
 from tests.tls_front import UPLOADER, ca_file
 

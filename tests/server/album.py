@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from image_embeddings import indexing, pipeline
-from image_embeddings.metadata import PhotoMetadata
-from image_embeddings.patience import patiently
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexOptions, IndexReport
+from image_embeddings.documents import PhotoMetadata
+from image_embeddings.es.retries import patiently
+from image_embeddings.indexing import pipeline, runs
+from image_embeddings.indexing.writer import IndexOptions, IndexReport
+from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 
@@ -76,7 +76,7 @@ def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
 def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexReport:
     """The report of a run by settings, whose embeddings are the same to the last bit from run to run."""
     options = replace(OPTIONS, batch_size=1)
-    return indexing.index_photos(settings, options=options, progress=progress, **choices)
+    return runs.index_photos(settings, options=options, progress=progress, **choices)
 
 
 def contents(index):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import trustme
 
-from image_embeddings.assembly import install_text_model
-from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
 from image_embeddings.encoders import ClipEncoder
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.text_model.setup import install_text_model
 from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder
 from tests.ml_front import ml_front

@@ -1,8 +1,8 @@
 """An index filled with the six colour photos of tests/pictures.py."""
 
-from image_embeddings import pipeline
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexOptions
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import colour_photos
 

@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from image_embeddings import pipeline
-from image_embeddings.cluster import connect
-from image_embeddings.index import ImageIndex
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexOptions
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 
 

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from app import crops
-from image_embeddings import pipeline
 from image_embeddings.documents import ImageDocument
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
-from image_embeddings.query import Indexed, Part
-from image_embeddings.search import ImageSearch
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.search.request import Indexed, Part
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.test_web import make_app, picture, upload
@@ -229,8 +229,8 @@ def halves(cluster, name, tmp_path):
 
 
 def run(photos, index):
-    from image_embeddings.thumbnails import Thumbnails
-    from image_embeddings.writer import IndexOptions
+    from image_embeddings.indexing.writer import IndexOptions
+    from image_embeddings.photos.thumbnails import Thumbnails
 
     return pipeline.run(
         pipeline.plan(photos, indexed=index.file_states(with_format=True)),

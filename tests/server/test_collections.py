@@ -3,8 +3,8 @@
 import html5lib
 import pytest
 
-from image_embeddings.collection import MAX_COLLECTIONS, Collections, collections_search
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.collections import MAX_COLLECTIONS, Collections, collections_search
+from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.server.test_asking import PHOTOS, photo
 from tests.server.test_web import make_app

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.faulty_front import (
     BUSY,

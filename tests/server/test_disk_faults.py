@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_embeddings.thumbnails import Thumbnails
+from image_embeddings.photos.thumbnails import Thumbnails
 from tests.server.album import contents, run_over
 
 pytestmark = pytest.mark.server

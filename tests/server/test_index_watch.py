@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.image_index import ImageIndex
 from tests.pictures import save
 from tests.tiny_models import make_clip_folder
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from image_embeddings import pipeline
-from image_embeddings.metadata import read_metadata
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexOptions
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.metadata_table import read_metadata
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 

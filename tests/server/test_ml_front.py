@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from image_embeddings import queries
-from image_embeddings.filters import Filters
+from image_embeddings.es import queries
+from image_embeddings.es.filters import Filters
 from tests import specification
 from tests.server.ml_requests import DOG, M, ask, by_text, clause, fails, ok, start, state, upload
 

@@ -10,7 +10,7 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.local_node import LocalNode
+from image_embeddings.embedded_node.node import LocalNode
 from tests.ml_front import ml_front
 from tests.server.ml_requests import DOG, M, ask, by_text, fails, ok, start, state, upload
 

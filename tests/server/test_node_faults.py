@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from image_embeddings import assembly, patience
-from image_embeddings.cluster import connect
+from image_embeddings import open_index
 from image_embeddings.config import load_settings
+from image_embeddings.embedded_node.node import LocalNode
 from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
-from image_embeddings.index import ImageIndex
-from image_embeddings.local_node import LocalNode
+from image_embeddings.es import retries
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
 from tests.tiny_models import make_clip_folder
@@ -69,7 +70,7 @@ def index(url, name, album):
 def impatience(monkeypatch):
     """Elasticsearch is waited for as long as a test can wait."""
     with monkeypatch.context() as changed:
-        changed.setattr(patience, "PATIENCE_SECONDS", 1)
+        changed.setattr(retries, "PATIENCE_SECONDS", 1)
         yield
 
 
@@ -110,7 +111,7 @@ def first_answer(index):
         try:
             return index.state(), errors
         except ImageSearchError as error:
-            if not patience.passes(error):
+            if not retries.passes(error):
                 raise
             errors.append(error)
             time.sleep(0.02)
@@ -122,19 +123,19 @@ def test_a_rebuild_goes_on_after_a_restart_and_the_old_index_answers_until_then(
     before, after = settings
     index_photos(before)
     index_photos(dataclasses.replace(after, index_name="expected"))
-    served = contents(assembly.open_index(before))
+    served = contents(open_index(before))
     with impatience(monkeypatch), pytest.raises(UnreachableError, match="same command again to go on"):
         index_photos(after, rebuild=True, progress=lambda total: Interrupted({30: node.kill}))
     start = background.submit(node.start)
-    state, errors = first_answer(assembly.open_index(before))
+    state, errors = first_answer(open_index(before))
     assert state.model.model_id == "first"
     assert any("does not know its indices yet" in str(error) for error in errors)
     start.result()
-    assert contents(assembly.open_index(before)) == served
+    assert contents(open_index(before)) == served
     report = index_photos(after, rebuild=True)
     assert 0 < report.unchanged < report.found
-    expected = contents(assembly.open_index(dataclasses.replace(after, index_name="expected")))
-    assert contents(assembly.open_index(after)) == expected
+    expected = contents(open_index(dataclasses.replace(after, index_name="expected")))
+    assert contents(open_index(after)) == expected
 
 
 # A full disk

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings import corpus, pipeline
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FileState
 from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
-from image_embeddings.index import ImageIndex
-from image_embeddings.thumbnails import Thumbnails
-from image_embeddings.writer import IndexOptions
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.writer import IndexOptions
+from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import as_nobody, colour_photos, save
-from tests.server.test_index import as_an_older_version_made_it
+from tests.server.test_image_index import as_an_older_version_made_it
 
 pytestmark = pytest.mark.server
 
@@ -221,13 +222,13 @@ def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
 def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
     indexed = {
         file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
-        for file in corpus.walk(photos, skip=pytest.fail)
+        for file in photo_folder.walk(photos, skip=pytest.fail)
     }
     assert pipeline.plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
 
 
 def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
-    indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
+    indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
     with pytest.raises(
         CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
     ):
@@ -251,7 +252,7 @@ def test_the_index_remembers_its_folder(run, index, photos):
 def test_photos_of_a_folder_that_cannot_be_opened_stay():
     with tempfile.TemporaryDirectory() as place, as_nobody(place):
         photos = colour_photos(Path(place) / "photos")
-        indexed = {file.image_id: SOME_FILE for file in corpus.walk(photos, skip=pytest.fail)}
+        indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
         (photos / "cold").chmod(0)
         work = pipeline.plan(photos, indexed=indexed)
         (photos / "cold").chmod(0o755)

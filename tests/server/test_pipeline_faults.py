@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.index import ImageIndex
+from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.pictures import save
 from tests.server.album import contents

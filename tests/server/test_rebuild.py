@@ -9,11 +9,13 @@ import threading
 import pytest
 
 from app import create_app
-from image_embeddings import assembly, corpus, indexing, pipeline
+from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
-from image_embeddings.search import ImageSearch
+from image_embeddings.indexing import pipeline, runs
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.sources import photo_folder
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.filling import fill
@@ -97,11 +99,11 @@ def settings(elasticsearch_url, name, models, photos, tmp_path):
 
 
 def run(settings, **choices):
-    return indexing.index_photos(settings, progress=RecordedProgress, **choices)
+    return runs.index_photos(settings, progress=RecordedProgress, **choices)
 
 
 def model_of(settings):
-    return assembly.open_index(settings).state().model.model_id
+    return open_index(settings).state().model.model_id
 
 
 def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
@@ -113,10 +115,10 @@ def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settin
     polls = itertools.count()
     report = run(other, rebuild=True, stopped=lambda: next(polls) > 70)
     assert report.stopped
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("first", 6)
+    assert (model_of(settings), open_index(settings).count()) == ("first", 6)
     rest = run(other, rebuild=True)
     assert (rest.unchanged, rest.encoded) == (report.encoded, 106 - report.encoded)
-    assert (model_of(settings), assembly.open_index(settings).count()) == ("second", 106)
+    assert (model_of(settings), open_index(settings).count()) == ("second", 106)
 
 
 def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
@@ -125,8 +127,8 @@ def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
     other = dataclasses.replace(settings, image_model=models[1])
     with pytest.raises(ModelMismatchError, match=r"IMAGE_MODEL=first .*--discard-rebuild"):
         run(other, rebuild=True)
-    assert indexing.discard_rebuild(settings)
-    assert not indexing.discard_rebuild(settings)
+    assert runs.discard_rebuild(settings)
+    assert not runs.discard_rebuild(settings)
     run(other, rebuild=True)
     assert model_of(settings) == "second"
 
@@ -136,16 +138,16 @@ def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
     for photo in settings.image_dir.rglob("*.png"):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
-    assert assembly.open_index(settings).count() == 6
-    assert indexing.discard_rebuild(settings)
+    assert open_index(settings).count() == 6
+    assert runs.discard_rebuild(settings)
 
 
 def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
-    assert assembly.open_index(settings).rebuild.state().model.model_id == "first"
-    indexing.discard_rebuild(settings)
+    assert open_index(settings).rebuild.state().model.model_id == "first"
+    runs.discard_rebuild(settings)
 
 
 PATHS = ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
@@ -194,17 +196,17 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tm
     with pytest.raises(CorpusError, match="lacks 6 of the 6 indexed photos"):
         run(settings, rebuild=True)
     with pytest.raises(IndexMissingError):
-        assembly.open_index(settings).rebuild.state()
-    assert assembly.open_index(settings).count() == 6
+        open_index(settings).rebuild.state()
+    assert open_index(settings).count() == 6
     report = run(settings, rebuild=True, prune=True)
     assert (report.waiting, report.deleted) == ("", 6)
-    assert assembly.open_index(settings).count() == 1
+    assert open_index(settings).count() == 1
 
 
 def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, monkeypatch):
     run(settings)
-    old = assembly.open_index(settings).state().backing_index
-    load = corpus.load
+    old = open_index(settings).state().backing_index
+    load = photo_folder.load
 
     def drive_goes(file):
         if file.image_id.startswith("warm"):
@@ -212,19 +214,19 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
         return load(file)
 
     with monkeypatch.context() as away:
-        away.setattr(corpus, "load", drive_goes)
+        away.setattr(photo_folder, "load", drive_goes)
         report = run(settings, rebuild=True)
     assert (report.indexed, len(report.skipped)) == (3, 3)
     assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting
     go_on = f"To go on with it: index {settings.image_dir} --rebuild. To give it up: index --discard-rebuild."
     assert go_on in report.waiting
-    assert assembly.open_index(settings).state().backing_index == old
+    assert open_index(settings).state().backing_index == old
     said = []
-    indexing.index_photos(settings, progress=RecordedProgress, notify=said.append)
+    runs.index_photos(settings, progress=RecordedProgress, notify=said.append)
     assert f"A rebuild of this index is unfinished. {go_on}" in said
     report = run(settings, rebuild=True)
     assert (report.unchanged, report.encoded, report.waiting) == (3, 3, "")
-    assert assembly.open_index(settings).state().backing_index != old
+    assert open_index(settings).state().backing_index != old
 
 
 def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
@@ -232,4 +234,4 @@ def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
     (settings.image_dir / "warm" / "red.png").write_bytes(b"no photo")
     report = run(settings, rebuild=True)
     assert (report.waiting, report.deleted) == ("", 1)
-    assert assembly.open_index(settings).count() == 5
+    assert open_index(settings).count() == 5

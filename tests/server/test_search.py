@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from image_embeddings.errors import ImageNotFoundError, ModelMismatchError, QueryError
-from image_embeddings.filters import Filters
-from image_embeddings.index import ImageIndex
-from image_embeddings.query import Part
-from image_embeddings.search import ImageSearch
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.search.request import Part
 from tests.fakes import COLOURS, ColourEncoder
 from tests.server.filling import fill
 

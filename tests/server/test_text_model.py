@@ -11,7 +11,6 @@ import pytest
 import trustme
 from eland.ml.pytorch.transformers import elasticsearch_model_id as eland_model_id
 
-from image_embeddings.assembly import install_text_model, text_model_status
 from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, load_settings
 from image_embeddings.encoders.clip import elasticsearch_model_id
 from image_embeddings.errors import (
@@ -24,6 +23,7 @@ from image_embeddings.errors import (
     TextModelLicenceError,
     TextModelMemoryError,
 )
+from image_embeddings.text_model.setup import install_text_model, text_model_status
 from tests import specification, tls_front
 from tests.commands import ROOT, run_process
 from tests.ml_front import ml_front

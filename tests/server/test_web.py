@@ -13,11 +13,11 @@ from pillow_heif import register_heif_opener
 from app import create_app
 from app.delivery import static_url_path
 from app.services import Services
-from image_embeddings.cluster import connect
 from image_embeddings.config import load_settings
-from image_embeddings.images import SUFFIXES
-from image_embeddings.index import ImageIndex
-from image_embeddings.search import ImageSearch
+from image_embeddings.es.connection import connect
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.photos.decoding import SUFFIXES
+from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import COLOURS, ColourEncoder
 from tests.raw_photos import dng
 from tests.server.filling import fill
@@ -412,7 +412,7 @@ def test_a_photo_that_is_not_in_the_index_is_not_served(own_web, tmp_path):
 
 
 def test_a_document_that_points_outside_is_not_served(own_web, own_index, tmp_path):
-    from tests.server.test_index import document
+    from tests.server.test_image_index import document
 
     Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
     list(own_index.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
@@ -560,7 +560,7 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
 
 
 def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
-    from tests.server.test_index import DESCRIBED, document
+    from tests.server.test_image_index import DESCRIBED, document
 
     list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json

@@ -6,9 +6,9 @@ import pytest
 from app import create_app
 from app.services import Services
 from image_embeddings import open_index
-from image_embeddings.assembly import local_node
 from image_embeddings.config import load_settings
-from image_embeddings.search import ImageSearch
+from image_embeddings.es.opening import local_node
+from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
 

@@ -1,0 +1,1 @@
+"""What likeness is usual in an index, and so which hits really match."""

@@ -1,0 +1,149 @@
+"""Elasticsearch's jars, fetched once from Maven Central and laid out as the node wants to find them."""
+
+import errno
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from filelock import FileLock
+
+from image_embeddings.errors import NodeDownloadError, first_line
+
+VERSION = "9.5.3"  # with another one, run tools/node_jars.py
+_LIST = "jars.txt"
+_NEEDED = (f"elasticsearch-{VERSION}.jar", f"transport-netty4-{VERSION}.jar")
+
+# What jgo is seen to raise without a network, on a server's refusal, and on a damaged file in its cache
+# (requests' errors are OSErrors; jgo asserts that a file it is about to write does not exist yet).
+_FETCH_ERRORS = (OSError, RuntimeError, ValueError, KeyError, AssertionError, ParseError, zipfile.BadZipFile)
+
+_CONNECTIONS = 8  # downloads at a time
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_DESCRIPTOR = f"""\
+description=Netty 4 based transport
+version={VERSION}
+name=transport-netty4
+classname=org.elasticsearch.transport.netty4.Netty4Plugin
+java.version=17
+elasticsearch.version={VERSION}
+extended.plugins=
+has.native.controller=false
+"""
+
+FetchJars = Callable[[Path], Iterable[Path]]
+
+
+def install_jars(folder: Path, *, fetch: FetchJars, notify: Callable[[str], None]) -> None:
+    """Makes `folder` a complete Elasticsearch home (lib, modules, plugins); returns at once where it is one already.
+
+    The folder appears under its name only when it is complete, so an interrupted download leaves nothing that a later
+    run would trust. `fetch` gets an empty scratch folder, and returns the paths of the jars.
+
+    Raises:
+        NodeDownloadError: the jars cannot be fetched.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return
+        notify(f"Fetching Elasticsearch {VERSION} (44 MB, only this once) …")
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            _lay_out(_fetched(fetch, partial / "scratch"), partial)
+            shutil.rmtree(partial / "scratch")
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def fetch_from_maven(scratch: Path) -> list[Path]:
+    """The jars from the user's Maven cache or Maven Central; with a cache of its own where the user's is damaged.
+
+    jgo writes downloads under their final names, so one that was cut off stays in the user's cache as a broken file.
+    """
+    from jgo.constants import default_jgo_cache, default_maven_repo
+
+    try:
+        cache = default_jgo_cache()
+        cache.mkdir(parents=True, exist_ok=True)
+        # jgo's downloads are not safe for two processes at once.
+        with FileLock(cache / "image-search.lock"):
+            jars = _download(default_maven_repo())
+            _check(jars)
+            return jars
+    except _FETCH_ERRORS:
+        return _download(scratch / "repository")
+
+
+def read_coordinates() -> list[str]:
+    """Return the Maven coordinates of all jars of the node, as `group:artifact:version`."""
+    return resources.files(__package__).joinpath(_LIST).read_text(encoding="utf-8").splitlines()
+
+
+def _download(repository: Path) -> list[Path]:
+    """Return the node's jars, each from `repository` or else from Maven Central.
+
+    Only jgo's Maven half is used. Its environments sort jars into modules and others by a JDK, which they look for on
+    the machine and then on GitHub; the node does not need that. Its way from two coordinates to all jars takes 140
+    requests, one after the other, so that the list comes with the package.
+    """
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+
+    context = MavenContext(repo_cache=repository, remote_repos={"central": MAVEN_CENTRAL_URL})
+    artifacts = [context.create_dependency(coordinates).artifact for coordinates in read_coordinates()]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        return list(pool.map(lambda artifact: artifact.resolve(), artifacts))
+
+
+def _fetched(fetch: FetchJars, scratch: Path) -> list[Path]:
+    scratch.mkdir(parents=True)
+    try:
+        jars = list(fetch(scratch))
+        _check(jars)
+    except _FETCH_ERRORS as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise
+        raise NodeDownloadError(
+            f"The jars of Elasticsearch {VERSION} cannot be fetched from Maven Central: {_first_line(error)} "
+            f"Check the network (or HTTPS_PROXY) and run the command again: they are needed only once. Or set ES_HOST "
+            f"to use an Elasticsearch of your own."
+        ) from error
+    return jars
+
+
+def _check(jars: list[Path]) -> None:
+    missing = [name for name in _NEEDED if name not in {jar.name for jar in jars}]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing among {len(jars)} jars.")
+    for jar in jars:
+        with zipfile.ZipFile(jar) as archive:
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile(f"{jar.name} is damaged.")
+
+
+def _lay_out(jars: list[Path], home: Path) -> None:
+    # HTTP and transport live in a module with a class loader of its own.
+    netty = home / "modules" / "transport-netty4"
+    for folder in (netty, home / "lib", home / "plugins"):
+        folder.mkdir(parents=True)
+    (netty / "plugin-descriptor.properties").write_text(_DESCRIPTOR, encoding="utf-8")
+    for jar in jars:
+        part = netty if jar.name.startswith(("netty-", "transport-netty4")) else home / "lib"
+        # A copy: a hard link would share the fate of the file in the user's Maven cache.
+        shutil.copyfile(jar, part / jar.name)
+
+
+def _first_line(error: BaseException) -> str:
+    line = first_line(error)
+    return line if line.endswith(".") else f"{line}."

@@ -1,0 +1,100 @@
+"""The embedded node's own process: a Java virtual machine in Python that runs Elasticsearch until SIGTERM.
+
+`local_node.LocalNode` starts it. It imports nothing heavy before it has said, in its state file, that it is there.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, write_json
+
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def main() -> None:
+    """Runs the node of `--home` until SIGTERM; its output is the log of this start."""
+    sys.excepthook = _end_at_once
+    arguments = _arguments()
+    # Blocked here, so that every thread of the virtual machine inherits it and sigwait alone gets them, whenever sent.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        # Some seconds, because a killed predecessor holds its lock until the system has taken it apart.
+        lock = FileLock(arguments.home / LOCK_NAME).acquire(timeout=5)
+    except Timeout:
+        sys.exit("Another process runs the node of this folder.")
+    with lock:
+        write_json(
+            arguments.home / STATE_NAME,
+            {
+                "pid": os.getpid(),
+                "started_at": time.time(),
+                "http_port": arguments.http_port,
+                "version": arguments.version,
+            },
+        )
+        os.chdir(arguments.home)
+        node = _start(arguments)
+        signal.sigwait(_STOP_SIGNALS)
+        node.close()
+        _end(0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m image_embeddings.embedded_node.server")
+    for name in ("--home", "--jars", "--library"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--http-port", type=int, required=True)
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--jvm-option", action="append", default=[])
+    return parser.parse_args()
+
+
+def _start(arguments: argparse.Namespace) -> Any:
+    """The running org.elasticsearch.node.Node, made as Elasticsearch's own main class makes it."""
+    import jpype
+
+    classpath = [str(jar) for jar in sorted((arguments.jars / "lib").glob("*.jar"))]
+    # -Xrs: the virtual machine leaves the signals to us.
+    jpype.startJVM(str(arguments.library), "-Xrs", *arguments.jvm_option, classpath=classpath, convertStrings=False)
+    config = jpype.JClass("java.nio.file.Paths").get(str(arguments.home / "config"))
+    builder = jpype.JClass("org.elasticsearch.common.settings.Settings").builder()
+    builder = builder.loadFromPath(config.resolve("elasticsearch.yml")).put("path.home", str(arguments.jars))
+    environment = jpype.JClass("org.elasticsearch.env.Environment")(builder.build(), config)
+    logging = jpype.JClass("org.elasticsearch.common.logging.LogConfigurator")
+    logging.registerErrorListener()
+    logging.configure(environment, True)
+    loader = jpype.JClass("org.elasticsearch.plugins.PluginsLoader")
+    modules = loader.loadModulesBundles(environment.modulesDir(), True)
+    plugins = loader.loadPluginsBundles(environment.pluginsDir(), False)
+    loaded = loader.createPluginsLoader(modules, plugins, jpype.JClass("java.util.Map").of(), False)
+    node = jpype.JClass("org.elasticsearch.node.Node")(environment, loaded)
+    node.start()
+    return node
+
+
+def _end_at_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ends a failed start: an ordinary exit would wait for the threads that half a node left behind."""
+    traceback.print_exception(kind, error, trace)
+    _end(1)
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The collections that a corpus falls into: its top-level folders, its labels, or the values of a further column.
+
+Pure functions, no I/O.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from image_embeddings.documents import JSON, ImageDocument
+from image_embeddings.es.filters import COLUMN_SEPARATOR, literally
+from image_embeddings.es.queries import EMBEDDING, by_date, document_of
+
+FOLDER, LABEL, NONE = "folder", "label", "none"
+COLUMN = "column:"  # and the column's name
+MAX_COLLECTIONS = 200  # the largest
+EXAMPLES = 4  # photos of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """Photos that belong together."""
+
+    name: str
+    count: int
+    examples: tuple[ImageDocument, ...]  # the latest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collections:
+    """The collections of an index, the largest first."""
+
+    by: str  # as the setting COLLECTIONS says it
+    total: int  # photos in the index, of which some may be in no collection
+    found: tuple[Collection, ...]
+
+    @property
+    def filter_name(self) -> str:
+        """The filter that a search is limited to one of them by: folder, label or column."""
+        return self.by.partition(":")[0]
+
+    def filter_value(self, name: str) -> str:
+        """What that filter is set to for one of them."""
+        return f"{self.by.removeprefix(COLUMN)}={name}" if self.by.startswith(COLUMN) else name
+
+    def is_filter(self, value: str) -> bool:
+        """Whether a value of that filter limits a search to a collection, rather than by another column."""
+        return value.startswith(self.filter_value(""))
+
+
+def collections_search(by: str) -> JSON:
+    """A search for all collections with their counts and examples, in one aggregation."""
+    newest = {"size": EXAMPLES, "sort": by_date(), "_source": {"excludes": [EMBEDDING]}}
+    terms = {**_terms(by), "size": MAX_COLLECTIONS}
+    aggs = {"collections": {"terms": terms, "aggs": {"examples": {"top_hits": newest}}}}
+    return {"size": 0, "track_total_hits": True, "aggs": aggs}
+
+
+def collections_of(answer: Mapping[str, Any], by: str) -> Collections:
+    """What the answer to `collections_search` names."""
+    buckets = answer["aggregations"]["collections"]["buckets"]
+    before_name = _column_prefix(by) if by.startswith(COLUMN) else ""
+    return Collections(
+        by=by,
+        total=answer["hits"]["total"]["value"],
+        found=tuple(
+            Collection(
+                name=bucket["key"].removeprefix(before_name),
+                count=bucket["doc_count"],
+                examples=tuple(document_of(hit["_source"]) for hit in bucket["examples"]["hits"]["hits"]),
+            )
+            for bucket in buckets
+        ),
+    )
+
+
+def _terms(by: str) -> JSON:
+    if by == FOLDER:
+        return {"field": "folders", "include": "[^/]+"}
+    if by == LABEL:
+        return {"field": "label"}
+    return {"field": "columns", "include": literally(_column_prefix(by)) + ".*"}
+
+
+def _column_prefix(by: str) -> str:
+    return by.removeprefix(COLUMN) + COLUMN_SEPARATOR

@@ -1,0 +1,274 @@
+"""The connection to Elasticsearch: address and credentials, its version, and its errors in words with a remedy."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from image_embeddings.errors import (
+    PASSING,
+    AuthenticationError,
+    CertificateError,
+    DiskFullError,
+    PermissionDeniedError,
+    RequestError,
+    ServerVersionError,
+    SettingError,
+    SlowError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+OLDEST_SERVER = (8, 19)
+NOT_RECOVERED = "1"  # the id of the block on all indices until their state is read
+DISK_FULL = "read-only-allow-delete"  # the block that Elasticsearch puts on an index, in its words
+
+
+def connect(
+    hosts: Sequence[str] = (),
+    *,
+    cloud_id: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    api_key: str | None = None,
+    ca_certs: str | None = None,
+    verify_certs: bool = True,
+    timeout: float = 30,
+    is_disk_full: Callable[[], bool] = lambda: False,
+) -> Cluster:
+    """The cluster at `hosts` or `cloud_id`; nothing is sent yet. `timeout` is that of each request, in seconds.
+
+    `is_disk_full` tells of an Elasticsearch on this machine whether its disk is: full, it says only that it is busy.
+
+    Raises:
+        SettingError: the address, the Cloud ID or the CA file cannot be used.
+    """
+    from elasticsearch import Elasticsearch
+
+    from image_embeddings.es.transport import NineOrEightNode
+
+    options: dict[str, Any] = {
+        "node_class": NineOrEightNode,
+        "request_timeout": timeout,
+        "retry_on_timeout": False,
+        # Not 503: Elasticsearch says it after half a minute of waiting for itself, and the user is to hear of it then.
+        "retry_on_status": (429, 502, 504),
+    }
+    if api_key:
+        options["api_key"] = api_key
+    elif user:
+        # Encoded here: the client itself takes ASCII only.
+        options["basic_auth"] = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+    if cloud_id or any(host.startswith("https:") for host in hosts):
+        options |= {"verify_certs": verify_certs}
+        options |= {"ca_certs": ca_certs} if verify_certs and ca_certs else {}
+        options |= {} if verify_certs else {"ssl_show_warn": False}
+    address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
+    try:
+        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would look at the file only later
+        return Cluster(Elasticsearch(**address, **options), is_disk_full=is_disk_full)
+    except (ValueError, OSError) as error:
+        raise SettingError(
+            f"Elasticsearch's address or CA file ({ca_certs or 'none'}) cannot be used: {error}. "
+            "Look at ES_HOST (https://name:9200), ES_CLOUD_ID and ES_CA_CERTS (a PEM file)."
+        ) from error
+
+
+class Cluster:
+    """One Elasticsearch, of one node or many.
+
+    `version` (major, minor) is taken for the server's instead of asking it. `is_disk_full`: see `connect`.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        *,
+        version: tuple[int, int] | None = None,
+        is_disk_full: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.client = client
+        self._version = version
+        self._is_disk_full = is_disk_full
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self.client.close()
+
+    @property
+    def address(self) -> str:
+        """Where Elasticsearch is looked for."""
+        nodes = self.client.transport.node_pool.all()
+        return ", ".join(f"{node.config.scheme}://{node.host}:{node.port}" for node in nodes)
+
+    def server_version(self) -> tuple[int, int]:
+        """Major and minor version of the server, asked once.
+
+        Raises:
+            ServerVersionError: older than 8.19, or no Elasticsearch.
+        """
+        if self._version is None:
+            with self.errors():
+                number = self._version_number()
+            major, minor = (int(part) for part in number.split(".")[:2])
+            if (major, minor) < OLDEST_SERVER:
+                raise ServerVersionError(_too_old(number))
+            self._version = (major, minor)
+        return self._version
+
+    def _version_number(self) -> str:
+        from elasticsearch import ApiError
+
+        try:
+            return str(self.client.info()["version"]["number"])
+        except ApiError as error:
+            if error.status_code != 405:  # the embedded node has no `GET /`
+                raise
+        nodes = self.client.nodes.info(filter_path="nodes.*.version")["nodes"]
+        return str(next(iter(nodes.values()))["version"])
+
+    @contextmanager
+    def errors(self, *, needs: str = "the cluster privilege 'monitor'") -> Iterator[None]:
+        """Turns what the client library raises into our errors; `needs` are the privileges that the request takes."""
+        import elasticsearch
+        from elasticsearch.helpers import ScanError
+
+        try:
+            yield
+        except elasticsearch.SSLError as error:
+            raise CertificateError(
+                f"TLS with {self.address} fails: {_last_cause(error)}. Point ES_CA_CERTS at the CA file (ca.crt) of "
+                "that cluster, or for a test set ES_VERIFY_CERTS=false; where the server has no TLS, ES_HOST begins "
+                "with http://."
+            ) from error
+        except elasticsearch.ConnectionTimeout as error:
+            if self._is_disk_full():
+                raise self._disk_full(status=503, kind="", reason="no answer in time") from error
+            raise SlowError(
+                f"Elasticsearch at {self.address} did not answer in time. Look at its load and whether its disk is "
+                "full, then try again."
+            ) from error
+        except ScanError as error:
+            raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
+        except elasticsearch.SerializationError as error:
+            raise UnreachableError(
+                f"An answer of {self.address} did not come whole. Look at the network and at proxies on the way."
+            ) from error
+        except elasticsearch.ConnectionError as error:
+            raise UnreachableError(
+                f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "
+                "right (https or http, name, port)? Without ES_HOST an embedded node is started."
+            ) from error
+        except elasticsearch.UnsupportedProductError as error:
+            raise ServerVersionError(
+                f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST."
+            ) from error
+        except elasticsearch.ApiError as error:
+            raise self._api_error(error, needs=needs) from error
+
+    def _api_error(self, error: Any, *, needs: str) -> Exception:
+        kind, reason = _type_and_reason(error)
+        if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
+            if error.status_code in PASSING:
+                return RequestError(
+                    f"A proxy at {self.address} answers {error.status_code}: Elasticsearch behind it is away or busy. "
+                    "Look at it and at the proxy.",
+                    status=error.status_code,
+                )
+            return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
+        if error.status_code == 401:
+            return AuthenticationError(
+                f"{self.address} does not accept the credentials. "
+                "Look at ES_USER and ES_PWD, or ES_API_KEY (the encoded form)."
+            )
+        if error.status_code == 403:
+            return PermissionDeniedError(
+                f"{self.address} does not permit this: {reason}. The user needs {needs}.", reason=reason
+            )
+        if kind == "media_type_header_exception":
+            return ServerVersionError(_too_old("7 or older"))
+        return self.refusal(status=error.status_code, kind=kind, reason=reason)
+
+    def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
+        """Why Elasticsearch refused a request, or one document of it."""
+        if DISK_FULL in reason or (status in PASSING and self._is_disk_full()):
+            return self._disk_full(status=status, kind=kind, reason=reason)
+        return RequestError(
+            f"Elasticsearch refused the request ({status} {kind}): {reason}", status=status, kind=kind, reason=reason
+        )
+
+    def _disk_full(self, *, status: int, kind: str, reason: str) -> DiskFullError:
+        return DiskFullError(
+            f"The disk of Elasticsearch at {self.address} is full, so it writes nothing into the index. Make room "
+            "there; about a minute later it writes again.",
+            status=status,
+            kind=kind,
+            reason=reason,
+        )
+
+    def check_allocation(self, index: str) -> None:
+        """Passes where a node has taken, or will take, the first shard of an index.
+
+        Raises:
+            DiskFullError: no node has room for it.
+            RequestError: none may take it for another reason.
+        """
+        with self.errors():
+            found = self.client.cluster.allocation_explain(index=index, shard=0, primary=True)
+        if found.get("can_allocate") != "no":
+            return
+        nodes = found.get("node_allocation_decisions", [])
+        refusals = [decider for node in nodes for decider in node.get("deciders", []) if decider["decision"] == "NO"]
+        reason = "; ".join(dict.fromkeys(refusal["explanation"] for refusal in refusals))
+        if any(refusal["decider"] == "disk_threshold" for refusal in refusals):
+            raise self._disk_full(status=503, kind="", reason=reason)
+        raise RequestError(
+            f"No node of Elasticsearch at {self.address} may take the index: {reason or found['allocate_explanation']}",
+            status=503,
+            reason=reason,
+        )
+
+    def check_recovered(self) -> None:
+        """Passes where Elasticsearch knows its indices; just after its start, it takes them for missing.
+
+        Raises:
+            RequestError: it does not know them yet.
+        """
+        with self.errors():
+            state = self.client.cluster.state(metric="blocks", filter_path="blocks.global")
+        if NOT_RECOVERED in state.get("blocks", {}).get("global", {}):
+            raise RequestError(
+                f"Elasticsearch at {self.address} is starting and does not know its indices yet. Try again.", status=503
+            )
+
+
+def _too_old(number: str) -> str:
+    return (
+        f"The server is Elasticsearch {number}; 8.19 or later is needed. Upgrade it, or unset ES_HOST to use the "
+        "embedded node."
+    )
+
+
+def _type_and_reason(error: Any) -> tuple[str, str]:
+    body = error.body.get("error", {}) if isinstance(error.body, dict) else {}
+    if not isinstance(body, dict):
+        return "error", str(body)
+    cause = body
+    while isinstance(cause.get("caused_by"), dict):
+        cause = cause["caused_by"]
+    first = next(iter(body.get("root_cause", [])), body)
+    return str(body.get("type", "error")), str(first.get("reason") or cause.get("reason") or error.message)
+
+
+def _last_cause(error: Any) -> str:
+    """The innermost of the errors that a connection error wraps, in words."""
+    errors = getattr(error, "errors", ())
+    inner = errors[-1] if errors else error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    return str(getattr(inner, "message", inner)).rstrip(".")

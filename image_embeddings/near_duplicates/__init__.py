@@ -1,0 +1,1 @@
+"""Photos that are the same, or nearly so."""

@@ -1,0 +1,1 @@
+"""What is in a photo: its picture, and what the file says of it."""

@@ -1,0 +1,64 @@
+"""A photo: its document and its picture, made of the bytes of one file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from PIL import Image
+
+from image_embeddings.documents import ImageDocument
+from image_embeddings.photos import captions, decoding, exif, fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photo that was read: its document and its upright RGB image."""
+
+    document: ImageDocument
+    image: Image.Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoBytes:
+    """What was in a file when it was read."""
+
+    image_id: str
+    data: bytes
+    mtime_ns: int
+    content_hash: str
+
+
+def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
+    """The photo in these bytes: hash, size, what it says of itself and picture belong together.
+
+    Raises:
+        ImageError: its content cannot be decoded, or is too large.
+    """
+    decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
+    said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
+    return Photo(
+        image=decoded.image,
+        document=ImageDocument(
+            image_id=photo.image_id,
+            width=decoded.width,
+            height=decoded.height,
+            bytes=len(photo.data),
+            mtime_ns=photo.mtime_ns,
+            content_hash=photo.content_hash,
+            location=exif.location(decoded.exif) if with_location else None,
+            taken=exif.taken(decoded.exif),
+            camera_make=exif.camera_make(decoded.exif),
+            camera_model=exif.camera_model(decoded.exif),
+            lens=exif.lens(decoded.exif),
+            caption=said.caption,
+            keywords=said.keywords,
+            preview=fingerprint.preview(decoded.image),
+            fingerprint=fingerprint.fingerprint(decoded.image),
+        ),
+    )
+
+
+def content_hash(data: bytes) -> str:
+    """The name of these bytes: half a SHA-256, 32 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Where photos are, and what tables beside them say of them."""

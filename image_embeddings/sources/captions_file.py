@@ -1,0 +1,28 @@
+"""A captions file: descriptions of photos in several languages, as a table (CSV) of image_id, language and caption."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from image_embeddings.errors import CorpusError
+
+CAPTIONS = "captions.csv"  # looked for in the folder of the photos
+_COLUMNS = ("image_id", "language", "caption")
+
+
+def read_captions(path: Path) -> dict[str, dict[str, list[str]]]:
+    """language -> caption -> image_ids of the photos that bear it.
+
+    Raises:
+        CorpusError: the file cannot be read, or a column is missing; names the line.
+    """
+    captions: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                if any(not row.get(column) for column in _COLUMNS):
+                    raise CorpusError(f"{path}, line {number}: needs the columns {', '.join(_COLUMNS)}, none empty.")
+                captions[row["language"]][row["caption"]].append(row["image_id"])
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"The captions cannot be read from {path}: {error}.") from error
+    return captions

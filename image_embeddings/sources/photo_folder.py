@@ -1,0 +1,242 @@
+"""The photos of a folder: which files there are, and the bytes of one of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader, FileIO
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from image_embeddings.documents import MAX_IMAGE_ID_BYTES
+from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
+from image_embeddings.photos import decoding
+from image_embeddings.photos.photo import PhotoBytes, content_hash
+
+MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
+
+NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
+_REMEDIES = {
+    errno.EACCES: "let this user read it",
+    errno.EPERM: "let this user read it",
+    errno.ENOENT: "it is gone, or a link to nothing: index again",
+    errno.ELOOP: "it is a link in a circle: remove it",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoFile:
+    """A file that looks like a photo, and what tells whether it changed."""
+
+    image_id: str
+    path: Path
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A file that was left out, and why, with what to do about it."""
+
+    image_id: str
+    reason: str
+    unusable: bool = False  # its content was read, and is no photo that can be indexed
+    is_folder: bool = False
+
+
+def check_folder(folder: Path) -> None:
+    """Returns if `folder` is one.
+
+    Raises:
+        CorpusError: it is not.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a network drive is away
+        remedy = "Name the folder of your photos: index FOLDER, or IMAGE_DIR."
+        if os.path.exists(folder):  # noqa: PTH110 - as above
+            raise CorpusError(f"{folder} is not a folder. {remedy}")
+        raise CorpusError(f"There is no folder {folder}. Is its drive mounted? {remedy}")
+
+
+def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
+    """The photos below `folder`, in the order of their image_ids within each folder; links to folders are not followed.
+
+    Files and folders whose name begins with a dot, and the folder `leave_out` by whatever path, are passed over; what
+    cannot be indexed goes to `skip`.
+
+    Raises:
+        CorpusError: `folder` is not a folder, or cannot be read.
+    """
+    check_folder(folder)
+
+    left_out = _status(leave_out)
+    folders = [folder]
+    while folders:
+        parent = folders.pop()
+        try:
+            with os.scandir(parent) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if parent == folder:
+                raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
+            skip(Skipped(image_id=_readable(parent, folder), reason=_unopened(error), is_folder=True))
+            continue
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
+        folders += [Path(entry.path) for entry in reversed(inner) if not _is_same(entry, left_out)]
+        for entry in shown:
+            if not entry.is_dir(follow_symlinks=False) and (photo := _photo_file(entry, folder, skip=skip)):
+                yield photo
+
+
+def _status(path: Path | None) -> os.stat_result | None:
+    try:
+        return path.stat() if path else None
+    except OSError:
+        return None
+
+
+def _is_same(entry: os.DirEntry[str], status: os.stat_result | None) -> bool:
+    try:
+        return status is not None and os.path.samestat(entry.stat(follow_symlinks=False), status)
+    except OSError:  # gone meanwhile
+        return False
+
+
+def named_like_a_photo(name: str) -> bool:
+    """Whether a file of that name is looked at at all."""
+    suffix = _suffix(name)
+    return suffix in decoding.SUFFIXES or suffix in decoding.UNREAD_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind(".") :].lower()
+
+
+def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
+    """The entry as a photo; None where it is none, or goes to `skip`."""
+    if not named_like_a_photo(entry.name):
+        return None
+    path = Path(entry.path)
+    try:
+        image_id = image_id_of(path, folder)
+        status = entry.stat()
+        reason = _unfit(entry, folder=folder, image_id=image_id)
+    except OSError as error:
+        reason = _unopened(error)
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        skip(Skipped(image_id=_readable(path, folder), reason=reason))
+        return None
+    return PhotoFile(image_id=image_id, path=path, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _unopened(error: OSError) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "look after its drive and index again")
+    return f"cannot be opened ({error.strerror or error}): {remedy}"
+
+
+def _unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
+    """Why the entry cannot be indexed; empty where it can."""
+    suffix = _suffix(entry.name)
+    if suffix in decoding.UNREAD_SUFFIXES:
+        return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
+    if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):
+        return ""
+    outside = entry.is_symlink() and stat.S_ISREG(entry.stat().st_mode)
+    return "a link that leads outside the folder: copy the file in" if outside else NO_FILE
+
+
+def image_id_of(path: Path, folder: Path) -> str:
+    """The POSIX path of `path` relative to `folder`.
+
+    Raises:
+        ValueError: the name is not Unicode, or longer than Elasticsearch allows; says what to do.
+    """
+    image_id = _relative(path, folder)
+    try:
+        length = len(image_id.encode())
+    except UnicodeEncodeError:
+        raise ValueError("its name is not valid UTF-8: rename it") from None
+    if length > MAX_IMAGE_ID_BYTES:
+        raise ValueError(f"its path takes {length} bytes, {MAX_IMAGE_ID_BYTES} at most: shorten the names")
+    return image_id
+
+
+def _readable(path: Path, folder: Path) -> str:
+    """A path as it can be printed, also where its name is not Unicode."""
+    return _relative(path, folder).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """As `relative_to`, ten times as fast; `path` is below `folder`."""
+    return path.as_posix()[len(folder.as_posix()) :].lstrip("/")
+
+
+def resolve(folder: Path, image_id: str) -> Path | None:
+    """The file of that photo inside `folder`; None where there is none or the path leads outside."""
+    parts = PurePosixPath(image_id).parts
+    if not parts or image_id.startswith("/") or ".." in parts or "\0" in image_id:
+        return None
+    try:
+        path = (folder / image_id).resolve()
+        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    except (OSError, RuntimeError):  # may not be looked at; links in a circle
+        return None
+
+
+def load(file: PhotoFile) -> PhotoBytes:
+    """What is in `file` now, read once.
+
+    Raises:
+        CorpusError: the file cannot be opened just now, or changes.
+        ImageTooLargeError: it is larger than a photo.
+    """
+    data, mtime_ns = read_bytes(file.path, what=file.image_id)
+    return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
+
+
+def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
+    """All bytes of a file, and its mtime_ns; never waits for a pipe. `what` names it in errors.
+
+    Raises:
+        CorpusError: it cannot be opened just now, is no regular file, or changed meanwhile.
+        ImageTooLargeError: more than MAX_FILE_BYTES.
+    """
+    try:
+        with BufferedReader(FileIO(path, opener=_without_waiting)) as handle:
+            return contents(handle, what=what)
+    except OSError as error:
+        raise CorpusError(f"{what} {_unopened(error)}.") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
+    """All bytes of an open file as it was from the first to the last of them, and its mtime_ns.
+
+    Raises: as `read_bytes`.
+    """
+    before = os.fstat(handle.fileno())
+    if not stat.S_ISREG(before.st_mode):
+        raise CorpusError(f"{what} is {NO_FILE}.")
+    if before.st_size > MAX_FILE_BYTES:
+        raise ImageTooLargeError(
+            f"{what} has {before.st_size:,} bytes; a photo has {MAX_FILE_BYTES:,} at most. Make it smaller."
+        )
+    data = handle.read(before.st_size + 1)
+    after = os.fstat(handle.fileno())
+    if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
+    return data, before.st_mtime_ns
+
+
+def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:
+    """The file as one that is left out for that error."""
+    reason = str(error).removeprefix(f"{file.image_id} ")
+    return Skipped(image_id=file.image_id, reason=reason, unusable=isinstance(error, ImageError))

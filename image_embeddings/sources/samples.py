@@ -1,0 +1,39 @@
+"""The sample photos with their captions, for whoever has to know what a model makes of them."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from PIL import Image
+
+from image_embeddings.config import SAMPLE_PHOTOS
+from image_embeddings.errors import CorpusError, ImageError
+from image_embeddings.photos.decoding import decode
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions
+
+STEP = 5  # every fifth: 32 of 156 that have an English caption of their own, from nearly all folders
+MAX_PIXELS = 50_000_000
+
+
+def captioned_photos(folder: Path = SAMPLE_PHOTOS) -> list[tuple[Image.Image, dict[str, str]]]:
+    """Photos with language -> caption, English first; those of them that this machine has.
+
+    No caption is that of two photos.
+    """
+    try:
+        languages = read_captions(folder / CAPTIONS)
+    except CorpusError:
+        return []
+    captions: dict[str, dict[str, str]] = defaultdict(dict)
+    for language, texts in sorted(languages.items(), key=lambda item: item[0] != "en"):
+        for caption, image_ids in texts.items():
+            if len(image_ids) == 1:
+                captions[image_ids[0]][language] = caption
+    chosen = sorted(image_id for image_id, texts in captions.items() if "en" in texts)[::STEP]
+    return [(image, captions[image_id]) for image_id in chosen if (image := _image(folder / image_id))]
+
+
+def _image(path: Path) -> Image.Image | None:
+    try:
+        return decode(path.read_bytes(), max_pixels=MAX_PIXELS, what=path.name).image
+    except (OSError, ImageError):  # removed, as they may be
+        return None

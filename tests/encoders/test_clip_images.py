@@ -1,0 +1,293 @@
+import copy
+import threading
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from image_embeddings.encoders import ClipEncoder, clip_images
+from image_embeddings.encoders.clip_images import MANY, Format
+from image_embeddings.encoders.onnx_network import NetworkStore, export, quantize
+from image_embeddings.errors import ModelUnavailableError
+from image_embeddings.sources.samples import captioned_photos
+from tests.tiny_models import make_clip_folder
+
+FORMATS = ["int8", "int8-mixed", "bfloat16"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(make_clip_folder(tmp_path_factory.mktemp("models") / "tiny-clip"))
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return [image for image, _ in captioned_photos()]
+
+
+@pytest.fixture(scope="module")
+def expected(folder, photos):
+    return ClipEncoder(folder).encode_images(photos)
+
+
+@pytest.fixture
+def encoder(folder, tmp_path):
+    return ClipEncoder(folder, samples=captioned_photos, networks=tmp_path / "networks")
+
+
+@pytest.fixture
+def speeds(monkeypatch):
+    """Name of a format -> photos a second, where tests cannot rely on a clock."""
+    found = {"float32": 20.0, "int8": 60.0, "int8-mixed": 40.0, "bfloat16": 30.0}
+    monkeypatch.setattr(clip_images, "_seconds", lambda way, calls: len(calls) / found[way.name])
+    return found
+
+
+@pytest.fixture
+def agreements(monkeypatch):
+    """Names of formats that are made to disagree with float32."""
+    disagreeing = set()
+    compared = clip_images._compared
+
+    def compare(tried, float32, pixels):
+        wrong = Format(name=tried.name, precision=tried.precision, calls=tried.calls, embed=lambda p: -tried.embed(p))
+        return compared(wrong if tried.name in disagreeing else tried, float32, pixels)
+
+    monkeypatch.setattr(clip_images, "_compared", compare)
+    return disagreeing
+
+
+def cosines(one, other):
+    return (one * other).sum(axis=1)
+
+
+def test_for_many_photos_int8_is_chosen_where_it_is_fast_and_agrees(encoder, speeds, photos, expected):
+    assert encoder.encode_images(photos[:1]) == pytest.approx(expected[:1], abs=1e-5)
+    said = encoder.prepare_for(MANY)
+    assert said.startswith(
+        "CLIP runs in int8. Tried: int8 (3.0 × the speed of float32, cosine to float32 at least 0.99"
+    )
+    found = encoder.encode_images(photos)
+    assert encoder.precision == "int8"
+    assert encoder.calls >= 1
+    assert 0.999 < cosines(found, expected).min() < 1 - 1e-7  # not float32
+
+
+def test_few_photos_are_not_worth_looking_for_a_format(encoder, monkeypatch, photos, expected):
+    monkeypatch.setattr(clip_images, "_compared", None)
+    assert encoder.prepare_for(MANY - 1) == ""
+    assert (encoder.precision, encoder.calls) == ("float32", 1)
+    assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("slow", "wrong", "tried", "chosen"),
+    [
+        ({}, {"int8"}, 2, "int8"),
+        ({}, {"int8", "int8-mixed"}, 3, "bfloat16"),
+        ({}, {"int8", "int8-mixed", "bfloat16"}, 3, "float32"),
+        ({"int8": 21, "int8-mixed": 20}, {}, 3, "bfloat16"),
+        ({"int8": 21, "int8-mixed": 20, "bfloat16": 10}, {}, 3, "float32"),
+    ],
+)
+def test_the_first_format_that_is_fast_and_agrees_is_taken(
+    encoder, speeds, agreements, photos, expected, slow, wrong, tried, chosen
+):
+    speeds.update(slow)
+    agreements.update(wrong)
+    said = encoder.prepare_for(MANY)
+    assert said.startswith(f"CLIP runs in {chosen}. Tried: ")
+    assert [part.split(" (")[0] for part in said.partition("Tried: ")[2].split("; ")] == FORMATS[:tried]
+    assert encoder.precision == chosen
+    assert cosines(encoder.encode_images(photos), expected).min() > 0.999
+
+
+def test_without_sample_photos_nothing_is_tried(folder):
+    alone = ClipEncoder(folder, samples=lambda: [])
+    assert alone.prepare_for(MANY) == ""
+    assert alone.precision == "float32"
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16", "float32"])
+def test_a_format_that_is_told_is_used(folder, photos, expected, tmp_path, precision):
+    encoder = ClipEncoder(folder, precision=precision, samples=captioned_photos, networks=tmp_path)
+    found = encoder.encode_images(photos)
+    said = encoder.prepare_for(10)
+    measured = " (cosine to float32 at least 0.99" if precision == "int8" else "."
+    assert said.startswith(f"CLIP runs in {precision}{measured}")
+    assert encoder.precision == precision
+    least = cosines(found, expected).min()
+    assert least > 0.999
+    assert (least > 1 - 1e-6) == (precision == "float32")
+
+
+def test_indices_of_all_formats_can_be_compared(folder, tmp_path):
+    infos = [
+        ClipEncoder(folder, precision=precision, samples=captioned_photos, networks=tmp_path).info
+        for precision in ("float32", "int8", "bfloat16")
+    ]
+    assert all(info.makes_same_embeddings_as(infos[0]) for info in infos)
+
+
+def test_texts_are_encoded_by_the_same_model_in_float32_still(encoder, speeds, folder):
+    before = ClipEncoder(folder).encode_texts(["a dog"])
+    encoder.prepare_for(MANY)
+    assert encoder.precision == "int8"
+    assert encoder.encode_texts(["a dog"]) == pytest.approx(before, abs=1e-6)
+
+
+def test_where_plain_int8_disagrees_the_told_format_is_the_variant_that_agrees_best(
+    encoder, folder, agreements, photos, expected, tmp_path
+):
+    agreements.add("int8")
+    told = ClipEncoder(folder, precision="int8", samples=captioned_photos, networks=tmp_path)
+    assert "int8-mixed" in told.prepare_for(1)
+    assert cosines(told.encode_images(photos), expected).min() > 0.999
+
+
+def refused(folder, **choices):
+    """What is said of int8 where the choice is ours, and the error where it is told."""
+    said = ClipEncoder(folder, samples=captioned_photos, **choices).prepare_for(MANY)
+    with pytest.raises(ModelUnavailableError) as error:
+        ClipEncoder(folder, precision="int8", samples=captioned_photos, **choices).encode_images(
+            [Image.new("RGB", (9, 9))]
+        )
+    assert "Unset ENCODER_PRECISION" in str(error.value)
+    assert "int8, in vain: " in said
+    return said, str(error.value)
+
+
+def test_a_network_that_cannot_be_exported_is_no_reason_to_fail(folder, speeds, monkeypatch, photos, expected):
+    def fail(*args, **kwargs):
+        raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 17, 18)
+
+    monkeypatch.setattr(clip_images, "export", fail)
+    assert all("aten::odd" in line for line in refused(folder))
+    speeds["bfloat16"] = 1.0
+    encoder = ClipEncoder(folder, samples=captioned_photos)
+    encoder.prepare_for(MANY)
+    assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_that_goes_on_after_clip_is_not_cut_short(speeds, tmp_path, folder):
+    from sentence_transformers import SentenceTransformer, models
+
+    longer = SentenceTransformer(folder, device="cpu")
+    longer.add_module("dense", models.Dense(32, 16))
+    longer.save(str(tmp_path / "longer"))
+    assert all("goes on with Dense" in line for line in refused(str(tmp_path / "longer")))
+    assert ClipEncoder(str(tmp_path / "longer")).dims == 16
+
+
+def test_int8_is_for_the_cpu(folder, monkeypatch):
+    told = ClipEncoder(folder, precision="int8", samples=captioned_photos)
+    model = told._image_model.get()
+    monkeypatch.setattr(type(model), "device", torch.device("meta"))
+    monkeypatch.setattr(clip_images.ClipImages, "_pixels", lambda self, photos: None)
+    with pytest.raises(ModelUnavailableError, match=r"runs on meta here\. Unset ENCODER_PRECISION"):
+        told._images.embed([np.zeros((3, 224, 224), np.float32)])
+    ours = ClipEncoder(folder, samples=captioned_photos)
+    assert ours.prepare_for(MANY) == ""
+
+
+def test_int8_is_not_tried_where_memory_is_short_unless_it_was_made_before(
+    encoder, folder, speeds, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(clip_images, "_free_memory", lambda: 1000)
+    assert "int8, in vain: to make the network takes 0.0 GB of memory, and 0.0 GB are free" in encoder.prepare_for(MANY)
+    ClipEncoder(folder, precision="int8", samples=captioned_photos, networks=tmp_path / "networks").prepare_for(1)
+    assert encoder.prepare_for(MANY).startswith("CLIP runs in int8.")
+
+
+def test_free_memory_is_a_part_of_that_of_the_machine():
+    assert 0 < clip_images._free_memory() < psutil.virtual_memory().total
+
+
+def test_networks_go_by_all_that_they_are_made_of(encoder, folder):
+    model = ClipEncoder(folder)._image_model.get()
+    half = clip_images._image_half(model[0].model)
+    config = model[0].model.config.vision_config
+    pixels = np.zeros((1, 3, 224, 224), np.float32)
+    before = clip_images._digest(half, config.to_json_string(), pixels)
+    assert clip_images._digest(half, config.to_json_string(), pixels) == before
+    assert clip_images._digest(half, config.to_json_string(), pixels + 1) != before
+    config.hidden_act = "gelu"
+    assert clip_images._digest(half, config.to_json_string(), pixels) != before
+
+
+def test_formats_are_timed_with_as_many_calls_at_a_time_as_they_like():
+    together, rows = threading.Barrier(3), []
+
+    def embed(pixels):
+        together.wait(30)
+        rows.append(len(pixels))
+        return pixels
+
+    way = Format(name="fake", precision="fake", calls=3, embed=embed)
+    assert clip_images._seconds(way, [np.zeros((2, 1), np.float32)] * 3) > 0
+    assert rows == [2] * 6
+
+
+def test_a_model_that_is_no_clip_is_named(tmp_path):
+    from tests.tiny_models import make_text_folder
+
+    folder = make_text_folder(tmp_path / "a-text-model")
+    with pytest.raises(ModelUnavailableError, match=r"is a Transformer, which cannot encode photos.*IMAGE_MODEL=conse"):
+        ClipEncoder(str(folder)).encode_images([Image.new("RGB", (9, 9))])
+
+
+# Outliers
+
+
+@pytest.fixture(scope="module")
+def with_outliers():
+    """A vision tower some of whose channels are 20 times as large as the others, as in models that were trained."""
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4)
+    tower = CLIPVisionModelWithProjection(config).eval()
+    with torch.no_grad():
+        for layer in tower.vision_model.encoder.layers:
+            for normalization in (layer.layer_norm1, layer.layer_norm2):
+                normalization.weight[torch.randperm(256)[:4]] *= 20
+    return tower
+
+
+@pytest.fixture(scope="module")
+def pixels(photos):
+    arrays = [np.asarray(photo.resize((224, 224)), np.float32).transpose(2, 0, 1) / 64 - 2 for photo in photos[:8]]
+    return np.stack(arrays)
+
+
+def by_torch(half, pixels):
+    with torch.inference_mode():
+        return half(torch.from_numpy(pixels)).numpy()
+
+
+def test_smoothing_changes_no_embedding(with_outliers, pixels):
+    half = copy.deepcopy(clip_images._image_half(with_outliers))
+    before = by_torch(half, pixels)
+    clip_images._smooth(half, half.vision_model.encoder.layers, torch.from_numpy(pixels))
+    np.testing.assert_allclose(by_torch(half, pixels), before, rtol=1e-3, atol=1e-3 * np.abs(before).max())
+
+
+def test_smoothing_keeps_int8_near_float32_where_there_are_outliers(with_outliers, pixels, tmp_path):
+    half = clip_images._image_half(with_outliers)
+    expected = by_torch(half, pixels)
+
+    def plain(file):
+        export(half, example=torch.from_numpy(pixels[:2]), file=tmp_path / "float32.onnx")
+        quantize(tmp_path / "float32.onnx", file)
+
+    def smoothed(file):
+        clip_images._write_int8(half, pixels[:4], (), file)
+
+    def error(make):
+        found = NetworkStore().open("int8", make)(pixels)
+        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+        return 1 - (cosines(found, expected) / norms).min()
+
+    assert error(smoothed) < error(plain) / 2
+    np.testing.assert_array_equal(by_torch(half, pixels), expected)  # the model itself stays as it was

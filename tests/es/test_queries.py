@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+
+from image_embeddings.documents import ImageDocument, ModelInfo
+from image_embeddings.es import queries
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.queries import Shape
+from tests.goldens import check_golden
+
+MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))
+DOCUMENT = ImageDocument(
+    image_id="trips/2024/rome/forum.jpg",
+    width=4000,
+    height=3000,
+    bytes=5_000_000,
+    mtime_ns=1_700_000_000_123_456_789,
+    content_hash="ab12",
+    location=(41.89, 12.48),
+    taken="2024-05-01T12:30:00+02:00",
+    camera_make="Maker",
+    camera_model="Camera",
+    lens="50mm",
+    caption="The Forum, seen from the Palatine",
+    keywords=("rome", "ruins"),
+    label="ruins",
+    extra={"photographer": "Ada"},
+    preview="UklGRg==",
+    fingerprint="00ff00ff00ff00ff808080",
+)
+EVERY_FILTER = Filters(
+    folders=("trips", "home"),
+    labels=("ruins",),
+    cameras=("Camera",),
+    orientations=("landscape",),
+    columns=(("photographer", "Ada"), ("photographer", "Grace"), ("shelf", "3")),
+    taken_from="2024",
+    taken_to="2024-05",
+    place=(41.0, 12.0, 42.0, 13.0),
+    min_width=800,
+    min_height=600,
+)
+BARE = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=0, mtime_ns=0, content_hash="ab")
+
+
+def test_the_body_of_a_new_index():
+    check_golden("index_body.json", queries.index_body(model=MODEL, vector_index_type="int8_hnsw"))
+
+
+def test_the_body_of_a_document():
+    check_golden("document_body.json", queries.document_body(DOCUMENT, vector="PwAAAA=="))
+
+
+def test_a_knn_search_by_vector_with_filters():
+    query = queries.vector_query(np.array([0.6, 0.8], np.float32))
+    shape = Shape(filters=Filters(folders=("trips/2024",)), without=["a.jpg"])
+    check_golden("knn_vector.json", queries.photo_search(query, k=10, offset=20, shape=shape))
+
+
+def test_a_knn_search_near_an_indexed_photo():
+    query = queries.lookup_query(index="photos", image_id="a.jpg")
+    check_golden("knn_lookup.json", queries.photo_search(query, k=5))
+
+
+def test_a_search_by_embedding_and_words_with_every_filter_and_facets():
+    query = queries.vector_query(np.array([0.6, 0.8], np.float32))
+    shape = Shape(filters=EVERY_FILTER, words="forum in rome", facets=True)
+    check_golden("knn_words_facets.json", queries.photo_search(query, k=10, shape=shape))
+
+
+def test_the_nearest_by_date():
+    query = queries.vector_query(np.array([0.6, 0.8], np.float32))
+    check_golden("knn_by_date.json", queries.photo_search(query, k=10, shape=Shape(sort="oldest")))
+
+
+def test_all_photos_by_date():
+    shape = Shape(filters=Filters(min_width=800), sort="newest")
+    check_golden("browse.json", queries.photo_search(None, k=10, offset=10, shape=shape))
+
+
+def test_deep_pages_stay_within_the_limit_of_candidates():
+    knn = queries.photo_search({}, k=1000, offset=9000)["knn"]
+    assert (knn["k"], knn["num_candidates"]) == (10_000, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["IMG_1234"], "IMG 1234"),
+        (["2024-rome", "Forum.Romanum"], "2024 rome Forum Romanum"),
+        (["Cafe\u0301"], "Caf\u00e9"),
+        (["", "…"], ""),
+    ],
+)
+def test_names_are_parted_into_words(names, words):
+    assert queries.words_of(names) == words
+
+
+def test_what_is_not_known_is_no_field_of_a_document():
+    names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
+    names |= {"format", "orientation", "words"}
+    assert set(queries.document_body(BARE, vector=[0.0])) == names | {queries.EMBEDDING}
+
+
+def test_the_fields_that_an_older_index_lacks_are_told():
+    older = {name: {} for name in queries.document_properties() if name not in ("taken", "lens")}
+    assert queries.missing_properties(older) == {"taken": {"type": "date"}, "lens": {"type": "keyword"}}
+    assert queries.missing_properties(queries.document_properties()) == {}
+
+
+def test_every_field_of_a_document_is_mapped():
+    assert set(queries.document_body(DOCUMENT, vector=[0.0])) == set(
+        queries.properties(dims=4, vector_index_type="flat")
+    )
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, BARE])
+def test_a_document_comes_back_from_its_source(document):
+    source = queries.document_body(document, vector=[0.0])
+    assert queries.document_of(source) == document
+
+
+def test_a_model_comes_back_from_the_meta_of_a_mapping():
+    assert queries.model_of(queries.meta(model=MODEL)) == MODEL
+
+
+@pytest.mark.parametrize("meta", [{}, {"image_search": 0}, {"model_id": "clip"}])
+def test_the_meta_of_another_index_is_no_model(meta):
+    assert queries.model_of(meta) is None

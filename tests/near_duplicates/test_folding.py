@@ -1,0 +1,45 @@
+from image_embeddings.documents import Hit, ImageDocument
+from image_embeddings.near_duplicates.folding import folded
+
+STRIPES, NEARLY = "00ff00ff00ff00ff808080", "00ff00ff00ff00fe858080"
+DOTS, NEARLY_DOTS = "f0f0f0f0f0f0f0f0808080", "f0f0f0f0f0f0f0f1808080"
+
+
+def hit(name, fingerprint, *, score=0.8, width=40, content_hash=None):
+    document = ImageDocument(
+        image_id=name,
+        width=width,
+        height=30,
+        bytes=1,
+        mtime_ns=0,
+        content_hash=content_hash or name,
+        fingerprint=fingerprint,
+    )
+    return Hit(rank=1, score=score, document=document)
+
+
+def names(hits):
+    return {hit.image_id: [inner.image_id for inner in hit.folded] for hit in hits}
+
+
+def test_near_duplicates_are_folded_under_the_first_and_the_order_stays():
+    hits = [
+        hit("a", STRIPES),
+        hit("b", DOTS),
+        hit("c", NEARLY, score=0.795),
+        hit("d", NEARLY_DOTS),
+    ]
+    assert names(folded(hits)) == {"a": ["c"], "b": ["d"]}
+
+
+def test_the_same_bytes_are_folded_whatever_is_known_of_them():
+    assert names(folded([hit("a", None, content_hash="x"), hit("b", None, content_hash="x")])) == {"a": ["b"]}
+
+
+def test_what_only_looks_alike_is_not_folded():
+    others = [
+        hit("less similar", STRIPES, score=0.7),
+        hit("of another shape", STRIPES, width=50),
+        hit("unknown", None),
+    ]
+    assert all(not found for found in names(folded([hit("a", STRIPES), *others])).values())

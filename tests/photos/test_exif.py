@@ -1,0 +1,135 @@
+import pytest
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
+
+from image_embeddings.photos.exif import NAME_LENGTH, camera_make, camera_model, lens, location, plain, taken
+
+PARIS = {1: "N", 2: (48.0, 51.0, 24.0), 3: "E", 4: (2.0, 21.0, 7.0)}
+
+
+def exif(gps):
+    made = Image.Exif()
+    made.get_ifd(0x8825).update(gps)
+    return made
+
+
+def test_north_and_east_are_positive():
+    assert location(exif(PARIS)) == pytest.approx((48.8567, 2.3519), abs=1e-3)
+
+
+def test_south_and_west_are_negative():
+    assert location(exif({**PARIS, 1: "S", 3: "W"})) == pytest.approx((-48.8567, -2.3519), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "gps",
+    [
+        {},
+        {1: "N"},
+        {**PARIS, 2: (48.0,)},
+        {**PARIS, 2: "north"},
+        {**PARIS, 2: (91.0, 0.0, 0.0)},
+        {**PARIS, 2: (IFDRational(1, 0), 0.0, 0.0)},
+        {**PARIS, 4: (float("nan"), 0.0, 0.0)},
+        {**PARIS, 4: (float("inf"), 0.0, 0.0)},
+    ],
+)
+def test_a_missing_or_damaged_place_is_no_place(gps):
+    assert location(exif(gps)) is None
+
+
+NOON = "2024:05:01 12:30:00"
+ORIGINAL, DIGITIZED, ORIGINAL_OFFSET, DIGITIZED_OFFSET, LENS_MODEL = 36867, 36868, 36881, 36882, 42036
+
+
+def detailed(details=None, **tags):
+    """EXIF with these tags (by Pillow's names), and below them the details."""
+    made = Image.Exif()
+    made.update({ExifTags.Base[name]: value for name, value in tags.items()})
+    made.get_ifd(ExifTags.IFD.Exif).update(details or {})
+    return made
+
+
+def test_the_date_is_local_time_without_a_zone_that_nobody_gave():
+    assert taken(detailed({ORIGINAL: NOON})) == "2024-05-01T12:30:00"
+
+
+@pytest.mark.parametrize("offset", ["+02:00", "-09:30", "+00:00", "+14:00"])
+def test_the_offset_belongs_to_the_date_where_it_is_given(offset):
+    assert taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset})) == f"2024-05-01T12:30:00{offset}"
+
+
+@pytest.mark.parametrize("offset", ["", "   :  ", "+2", "+99:00", "Z", "+02:00\0\0x", 2, b"+02"])
+def test_an_absurd_offset_is_none(offset):
+    found = taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset}))
+    assert found in ("2024-05-01T12:30:00", "2024-05-01T12:30:00+02:00")
+
+
+@pytest.mark.parametrize(
+    "written", [NOON, "2024-05-01 12:30:00", "2024-05-01T12:30:00", "2024:05:01 12:30", NOON + "\0"]
+)
+def test_dates_as_programs_write_them_are_read(written):
+    assert taken(detailed({ORIGINAL: written})) == "2024-05-01T12:30:00"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0000:00:00 00:00:00",
+        "    :  :     :  :  ",
+        "2024:13:01 12:30:00",
+        "2024:02:30 12:30:00",
+        "2024:05:01 24:30:00",
+        "0001:01:01 00:00:00",
+        "9999:12:31 23:59:59",
+        "yesterday",
+        "\0" * 20,
+        "",
+        "9" * 1_000_000,
+        12,
+        b"\xff\xfe",
+        (1, 2),
+        None,
+    ],
+)
+def test_an_absurd_date_is_none(written):
+    assert taken(detailed({ORIGINAL: written})) is None
+
+
+def test_the_date_of_digitizing_does_where_no_other_is_of_use():
+    details = {ORIGINAL: "0000:00:00 00:00:00", DIGITIZED: NOON, DIGITIZED_OFFSET: "+01:00"}
+    assert taken(detailed(details)) == "2024-05-01T12:30:00+01:00"
+
+
+def test_the_date_of_the_last_change_is_not_when_it_was_taken():
+    assert taken(detailed(DateTime=NOON, Software="An image program")) is None
+
+
+@pytest.mark.parametrize(("date", "expected"), [(NOON, "2024-05-01T12:30:00"), ("1970:01:01 00:00:00", None)])
+def test_the_date_that_libraw_gives_a_preview_counts_unless_it_is_its_zero(date, expected):
+    assert taken(detailed(DateTime=date, Software="dcraw v9.26")) == expected
+
+
+def test_camera_and_lens_have_names():
+    exif = detailed({LENS_MODEL: "24-70mm F2.8\0\0"}, Make="Maker \0", Model="  Camera\n2 ")
+    assert (camera_make(exif), camera_model(exif), lens(exif)) == ("Maker", "Camera 2", "24-70mm F2.8")
+
+
+@pytest.mark.parametrize("value", ["", " ", "\0", 5, 1.5, (1, 2), None, b""])
+def test_a_name_that_is_none_is_none(value):
+    exif = detailed({LENS_MODEL: value}, Make=value, Model=value)
+    assert (camera_make(exif), camera_model(exif), lens(exif)) == (None, None, None)
+
+
+def test_a_name_of_a_megabyte_is_cut():
+    assert camera_model(detailed(Model="x" * 1_000_000)) == "x" * NAME_LENGTH
+
+
+def test_damaged_directories_say_nothing():
+    made = Image.Exif()
+    made.load(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\xff\xff\xff\x7f\0\0\0\0")
+    assert (taken(made), lens(made), location(made)) == (None, None, None)
+
+
+def test_plain_text_comes_from_bytes_of_either_encoding():
+    assert plain("Küste".encode(), length=9) == plain("Küste".encode("cp1252"), length=9) == "Küste"

@@ -1,0 +1,230 @@
+"""The embedded node as it really starts, stops and dies."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from image_embeddings import errors
+from image_embeddings.embedded_node import failures
+from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.state import write_json
+
+pytestmark = pytest.mark.server
+
+START = """
+import sys
+from pathlib import Path
+from image_embeddings.local_node import LocalNode
+node = LocalNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]))
+print(node.start(notify=lambda line: print(line, file=sys.stderr, flush=True)).pid)
+"""
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def request(url, method, path, body=None):
+    data = json.dumps(body).encode() if body is not None else None
+    headers = {"Content-Type": "application/json"}
+    asked = urllib.request.Request(url + path, data=data, method=method, headers=headers)
+    with _OPENER.open(asked, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def is_gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def processes_of(home):
+    """Ids of the living processes that name `home` on their command line."""
+    found = psutil.process_iter(["cmdline", "status"])
+    return [p.pid for p in found if str(home) in (p.info["cmdline"] or []) and p.info["status"] != "zombie"]
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextmanager
+def listening_at(port):
+    """Another program's listener there, as soon as the port is free."""
+    listeners = []
+
+    def free():
+        with suppress(OSError):
+            listeners.append(socket.create_server(("127.0.0.1", port)))
+        return listeners
+
+    wait_for(free)
+    with listeners[0]:
+        yield
+
+
+def start_command(home, jars):
+    command = [sys.executable, "-c", START, str(home), str(jars)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def make_node(node_jars):
+    """Makes nodes, and ends them after the test."""
+    made = []
+
+    def make(home, **options):
+        made.append(LocalNode(home, **{"heap": "256m", "jars": node_jars, **options}))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.stop()
+        assert processes_of(node.home) == []
+
+
+def test_data_and_address_survive_a_restart(make_node, tmp_path):
+    node = make_node(tmp_path)
+    first = node.start()
+    request(first.url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
+    request(first.url, "PUT", "/photos/_doc/1?refresh=true", {"image_id": "a.jpg"})
+    assert node.stop() is True
+    assert is_gone(first.pid)
+    assert node.status() is None
+    second = node.start()
+    assert request(second.url, "GET", "/photos/_doc/1")["_source"] == {"image_id": "a.jpg"}
+    assert (second.url, second.version) == (first.url, "9.5.3")
+    assert second.pid != first.pid
+
+
+def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path, monkeypatch):
+    node = make_node(tmp_path, stop_timeout=1.0)
+    running = node.start()
+    assert node.start() == running == node.status() == LocalNode(tmp_path).status()
+    process = psutil.Process(running.pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert len(listening) == 2
+    assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+    assert process.terminal() is None
+    assert psutil.Process().pid not in [parent.pid for parent in process.parents()]
+    process.suspend()
+    wait_for(lambda: process.status() == psutil.STATUS_STOPPED)
+    with monkeypatch.context() as changed:
+        changed.setattr(failures, "LEAST_DISK", 2**60)
+        changed.setattr(node, "start_timeout", 0.5)
+        with pytest.raises(errors.NodeStartError, match=r"disk of .* is full"):
+            node.start()
+    said = []
+    assert node.stop(notify=said.append) is True
+    assert "killed" in said[0]
+    assert is_gone(running.pid)
+
+
+def test_two_commands_at_once_start_one_node_and_two_homes_two(make_node, tmp_path, node_jars):
+    homes = [tmp_path / "a", tmp_path / "a", tmp_path / "b"]
+    for home in set(homes):
+        make_node(home)
+    commands = [start_command(home, node_jars) for home in homes]
+    outputs = [command.communicate(timeout=100) for command in commands]
+    assert [command.returncode for command in commands] == [0, 0, 0], outputs
+    first, second, other = [int(stdout) for stdout, _ in outputs]
+    assert first == second != other
+    assert not is_gone(first)
+    assert not is_gone(other)
+
+
+def test_a_killed_node_is_noticed_and_started_again_on_another_port_if_its_own_was_taken(make_node, tmp_path):
+    node = make_node(tmp_path)
+    killed = node.start()
+    request(killed.url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
+    psutil.Process(killed.pid).kill()
+    again = node.start()  # At once: the killed one may not be quite gone.
+    assert (again.url, is_gone(killed.pid)) == (killed.url, True)
+    psutil.Process(again.pid).kill()
+    wait_for(lambda: is_gone(again.pid))
+    assert node.status() is None
+    with listening_at(int(killed.url.rpartition(":")[2])):
+        moved = node.start()
+        assert moved.url != killed.url
+        assert "photos" in request(moved.url, "GET", "/photos")
+    assert json.loads((tmp_path / "node.json").read_text())["http_port"] == int(moved.url.rpartition(":")[2])
+
+
+def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
+    node = make_node(tmp_path)
+    assert node.in_use() is False
+    port = int(node.start().url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)):
+        wait_for(node.in_use)
+        assert node.stop(unless_used_within=0) is False
+    wait_for(lambda: not node.in_use())
+    assert node.in_use(within=0.2) is False
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_ended_in_mid_start_leaves_a_node_that_the_next_one_finds(make_node, tmp_path, node_jars, how):
+    node = make_node(tmp_path)
+    with start_command(tmp_path, node_jars) as command:
+        wait_for(lambda: node.status() is not None)
+        begun = node.status()
+        command.send_signal(how)
+        command.communicate(timeout=20)
+        assert command.returncode != 0
+    assert node.start().pid == begun.pid
+
+
+def test_a_node_that_dies_in_its_start_is_noticed_at_once(make_node, tmp_path):
+    (tmp_path / "data" / "node.lock").mkdir(parents=True)
+    started = time.monotonic()
+    with pytest.raises(errors.NodeStartError, match=r"(?s)Its last lines:.*start\.log"):
+        make_node(tmp_path, start_timeout=100.0).start()
+    assert time.monotonic() - started < 30
+
+
+def test_damaged_data_is_told_from_other_failures(make_node, tmp_path):
+    node = make_node(tmp_path)
+    node.start()
+    node.stop()
+    for path in Path(tmp_path / "data" / "_state").glob("*.c*"):
+        path.write_bytes(path.read_bytes()[:40] + b"x" * 100)
+    with pytest.raises(errors.NodeDataError, match="is damaged"):
+        node.start()
+
+
+def test_stale_state_a_broken_java_home_and_umlauts_do_not_keep_it_from_starting(make_node, tmp_path):
+    home, java_home, said = tmp_path / "Bücher und $Fotos'", tmp_path / "java", []
+    home.mkdir()
+    write_json(home / "process.json", {"pid": 2**22 - 1, "http_port": 1, "version": "9.5.3", "started_at": 0.0})
+    node = make_node(home, java_home=java_home)
+    assert node.status() is None
+    running = node.start(notify=said.append)
+    assert running == node.status()
+    assert "bundled Java" in said[0]
+    assert running.url in said[-1]
+
+
+def test_heap_that_java_cannot_get_is_a_memory_error(make_node, tmp_path):
+    with pytest.raises(errors.NodeMemoryError, match="ES_HEAP"):
+        make_node(tmp_path, heap="1m").start()
+
+
+def test_the_shared_node_of_the_test_session_answers(elasticsearch_url):
+    assert request(elasticsearch_url, "GET", "/_cluster/health")["status"] in ("green", "yellow")
+
+
+def test_a_mistyped_index_is_not_made(elasticsearch_url):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        request(elasticsearch_url, "PUT", "/pohtos/_doc/1", {"image_id": "a.jpg"})
+    refused.value.close()
+    assert refused.value.code == 404

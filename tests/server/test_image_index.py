@@ -1,0 +1,294 @@
+import numpy as np
+import pytest
+
+from image_embeddings.documents import FileState, ImageDocument
+from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
+from image_embeddings.es import queries
+from image_embeddings.es.connection import Cluster
+from image_embeddings.es.filters import Filters
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.queries import Shape
+from image_embeddings.es.retries import passes
+from tests.fakes import ColourEncoder
+
+pytestmark = pytest.mark.server
+
+ENCODER = ColourEncoder()
+BEFORE_PACKED_AND_LOOKUP = (9, 0)
+OLD_FIELDS = {
+    *("image_id", "name", "folders", "width", "height", "bytes", "mtime_ns", "content_hash", "location"),
+}
+DESCRIBED = {
+    "location": (41.5, -12.25),
+    "taken": "2024-05-01T12:30:00+02:00",
+    "camera_make": "Maker",
+    "camera_model": "Camera",
+    "lens": "50mm",
+    "caption": "The Forum, seen from above",
+    "keywords": ("rome", "ruins"),
+    "label": "old",
+    "extra": {"photographer": "Ada"},
+}
+
+
+def document(image_id, **changes):
+    values = {"width": 3, "height": 2, "bytes": 10, "mtime_ns": 5, "content_hash": "ab"} | changes
+    return ImageDocument(image_id=image_id, **values)
+
+
+def add(index, *names):
+    pairs = [(document(f"{name}.jpg"), ENCODER.encode_texts([name])[0]) for name in names]
+    rejected = list(index.add(pairs))
+    index.refresh()
+    return rejected
+
+
+def test_a_missing_index_says_how_to_make_one(cluster, name):
+    with pytest.raises(IndexMissingError, match="python -m image_embeddings index"):
+        ImageIndex(cluster, name=name).state()
+
+
+def test_an_index_that_elasticsearch_comes_to_know_only_now_is_not_taken_for_missing(index, monkeypatch):
+    hidden = index.at(f"{index.name}-later")
+    recovered = hidden.cluster.check_recovered
+
+    def recovers():
+        recovered()
+        index.cluster.client.indices.put_alias(index=index.state().backing_index, name=hidden.name)
+
+    monkeypatch.setattr(hidden.cluster, "check_recovered", recovers)
+    with pytest.raises(RequestError, match="only now") as caught:
+        hidden.state()
+    assert passes(caught.value)
+    assert hidden.state() == index.state()
+
+
+def test_an_index_of_someone_else_is_refused(cluster, name):
+    cluster.client.indices.create(index=name)
+    with pytest.raises(IndexForeignError, match="INDEX_NAME"):
+        ImageIndex(cluster, name=name).state()
+
+
+def test_a_new_index_remembers_its_model(index):
+    assert index.state().model == ENCODER.info
+
+
+def test_documents_are_found_and_given_back_whole(index):
+    stored = document("a/b.jpg", **DESCRIBED)
+    list(index.add([(stored, ENCODER.encode_texts(["red"])[0])]))
+    assert index.get("a/b.jpg") == stored
+
+
+@pytest.mark.parametrize("extra", [{"a.b": "dotted"}, {"日本": "x" * 2_000}, {'"quotes"': "'"}, {"caption": "x"}])
+def test_columns_of_any_name_are_stored(index, extra):
+    stored = document("a.jpg", extra=extra)
+    assert list(index.add([(stored, ENCODER.encode_texts(["red"])[0])])) == []
+    assert index.get("a.jpg").extra == extra
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"range": {"taken": {"gte": "2024-05-01T10:00:00Z", "lt": "2024-05-01T11:00:00Z"}}},
+        {"term": {"camera_model": "Camera"}},
+        {"match": {"caption": "forum"}},
+        {"term": {"keywords": "ruins"}},
+        {"term": {"extra.photographer": "Ada"}},
+    ],
+)
+def test_photos_are_found_by_what_is_known_of_them(index, cluster, query):
+    red = ENCODER.encode_texts(["red"])[0]
+    list(index.add([(document("a.jpg", **DESCRIBED), red), (document("b.jpg", extra={"photographer": "Bo"}), red)]))
+    index.refresh()
+    hits = cluster.client.search(index=index.name, query=query)["hits"]["hits"]
+    assert [hit["_id"] for hit in hits] == ["a.jpg"]
+
+
+def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
+    list(index.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
+    index.refresh()
+    noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
+    assert cluster.client.count(index=index.name, query=noon)["count"] == 1
+
+
+def as_an_older_version_made_it(index):
+    """The same index without the fields that came later; its documents are gone."""
+    body = queries.index_body(model=ENCODER.info, vector_index_type="int8_hnsw")
+    for name in queries.document_properties().keys() - OLD_FIELDS:
+        del body["mappings"]["properties"][name]
+    index.drop()
+    index._client.indices.create(index=index.name, **body)
+
+
+def test_an_index_of_an_older_version_takes_new_documents_after_it_got_their_fields(index):
+    as_an_older_version_made_it(index)
+    stored = document("a.jpg", **DESCRIBED), ENCODER.encode_texts(["red"])[0]
+    assert "strict" in next(iter(index.add([stored]))).reason
+    index.add_missing_fields()
+    index.add_missing_fields()  # which now are none
+    assert list(index.add([stored])) == []
+    assert index.state().model == ENCODER.info
+
+
+def test_the_stored_embedding_is_the_one_that_was_written(index):
+    add(index, "red")
+    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+
+
+def test_vectors_as_lists_do_as_well_as_packed_ones(index, cluster):
+    index = ImageIndex(Cluster(cluster.client, version=BEFORE_PACKED_AND_LOOKUP), name=index.name)
+    add(index, "red", "green")
+    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+def test_photos_like_an_indexed_one_leave_it_out(index, cluster, version):
+    add(index, "red", "magenta", "cyan")
+    index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
+    assert [hit.document.image_id for hit in index.like("red.jpg", k=10).hits] == ["magenta.jpg", "cyan.jpg"]
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+def test_photos_like_one_that_is_missing_is_an_error(index, cluster, version):
+    add(index, "red")
+    index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
+    with pytest.raises(ImageNotFoundError, match=r"nope\.jpg"):
+        index.like("nope.jpg", k=3)
+
+
+def test_scores_are_exact_cosines(index):
+    add(index, "red", "magenta", "cyan")
+    query = ENCODER.encode_texts(["red"])[0]
+    for hit in index.near(query, k=3).hits:
+        expected = float(query @ ENCODER.encode_texts([hit.document.image_id[:-4]])[0])
+        assert 2 * hit.score - 1 == pytest.approx(expected, abs=1e-5)
+
+
+def test_pages_continue_each_other(index):
+    add(index, "red", "green", "blue", "yellow", "cyan")
+    query = ENCODER.encode_texts(["red"])[0]
+    whole = [hit.document.image_id for hit in index.near(query, k=5).hits]
+    pages = [hit.document.image_id for offset in (0, 2, 4) for hit in index.near(query, k=2, offset=offset).hits]
+    assert pages == whole
+
+
+def test_a_filter_still_gives_k_hits(index):
+    pairs = [
+        (document(f"{folder}/{number}.jpg"), ENCODER.encode_texts([colour])[0])
+        for folder, colour in (("near", "red"), ("far/off", "cyan"))
+        for number in range(20)
+    ]
+    list(index.add(pairs))
+    index.refresh()
+    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(folders=("far",))))
+    assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
+    assert found.total == 40
+
+
+def test_file_states_cover_every_document_across_pages(index):
+    add(index, "red", "green", "blue", "yellow", "cyan")
+    states = index.file_states(page_size=2)
+    assert len(states) == 5
+    assert states["red.jpg"] == FileState(bytes=10, mtime_ns=5, content_hash="ab")
+
+
+def test_a_refused_document_is_named_and_the_others_are_kept(index):
+    good, bad = ENCODER.encode_texts(["red"])[0], np.zeros(4, np.float32)
+    rejected = list(index.add([(document("a.jpg"), good), (document("b.jpg"), bad), (document("c.jpg"), good)]))
+    index.refresh()
+    assert [item.image_id for item in rejected] == ["b.jpg"]
+    assert "zero magnitude" in rejected[0].reason
+    assert index.count() == 2
+
+
+def test_removing_what_is_gone_already_is_no_error(index):
+    add(index, "red")
+    assert list(index.remove(["red.jpg", "never-there.jpg"])) == []
+    index.refresh()
+    assert index.count() == 0
+
+
+def test_a_run_in_progress_is_noted_and_cleared(index):
+    state = index.state()
+    index.note_progress(state, {"done": 1, "total": 3, "updated": 0})
+    assert index.state().indexing == {"done": 1, "total": 3, "updated": 0}
+    assert index.state().model == state.model
+    index.note_progress(state, None)
+    assert index.state().indexing is None
+
+
+def test_a_new_index_takes_the_place_of_the_old_one(index, cluster):
+    add(index, "red")
+    older = index.state().backing_index
+    newer = index.create(model=ColourEncoder(model_id="newer").info, vector_index_type="flat")
+    assert index.state() == newer
+    assert index.count() == 0
+    assert not cluster.client.indices.exists(index=older)
+
+
+def test_an_index_without_alias_is_replaced_too(cluster, name):
+    cluster.client.indices.create(index=name)
+    made = ImageIndex(cluster, name=name)
+    made.create(model=ENCODER.info, vector_index_type="flat")
+    assert made.state().model == ENCODER.info
+
+
+def test_a_refused_index_leaves_the_old_one_as_it_was(index):
+    add(index, "red")
+    with pytest.raises(RequestError, match="no_such_type"):
+        index.create(model=ENCODER.info, vector_index_type="no_such_type")
+    assert index.count() == 1
+
+
+def test_an_index_that_no_node_may_take_is_not_made_and_it_is_said_why(index, cluster):
+    add(index, "red")
+    allocation = {"cluster.routing.allocation.enable": "none"}
+    cluster.client.cluster.put_settings(persistent=allocation)
+    try:
+        with pytest.raises(RequestError, match=r"No node .* may take the index: .*allocation") as caught:
+            index.begin_rebuild(model=ENCODER.info, vector_index_type="flat")
+    finally:
+        cluster.client.cluster.put_settings(persistent=dict.fromkeys(allocation))
+    assert passes(caught.value)
+    assert index.count() == 1
+    assert list(cluster.client.indices.get(index=f"{index.name}*")) == [index.state().backing_index]
+
+
+def test_an_alias_of_several_indices_is_touched_by_nothing(cluster, name):
+    for number in (1, 2):
+        cluster.client.indices.create(index=f"{name}-{number}", aliases={name: {}})
+    shared = ImageIndex(cluster, name=name)
+    with pytest.raises(IndexForeignError, match=f"{name}-1"):
+        shared.state()
+    with pytest.raises(IndexForeignError, match=f"{name}-2"):
+        shared.create(model=ENCODER.info, vector_index_type="flat")
+    with pytest.raises(IndexForeignError):
+        shared.drop()
+    cluster.client.indices.delete(index=f"{name}-1,{name}-2")
+
+
+def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
+    index.drop()
+    index.drop()
+    with pytest.raises(IndexMissingError):
+        index.count()
+
+
+def test_embeddings_of_other_dims_are_refused_by_name(index):
+    add(index, "red")
+    with pytest.raises(RequestError, match="dimension"):
+        index.near(np.ones(7, np.float32), k=1)
+
+
+def test_the_mapping_is_strict(index, cluster):
+    with pytest.raises(Exception, match="strict_dynamic_mapping_exception"):
+        cluster.client.index(index=index.name, id="x", document={"surprise": 1})
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "int8_hnsw", "int4_hnsw", "flat", "int8_flat", "int4_flat"])
+def test_every_vector_index_type_searches_exactly_on_a_small_index(cluster, name, kind):
+    made = ImageIndex(cluster, name=name)
+    made.create(model=ENCODER.info, vector_index_type=kind)
+    add(made, "red", "magenta", "cyan")
+    found = made.near(ENCODER.encode_texts(["red"])[0], k=1).hits[0]
+    assert (found.document.image_id, found.score) == ("red.jpg", pytest.approx(1, abs=1e-4))

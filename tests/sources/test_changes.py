@@ -1,0 +1,309 @@
+"""What counts as a change below a folder: told by the real system here, or found by looking."""
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from image_embeddings.sources.changes import FolderWatch, Pace, observer, shared_drive
+from tests.pictures import colour_photos, save
+
+# For what comes, a time that no machine needs; for what does not, an event that comes later tells.
+LONG = 60.0
+PACE = Pace(quiet=0.2, restless=LONG, glance=0.05, look=0.05)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return colour_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def watch(photos):
+    with FolderWatch(photos, pace=PACE) as watch:
+        yield watch
+
+
+def refused(number, *, recursive_too=True):
+    """Makes watchers of which the system has no more."""
+
+    class Refused:
+        def start(self):
+            raise OSError(number, os.strerror(number))
+
+        def stop(self):
+            pass
+
+    def make(folder, hear, *, recursive):
+        return observer(folder, hear, recursive=True) if recursive and not recursive_too else Refused()
+
+    return make
+
+
+@pytest.fixture(params=["told", "found"])
+def either_watch(photos, request):
+    """One that is told of changes, and one that has to look for them."""
+    make_watcher = observer if request.param == "told" else refused(errno.ENOSPC)
+    with FolderWatch(photos, pace=PACE, make_watcher=make_watcher) as watch:
+        yield watch
+
+
+def move_in(folder):
+    colour_photos(folder.parent / "elsewhere")
+    (folder.parent / "elsewhere").rename(folder / "new")
+
+
+CHANGES = {
+    "a new photo": lambda folder: save(folder / "new.png", colour="white"),
+    "a new photo in a new folder": lambda folder: save(folder / "new" / "newer" / "new.png", colour="white"),
+    "a photo altered": lambda folder: save(folder / "warm" / "red.png", colour="white", size=(9, 9)),
+    "a photo touched": lambda folder: os.utime(folder / "warm" / "red.png"),
+    "a photo renamed": lambda folder: (folder / "warm" / "red.png").rename(folder / "rot.png"),
+    "a photo moved out": lambda folder: (folder / "warm" / "red.png").rename(folder.parent / "red.png"),
+    "a photo deleted": lambda folder: (folder / "cold" / "deep" / "blue.png").unlink(),
+    "a folder renamed": lambda folder: (folder / "cold").rename(folder / "kalt"),
+    "a folder moved in": move_in,
+    "a folder moved out": lambda folder: (folder / "cold").rename(folder.parent / "cold"),
+    "a hidden photo shown": lambda folder: (folder / ".red.png").rename(folder / "shown.png"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_is_noticed(photos, change):
+    save(photos / ".red.png", colour="white")
+    with FolderWatch(photos, pace=PACE) as watch:
+        change(photos)
+        assert watch.wait(LONG)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_is_found_where_the_system_does_not_tell(photos, change):
+    save(photos / ".red.png", colour="white")
+    with FolderWatch(photos, pace=PACE, make_watcher=refused(errno.ENOSPC)) as watch:
+        change(photos)
+        assert watch.wait(LONG)
+
+
+def test_what_happens_in_a_folder_that_came_later_is_noticed(photos, either_watch):
+    move_in(photos)
+    assert either_watch.wait(LONG)
+    either_watch.settle()
+    (photos / "new" / "warm" / "red.png").unlink()
+    assert either_watch.wait(LONG)
+
+
+def test_a_change_between_two_waits_is_not_missed(photos, watch):
+    save(photos / "new.png", colour="white")
+    assert watch.wait(LONG)
+    watch.settle()
+    save(photos / "newer.png", colour="white")  # during a run, say
+    assert watch.wait(LONG)
+
+
+def test_a_link_in_a_circle_is_a_folder_that_is_not_there(tmp_path):
+    (tmp_path / "photos").symlink_to(tmp_path / "photos")
+    with FolderWatch(tmp_path / "photos", pace=PACE) as watch:
+        assert not watch.wait(0)
+
+
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_what_does_not_matter_is_no_change(photos, system_tells):
+    (photos / "data").mkdir()
+    make_watcher = observer if system_tells else refused(errno.ENOSPC)
+    by_another_path = photos / "warm" / ".." / "data"
+    with FolderWatch(photos, leave_out=by_another_path, pace=PACE, make_watcher=make_watcher) as watch:
+        for photo in photos.rglob("*.png"):
+            photo.read_bytes()
+        save(photos / ".hidden.png", colour="white")
+        save(photos / ".thumbnails" / "new.png", colour="white")
+        save(photos / "data" / "thumbnails" / "new.png", colour="white")
+        (photos / "catalogue.db").write_text("no photo")
+        assert not watch.wait(1.0)  # the system tells sooner
+
+
+def test_a_file_beside_matters_too(photos, tmp_path):
+    csv = tmp_path / "photos.csv"
+    with FolderWatch(photos, also=csv, pace=PACE) as watch:
+        csv.write_text("file,label\n")
+        assert watch.wait(LONG)
+
+
+# Quiet
+
+
+def test_a_folder_settles_when_nothing_has_changed_for_a_while(photos, either_watch):
+    def write():
+        for number in range(8):
+            save(photos / f"{number}.png", colour="white")
+            done.wait(0.05)
+
+    done = threading.Event()
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert either_watch.wait(LONG)
+    either_watch.settle()
+    assert not writing.is_alive()
+    assert not either_watch.wait(0)
+
+
+def test_a_folder_that_never_settles_is_not_waited_for_for_long(photos):
+    def write():
+        number = 0
+        while not done.wait(0.01):
+            number += 1
+            save(photos / f"{number % 9}.png", colour="white")
+
+    done = threading.Event()
+    writing = threading.Thread(target=write)
+    with FolderWatch(photos, pace=Pace(quiet=LONG, restless=0.5)) as watch:
+        writing.start()
+        begun = time.monotonic()
+        watch.settle()
+        assert time.monotonic() - begun < LONG / 2
+    done.set()
+    writing.join()
+
+
+# The folder itself
+
+
+def test_a_folder_that_goes_and_comes_back_is_watched_again(photos, either_watch):
+    away = photos.with_name("away")
+    photos.rename(away)
+    assert either_watch.wait(LONG)
+    either_watch.settle()
+    away.rename(photos)
+    assert either_watch.wait(LONG)
+    either_watch.settle()
+    save(photos / "new.png", colour="white")
+    assert either_watch.wait(LONG)
+
+
+def test_another_folder_in_its_place_is_watched(photos, either_watch):
+    photos.rename(photos.with_name("away"))
+    colour_photos(photos)
+    assert either_watch.wait(LONG)
+    either_watch.settle()
+    save(photos / "new.png", colour="white")
+    assert either_watch.wait(LONG)
+
+
+def test_a_folder_deleted_and_made_anew_at_once_is_watched(photos, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with FolderWatch(empty, pace=PACE) as watch:
+        empty.rmdir()
+        empty.mkdir()  # as a rule with the number of the old one
+        assert watch.wait(LONG)
+        watch.settle()
+        save(empty / "new.png", colour="white")
+        assert watch.wait(LONG)
+
+
+def test_a_link_to_a_folder_is_followed(photos, tmp_path):
+    (tmp_path / "link").symlink_to(photos)
+    with FolderWatch(tmp_path / "link", pace=PACE) as watch:
+        save(photos / "new.png", colour="white")
+        assert watch.wait(LONG)
+
+
+def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path):
+    with FolderWatch(tmp_path / "photos", pace=PACE) as watch:
+        assert not watch.wait(0.2)
+        colour_photos(tmp_path / "photos")
+        assert watch.wait(LONG)
+
+
+# Where the system does not tell
+
+
+@pytest.mark.parametrize(
+    ("number", "setting"), [(errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances"), (errno.EIO, "")]
+)
+def test_a_limit_of_the_system_is_said_once_with_the_remedy(photos, number, setting):
+    said = []
+    pace = Pace(quiet=0.2, glance=0.05, look=0.05, renewal=0.1)
+    with FolderWatch(photos, pace=pace, notify=said.append, make_watcher=refused(number)) as watch:
+        assert watch.wait(LONG)  # the renewal
+        assert watch.wait(LONG)
+    assert len(said) == 1
+    assert setting in said[0]
+    assert f"{photos} is looked through" in said[0]
+
+
+def test_folders_that_are_left_unwatched_in_silence_are_found_out(photos):
+    said = []
+    make_watcher = refused(errno.ENOSPC, recursive_too=False)
+    with FolderWatch(photos, pace=PACE, notify=said.append, make_watcher=make_watcher) as watch:
+        save(photos / "new.png", colour="white")
+        assert watch.wait(LONG)
+    assert "max_user_watches" in said[0]
+
+
+def test_a_limit_that_is_reached_later_is_found_out(photos):
+    said, room = [], [True]
+
+    def make_watcher(folder, hear, *, recursive):
+        return (observer if recursive or room else refused(errno.ENOSPC))(folder, hear, recursive=recursive)
+
+    with FolderWatch(photos, pace=PACE, notify=said.append, make_watcher=make_watcher) as watch:
+        assert said == []
+        room.clear()
+        (photos / "new").mkdir()
+        assert watch.wait(LONG)
+        watch.settle()
+    assert "max_user_watches" in said[0]
+
+
+def test_from_time_to_time_everything_counts_as_changed(photos):
+    with FolderWatch(photos, pace=Pace(glance=0.05, renewal=0.1)) as watch:
+        assert watch.wait(LONG)
+        assert watch.wait(LONG)
+
+
+def threads_and_files():
+    files = Path("/proc/self/fd")
+    return threading.active_count(), len(list(files.iterdir())) if files.exists() else 0
+
+
+def test_no_thread_and_no_file_is_left_after_many_renewals(photos):
+    before = threads_and_files()
+    with FolderWatch(photos, pace=Pace(glance=0.0, renewal=0.0)) as watch:
+        for _ in range(20):
+            assert watch.wait(LONG)
+    deadline = time.monotonic() + LONG
+    while threads_and_files() > before:
+        assert time.monotonic() < deadline
+
+
+MOUNTS = [
+    ("/", "ext4"),
+    ("/proc", "proc"),
+    ("/mnt/nas", "nfs4"),
+    ("/photos", "btrfs"),
+    ("/photos/phone", "fuse.sshfs"),
+    ("/home/me/.docs", "fuse.portal"),
+]
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/home/me", ""),
+        ("/mnt/nas", "nfs4"),
+        ("/mnt/nas/photos", "nfs4"),
+        ("/mnt/nasty", ""),
+        ("/photos", "fuse.sshfs"),
+        ("/photos/rome", ""),
+        ("/photos/phone/camera", "fuse.sshfs"),
+    ],
+)
+def test_drives_that_other_computers_write_to_are_known(folder, kind):
+    assert shared_drive(Path(folder), mounts=[(Path(place), name) for place, name in MOUNTS]) == kind
+
+
+def test_of_two_drives_in_one_place_the_later_counts():
+    assert shared_drive(Path("/a"), mounts=[(Path("/a"), "nfs"), (Path("/a"), "ext4")]) == ""

@@ -1,0 +1,217 @@
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image, TiffImagePlugin
+from pillow_heif import register_heif_opener
+
+from image_embeddings.errors import CorpusError, ImageUnreadableError
+from image_embeddings.photos.photo import content_hash, decode_photo
+from image_embeddings.sources import photo_folder
+from tests.pictures import save
+from tests.raw_photos import dng
+from tests.worded_photos import iptc, jpeg_with_iptc, xmp
+
+register_heif_opener()  # for what tests save
+
+
+def walked(folder):
+    skipped = []
+    found = [file.image_id for file in photo_folder.walk(folder, skip=skipped.append)]
+    return found, {skip.image_id: skip.reason for skip in skipped}
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_every_suffix_is_found_in_any_case_and_depth(tmp_path):
+    names = ["a.jpg", "B.JPEG", "c.Png", "d/e.webp", "d/f/g.GIF", "h.bmp", "i.tif", "j.TIFF", "k.HEIC", "l.heif"]
+    names += ["m.hif", "n.avif", "o.DNG", "p.cr2", "q.CR3", "r.nef", "s.arw", "t.raf", "u.orf", "v.RW2"]
+    for name in [*names, "w.txt", "x.svg", "y"]:
+        touch(tmp_path / name)
+    assert sorted(walked(tmp_path)[0]) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["日本語/写真.jpg", "Ä ö.jpg", "e\u0301.jpg", "emoji 🐈.jpg", "line\nbreak.jpg", "quo\"te'.jpg"]
+)
+def test_any_unicode_name_is_an_image_id_as_it_stands(tmp_path, name):
+    touch(tmp_path / name)
+    assert walked(tmp_path)[0] == [name]
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    touch(tmp_path / ".thumbs" / "a.jpg")
+    touch(tmp_path / "._b.jpg")
+    assert walked(tmp_path) == ([], {})
+
+
+def test_a_folder_can_be_left_out(tmp_path):
+    touch(tmp_path / "data" / "thumbnail.webp")
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for left_out in ("data", "b/../data", "link/data"):
+        found = photo_folder.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / left_out)
+        assert [file.image_id for file in found] == ["a.jpg"]
+
+
+def test_links_in_a_circle_are_not_resolved(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
+    assert photo_folder.resolve(tmp_path, "a.jpg") is None
+
+
+def test_a_file_that_vanished_is_named(tmp_path):
+    touch(tmp_path / "a.jpg")
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
+    file.path.unlink()
+    with pytest.raises(CorpusError, match=r"a\.jpg cannot be opened"):
+        photo_folder.load(file)
+
+
+def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"x")
+    assert walked(tmp_path) == ([], {"caf\ufffd.jpg": "its name is not valid UTF-8: rename it"})
+
+
+def test_a_path_longer_than_an_id_may_be_is_skipped(tmp_path):
+    touch(tmp_path / ("a" * 200) / ("b" * 200) / ("c" * 200 + ".jpg"))
+    found, skipped = walked(tmp_path)
+    assert not found
+    assert "606 bytes" in next(iter(skipped.values()))
+
+
+def test_links_inside_the_folder_are_photos_and_links_outside_are_skipped(tmp_path):
+    outside = touch(tmp_path / "outside.jpg")
+    photos = tmp_path / "photos"
+    inside = touch(photos / "inside.jpg")
+    (photos / "to-inside.jpg").symlink_to(inside)
+    (photos / "to-outside.jpg").symlink_to(outside)
+    (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
+    (photos / "loop").symlink_to(photos)
+    found, skipped = walked(photos)
+    assert found == ["inside.jpg", "to-inside.jpg"]
+    assert sorted(skipped) == ["broken.jpg", "to-outside.jpg"]
+
+
+def test_kinds_of_photos_that_are_not_read_are_named(tmp_path):
+    touch(tmp_path / "a.JXL")
+    assert walked(tmp_path) == ([], {"a.JXL": "JXL files are not read by this version: save a copy as JPEG"})
+
+
+def test_a_missing_folder_says_how_to_name_one(tmp_path):
+    with pytest.raises(CorpusError, match="IMAGE_DIR"):
+        walked(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("image_id", ["../outside.jpg", "/etc/hostname", "a/../../outside.jpg", "", "nul\0.jpg", "a"])
+def test_nothing_outside_the_folder_is_resolved(tmp_path, image_id):
+    touch(tmp_path / "outside.jpg")
+    touch(tmp_path / "photos" / "a" / "b.jpg")
+    assert photo_folder.resolve(tmp_path / "photos", image_id) is None
+
+
+def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
+    outside = touch(tmp_path / "outside.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "link.jpg").symlink_to(outside)
+    assert photo_folder.resolve(tmp_path / "photos", "link.jpg") is None
+
+
+def test_document_and_picture_come_from_the_same_bytes(tmp_path):
+    path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
+    photo = decode_photo(photo_folder.load(file), max_pixels=1000)
+    assert photo.document.content_hash == content_hash(path.read_bytes())
+    assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
+    assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
+    assert photo.image.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    touch(tmp_path / "bad.jpg")
+    file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
+    with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
+        decode_photo(photo_folder.load(file), max_pixels=1000)
+
+
+SAID = {
+    "taken": "2024-05-01T12:30:00+02:00",
+    "camera_make": "Maker",
+    "camera_model": "Camera",
+    "lens": "50mm",
+    "location": (48.0, 2.0),
+}
+
+
+def said_by(exif):
+    """SAID, as EXIF."""
+    exif.update({271: "Maker", 272: "Camera"})
+    exif.get_ifd(0x8769).update({36867: "2024:05:01 12:30:00", 36881: "+02:00", 42036: "50mm"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
+    return exif
+
+
+def document_of(folder):
+    (file,) = photo_folder.walk(folder, skip=pytest.fail)
+    return decode_photo(photo_folder.load(file), max_pixels=1_000_000).document
+
+
+def fields_of(document, names):
+    return {name: getattr(document, name) for name in names}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif", ".heic"])
+def test_what_a_photo_says_of_itself_is_read_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", exif=said_by(Image.Exif()).tobytes())
+    assert fields_of(document_of(tmp_path), SAID) == SAID
+
+
+def test_what_a_raw_file_says_of_itself_is_read(tmp_path):
+    details = [(36867, "s", b"2024:05:01 12:30:00"), (36881, "s", b"+02:00"), (42036, "s", b"50mm")]
+    words = [(700, "B", xmp(captions={"x-default": "The sea"}, keywords=["a"]))]
+    (tmp_path / "a.dng").write_bytes(dng(Image.new("RGB", (64, 48)), entries=words, details=details))
+    document = document_of(tmp_path)
+    expected = {**SAID, "location": None, "caption": "The sea", "keywords": ("a",)}
+    assert fields_of(document, expected) == expected
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif", ".heic"])
+def test_caption_and_keywords_are_read_from_xmp_in_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", colour="red", xmp=xmp(captions={"x-default": "The sea"}, keywords=["a", "b"]))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a", "b")}
+
+
+def test_caption_and_keywords_are_read_from_the_iptc_of_a_jpeg(tmp_path):
+    path = save(tmp_path / "a.jpg", colour="red")
+    path.write_bytes(jpeg_with_iptc(path.read_bytes(), iptc(caption=b"The sea", keywords=[b"a"])))
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("a",)}
+
+
+def test_caption_and_keywords_are_read_from_a_tiff(tmp_path):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype.update({700: 7, 33723: 7})  # bytes
+    tags[33723] = iptc(caption=b"The sea", keywords=[b"a"])
+    tags[700] = xmp(keywords=["b"])
+    save(tmp_path / "a.tif", colour="red", tiffinfo=tags)
+    assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("b", "a")}
+
+
+def test_a_photo_that_says_nothing_is_fine(tmp_path):
+    save(tmp_path / "a.png", colour="red")
+    assert fields_of(document_of(tmp_path), [*SAID, "caption", "keywords"]) == dict.fromkeys([*SAID, "caption"]) | {
+        "keywords": ()
+    }
+
+
+def test_a_folder_on_a_network_drive_that_is_away_is_no_folder(tmp_path, monkeypatch):
+    def away(*args, **kwargs):
+        raise OSError(107, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "stat", away)
+    with pytest.raises(CorpusError, match="There is no folder"):
+        photo_folder.check_folder(tmp_path)
