@@ -2,8 +2,11 @@
 
 from apiflask import APIFlask
 
-from app import api, delivery, errors, languages, logs, metrics, pages, photos, request_record, tiles
+from app import photos
+from app.api import views
+from app.pages import tiles, views
 from app.services import Services
+from app.web import delivery, errors, languages, logs, metrics, request_record
 from image_embeddings import Settings, load_settings
 
 # The page runs its own script and style, and shows its own pictures: nothing else, from nowhere else.
@@ -33,8 +36,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,
-        HTTP_ERROR_SCHEMA=api.ErrorSchema,
-        VALIDATION_ERROR_SCHEMA=api.ErrorSchema,
+        HTTP_ERROR_SCHEMA=views.ErrorSchema,
+        VALIDATION_ERROR_SCHEMA=views.ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -42,7 +45,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     logs.init_app(app, settings)  # the first here is the last after a request: the access line tells of all the others
     request_record.init_app(app)
     metrics.init_app(app)
-    for blueprint in (pages.blueprint, photos.blueprint, api.blueprint, api.health):
+    for blueprint in (views.blueprint, photos.blueprint, views.blueprint, views.health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)

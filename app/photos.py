@@ -5,10 +5,10 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_file
 from PIL import Image
 
-from app.crops import Box
-from app.delivery import A_YEAR
+from app.search_request.crops import Box
+from app.search_request.uploads import DECODING
 from app.services import services
-from app.uploads import DECODING
+from app.web.delivery import A_YEAR
 from image_embeddings import (
     RENDITION_TYPE,
     SHORT_SIDE,

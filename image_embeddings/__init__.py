@@ -17,7 +17,7 @@ from image_embeddings.es.opening import node_moved, open_index
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.indexing.writer import IndexReport
-from image_embeddings.log_lines import log_formatter
+from image_embeddings.log_format import log_formatter
 from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails

@@ -30,7 +30,7 @@ from image_embeddings.indexing import runs
 from image_embeddings.indexing.runs import Indexing
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.indexing.writer import IndexOptions, IndexReport
-from image_embeddings.log_lines import printable
+from image_embeddings.log_format import printable
 from image_embeddings.photos import decoding
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 from image_embeddings.sources.changes import FolderWatch

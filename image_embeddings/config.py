@@ -11,7 +11,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from image_embeddings.errors import SettingError
-from image_embeddings.log_lines import LOG_FORMATS
+from image_embeddings.log_format import LOG_FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_PHOTOS = ROOT / "app" / "static" / "images"

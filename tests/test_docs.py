@@ -7,9 +7,9 @@ import click
 import pytest
 
 from app import create_app
-from app.delivery import static_url_path
-from app.errors import status_of
-from app.metrics import Metrics
+from app.web.delivery import static_url_path
+from app.web.errors import status_of
+from app.web.metrics import Metrics
 from image_embeddings import errors
 from image_embeddings.cli import create_image_embeddings, main
 from image_embeddings.config import ROOT, load_settings, setting_rows

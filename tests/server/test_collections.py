@@ -6,7 +6,7 @@ import pytest
 from image_embeddings.es.collections import MAX_COLLECTIONS, Collections, collections_search
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
-from tests.server.test_asking import PHOTOS, photo
+from tests.server.test_search_request import PHOTOS, photo
 from tests.server.test_web import make_app
 
 pytestmark = pytest.mark.server

@@ -11,8 +11,8 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from app import create_app
-from app.delivery import static_url_path
 from app.services import Services
+from app.web.delivery import static_url_path
 from image_embeddings.config import load_settings
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex

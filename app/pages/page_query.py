@@ -5,19 +5,20 @@ from typing import Any
 from flask import request
 from werkzeug.datastructures import MultiDict
 
-from app import asking, bar, collection_picker, pictures
-from app.narrowing import PARAMETERS
-from app.parts import NAMES, QueryPart, in_order, parameters, parts_of
+from app.pages import bar, collections
+from app.pages.filters import PARAMETERS
+from app.search_request import parameters, pictures
+from app.search_request.parts import NAMES, QueryPart, in_order, parameters, parts_of
 
 DEFAULT_K = 20
 # What only forms send: addresses have what comes of it.
-FORM_FIELDS = (*bar.FORM_FIELDS, collection_picker.FIELD)
+FORM_FIELDS = (*bar.FORM_FIELDS, collections.FIELD)
 
 
 def page_query(*added: QueryPart) -> dict[str, Any]:
     """What the address or the form asks for, with these parts, too.
 
-    Besides what `asking.search` takes: `parts`, and the hidden `fields` that give them again; `sent`, whether uploads
+    Besides what `parameters.search` takes: `parts`, and the hidden `fields` that give them again; `sent`, whether uploads
     are among them, so that no address can name the search; `by_form`, whether a shorter address says the same.
 
     Raises:
@@ -28,8 +29,8 @@ def page_query(*added: QueryPart) -> dict[str, Any]:
     if values.get("edit") == bar.UNFILTER:
         for name in PARAMETERS:
             values.poplist(name)
-    collection_picker.pick(values)
-    asked = asking.from_page(values, k=DEFAULT_K)
+    collections.pick(values)
+    asked = parameters.from_page(values, k=DEFAULT_K)
     if request.method == "POST":
         asked["image"] = [pictures.of_copy(copy) for copy in request.form.getlist("picture")]
     before = parts_of(asked)

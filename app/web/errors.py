@@ -9,8 +9,8 @@ from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
-from app.request_record import record
 from app.services import services
+from app.web.request_record import record
 from image_embeddings import errors
 
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (

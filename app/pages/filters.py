@@ -9,8 +9,8 @@ from flask import url_for
 from flask_babel import format_decimal
 from flask_babel import gettext as _
 
-from app.timeline import Timeline, first_day, last_day, period_words, timeline_of
-from app.world_map import WorldMap, centre_of, map_of
+from app.pages.timeline import Timeline, first_day, last_day, period_words, timeline_of
+from app.pages.world_map import WorldMap, centre_of, map_of
 from image_embeddings import SORTS, Bucket, Facets
 
 FEW = 6  # choices of a filter that are shown at once; the others are in a list

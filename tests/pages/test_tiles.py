@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.tiles import groups, nearness, shape
+from app.pages.tiles import groups, nearness, shape
 from image_embeddings import Hit, ImageDocument, SearchResult
 
 

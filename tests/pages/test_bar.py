@@ -3,8 +3,8 @@
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from app.bar import bar_of, changed, edited, typed
-from app.parts import QueryPart, parameters, part, parts_of
+from app.pages.bar import bar_of, changed, edited, typed
+from app.search_request.parts import QueryPart, parameters, part, parts_of
 from image_embeddings import errors
 
 BEACH, SUNSET, PEOPLE, LION = (

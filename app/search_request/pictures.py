@@ -11,8 +11,8 @@ from typing import NamedTuple
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
-from app import crops
-from app.uploads import decoded, query_image
+from app.search_request import crops
+from app.search_request.uploads import decoded, query_image
 from image_embeddings import errors
 
 # Pixels, and WebP's quality: 15 to 20 kB, whose embeddings have cosine 0.999 to those of the photos (conse, the

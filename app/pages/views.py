@@ -8,14 +8,15 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from app import asking, bar, pictures
-from app.collection_picker import picker_of
-from app.errors import error_page
-from app.narrowing import Narrowing
-from app.page_query import DEFAULT_K, page_query
-from app.parts import QueryPart, in_order, parameters, part
-from app.pictures import Picture
+from app.pages import bar
+from app.pages.collections import picker_of
+from app.pages.filters import Narrowing
+from app.pages.page_query import DEFAULT_K, page_query
+from app.search_request import parameters, pictures
+from app.search_request.parts import QueryPart, in_order, parameters, part
+from app.search_request.pictures import Picture
 from app.services import services
+from app.web.errors import error_page
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
@@ -28,7 +29,7 @@ HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """The search bar and the collections above the newest photos."""
-    query = {"k": asking.from_page(request.args, k=DEFAULT_K)["k"], "sort": SORTS[0]}
+    query = {"k": parameters.from_page(request.args, k=DEFAULT_K)["k"], "sort": SORTS[0]}
     try:
         result = services().search.browse(k=DEFAULT_K, facets=True)
         common = _common(query, result)
@@ -40,7 +41,7 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/collections")
 def collections() -> ResponseReturnValue:
     """All collections, with examples to start from."""
-    return render_template("collections.html", **_common({"k": asking.from_page(request.args, k=DEFAULT_K)["k"]}))
+    return render_template("collections.html", **_common({"k": parameters.from_page(request.args, k=DEFAULT_K)["k"]}))
 
 
 class Row(NamedTuple):
@@ -61,11 +62,11 @@ def image_search() -> ResponseReturnValue:
         )
     query = page_query()
     parts: list[QueryPart] = query["parts"]
-    if not (parts or asking.filters_of(query) or query["sort"] != SORTS[0]):
+    if not (parts or parameters.filters_of(query) or query["sort"] != SORTS[0]):
         return redirect(url_for(".home", k=request.args.get("k")))
     if query["by_form"]:
         return redirect(Narrowing(query).address({}))
-    return _results(asking.search(query), query)
+    return _results(parameters.search(query), query)
 
 
 @blueprint.get("/similar_image")
@@ -75,7 +76,7 @@ def similar_image() -> ResponseReturnValue:
     if not image_id:
         return redirect(url_for(".home"))
     query = page_query(part("like", image_id))
-    return _results(asking.search(query), query)
+    return _results(parameters.search(query), query)
 
 
 @blueprint.post("/similar_image")
@@ -92,7 +93,7 @@ def similar_upload() -> ResponseReturnValue:
     query = page_query(*chosen)
     if "image" not in query:
         return redirect(Narrowing(query).address({}), 303)
-    return _results(asking.search(query), query)
+    return _results(parameters.search(query), query)
 
 
 @blueprint.errorhandler(errors.QueryError)
@@ -113,8 +114,10 @@ def favicon() -> ResponseReturnValue:
 
 def _rows(uploads: Sequence[FileStorage], query: dict[str, Any]) -> ResponseReturnValue:
     """A page with what each of several uploads finds, all with the rest of the query."""
-    if len(uploads) > asking.MAX_UPLOADS:
-        raise errors.QueryError(f"These are {len(uploads)} photos; {asking.MAX_UPLOADS} at most can be searched by.")
+    if len(uploads) > parameters.MAX_UPLOADS:
+        raise errors.QueryError(
+            f"These are {len(uploads)} photos; {parameters.MAX_UPLOADS} at most can be searched by."
+        )
     rows = list(_searched(uploads, {**query, "k": ROW_K, "facets": False}))
     found = [part("image", row.picture) for row in rows if row.picture]
     together = in_order([*query["parts"], *found])
@@ -137,7 +140,7 @@ def _searched(uploads: Sequence[FileStorage], query: dict[str, Any]) -> Iterator
             yield Row(name, problem=str(error))
         else:
             parts = in_order([*query["parts"], part("image", picture)])
-            yield Row(name, picture, asking.search({**query, "weight": None, **parameters(parts)}))
+            yield Row(name, picture, parameters.search({**query, "weight": None, **parameters(parts)}))
 
 
 def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue:

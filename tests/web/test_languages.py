@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from app import create_app
-from app.languages import LANGUAGES, language
+from app.web.languages import LANGUAGES, language
 from image_embeddings import Collection, Collections, Hit, ImageDocument, SearchResult, errors
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Bucket, Facets, PlaceBucket

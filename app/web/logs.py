@@ -6,7 +6,7 @@ from urllib.parse import quote
 from apiflask import APIFlask
 from flask import Response, request
 
-from app.request_record import record, request_fields
+from app.web.request_record import record, request_fields
 from image_embeddings import Settings, log_formatter
 
 IN_A_PATH = "/:@!$&'()*+,;=~"  # what stands there unquoted

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.request_record import record
+from app.web.request_record import record
 from image_embeddings import SearchResult
 
 blueprint = Blueprint("metrics", __name__)

@@ -3,7 +3,7 @@
 import pytest
 
 from app import create_app
-from app.timeline import LENGTHS, first_day, last_day, timeline_of
+from app.pages.timeline import LENGTHS, first_day, last_day, timeline_of
 from image_embeddings import Bucket, Facets, load_settings
 
 

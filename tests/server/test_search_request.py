@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import crops
+from app.search_request import crops
 from image_embeddings.documents import ImageDocument
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex

@@ -7,7 +7,8 @@ from pathlib import Path
 import brotli
 import pytest
 
-from app import create_app, delivery
+from app import create_app
+from app.web import delivery
 from image_embeddings.config import load_settings
 
 FILES = sorted(path.name for path in (Path(delivery.__file__).parent / delivery.STATIC_FOLDER).iterdir())

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
-from app import crops
 from app.photos import cropped
-from app.pictures import Picture
-from app.uploads import query_image
+from app.search_request import crops
+from app.search_request.pictures import Picture
+from app.search_request.uploads import query_image
 from image_embeddings import Indexed, Part, errors
 
 USUAL = 1.0

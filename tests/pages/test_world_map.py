@@ -3,7 +3,7 @@
 import pytest
 
 from app import create_app
-from app.world_map import HEIGHT, WIDTH, box_of, map_of
+from app.pages.world_map import HEIGHT, WIDTH, box_of, map_of
 from image_embeddings import Filters, PlaceBucket, load_settings
 
 ROME, NAPLES, SYDNEY = (41.9, 12.5), (40.85, 14.27), (-33.9, 151.2)

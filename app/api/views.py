@@ -8,11 +8,11 @@ from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
 from flask import Blueprint, Response, jsonify, url_for
 from flask.typing import ResponseReturnValue
 
-from app import asking
-from app.asking import QuerySchema, UploadSchema, UploadsSchema
-from app.errors import body_of, status_of
-from app.request_record import record
+from app.search_request import parameters
+from app.search_request.parameters import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
+from app.web.errors import body_of, status_of
+from app.web.request_record import record
 from image_embeddings import Hit, ImageDocument, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
@@ -244,7 +244,7 @@ def search_by_upload(query: dict[str, Any]) -> Response:
 @blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def searches(query: dict[str, Any]) -> Response:
     """Photos like each of the uploaded ones; one that cannot be read does not spoil the others."""
-    return jsonify({"answers": [_answer(found) for found in asking.search_each(query)]})
+    return jsonify({"answers": [_answer(found) for found in parameters.search_each(query)]})
 
 
 @blueprint.get("/images/<path:image_id>")
@@ -318,7 +318,7 @@ def readyz() -> ResponseReturnValue:
 
 
 def _found(query: dict[str, Any]) -> dict[str, Any]:
-    return _result(asking.search(query))
+    return _result(parameters.search(query))
 
 
 def _answer(found: SearchResult | errors.ImageError) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from image_embeddings.log_lines import log_formatter
+from image_embeddings.log_format import log_formatter
 
 
 def record(message, *values, **fields):

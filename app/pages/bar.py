@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from werkzeug.datastructures import MultiDict
 
-from app import crops
-from app.crops import Box
-from app.parts import OPPOSITE, QueryPart, in_order, parameters, part
+from app.search_request import crops
+from app.search_request.crops import Box
+from app.search_request.parts import OPPOSITE, QueryPart, in_order, parameters, part
 from app.services import services
 from image_embeddings import ImageDocument, errors
 

@@ -9,11 +9,11 @@ from apiflask.validators import Length, OneOf, Range
 from marshmallow import EXCLUDE, ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
-from app.errors import problems_of
-from app.metrics import observe
-from app.parts import QueryPart, as_searched, parts_of
-from app.request_record import record
+from app.search_request.parts import QueryPart, as_searched, parts_of
 from app.services import services
+from app.web.errors import problems_of
+from app.web.metrics import observe
+from app.web.request_record import record
 from image_embeddings import MAX_K, ORIENTATIONS, SORTS, Filters, SearchResult, errors
 
 MAX_OFFSET = 10_000

@@ -7,7 +7,7 @@ import pytest
 from flask import render_template
 
 from app import create_app
-from app.languages import LANGUAGES
+from app.web.languages import LANGUAGES
 from image_embeddings.config import load_settings
 from tools import translations
 

@@ -15,7 +15,7 @@ from flask_babel import Babel, Domain, get_babel, get_locale
 from werkzeug.utils import cached_property
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.delivery import A_YEAR
+from app.web.delivery import A_YEAR
 
 LANGUAGES = {
     "en": "English",

@@ -1,0 +1,1 @@
+"""What every page and answer needs: errors, logs, metrics, languages and delivery."""
