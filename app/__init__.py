@@ -3,8 +3,10 @@
 from apiflask import APIFlask
 
 from app import photos
-from app.api import views
-from app.pages import tiles, views
+from app.api.views import ErrorSchema, health
+from app.api.views import blueprint as api
+from app.pages import tiles
+from app.pages.views import blueprint as pages
 from app.services import Services
 from app.web import delivery, errors, languages, logs, metrics, request_record
 from image_embeddings import Settings, load_settings
@@ -36,8 +38,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,
-        HTTP_ERROR_SCHEMA=views.ErrorSchema,
-        VALIDATION_ERROR_SCHEMA=views.ErrorSchema,
+        HTTP_ERROR_SCHEMA=ErrorSchema,
+        VALIDATION_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -45,7 +47,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     logs.init_app(app, settings)  # the first here is the last after a request: the access line tells of all the others
     request_record.init_app(app)
     metrics.init_app(app)
-    for blueprint in (views.blueprint, photos.blueprint, views.blueprint, views.health):
+    for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)

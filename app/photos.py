@@ -3,37 +3,23 @@
 from pathlib import Path
 
 from flask import Blueprint, Response, request, send_file
-from PIL import Image
 
-from app.search_request.crops import Box
-from app.search_request.uploads import DECODING
+from app.photo_files import decode_image, find_photo, make_rendition, read_photo
 from app.services import services
 from app.web.delivery import A_YEAR
-from image_embeddings import (
-    RENDITION_TYPE,
-    SHORT_SIDE,
-    ImageDocument,
-    browser_type,
-    content_hash,
-    decode,
-    errors,
-    read_bytes,
-    rendition,
-    resolve,
-)
+from image_embeddings import RENDITION_TYPE, browser_type, content_hash, read_bytes
 
 blueprint = Blueprint("photos", __name__)
 
 # The browser's own viewer for a bare photo brings a style along; nothing else may run, whatever the file holds.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
-MOST_DETAIL = 4_000  # pixels of the short side that a photo is decoded to for a part of it
 
 
 @blueprint.get("/image/<path:image_id>")
 def image(image_id: str) -> Response:
     """The photo as it is on disk; one that browsers cannot show as a JPEG, unless its `original` is asked for."""
-    _, path = _document_and_file(image_id)
+    _, path = find_photo(image_id)
     with path.open("rb") as file:
         kind = browser_type(file.read(16))
     if kind is None and "original" not in request.args:
@@ -53,8 +39,7 @@ def _rendition(image_id: str, path: Path) -> Response:
     response.make_conditional(request)
     if response.status_code == 200:
         data, _ = read_bytes(path, what=image_id)
-        with DECODING:
-            response.data = rendition(data, max_pixels=services().settings.max_image_pixels, what=image_id)
+        response.data = make_rendition(data, what=image_id)
     return response
 
 
@@ -74,34 +59,5 @@ def thumbnail(image_id: str) -> Response:
 
 def _made(image_id: str) -> Path:
     """A new thumbnail, named by what is in the file now: it may have changed since it was indexed."""
-    _, file = _document_and_file(image_id)
-    data, _ = read_bytes(file, what=image_id)
-    with DECODING:
-        decoded = decode(data, max_pixels=services().settings.max_image_pixels, what=image_id)
-    return services().thumbnails.make(decoded.image, content_hash=content_hash(data))
-
-
-def cropped(image_id: str, box: Box) -> Image.Image:
-    """A part of an indexed photo: an RGB image of what the file shows now.
-
-    Raises:
-        QueryError: the part lies outside the picture, or is nothing.
-        ImageNotFoundError, ImageError: there is no such photo, or it cannot be read.
-    """
-    detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.checked().width, box.height)))
-    _, file = _document_and_file(image_id)
-    data, _ = read_bytes(file, what=image_id)
-    limit = services().settings.max_image_pixels
-    with DECODING:
-        return box.cut(decode(data, max_pixels=limit, what=image_id, short_side=detail).image)
-
-
-def _document_and_file(image_id: str) -> tuple[ImageDocument, Path]:
-    document = services().search.get(image_id)
-    path = resolve(services().settings.image_dir, image_id)
-    if path is None:
-        raise errors.ImageNotFoundError(
-            f"'{image_id}' is in the index but not in the folder {services().settings.image_dir}. "
-            "Is IMAGE_DIR the folder that was indexed, and its drive mounted?"
-        )
-    return document, path
+    data = read_photo(image_id)
+    return services().thumbnails.make(decode_image(data, what=image_id), content_hash=content_hash(data))

@@ -13,8 +13,8 @@ from image_embeddings import ImageSearch, load_settings
 from image_embeddings.assembly import open_search
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.es.opening import local_node
+from image_embeddings.evaluation import recall_at_k
 from image_embeddings.indexing.runs import index_photos
-from image_embeddings.metrics import recall_at_k
 from image_embeddings.search import image_search
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 

@@ -39,10 +39,8 @@ from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, shar
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
-from image_embeddings.indexing import (
-    pipeline,
-    runs,
-)
+from image_embeddings.indexing import pipeline  # noqa: E402
+from image_embeddings.indexing.runs import Indexing  # noqa: E402
 from image_embeddings.indexing.writer import IndexOptions  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
@@ -281,7 +279,7 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
 
     And how many seconds of it the calibration took.
     """
-    runs = runs.Indexing(settings)
+    runs = Indexing(settings)
     held_back.mkdir()
     later = sorted(photos.iterdir())[WARM_UP:]
     for path in later:

@@ -26,8 +26,7 @@ from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexM
 from image_embeddings.es import opening
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.indexing import runs
-from image_embeddings.indexing.runs import Indexing
+from image_embeddings.indexing.runs import Indexing, discard_rebuild, how_to_go_on
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.log_format import printable
@@ -165,7 +164,7 @@ def index(
 
 def _discard_rebuild() -> None:
     with _errors_shown():
-        found = runs.discard_rebuild(load_settings())
+        found = discard_rebuild(load_settings())
         click.echo("The unfinished index is removed" if found else "There was no unfinished index")
 
 
@@ -390,7 +389,7 @@ def _rebuild(index: ImageIndex) -> dict[str, str]:
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"
-    return {"rebuild": f"{photos}, by {state.model.model_id}. {runs.how_to_go_on(folder)}"}
+    return {"rebuild": f"{photos}, by {state.model.model_id}. {how_to_go_on(folder)}"}
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """How well the search of an index does: on captions of its photos, and against exact search."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy as np
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.metrics import ExactNearest, ann_recall_at_k, recall_at_k
 from image_embeddings.search.image_search import ImageSearch
 
 RANKS = (1, 5, 10)
@@ -65,3 +65,38 @@ def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> Ann
         for vector, scores in zip(vectors, exact.scores, strict=True)
     ]
     return AnnRecall(queries=len(shares), k=k, recall=float(np.mean(shares)))
+
+
+def recall_at_k(found: Sequence[str], relevant: Collection[str], *, k: int) -> float:
+    """Share of the relevant photos that are among the first k found, in [0, 1]."""
+    return len(set(found[:k]) & set(relevant)) / len(relevant)
+
+
+def ann_recall_at_k(found_scores: Sequence[float], exact_scores: Sequence[float], *, k: int) -> float:
+    """Share of the first k found by approximate search that exact search ranks as high, in [0, 1].
+
+    Compared by score, as ann-benchmarks does, so that photos of equal similarity may stand for each other.
+    """
+    if not exact_scores:
+        return 1.0
+    kth = sorted(exact_scores, reverse=True)[: min(k, len(exact_scores))][-1]
+    within = sum(score >= kth - 1e-5 for score in found_scores[:k])
+    return min(within / min(k, len(exact_scores)), 1.0)
+
+
+class ExactNearest:
+    """The k nearest of all embeddings to each query, by comparing every one; fed page by page.
+
+    `queries` has shape (n, dims); `scores` comes out with shape (n, k), (1 + cosine) / 2, best first.
+    """
+
+    def __init__(self, queries: Embeddings, *, k: int) -> None:
+        self._queries = queries
+        self._k = k
+        self.scores = np.full((len(queries), k), -np.inf, np.float32)
+
+    def feed(self, embeddings: Embeddings) -> None:
+        """Takes the next embeddings, shape (m, dims)."""
+        scores = (1 + self._queries @ embeddings.T) / 2
+        merged = np.concatenate([self.scores, scores], axis=1)
+        self.scores = -np.sort(-merged, axis=1)[:, : self._k]

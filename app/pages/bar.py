@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from app.search_request import crops
 from app.search_request.crops import Box
-from app.search_request.parts import OPPOSITE, QueryPart, in_order, parameters, part
+from app.search_request.parts import OPPOSITE, QueryPart, in_order, parameters_of, part
 from app.services import services
 from image_embeddings import ImageDocument, errors
 
@@ -66,7 +66,7 @@ def fields_of(parts: Sequence[QueryPart]) -> list[tuple[str, str]]:
     """Names and values of the hidden fields that give these parts again; uploads as the copies that pages carry."""
     return [
         ("picture", value.copy) if name == "image" else (name, value)
-        for name, values in parameters(parts).items()
+        for name, values in parameters_of(parts).items()
         for value in values
     ]
 

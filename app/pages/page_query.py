@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from app.pages import bar, collections
 from app.pages.filters import PARAMETERS
 from app.search_request import parameters, pictures
-from app.search_request.parts import NAMES, QueryPart, in_order, parameters, parts_of
+from app.search_request.parts import NAMES, QueryPart, in_order, parameters_of, parts_of
 
 DEFAULT_K = 20
 # What only forms send: addresses have what comes of it.
@@ -18,8 +18,8 @@ FORM_FIELDS = (*bar.FORM_FIELDS, collections.FIELD)
 def page_query(*added: QueryPart) -> dict[str, Any]:
     """What the address or the form asks for, with these parts, too.
 
-    Besides what `parameters.search` takes: `parts`, and the hidden `fields` that give them again; `sent`, whether uploads
-    are among them, so that no address can name the search; `by_form`, whether a shorter address says the same.
+    Besides what `parameters.search` takes: `parts`, and the hidden `fields` that give them again; `sent`, whether
+    uploads are among them, so that no address can name the search; `by_form`, whether a shorter address says the same.
 
     Raises:
         QueryError: a value cannot be used; says which.
@@ -37,7 +37,7 @@ def page_query(*added: QueryPart) -> dict[str, Any]:
     parts = in_order([*bar.changed(before, values), *added])
     return {
         **{name: value for name, value in asked.items() if name not in (*NAMES, "weight")},
-        **parameters(parts),
+        **parameters_of(parts),
         "parts": parts,
         "fields": bar.fields_of(parts),
         "sent": any(each.name == "image" for each in parts),

@@ -13,7 +13,7 @@ from app.pages.collections import picker_of
 from app.pages.filters import Narrowing
 from app.pages.page_query import DEFAULT_K, page_query
 from app.search_request import parameters, pictures
-from app.search_request.parts import QueryPart, in_order, parameters, part
+from app.search_request.parts import QueryPart, in_order, parameters_of, part
 from app.search_request.pictures import Picture
 from app.services import services
 from app.web.errors import error_page
@@ -140,7 +140,7 @@ def _searched(uploads: Sequence[FileStorage], query: dict[str, Any]) -> Iterator
             yield Row(name, problem=str(error))
         else:
             parts = in_order([*query["parts"], part("image", picture)])
-            yield Row(name, picture, parameters.search({**query, "weight": None, **parameters(parts)}))
+            yield Row(name, picture, parameters.search({**query, "weight": None, **parameters_of(parts)}))
 
 
 def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue:

@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from image_embeddings import errors
+from app.photo_files import decode_image, read_photo
+from image_embeddings import SHORT_SIDE, errors
+
+MOST_DETAIL = 4_000  # pixels of the short side that a photo is decoded to for a part of it
 
 _NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)"
 _NAMED = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
@@ -41,3 +44,14 @@ def named(photo: str) -> tuple[str, Box | None]:
     """The name or address of a whole photo, and the part of it that is meant, if it is one."""
     found = _NAMED.fullmatch(photo)
     return (found[1], Box(*(float(number) / 100 for number in found.groups()[1:]))) if found else (photo, None)
+
+
+def cropped(image_id: str, box: Box) -> Image.Image:
+    """A part of an indexed photo: an RGB image of what the file shows now.
+
+    Raises:
+        QueryError: the part lies outside the picture, or is nothing.
+        ImageNotFoundError, ImageError: there is no such photo, or it cannot be read.
+    """
+    detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.checked().width, box.height)))
+    return box.cut(decode_image(read_photo(image_id), what=image_id, short_side=detail))

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
-from app.photos import cropped
 from app.search_request import crops
 from app.search_request.pictures import Picture
 from app.search_request.uploads import query_image
@@ -52,7 +51,7 @@ def usual(name: str) -> float:
 
 
 def parts_of(query: Mapping[str, Any]) -> list[QueryPart]:
-    """The parts of a query as the schemas of app/asking.py load it.
+    """The parts of a query as the schemas of app/search_request/parameters.py load it.
 
     Raises:
         QueryError: there are not as many weights as parts.
@@ -69,7 +68,7 @@ def in_order(parts: Iterable[QueryPart]) -> list[QueryPart]:
     return sorted(parts, key=lambda each: NAMES.index(each.name))
 
 
-def parameters(parts: Iterable[QueryPart]) -> dict[str, list[Any]]:
+def parameters_of(parts: Iterable[QueryPart]) -> dict[str, list[Any]]:
     """The parameters that give these parts; weights only where one is not the usual one."""
     parts = in_order(parts)
     found: dict[str, list[Any]] = {}
@@ -92,4 +91,4 @@ def _photo(given: str | FileStorage | Picture) -> Indexed | Image.Image:
     if isinstance(given, Picture):
         return given.image
     image_id, box = crops.named(given)
-    return cropped(image_id, box) if box else Indexed(image_id=image_id)
+    return crops.cropped(image_id, box) if box else Indexed(image_id=image_id)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
+from app.photo_files import decode_image
 from app.search_request import crops
-from app.search_request.uploads import decoded, query_image
+from app.search_request.uploads import query_image
 from image_embeddings import errors
 
 # Pixels, and WebP's quality: 15 to 20 kB, whose embeddings have cosine 0.999 to those of the photos (conse, the
@@ -61,7 +62,7 @@ def _picture(image: Image.Image) -> Picture:
 
 
 def _image(address: str) -> Image.Image:
-    return decoded(base64.b64decode(address.partition(",")[2]), what="The copy of your photo")
+    return decode_image(base64.b64decode(address.partition(",")[2]), what="The copy of your photo")
 
 
 def _address(image: Image.Image, side: int, quality: int) -> str:

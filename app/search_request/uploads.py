@@ -1,14 +1,10 @@
 """Uploaded query photos: checked by content, kept in memory only."""
 
-from threading import BoundedSemaphore
-
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
-from app.services import services
-from image_embeddings import decode, errors
-
-DECODING = BoundedSemaphore(2)  # large photos at a time: each may take a gigabyte while it is decoded
+from app.photo_files import decode_image
+from image_embeddings import errors
 
 
 def query_image(upload: FileStorage | None) -> Image.Image:
@@ -22,10 +18,4 @@ def query_image(upload: FileStorage | None) -> Image.Image:
         raise errors.QueryError("No photo was sent. Choose an image file first.")
     with upload.stream:
         data = upload.read()
-    return decoded(data, what=f"The upload '{upload.filename}'")
-
-
-def decoded(data: bytes, *, what: str) -> Image.Image:
-    """The upright RGB image in these bytes; ImageError as above, which begins with `what`."""
-    with DECODING:
-        return decode(data, max_pixels=services().settings.max_image_pixels, what=what).image
+    return decode_image(data, what=f"The upload '{upload.filename}'")

@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 from flask_compress import Compress
 
+APP_FOLDER = Path(__file__).parent.parent
 STATIC_FOLDER = "static/ui"
 COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")  # photos already are
 A_YEAR = 365 * 24 * 3600  # seconds
@@ -14,7 +15,7 @@ A_YEAR = 365 * 24 * 3600  # seconds
 def static_url_path() -> str:
     """Where the static files are: an address of their content, for scripts name one another without a version."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / STATIC_FOLDER).iterdir()):
+    for path in sorted((APP_FOLDER / STATIC_FOLDER).iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"/static/{digest.hexdigest()[:12]}"
 

@@ -33,7 +33,7 @@ from image_embeddings.errors import NodeDataError, NodePortError, NodeStartError
 Notify = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "image_embeddings.embedded_node.server"
 _LOOPBACK = "127.0.0.1"
 # Below the ports that systems lend to outgoing connections (from 32768), so that a stopped node's port stays free.

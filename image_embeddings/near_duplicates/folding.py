@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from image_embeddings.documents import Hit
-from image_embeddings.photos.fingerprint import look_the_same
 
 ALIKE = 0.02  # similarity to the query, and share of width to height, by which near-duplicates differ at most
+
+# By how much fingerprints of one picture differ, saved, scaled or brightened a little: bits of 64, and levels of 256.
+SAME_BITS = 4
+SAME_COLOUR = 16
 
 
 def folded(hits: Sequence[Hit]) -> tuple[Hit, ...]:
@@ -32,3 +35,12 @@ def _are_near_duplicates(one: Hit, other: Hit) -> bool:
         and abs(shapes[0] / max(shapes[1], 1e-9) - 1) <= ALIKE
         and look_the_same(one.document.fingerprint, other.document.fingerprint)
     )
+
+
+def look_the_same(one: str | None, other: str | None) -> bool:
+    """Whether two fingerprints are those of near-duplicates; False where one is not known."""
+    if not (one and other):
+        return False
+    bits = int(one[:16], 16) ^ int(other[:16], 16)
+    colours = zip(bytes.fromhex(one[16:]), bytes.fromhex(other[16:]), strict=True)
+    return bits.bit_count() <= SAME_BITS and all(abs(mine - its) <= SAME_COLOUR for mine, its in colours)

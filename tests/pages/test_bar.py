@@ -4,7 +4,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from app.pages.bar import bar_of, changed, edited, typed
-from app.search_request.parts import QueryPart, parameters, part, parts_of
+from app.search_request.parts import QueryPart, parameters_of, part, parts_of
 from image_embeddings import errors
 
 BEACH, SUNSET, PEOPLE, LION = (
@@ -85,10 +85,10 @@ def test_a_text_with_a_weight_of_its_own_is_a_chip():
 
 def test_the_parameters_of_parts_give_the_same_parts_again():
     parts = [BEACH, QueryPart("like", "lion.jpg", 0.25), PEOPLE]
-    assert parameters(parts) == {
+    assert parameters_of(parts) == {
         "q": ["beach"],
         "like": ["lion.jpg"],
         "without": ["people"],
         "weight": ["1", "0.25", "0.5"],
     }
-    assert parts_of(parameters(parts)) == parts
+    assert parts_of(parameters_of(parts)) == parts

@@ -1,8 +1,11 @@
+import base64
+from io import BytesIO
+
 import pytest
 from PIL import Image
 
 from image_embeddings.errors import DataDirError
-from image_embeddings.photos.thumbnails import SIZE, Thumbnails
+from image_embeddings.photos.thumbnails import SIZE, Thumbnails, preview
 
 
 def test_a_thumbnail_is_a_small_webp_of_the_same_shape(tmp_path):
@@ -32,3 +35,11 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataDirError, match="DATA_DIR"):
         Thumbnails(tmp_path / "file").make(Image.new("RGB", (30, 20)), content_hash="ab12")
+
+
+def test_a_preview_is_the_photo_in_a_few_bytes():
+    small_copy = preview(Image.new("RGB", (400, 200), (200, 30, 30)))
+    small = Image.open(BytesIO(base64.b64decode(small_copy))).convert("RGB")
+    assert small.size == (12, 6)
+    assert small.getpixel((3, 3)) == pytest.approx((200, 30, 30), abs=12)
+    assert len(small_copy) < 200

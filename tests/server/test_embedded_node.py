@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 START = """
 import sys
 from pathlib import Path
-from image_embeddings.local_node import LocalNode
+from image_embeddings.embedded_node.node import LocalNode
 node = LocalNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]))
 print(node.start(notify=lambda line: print(line, file=sys.stderr, flush=True)).pid)
 """

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
+from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.errors import ModelMismatchError
-from image_embeddings.indexing import runs
+from image_embeddings.indexing.runs import Indexing, index_photos
 from tests.fakes import RecordedProgress
 from tests.pictures import save
 from tests.tiny_models import make_clip_folder
@@ -24,7 +25,7 @@ def settings(elasticsearch_url, name, photos, tmp_path):
 
 @pytest.fixture
 def runs(settings, tmp_path):
-    return runs.Indexing(settings, metadata=tmp_path / "photos.csv")
+    return Indexing(settings, metadata=tmp_path / "photos.csv")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_the_model_is_loaded_once(runs, settings, say):
 def test_another_model_in_the_index_is_noticed(runs, settings, say, tmp_path):
     run(runs)
     other = dataclasses.replace(settings, image_model=str(make_clip_folder(tmp_path / "other-clip", seed=5)))
-    runs.index_photos(other, rebuild=True, progress=RecordedProgress)
+    index_photos(other, rebuild=True, progress=RecordedProgress)
     with pytest.raises(ModelMismatchError):
         run(runs)
 
@@ -64,13 +65,13 @@ def test_the_metadata_file_is_read_anew_and_only_what_is_new_in_it_is_written(ru
     assert (run(runs).described, run(runs).described) == (1, 0)
     say("warm/red.png,warm", "warm/yellow.png,colour")
     assert run(runs).described == 1
-    assert runs.open_index(settings).get("warm/red.png").label == "warm"
+    assert open_index(settings).get("warm/red.png").label == "warm"
 
 
 def test_it_is_written_anew_into_an_index_that_was_built_anew_meanwhile(runs, settings, say):
     say("warm/red.png,colour")
     run(runs)
-    runs.index_photos(settings, rebuild=True, progress=RecordedProgress)
+    index_photos(settings, rebuild=True, progress=RecordedProgress)
     assert run(runs).described == 1
 
 
@@ -80,7 +81,7 @@ def test_a_photo_that_changes_keeps_what_the_file_says(runs, settings, say):
     save(settings.image_dir / "warm" / "red.png", colour="white", size=(9, 9))
     say("warm/red.png,white")
     assert (run(runs).encoded, run(runs).described) == (1, 0)
-    assert runs.open_index(settings).get("warm/red.png").label == "white"
+    assert open_index(settings).get("warm/red.png").label == "white"
 
 
 def test_a_rebuild_is_followed_by_ordinary_runs(runs, settings, say):

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from pathlib import Path
 
 import brotli
 import pytest
@@ -11,7 +10,7 @@ from app import create_app
 from app.web import delivery
 from image_embeddings.config import load_settings
 
-FILES = sorted(path.name for path in (Path(delivery.__file__).parent / delivery.STATIC_FOLDER).iterdir())
+FILES = sorted(path.name for path in (delivery.APP_FOLDER / delivery.STATIC_FOLDER).iterdir())
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_text_is_compressed(client, name):
 
 
 def test_the_address_changes_with_any_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(delivery, "__file__", str(tmp_path / "delivery.py"))
+    monkeypatch.setattr(delivery, "APP_FOLDER", tmp_path)
     folder = tmp_path / delivery.STATIC_FOLDER
     folder.mkdir(parents=True)
     (folder / "a.js").write_text("1")

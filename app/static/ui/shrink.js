@@ -1,5 +1,5 @@
 // Photos that are too large to be sent together are sent in small; the server looks at no more of them.
-const SHORT_SIDE = 448; // pixels, as image_embeddings/images.py
+const SHORT_SIDE = 448; // pixels, as image_embeddings/photos/decoding.py
 
 export async function shrunk(files) {
   const carried = new DataTransfer();

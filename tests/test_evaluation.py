@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from image_embeddings.metrics import ExactNearest, ann_recall_at_k, recall_at_k
+from image_embeddings.evaluation import ExactNearest, ann_recall_at_k, recall_at_k
 
 
 def test_recall_counts_relevant_photos_among_the_first_k():
