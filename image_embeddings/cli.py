@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation
-from image_embeddings.config import Settings, hush_profiler, load_settings, share_cores
+from image_embeddings import assembly, evaluation, web_server
+from image_embeddings.config import IS_CLONE, Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
+from image_embeddings.embedded_node.node import SETTLING_SECONDS
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexMissingError, QueryError
 from image_embeddings.es import opening
 from image_embeddings.es.filters import Filters
@@ -39,7 +40,6 @@ from image_embeddings.text_model.model import STATUS, TextModelStatus
 
 SHOWN_SKIPS = 20
 STOPPED = "Stopped."
-SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _k_option = click.option("-k", default=10, show_default=True, help="Photos wanted.")
@@ -157,7 +157,8 @@ def index(
             exit_by(report, failed=not watch, **choices)
             if named and named != settings.image_dir and report.written:
                 name = shlex.quote(str(named))
-                _say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
+                how = f"set IMAGE_DIR={name} (or: make run PHOTOS={name})" if IS_CLONE else "image-search serve"
+                _say(f"To see them in the browser: {how}.")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)
 
@@ -457,6 +458,18 @@ def _described(status: TextModelStatus) -> str:
     return f"{status.state}: Elasticsearch encodes texts with '{status.model_id}' (TEXT_ENCODER=auto or elasticsearch)."
 
 
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 lets others in.")
+@click.option("--port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="Port to listen at.")
+def serve(host: str, port: int) -> None:
+    """Serve the web app until Ctrl-C.
+
+    If IMAGE_DIR is not set, the photos are those of the folder that was indexed last.
+    """
+    with _errors_shown():
+        web_server.serve(load_settings(), host=host, port=port, notify=_say)
+
+
 @main.group()
 def node() -> None:
     """Start and stop the embedded Elasticsearch node."""
@@ -466,7 +479,9 @@ def node() -> None:
 def start() -> None:
     """Start it, unless it runs."""
     with _errors_shown():
-        running = opening.local_node(load_settings()).start(notify=_say)
+        local_node = opening.local_node(load_settings())
+        running = local_node.start(notify=_say)
+        local_node.keep()
         click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
 
 
