@@ -26,7 +26,7 @@ endif
 run: export INDEX_FIRST := yes
 serve: export INDEX_FIRST := no
 run serve: install
-	@$(PY) -I image_embeddings/port_check.py "$(HOST)" "$(PORT)"
+	@$(PY) -I image_embeddings/serving/port_check.py "$(HOST)" "$(PORT)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
 		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from image_embeddings import assembly, evaluation, web_server
+from image_embeddings import assembly, evaluation
 from image_embeddings.config import IS_CLONE, Settings, hush_profiler, load_settings, share_cores
 from image_embeddings.documents import SearchResult
 from image_embeddings.embedded_node.node import SETTLING_SECONDS
@@ -32,6 +32,7 @@ from image_embeddings.indexing.watch import keep_up
 from image_embeddings.indexing.writer import IndexOptions, IndexReport
 from image_embeddings.log_format import printable
 from image_embeddings.photos import decoding
+from image_embeddings.serving import web_server
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.text_model import setup

@@ -181,7 +181,7 @@ def noted(project, *arguments):
 
 def test_run_indexes_the_photos_and_serves_them_at_the_port(project):
     check, index, serve = noted(project, "run", "PHOTOS=/tmp/my photos", "PORT=5002")
-    assert check.endswith("image_embeddings/port_check.py 127.0.0.1 5002")
+    assert check.endswith("image_embeddings/serving/port_check.py 127.0.0.1 5002")
     assert index == "[/tmp/my photos] python -m image_embeddings index"
     assert serve.startswith("[/tmp/my photos] gunicorn")
     assert "--bind 127.0.0.1:5002 app:create_app()" in serve
@@ -218,7 +218,7 @@ def test_a_host_on_the_command_line_does(project):
 
 
 def check_port(*arguments):
-    command = [sys.executable, "-I", str(ROOT / "image_embeddings" / "port_check.py"), *arguments]
+    command = [sys.executable, "-I", str(ROOT / "image_embeddings" / "serving" / "port_check.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -15,7 +15,7 @@ from image_embeddings.config import ROOT, Settings, is_set
 from image_embeddings.embedded_node.node import SETTLING_SECONDS, LocalNode
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
 from image_embeddings.es.opening import Notify, local_node, open_index, state_of, uses_local_node
-from image_embeddings.port_check import listening_error
+from image_embeddings.serving.port_check import listening_error
 
 APP = ROOT / "app"
 OWN_NAMES = ("localhost", "127.0.0.1")
@@ -43,7 +43,7 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
     try:
         if node:
             node.start(notify=notify)
-        served = _own_names_only(_with_indexed_photos(settings, notify), host)
+        served = trust_own_names(_with_indexed_photos(settings, notify), host)
         _make_gunicorn(served, bind=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").run()
     finally:
         if node and os.getpid() == master:
@@ -67,7 +67,7 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
     return replace(settings, image_dir=folder)
 
 
-def _own_names_only(settings: Settings, host: str) -> Settings:
+def trust_own_names(settings: Settings, host: str) -> Settings:
     """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine is served.
 
     A web site could else point a name of its own here.

@@ -1,5 +1,6 @@
 """Whether a server can listen at an address. Imports nothing of ours: `make run` asks before it does anything else."""
 
+import os
 import socket
 import sys
 
@@ -10,7 +11,8 @@ def listening_error(host: str, port: int | str) -> str | None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, int(port)), family=family).close()
     except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         return f"Nothing can be served at {host}:{port} ({reason}). Choose another port:"
     return None
 
