@@ -31,6 +31,7 @@ COPY LICENSE pyproject.toml ./
 COPY tools/serve.sh tools/serve.sh
 COPY image_embeddings image_embeddings
 COPY app app
+RUN pybabel -q compile -d app/translations
 
 ENV HOME=/home/app \
     DATA_DIR=/data \

@@ -2,13 +2,14 @@
 # make index  index only       make serve  serve only
 # make test   the whole test suite, on a real Elasticsearch node
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
-# make translations  brings the texts of app/translations up to date, and says what is to be translated
+# make translations  brings the texts of app/translations up to date, says what is to be translated, and compiles them
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
 
 PORT ?= 5001
 # Not from the environment: some systems export the machine's own name as HOST, which would let the network in.
 HOST := 127.0.0.1
 VENV := .venv
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard app/translations/*/LC_MESSAGES/messages.po))
 PY := $(VENV)/bin/python
 
 ifdef PHOTOS
@@ -45,6 +46,7 @@ faults: install-dev
 
 translations: install
 	$(PY) tools/translations.py $(LANGUAGES)
+	$(VENV)/bin/pybabel -q compile -d app/translations
 
 lint: install-dev
 	$(VENV)/bin/ruff check .
@@ -55,8 +57,11 @@ types: install-dev
 
 check: lint types test
 
-install: $(VENV)/.installed
-install-dev: $(VENV)/.installed-dev
+install: $(VENV)/.installed $(CATALOGUES)
+install-dev: $(VENV)/.installed-dev $(CATALOGUES)
+
+%.mo: %.po | $(VENV)/.installed
+	$(VENV)/bin/pybabel -q compile -i $< -o $@ -l $(notdir $(patsubst %/LC_MESSAGES/messages.po,%,$<))
 
 $(VENV)/.installed: requirements.txt constraints.txt tools/install.sh
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements.txt

@@ -6,18 +6,20 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 
-class BuildWithCatalogs(build_py):
-    """The package with each messages.po compiled beside it, as gettext reads it."""
+class BuildWithCatalogues(build_py):
+    """The package with its texts compiled, as gettext reads them."""
 
     def run(self) -> None:
-        """Build the package, then compile its catalogues."""
+        """Build the package, then compile its catalogues into it."""
         from babel.messages.mofile import write_mo
         from babel.messages.pofile import read_po
 
         super().run()
-        for source in Path(self.build_lib).glob("app/translations/*/LC_MESSAGES/messages.po"):
-            with source.open("rb") as texts, source.with_suffix(".mo").open("wb") as compiled:
-                write_mo(compiled, read_po(texts, locale=source.parts[-3]))
+        for source in Path("app/translations").glob("*/LC_MESSAGES/messages.po"):
+            compiled = Path(self.build_lib, source).with_suffix(".mo")
+            compiled.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as texts, compiled.open("wb") as file:
+                write_mo(file, read_po(texts, locale=source.parts[-3]))
 
 
 def requirements() -> list[str]:
@@ -26,4 +28,4 @@ def requirements() -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
-setup(install_requires=requirements(), cmdclass={"build_py": BuildWithCatalogs})
+setup(install_requires=requirements(), cmdclass={"build_py": BuildWithCatalogues})

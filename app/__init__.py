@@ -3,19 +3,14 @@
 from apiflask import APIFlask
 
 from app import photos
-from app.api.views import ErrorSchema, health
+from app.api.schemas import ErrorSchema
 from app.api.views import blueprint as api
+from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, languages, logs, metrics, request_record
+from app.web import delivery, errors, languages, metrics, request_record
 from image_embeddings import Settings, load_settings
-
-# The page runs its own script and style, and shows its own pictures: nothing else, from nowhere else.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
@@ -44,8 +39,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
-    logs.init_app(app, settings)  # the first here is the last after a request: the access line tells of all the others
-    request_record.init_app(app)
+    request_record.init_app(app, settings)  # the first here is the last after a request: it logs the whole of it
     metrics.init_app(app)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
@@ -53,12 +47,4 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
-    app.after_request(_with_security_headers)
     return app
-
-
-def _with_security_headers(response):  # type: ignore[no-untyped-def]
-    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
-    return response

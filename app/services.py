@@ -22,6 +22,7 @@ from image_embeddings import (
 
 INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
 INDEXING_SECONDS = 1.0  # in which it is not asked again whether one is in progress
+NODE_SECONDS = 1.0  # in which it is not looked again whether the embedded node has moved
 COLLECTIONS_SECONDS = 60.0  # in which collections are not asked for again, if the number of photos is the same
 
 
@@ -51,6 +52,7 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
+        self._node_seen = 0.0  # when it was last looked whether the embedded node has moved
         self._collections: tuple[float, Collections] | None = None  # and when they were asked for
         self._indexing: tuple[float, dict[str, Any] | None] | None = None  # and when it was asked for
 
@@ -60,10 +62,17 @@ class Services:
         with self._lock:
             if self._search is None:
                 self._search = self._open_search(self.settings)
-            elif self._reconnect or node_moved(self.settings, self._search.index):
+            elif self._reconnect or self._node_moved(self._search.index):
                 self._search.index = self._open_index(self.settings)
             self._reconnect = False
             return self._search
+
+    def _node_moved(self, index: ImageIndex) -> bool:
+        """Return whether the embedded node runs no more where it did; looked at once a second."""
+        if time.monotonic() - self._node_seen < NODE_SECONDS:
+            return False
+        self._node_seen = time.monotonic()
+        return node_moved(self.settings, index)
 
     def reconnect(self) -> None:
         """Has the next use connect anew, with the model it has: the embedded node may have moved or stopped."""

@@ -11,7 +11,8 @@ from image_embeddings.assembly import open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.documents import Bucket, Facets, Hit, ImageDocument, ModelInfo, Place, PlaceBucket, SearchResult
 from image_embeddings.es.collections import Collection, Collections
-from image_embeddings.es.filters import ORIENTATIONS, Filters
+from image_embeddings.es.facets import KEYWORD_FACETS, KeywordFacet
+from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import node_moved, open_index
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
@@ -27,10 +28,10 @@ from image_embeddings.sources.photo_folder import read_bytes, resolve
 
 __all__ = [
     "BY_DATE_DEPTH",
+    "KEYWORD_FACETS",
     "MAX_DEPTH",
     "MAX_K",
     "MAX_PARTS",
-    "ORIENTATIONS",
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
@@ -46,6 +47,7 @@ __all__ = [
     "IndexReport",
     "IndexState",
     "Indexed",
+    "KeywordFacet",
     "Limits",
     "ModelInfo",
     "Part",

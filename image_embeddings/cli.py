@@ -288,7 +288,7 @@ def search(
         raise click.UsageError("Give one query: TEXT, or --image FILE, or --like IMAGE_ID.")
     with _errors_shown():
         settings = load_settings()
-        filters = Filters(folders=(folder,) if folder else ())
+        filters = Filters(values={"folder": (folder,)} if folder else {})
         opened = assembly.open_search(settings, notify=_say)
         if text is not None:
             result = opened.by_text(text, k=k, offset=offset, filters=filters)

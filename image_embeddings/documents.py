@@ -13,6 +13,7 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
+ORIENTATIONS = ("landscape", "portrait", "square")
 FORMAT = 2  # of documents: raised when a later version stores more of a photo, which is then read anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 move a number of a 512-dims unit vector by less, other weights by more
@@ -43,7 +44,7 @@ class ImageDocument:
 
     @property
     def orientation(self) -> str:
-        """landscape, portrait or square (within five percent)."""
+        """Return one of ORIENTATIONS; square within five percent."""
         if abs(self.width - self.height) <= 0.05 * max(self.width, self.height):
             return "square"
         return "landscape" if self.width > self.height else "portrait"
@@ -137,10 +138,7 @@ class PlaceBucket:
 class Facets:
     """How many photos of each kind there are, of those that the filters of all *other* kinds let through."""
 
-    folder: tuple[Bucket, ...] = ()
-    label: tuple[Bucket, ...] = ()
-    camera: tuple[Bucket, ...] = ()
-    orientation: tuple[Bucket, ...] = ()
+    values: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)  # by the name of a keyword facet
     taken: tuple[Bucket, ...] = ()  # by year, month or day, whichever fits; `value` is the day on which each begins
     taken_step: str = ""  # year, month or day
     place: tuple[PlaceBucket, ...] = ()

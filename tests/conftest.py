@@ -1,12 +1,15 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from image_embeddings.config import share_cores
+from app.web.languages import stale_languages
+from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import LocalNode
-from tests import goldens
+from tests import exiftool, goldens
 from tests.browser import chromium
 
 # No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
@@ -23,11 +26,23 @@ def pytest_configure(config):
     # Started in the background by a shell, this process ignores SIGINT, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
+    compile_translations()
     goldens.rewrite = config.getoption("--rewrite-goldens")
 
 
+def compile_translations():
+    """What `make test` does before the tests, for those who run pytest themselves."""
+    folder = ROOT / "app" / "translations"
+    if stale_languages(folder):
+        subprocess.run(
+            [sys.executable, "-m", "babel.messages.frontend", "-q", "compile", "-d", str(folder)],
+            check=True,
+            timeout=60,
+        )
+
+
 def pytest_report_header():
-    return f"Chromium: {chromium.describe()}"
+    return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from babel.messages import Catalog
-from babel.messages.pofile import write_po
+from babel.messages.mofile import write_mo
 
 from tools.translations import extracted
 
@@ -24,10 +24,10 @@ def write_translations(folder: Path, language: str) -> None:
             forms = message.id if isinstance(message.id, tuple) else (message.id,)
             said = tuple(f"{OPEN}{forms[min(number, len(forms) - 1)]}{CLOSE}" for number in range(catalog.num_plurals))
             catalog.add(message.id, said if message.pluralizable else said[0])
-    path = folder / language / "LC_MESSAGES" / "messages.po"
+    path = folder / language / "LC_MESSAGES" / "messages.mo"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
-        write_po(file, catalog)
+        write_mo(file, catalog)
 
 
 def forgotten(html: str, *, language: str, data: tuple[str, ...] = ()) -> list[str]:

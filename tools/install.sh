@@ -67,8 +67,8 @@ install_by_uv() {
 }
 
 echo "Installing $requirements (one to two minutes with a fast connection; PyTorch is the large part)"
-if .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv" && install_by_uv; then
-    exit
+if ! { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv" && install_by_uv; }; then
+    echo "uv cannot install it here: pip does, which takes longer"
+    .venv/bin/python -m pip install --disable-pip-version-check -r "$folder/$requirements"
 fi
-echo "uv cannot install it here: pip does, which takes longer"
-.venv/bin/python -m pip install --disable-pip-version-check -r "$folder/$requirements"
+.venv/bin/python -m babel.messages.frontend -q compile -d app/translations

@@ -12,7 +12,12 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from image_embeddings import KEYWORD_FACETS  # noqa: E402
+
 APP = Path(__file__).resolve().parent.parent / "app"
+FACETS = "image_embeddings/es/facets.py"  # whose labels and choices are shown on pages
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 OPTIONS = {"**/templates/**.html": {"silent": "false"}}  # a template with an error is one
 # Of the usual header only what gettext needs: no dates and no tools, so that the same texts make the same file.
@@ -44,6 +49,9 @@ def extracted() -> Catalog:
     for path, line, message, comments, context in found:
         said = [comment.removeprefix("Translators: ") for comment in comments]
         catalog.add(message, None, [(f"app/{path}", line)], auto_comments=said, context=context)
+    for facet in KEYWORD_FACETS.values():
+        for text in (facet.label, *facet.choices):
+            catalog.add(text, None, [(FACETS, 0)])
     return catalog
 
 

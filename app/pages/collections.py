@@ -1,16 +1,11 @@
 """The collections as the pages offer them: to be picked in the search bar, and as cards to start from."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flask import url_for
-from werkzeug.datastructures import MultiDict
-
-from app.services import services
-from image_embeddings import Collection, Collections, ImageDocument, errors
-
-FIELD = "collection"  # of the search bar's form: `all`, `in <value>`, or empty where it stays as it is
-ALL, IN = "all", "in"
+from app.pages.filters import page_address
+from app.search_request.page_form import ALL, IN
+from app.search_request.request import SearchRequest
+from image_embeddings import Collection, Collections, ImageDocument
 
 
 class Card(NamedTuple):
@@ -59,32 +54,14 @@ class Picker(NamedTuple):
         return found
 
 
-def picker_of(collections: Collections, query: Mapping[str, Any]) -> Picker:
-    """The picker for a search: it stands at what the search is limited to."""
-    cards = [_card(collections, found) for found in collections.found]
-    given = query.get(collections.filter_name) or []
-    return Picker(cards, [value for value in given if collections.is_filter(value)])
+def make_picker(collections: Collections, search: SearchRequest) -> Picker:
+    """Return the picker for a search: it stands at what the search is limited to."""
+    cards = [_make_card(collections, found) for found in collections.found]
+    given = search.filter_parameters.get(collections.filter_name, [])
+    return Picker(cards, [value for value in given if value.startswith(collections.value_prefix)])
 
 
-def pick(values: MultiDict[str, str]) -> None:
-    """Puts what was picked into the values of a form, in the place of what the search was limited to.
-
-    Raises:
-        QueryError: that cannot be picked.
-    """
-    what, _, value = values.get(FIELD, "").partition(" ")
-    if not what:
-        return
-    if what not in (ALL, IN) or (what == IN) != bool(value):
-        raise errors.QueryError(f"{FIELD} is '{values[FIELD]}'. It is '{ALL}', or '{IN}' and a value of the filter.")
-    collections = services().collections()
-    name = collections.filter_name
-    others = [given for given in values.getlist(name) if not collections.is_filter(given)]
-    values.setlist(name, [*others, *([value] if value else ())])
-
-
-def _card(collections: Collections, found: Collection) -> Card:
-    value = collections.filter_value(found.name)
-    limit: dict[str, Any] = {collections.filter_name: value}
-    href = url_for("pages.image_search", **limit)
+def _make_card(collections: Collections, found: Collection) -> Card:
+    value = collections.value_prefix + found.name
+    href = page_address("pages.image_search", {collections.filter_name: value})
     return Card(found.name, value, found.count, found.examples, href)

@@ -19,7 +19,7 @@ MOST = 60  # bars up to which times without photos have theirs
 LOWEST = 4  # hundredths of the highest bar: what few there are can be seen
 
 
-class Bar(NamedTuple):
+class TimelineBar(NamedTuple):
     """The photos of one year, month or day, or that there are none."""
 
     words: str  # its name, and how many photos
@@ -40,24 +40,25 @@ class Step(NamedTuple):
 class Timeline(NamedTuple):
     """The bars from the first to the last, and the ways out of a year or month."""
 
-    bars: list[Bar]
+    bars: list[TimelineBar]
     out: list[Step]
 
 
-def timeline_of(
+def make_timeline(
     facets: Facets, *, first: str | None, last: str | None, address: Callable[[str | None], str]
-) -> Timeline | None:
-    """The timeline of these facets; `address` gives that of the search within a year, month or day, or of all dates."""
-    if not (facets.taken or first or last):
-        return None
+) -> Timeline:
+    """Return the timeline of these facets.
+
+    `address` gives the address of the search within a year, month or day, or of all dates.
+    """
     step, length = facets.taken_step or "year", LENGTHS[facets.taken_step or "year"]
     most = max((bucket.count for bucket in facets.taken), default=1)
-    bars: list[Bar] = []
+    bars: list[TimelineBar] = []
     years: set[str] = set()
     for day, count in _without_gaps({date.fromisoformat(each.value): each.count for each in facets.taken}, step):
         period, year = day.isoformat()[:length], day.isoformat()[:4]
         bars.append(
-            Bar(
+            TimelineBar(
                 words=ngettext(
                     "%(period)s: %(count)s photo",
                     "%(period)s: %(count)s photos",

@@ -1,6 +1,7 @@
 """The HTML pages."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -8,20 +9,21 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from app.pages import bar
-from app.pages.collections import picker_of
-from app.pages.filters import Narrowing
-from app.pages.page_query import DEFAULT_K, page_query
-from app.search_request import parameters, pictures
-from app.search_request.parts import QueryPart, in_order, parameters_of, part
-from app.search_request.pictures import Picture
+from app.pages.bar import fields_of, image_ids_of, make_bar
+from app.pages.collections import make_picker
+from app.pages.filters import FilterForm, page_address, search_address
+from app.search_request.page_form import parse_k, parse_page
+from app.search_request.request import SearchRequest, make_part, search
+from app.search_request.schemas import MAX_UPLOADS
+from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
 from app.web.errors import error_page
-from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SORTS, SearchResult, errors
+from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
+HOME_K = 20  # photos of the first page
 ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 
@@ -29,9 +31,9 @@ HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """The search bar and the collections above the newest photos."""
-    query = {"k": parameters.from_page(request.args, k=DEFAULT_K)["k"], "sort": SORTS[0]}
+    query = SearchRequest(k=parse_k())
     try:
-        result = services().search.browse(k=DEFAULT_K, facets=True)
+        result = services().search.browse(k=HOME_K, facets=True)
         common = _common(query, result)
     except errors.IndexMissingError:
         return render_template("home.html", total=0, **_common(query, indexed=False))
@@ -41,14 +43,14 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/collections")
 def collections() -> ResponseReturnValue:
     """All collections, with examples to start from."""
-    return render_template("collections.html", **_common({"k": parameters.from_page(request.args, k=DEFAULT_K)["k"]}))
+    return render_template("collections.html", **_common(SearchRequest(k=parse_k())))
 
 
 class Row(NamedTuple):
     """One of several uploaded photos, and what it found; or why it could not be read."""
 
     name: str
-    picture: Picture | None = None
+    picture: CarriedPhoto | None = None
     result: SearchResult | None = None
     problem: str = ""
 
@@ -60,13 +62,12 @@ def image_search() -> ResponseReturnValue:
         raise errors.QueryError(
             "The photo was not sent. Choose it again and press “Find similar”; a text goes with it."
         )
-    query = page_query()
-    parts: list[QueryPart] = query["parts"]
-    if not (parts or parameters.filters_of(query) or query["sort"] != SORTS[0]):
+    form = parse_page()
+    if form.search.is_empty:
         return redirect(url_for(".home", k=request.args.get("k")))
-    if query["by_form"]:
-        return redirect(Narrowing(query).address({}))
-    return _results(parameters.search(query), query)
+    if form.is_edited:
+        return redirect(search_address(form.search))
+    return _results(search(form.search), form.search)
 
 
 @blueprint.get("/similar_image")
@@ -75,8 +76,8 @@ def similar_image() -> ResponseReturnValue:
     image_id = request.args.get("id", "")
     if not image_id:
         return redirect(url_for(".home"))
-    query = page_query(part("like", image_id))
-    return _results(parameters.search(query), query)
+    query = parse_page(make_part("like", image_id)).search
+    return _results(search(query), query)
 
 
 @blueprint.post("/similar_image")
@@ -85,22 +86,22 @@ def similar_upload() -> ResponseReturnValue:
     uploads = [upload for upload in request.files.getlist("image") if upload.filename]
     carried = request.form.getlist("picture")
     if len(uploads) > 1:
-        return _rows(uploads, page_query())
+        return _rows(uploads, parse_page().search)
     try:
-        chosen = [part("image", pictures.of_upload(upload)) for upload in uploads or [None][: not carried]]
+        chosen = [make_part("image", carry_upload(upload)) for upload in uploads or [None][: not carried]]
     except errors.ImageError as error:  # the rest of the search is still there to go on with
-        return error_page(error, **_common(page_query()))
-    query = page_query(*chosen)
-    if "image" not in query:
-        return redirect(Narrowing(query).address({}), 303)
-    return _results(parameters.search(query), query)
+        return error_page(error, **_common(parse_page().search))
+    query = parse_page(*chosen).search
+    if not query.has_upload:
+        return redirect(search_address(query), 303)
+    return _results(search(query), query)
 
 
 @blueprint.errorhandler(errors.QueryError)
 def refused(error: errors.QueryError) -> ResponseReturnValue:
     """What is wrong with a query, with the query to be mended, as far as that can be shown."""
     try:
-        common = _common(page_query())
+        common = _common(parse_page().search)
     except errors.ImageSearchError:
         return error_page(error)
     return error_page(error, **common)
@@ -112,39 +113,36 @@ def favicon() -> ResponseReturnValue:
     return redirect(url_for("static", filename="icon.svg"))
 
 
-def _rows(uploads: Sequence[FileStorage], query: dict[str, Any]) -> ResponseReturnValue:
-    """A page with what each of several uploads finds, all with the rest of the query."""
-    if len(uploads) > parameters.MAX_UPLOADS:
-        raise errors.QueryError(
-            f"These are {len(uploads)} photos; {parameters.MAX_UPLOADS} at most can be searched by."
-        )
-    rows = list(_searched(uploads, {**query, "k": ROW_K, "facets": False}))
-    found = [part("image", row.picture) for row in rows if row.picture]
-    together = in_order([*query["parts"], *found])
+def _rows(uploads: Sequence[FileStorage], query: SearchRequest) -> ResponseReturnValue:
+    """Return a page with what each of several uploads finds, all with the rest of the query."""
+    if len(uploads) > MAX_UPLOADS:
+        raise errors.QueryError(f"These are {len(uploads)} photos; {MAX_UPLOADS} at most can be searched by.")
+    rows = list(_search_rows(uploads, replace(query, k=ROW_K, facets=False)))
+    pictures = [make_part("image", row.picture) for row in rows if row.picture]
+    together = query.with_parts([*query.parts, *pictures]).parts
     return render_template(
         "rows.html",
         rows=rows,
-        fields=bar.fields_of(together),
-        before=[each.name for each in together].index("image") if found else 0,
-        can_join=len(found) > 1 and len(together) <= MAX_PARTS,
+        fields=fields_of(together),
+        before=[part.name for part in together].index("image") if pictures else 0,
+        can_join=len(pictures) > 1 and len(together) <= MAX_PARTS,
         **_common(query),
     )
 
 
-def _searched(uploads: Sequence[FileStorage], query: dict[str, Any]) -> Iterator[Row]:
+def _search_rows(uploads: Sequence[FileStorage], query: SearchRequest) -> Iterator[Row]:
     for upload in uploads:
         name = upload.filename or ""
         try:
-            picture = pictures.of_upload(upload)
+            picture = carry_upload(upload)
         except errors.ImageError as error:
             yield Row(name, problem=str(error))
         else:
-            parts = in_order([*query["parts"], part("image", picture)])
-            yield Row(name, picture, parameters.search({**query, "weight": None, **parameters_of(parts)}))
+            yield Row(name, picture, search(query.with_parts([*query.parts, make_part("image", picture)])))
 
 
-def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue:
-    k, offset = query["k"], query["offset"]
+def _results(result: SearchResult, query: SearchRequest) -> ResponseReturnValue:
+    k, offset = query.k, query.offset
     shown_to = offset + sum(1 + len(hit.folded) for hit in result.hits)
     common = _common(query, result)
     whole = [chip for chip in common["bar"].chips if chip.document and chip.part.wanted and not chip.box]
@@ -154,7 +152,7 @@ def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue
     return render_template(
         "results.html",
         next_page=_page(offset + k) if further else None,
-        next_offset=offset + k if further and query["sent"] else None,
+        next_offset=offset + k if further and query.has_upload else None,
         previous_page=_page(max(0, offset - k)) if offset else None,
         first=offset + 1,
         last=shown_to,
@@ -166,7 +164,7 @@ def _results(result: SearchResult, query: dict[str, Any]) -> ResponseReturnValue
 
 
 def _page(offset: int) -> str | None:
-    """The address of the same search from that hit on; None for an upload, which no address can name."""
+    """Return the address of the same search from that hit on; None for an upload, which no address can name."""
     if request.method == "POST":
         return None
     values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
@@ -174,20 +172,22 @@ def _page(offset: int) -> str | None:
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
-def _common(query: dict[str, Any], result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
-    """What every page with the search bar needs, for what it asks for and, where it shows that, what was found."""
-    k, total = query["k"], result.total if result else None
-    narrowing = Narrowing(query, result.facets if result else None)
+def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
+    """Return what every page with the search bar needs, for what it asks for and, if it shows that, what was found."""
+    k, total = query.k, result.total if result else None
+    filter_form = FilterForm(query, result.facets if result else None)
+    documents = services().search.get_many(image_ids) if (image_ids := image_ids_of(query.parts)) else {}
     return {
         "query": query,
         "result": result,
-        "narrowing": narrowing,
-        "similar_to": f"{url_for('.similar_image', **narrowing.kept)}&id=",
-        "part_of": f"{url_for('.image_search', **narrowing.kept)}&like=",
+        "filter_form": filter_form,
+        "part_fields": fields_of(query.parts),
+        "similar_to": f"{page_address('.similar_image', filter_form.kept)}&id=",
+        "part_of": f"{page_address('.image_search', filter_form.kept)}&like=",
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
         "indexed": indexed,
-        "bar": bar.bar_of(query.get("parts", ())),
-        "picker": picker_of(services().collections(total=total), query) if indexed else None,
+        "bar": make_bar(query.parts, documents),
+        "picker": make_picker(services().collections(total=total), query) if indexed else None,
     }

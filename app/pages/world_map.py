@@ -88,13 +88,11 @@ class _Cluster:
         )
 
 
-def map_of(found: Iterable[PlaceBucket], *, place: str | None, address: Callable[[str | None], str]) -> WorldMap | None:
-    """The map of these photos; `address` gives that of the search within a box, or everywhere."""
-    asked = box_of(place) if place else None
+def make_map(found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str]) -> WorldMap:
+    """Return the map of these photos; `address` gives that of the search within a box, or everywhere."""
+    asked = unwrap(place) if place else None
     view = _view(asked)
     clusters = _apart([_placed(bucket, view) for bucket in found], view)
-    if not (clusters or asked):
-        return None
     return WorldMap(
         view=" ".join(map(_number, (view.x, view.y, view.width, view.height))),
         worlds=[copy for copy in (-WIDTH, 0.0, WIDTH) if copy < view.x + view.width and copy + WIDTH > view.x],
@@ -105,15 +103,15 @@ def map_of(found: Iterable[PlaceBucket], *, place: str | None, address: Callable
     )
 
 
-def box_of(place: str) -> Place:
-    """The box that a `place` names; over the date line, its east is more than 180."""
-    south, west, north, east = (float(number) for number in place.split(","))
+def unwrap(place: Place) -> Place:
+    """Return the box with its east beyond 180 if it reaches over the date line."""
+    south, west, north, east = place
     return south, west, north, east + 360 if east < west else east
 
 
-def centre_of(place: str) -> tuple[str, str]:
-    """The middle of the box that a `place` names, in words, and how many kilometres the box reaches at most."""
-    south, west, north, east = box_of(place)
+def centre_of(place: Place) -> tuple[str, str]:
+    """Return the middle of a box in words, and how many kilometres the box reaches at most."""
+    south, west, north, east = unwrap(place)
     lat, lon = (south + north) / 2, (west + east) / 2
     high, wide = north - south, (east - west) * math.cos(math.radians(lat))
     return position(lat, lon), format_decimal(float(f"{KM * max(high, wide):.2g}"))
@@ -161,7 +159,7 @@ def _apart(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
     return sorted(apart, key=lambda cluster: -cluster.count)
 
 
-def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callable[[str | None], str]) -> Dot:
+def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callable[[Place | None], str]) -> Dot:
     radius = cluster.radius(view)
     place = position(cluster.lat, cluster.lon)
     words = ngettext(
@@ -181,17 +179,17 @@ def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callab
         if cluster.count > 999
         else str(cluster.count),
         words=words,
-        href=address(_named(inner)) if _extent(inner) < NEARER * extent else None,
+        href=address(_wrap(inner)) if _extent(inner) < NEARER * extent else None,
     )
 
 
-def _wider(asked: Place, address: Callable[[str | None], str]) -> str | None:
+def _wider(asked: Place, address: Callable[[Place | None], str]) -> str | None:
     """The address of a part of the world that is so many times as wide; None where that is nearly all of it."""
     south, west, north, east = asked
     width = max(east - west, (north - south) * WIDTH / HEIGHT)
     if width * OUT > 180:
         return None
-    return address(_named(_grown(asked, by=width * (OUT - 1) / 2, least=0)))
+    return address(_wrap(_grown(asked, by=width * (OUT - 1) / 2, least=0)))
 
 
 def _extent(box: Place) -> float:
@@ -207,13 +205,14 @@ def _grown(box: Place, *, by: float, least: float) -> Place:
     return max(-90, south - up), west - across, min(90, north + up), east + across
 
 
-def _named(box: Place) -> str:
-    """A box as `place` takes it; beyond the date line, its west is larger than its east."""
+def _wrap(box: Place) -> Place:
+    """Return a box to four decimals; if it reaches over the date line, its west is larger than its east."""
     south, west, north, east = box
     if east - west >= 360:
         west, east = -180, 180
     edges = (south, _turned(west), north, 180 if east == 180 else _turned(east))
-    return ",".join(f"{round(edge, PLACES):g}" if edge == int(edge) else f"{edge:.{PLACES}f}" for edge in edges)
+    south, west, north, east = (round(edge, PLACES) for edge in edges)
+    return south, west, north, east
 
 
 def _turned(lon: float) -> float:

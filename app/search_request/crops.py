@@ -11,7 +11,7 @@ from image_embeddings import SHORT_SIDE, errors
 MOST_DETAIL = 4_000  # pixels of the short side that a photo is decoded to for a part of it
 
 _NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)"
-_NAMED = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
+_WITH_FRAGMENT = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
 _SLACK = 1e-6  # of shares that were rounded
 
 
@@ -23,8 +23,8 @@ class Box(NamedTuple):
     width: float
     height: float
 
-    def checked(self) -> "Box":
-        """The same.
+    def check(self) -> "Box":
+        """Return the same box.
 
         Raises:
             QueryError: it lies outside the picture, or is nothing.
@@ -40,18 +40,18 @@ class Box(NamedTuple):
         return whole.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
-def named(photo: str) -> tuple[str, Box | None]:
-    """The name or address of a whole photo, and the part of it that is meant, if it is one."""
-    found = _NAMED.fullmatch(photo)
+def split_fragment(photo: str) -> tuple[str, Box | None]:
+    """Return the image_id or data URL of a whole photo, and the part of it that is meant, if any."""
+    found = _WITH_FRAGMENT.fullmatch(photo)
     return (found[1], Box(*(float(number) / 100 for number in found.groups()[1:]))) if found else (photo, None)
 
 
-def cropped(image_id: str, box: Box) -> Image.Image:
-    """A part of an indexed photo: an RGB image of what the file shows now.
+def crop_indexed(image_id: str, box: Box) -> Image.Image:
+    """Return a part of an indexed photo: an RGB image of what the file shows now.
 
     Raises:
         QueryError: the part lies outside the picture, or is nothing.
         ImageNotFoundError, ImageError: there is no such photo, or it cannot be read.
     """
-    detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.checked().width, box.height)))
+    detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.check().width, box.height)))
     return box.cut(decode_image(read_photo(image_id), what=image_id, short_side=detail))

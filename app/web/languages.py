@@ -1,18 +1,13 @@
-"""The languages of the interface, by gettext: app/translations/<language>/LC_MESSAGES/messages.po."""
+"""The languages of the interface, by gettext: app/translations/<language>/LC_MESSAGES/messages.mo, made of the .po."""
 
-from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import NullTranslations, Translations
+from babel.support import NullTranslations
 from flask import Flask, Response, after_this_request, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import Babel, Domain, get_babel, get_locale
-from werkzeug.utils import cached_property
+from flask_babel import Babel, get_translations
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.web.delivery import A_YEAR
@@ -26,32 +21,56 @@ LANGUAGES = {
     "ja": "日本語",
 }
 Answer = TypeVar("Answer", bound=BaseResponse)
+FOLDER = "translations"
 CHOICE = "lang"  # the parameter of an address, and the cookie
 
 
-class _PoFiles(Domain):  # type: ignore[misc]
-    """Texts from the .po files themselves: nothing that has to be compiled first, or could be older than they are."""
-
-    def get_translations(self) -> NullTranslations:
-        """Those of the reader's language; looked up once a request, for a page asks hundreds of times."""
-        if "texts" not in g:
-            g.texts = _texts(Path(get_babel().translation_directories[0]), str(get_locale()))
-        found: NullTranslations = g.texts
-        return found
-
-
-class _Babel(Babel):  # type: ignore[misc]
-    @cached_property
-    def domain_instance(self) -> Domain:
-        return _PoFiles()
-
-
 def init_app(app: Flask) -> None:
-    """Has pages speak the reader's language: `_()` and `ngettext()` in the templates."""
-    _Babel(app, locale_selector=language, default_translation_directories="translations")
+    """Make pages speak the reader's language: `_()` and `ngettext()` in the templates.
+
+    Log a warning if translations are not compiled, or their .po files are newer.
+    """
+    Babel(app, locale_selector=language, default_translation_directories=FOLDER)
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by Jinja's extension for gettext
+        lambda text: _translations().gettext(text),
+        lambda one, many, number: _translations().ngettext(one, many, number),
+        newstyle=True,
+    )
     app.jinja_env.globals.update(language=language, languages=LANGUAGES, address_in=address_in)
     app.before_request(_choose)
     app.after_request(_declare)
+    warn_of_stale(app, Path(app.root_path) / FOLDER)
+
+
+def warn_of_stale(app: Flask, folder: Path) -> None:
+    """Log a warning with the remedy if there are stale languages in `folder`."""
+    if stale := stale_languages(folder):
+        app.logger.warning(
+            "Pages lack texts in these languages, or show old ones: %s. Their translations are not compiled: run "
+            "pybabel compile -d %s (with .venv/bin/ before it, or make install), and start again.",
+            ", ".join(stale),
+            folder,
+        )
+
+
+def stale_languages(folder: Path) -> list[str]:
+    """Return the languages whose compiled translations are missing in `folder`, or older than their .po file."""
+    return [code for code in LANGUAGES if code != "en" and _is_stale(folder / code / "LC_MESSAGES")]
+
+
+def _is_stale(catalogues: Path) -> bool:
+    compiled, texts = catalogues / "messages.mo", catalogues / "messages.po"
+    if not compiled.exists():
+        return True
+    return texts.exists() and compiled.stat().st_mtime_ns < texts.stat().st_mtime_ns
+
+
+def _translations() -> NullTranslations:
+    """Return the translations for this request; looked up once, for a page asks hundreds of times."""
+    if "translations" not in g:
+        g.translations = get_translations()
+    found: NullTranslations = g.translations
+    return found
 
 
 def language() -> str:
@@ -106,16 +125,3 @@ def _address(**more: str) -> str:
     kept = [(name, value) for name, value in request.args.items(multi=True) if name != CHOICE]
     query = urlencode([*kept, *more.items()])
     return url_for(str(request.endpoint)) + (f"?{query}" if query else "")
-
-
-@cache
-def _texts(folder: Path, code: str) -> NullTranslations:
-    """The translations into a language; none for English, which is what the code says."""
-    source = folder / code / "LC_MESSAGES" / "messages.po"
-    if not source.exists():
-        return NullTranslations()
-    compiled = BytesIO()
-    with source.open("rb") as file:
-        write_mo(compiled, read_po(file, locale=code))
-    compiled.seek(0)
-    return Translations(compiled)

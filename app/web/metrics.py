@@ -8,7 +8,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.web.request_record import record
-from image_embeddings import SearchResult
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -54,12 +53,6 @@ def init_app(app: APIFlask) -> None:
 def exposition() -> Response:
     """The counts, as Prometheus reads them."""
     return Response(_metrics().exposition(), content_type=CONTENT_TYPE_LATEST)
-
-
-def observe(result: SearchResult) -> SearchResult:
-    """Keeps what a search took and found for the answer's header and the counts; gives it back."""
-    record().took_ms, record().hits = result.took_ms, len(result.hits)
-    return result
 
 
 def _count(response: Response) -> Response:

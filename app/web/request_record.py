@@ -1,16 +1,24 @@
-"""What is known of the request that is being answered: errors, logs and metrics write it here and read it here."""
+"""The record of the request that is being answered, which errors, metrics and log lines share, and its access line."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
+from urllib.parse import quote
 from uuid import uuid4
 
 from apiflask import APIFlask
 from flask import Response, g, has_request_context, request
 
+from image_embeddings import SearchResult, Settings, log_formatter
+
+IN_A_PATH = "/:@!$&'()*+,;=~"  # what stands there unquoted
+WERKZEUGS_ACCESS_LINE = '"%s" %s %s'  # the end of its message, before the values are put in
 HEADER = "X-Request-ID"
 SANE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)  # whatever reads the logs may be simple
+
+access = logging.getLogger("app.access")
 
 
 @dataclass
@@ -30,9 +38,25 @@ class RequestRecord:
         return (perf_counter() - self.begun) * 1000
 
 
-def init_app(app: APIFlask) -> None:
-    """Begins a record with each request, and names it in each answer."""
+def init_app(app: APIFlask, settings: Settings) -> None:
+    """Begin a record with each request, name it in each answer, and write an access line for each.
+
+    Log lines are printed as the settings say, unless somebody has set up logging before.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(log_formatter(settings.log_format, fields=request_fields))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("app").setLevel(logging.INFO)
+    logging.getLogger("werkzeug").addFilter(_is_no_access_line)
+
     app.before_request(_begin)
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        if access.isEnabledFor(logging.INFO):
+            _tell(response.status_code, with_query=settings.log_queries)
+        return response
+
     app.after_request(_name)
 
 
@@ -40,6 +64,12 @@ def record() -> RequestRecord:
     """That of the current request."""
     found: RequestRecord = g.get("record") or _begin_new()
     return found
+
+
+def record_result(result: SearchResult) -> SearchResult:
+    """Keep what a search took and found for the answer's header and the metrics; return it."""
+    record().took_ms, record().hits = result.took_ms, len(result.hits)
+    return result
 
 
 def request_fields() -> dict[str, str]:
@@ -60,3 +90,27 @@ def _begin_new() -> RequestRecord:
 def _name(response: Response) -> Response:
     response.headers[HEADER] = record().request_id
     return response
+
+
+def _tell(status: int, *, with_query: bool) -> None:
+    """The access line. The query may be a person's search: it is left out unless it is wanted."""
+    seen = record()
+    path = quote(request.path, safe=IN_A_PATH)
+    if with_query and request.query_string:
+        path += "?" + quote(request.query_string, safe=IN_A_PATH + "?%")
+    milliseconds = round(seen.milliseconds, 2)
+    fields = {
+        "method": request.method,
+        "path": path,
+        "status": status,
+        "ms": milliseconds,
+        "endpoint": request.endpoint,
+        "error": seen.error_code,
+    }
+    code = f" {seen.error_code}" if seen.error_code else ""
+    access.info("%s %s %d %.1f ms%s", request.method, path, status, milliseconds, code, extra={"fields": fields})
+
+
+def _is_no_access_line(line: logging.LogRecord) -> bool:
+    """False for what `flask run` prints of each request by itself, query and all."""
+    return not str(line.msg).endswith(WERKZEUGS_ACCESS_LINE)

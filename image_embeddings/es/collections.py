@@ -4,12 +4,13 @@ Pure functions, no I/O.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
 from image_embeddings.es.filters import COLUMN_SEPARATOR, literally
-from image_embeddings.es.queries import EMBEDDING, by_date, document_of
+from image_embeddings.es.mapping import EMBEDDING, document_of
+from image_embeddings.es.queries import by_date
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # and the column's name
@@ -33,19 +34,14 @@ class Collections:
     by: str  # as the setting COLLECTIONS says it
     total: int  # photos in the index, of which some may be in no collection
     found: tuple[Collection, ...]
+    filter_name: str = field(init=False)  # of the filter by which a search is limited to one of them
+    value_prefix: str = field(init=False)  # what stands before a collection's name in a value of that filter
 
-    @property
-    def filter_name(self) -> str:
-        """The filter that a search is limited to one of them by: folder, label or column."""
-        return self.by.partition(":")[0]
-
-    def filter_value(self, name: str) -> str:
-        """What that filter is set to for one of them."""
-        return f"{self.by.removeprefix(COLUMN)}={name}" if self.by.startswith(COLUMN) else name
-
-    def is_filter(self, value: str) -> bool:
-        """Whether a value of that filter limits a search to a collection, rather than by another column."""
-        return value.startswith(self.filter_value(""))
+    def __post_init__(self) -> None:
+        """Derive the filter from `by`."""
+        name, _, column = self.by.partition(":")
+        object.__setattr__(self, "filter_name", name)
+        object.__setattr__(self, "value_prefix", f"{column}=" if column else "")
 
 
 def collections_search(by: str) -> JSON:

@@ -9,21 +9,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from urllib.parse import quote, unquote
 
-from image_embeddings.documents import JSON, MAX_IMAGE_ID_BYTES, Bucket, Facets, Place, PlaceBucket
+from image_embeddings.documents import JSON, Bucket, Facets, Place, PlaceBucket
 from image_embeddings.errors import QueryError
+from image_embeddings.es.facets import FACET_VALUES, KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
 
 MAX_VALUES = 50  # of one filter
-MAX_VALUE_BYTES = 8_000  # four for each character of the longest that a metadata file may have
-FACET_VALUES = 100  # that are counted, the most frequent first
-FOLDER_VALUES = 500
+COLUMN_VALUES = 500  # that are counted, of all columns
 DATE_BUCKETS = 40
 PLACE_CELLS = 500
-ORIENTATIONS = ("landscape", "portrait", "square")
 COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column: neither can contain it
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _ROUNDING = ("||/y", "||/M", "||/d")  # by what a date leaves out
@@ -35,10 +33,7 @@ _MAX_PIXELS = 2**31 - 1
 class Filters:
     """What all hits have in common; each filter that is given has to hold, by any one of its values."""
 
-    folders: tuple[str, ...] = ()  # photos in them and below
-    labels: tuple[str, ...] = ()
-    cameras: tuple[str, ...] = ()  # models
-    orientations: tuple[str, ...] = ()  # of ORIENTATIONS
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by the name of a keyword facet
     columns: tuple[tuple[str, str], ...] = ()  # of the metadata file: name and value
     taken_from: str | None = None  # YYYY, YYYY-MM or YYYY-MM-DD; the first and the last day belong to it
     taken_to: str | None = None
@@ -52,13 +47,8 @@ class Filters:
         Raises:
             QueryError: one cannot be used; says which, and what can.
         """
-        object.__setattr__(self, "folders", tuple(filter(None, (folder.strip("/") for folder in self.folders))))
-        for name, values in (("folder", self.folders), ("label", self.labels), ("camera", self.cameras)):
-            _check_values(name, values)
-        _check_values("column", tuple(value for _, value in self.columns))
-        for orientation in self.orientations:
-            if orientation not in ORIENTATIONS:
-                raise QueryError(f"The orientation is '{orientation}'. It is one of {', '.join(ORIENTATIONS)}.")
+        object.__setattr__(self, "values", {name: found for name in self.values if (found := self._values(name))})
+        _check_values("column", tuple(value for _, value in self.columns), max_bytes=MAX_VALUE_BYTES)
         for name, day in (("from", self.taken_from), ("to", self.taken_to)):
             _check_date(name, day)
         if self.taken_from and self.taken_to and self.taken_from > self.taken_to + "~":
@@ -72,13 +62,27 @@ class Filters:
         """Whether anything is filtered."""
         return self != Filters()
 
+    def _values(self, name: str) -> tuple[str, ...]:
+        """Return the values of a keyword facet as they stand in the index.
+
+        Raises:
+            QueryError: there is no such facet, or no such value.
+        """
+        facet = KEYWORD_FACETS.get(name)
+        if facet is None:
+            raise QueryError(f"There is no filter '{name}'. There are {', '.join(KEYWORD_FACETS)}.")
+        values = tuple(value.strip(facet.strip) if facet.strip else value for value in self.values[name])
+        values = tuple(value for value in values if value or not facet.strip)
+        _check_values(name, values, max_bytes=facet.max_bytes)
+        for value in values:
+            if facet.choices and value not in facet.choices:
+                raise QueryError(f"The {name} is '{value}'. It is one of {', '.join(facet.choices)}.")
+        return values
+
     def clauses(self) -> dict[str, list[JSON]]:
         """The facet each filter belongs to -> its clauses."""
         found: dict[str, list[JSON]] = {
-            "folder": _any_of("folders", self.folders),
-            "label": _any_of("label", self.labels),
-            "camera": _any_of("camera_model", self.cameras),
-            "orientation": _any_of("orientation", self.orientations),
+            **{name: _any_of(facet.field, self.values.get(name, ())) for name, facet in KEYWORD_FACETS.items()},
             "taken": _dates(self.taken_from, self.taken_to),
             "place": _box(self.place),
             "size": [*_at_least("width", self.min_width), *_at_least("height", self.min_height)],
@@ -95,13 +99,10 @@ class Filters:
 
 def facet_aggs(filters: Filters) -> JSON:
     """Aggregations over the whole index: `matching`, the photos that pass the filters, and one for each facet."""
-    others = {name: filters.all_clauses(but=name) for name in ("folder", "label", "camera", "orientation", "taken")}
+    others = {name: filters.all_clauses(but=name) for name in (*KEYWORD_FACETS, "taken")}
     others["taken"] += _dates(_period(filters), _period(filters))
     values: dict[str, JSON] = {
-        "folder": {"terms": {"field": "folders", "size": FOLDER_VALUES}},
-        "label": {"terms": {"field": "label", "size": FACET_VALUES}},
-        "camera": {"terms": {"field": "camera_model", "size": FACET_VALUES}},
-        "orientation": {"terms": {"field": "orientation"}},
+        **{name: {"terms": _terms(facet)} for name, facet in KEYWORD_FACETS.items()},
         "taken": {
             "date_histogram": {
                 "field": "taken",
@@ -116,7 +117,7 @@ def facet_aggs(filters: Filters) -> JSON:
     tiles = {"field": "location", "precision": _zoom(filters.place), "size": PLACE_CELLS}
     cells = {"values": {"geotile_grid": tiles, "aggs": box}}
     aggs["place"] = _within(filters.all_clauses(but=None if filters.place else "place"), cells)
-    aggs["columns"] = _within(filters.all_clauses(), {"values": {"terms": {"field": "columns", "size": FOLDER_VALUES}}})
+    aggs["columns"] = _within(filters.all_clauses(), {"values": {"terms": {"field": "columns", "size": COLUMN_VALUES}}})
     for name in filters.clauses():
         if name.startswith("column "):
             column = name.removeprefix("column ")
@@ -125,6 +126,10 @@ def facet_aggs(filters: Filters) -> JSON:
             # Quoted: the name of an aggregation cannot hold brackets.
             aggs[f"column {quote(column)}"] = _within(filters.all_clauses(but=name), {"values": terms})
     return aggs
+
+
+def _terms(facet: KeywordFacet) -> JSON:
+    return {"field": facet.field, **({} if facet.choices else {"size": facet.counted})}
 
 
 def matching_agg(filters: Filters) -> JSON:
@@ -136,10 +141,7 @@ def facets_of(aggregations: Mapping[str, Any], filters: Filters) -> Facets:
     """What the answer to `facet_aggs` counts."""
     taken, step = _dated(aggregations["taken"], step=_step(filters))
     return Facets(
-        folder=_buckets(aggregations["folder"]),
-        label=_buckets(aggregations["label"]),
-        camera=_buckets(aggregations["camera"]),
-        orientation=_buckets(aggregations["orientation"]),
+        values={name: _buckets(aggregations[name]) for name in KEYWORD_FACETS},
         taken=taken,
         taken_step=step,
         place=tuple(_place(bucket) for bucket in aggregations["place"]["values"]["buckets"]),
@@ -243,11 +245,11 @@ def _zoom(place: Place | None) -> int:
     return min(24, 4 + max(0, round(math.log2(360 / width))))
 
 
-def _check_values(name: str, values: tuple[str, ...]) -> None:
+def _check_values(name: str, values: tuple[str, ...], *, max_bytes: int) -> None:
     if len(values) > MAX_VALUES:
         raise QueryError(f"There are {len(values)} values for {name}; {MAX_VALUES} at most.")
     for value in values:
-        if len(value.encode(errors="replace")) > (MAX_IMAGE_ID_BYTES if name == "folder" else MAX_VALUE_BYTES):
+        if len(value.encode(errors="replace")) > max_bytes:
             raise QueryError(f"The {name} is longer than any in the index.")
 
 

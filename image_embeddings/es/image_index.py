@@ -31,7 +31,7 @@ from image_embeddings.errors import (
     IndexMissingError,
     RequestError,
 )
-from image_embeddings.es import queries
+from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import facets_of
@@ -114,7 +114,7 @@ class ImageIndex:
         """
         backing_index, body = next(iter(self._mappings().items()))
         meta = body["mappings"].get("_meta", {})
-        model = queries.model_of(meta)
+        model = mapping.model_of(meta)
         if model is None:
             raise IndexForeignError(
                 f"The index '{self.name}' was not made by this version of the program. "
@@ -168,7 +168,7 @@ class ImageIndex:
     def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str, corpus: str | None) -> IndexState:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
-        body = queries.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
+        body = mapping.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
         if not older:  # one request: a run that is cut off leaves no index without a name
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
@@ -238,7 +238,7 @@ class ImageIndex:
     def add_missing_fields(self) -> None:
         """Lets an index that an older version made take the documents of this one; nothing where it can already."""
         mapping = next(iter(self._mappings().values()))["mappings"]
-        missing = queries.missing_properties(mapping.get("properties", {}))
+        missing = mapping.missing_properties(mapping.get("properties", {}))
         if missing:
             with self._translated():
                 self._client.indices.put_mapping(index=self.name, properties=missing)
@@ -248,7 +248,7 @@ class ImageIndex:
         with self._translated():
             self._client.indices.put_mapping(
                 index=self.name,
-                meta=queries.meta(
+                meta=mapping.meta(
                     model=state.model,
                     corpus=state.corpus,
                     indexing=indexing,
@@ -279,7 +279,7 @@ class ImageIndex:
             {
                 "_op_type": "index",
                 "_id": document.image_id,
-                **queries.document_body(document, vector=self._vector(embedding)),
+                **mapping.document_body(document, vector=self._vector(embedding)),
             }
             for document, embedding in documents
         )
@@ -297,7 +297,7 @@ class ImageIndex:
         What the metadata file leaves empty stays as it is. `changed` is told of each photo that was not so before.
         """
         actions = (
-            {"_op_type": "update", "_id": image_id, "doc": queries.metadata_body(said)}
+            {"_op_type": "update", "_id": image_id, "doc": mapping.metadata_body(said)}
             for image_id, said in metadata.items()
         )
         yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
@@ -371,20 +371,20 @@ class ImageIndex:
         """Every stored embedding, in pages of shape (n, dims)."""
         from elasticsearch import helpers
 
-        body = {"query": {"match_all": {}}, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"match_all": {}}, "fields": [mapping.EMBEDDING], "_source": False}
         with self._translated():
             scan = helpers.scan(self._client, index=self.name, size=page_size, query=body)
-            vectors = (hit["fields"][queries.EMBEDDING] for hit in scan)
+            vectors = (hit["fields"][mapping.EMBEDDING] for hit in scan)
             while page := list(islice(vectors, page_size)):
                 yield np.asarray(page, np.float32)
 
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
         """The stored embeddings of so many photos, drawn by `seed`, shape (n, dims); all of a smaller index."""
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
-        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [mapping.EMBEDDING], "_source": False}
         with self._translated():
             hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
-        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
+        return np.array([hit["fields"][mapping.EMBEDDING] for hit in hits], np.float32)
 
     def get(self, image_id: str) -> ImageDocument:
         """The document of that photo.
@@ -395,12 +395,31 @@ class ImageIndex:
         _check_length(image_id)
         try:
             with self._translated():
-                answer = self._reader.get(index=self.name, id=image_id, source_excludes=[queries.EMBEDDING])
+                answer = self._reader.get(index=self.name, id=image_id, source_excludes=[mapping.EMBEDDING])
         except RequestError as error:
             if error.status == 404:
                 raise _image_not_found(image_id) from None
             raise
-        return queries.document_of(answer["_source"])
+        return mapping.document_of(answer["_source"])
+
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
+        """Return the documents of these photos by image_id, in one request.
+
+        Raises:
+            ImageNotFoundError: there is no document of one of them.
+        """
+        for image_id in image_ids:
+            _check_length(image_id)
+        if not image_ids:
+            return {}
+        with self._translated():
+            answer = self._reader.mget(
+                index=self.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[mapping.EMBEDDING]
+            )
+        for item in answer["docs"]:
+            if not item.get("found"):
+                raise _image_not_found(item["_id"])
+        return {item["_id"]: mapping.document_of(item["_source"]) for item in answer["docs"]}
 
     def embedding(self, image_id: str) -> Embedding:
         """The stored embedding of that photo, shape (dims,).
@@ -409,26 +428,26 @@ class ImageIndex:
             ImageNotFoundError: there is no such photo.
         """
         _check_length(image_id)
-        body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"ids": {"values": [image_id]}}, "fields": [mapping.EMBEDDING], "_source": False}
         with self._translated():
             hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         if not hits:
             raise _image_not_found(image_id)
-        return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
 
     def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
         """Document and embedding of a photo whose file has these bytes; None where there is none."""
         body = {
             "query": {"term": {"content_hash": content_hash}},
             "size": 1,
-            "fields": [queries.EMBEDDING],
-            "_source": {"excludes": [queries.EMBEDDING]},
+            "fields": [mapping.EMBEDDING],
+            "_source": {"excludes": [mapping.EMBEDDING]},
         }
         with self._translated():
             hits = self._reader.search(index=self.name, body=body)["hits"]["hits"]
         if not hits:
             return None
-        return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return mapping.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
 
     def collections(self, by: str) -> Collections:
         """The collections that the photos fall into, by what the setting COLLECTIONS names."""
@@ -502,7 +521,7 @@ class ImageIndex:
         return RawResult(
             hits=tuple(
                 RawHit(
-                    document=queries.document_of(hit["_source"]),
+                    document=mapping.document_of(hit["_source"]),
                     score=scores.get(hit["_id"]),
                     by_words=queries.is_by_words(hit),
                     embedding=_embedding(hit),
@@ -551,7 +570,7 @@ class ImageIndex:
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
-    found = hit.get("fields", {}).get(queries.EMBEDDING)
+    found = hit.get("fields", {}).get(mapping.EMBEDDING)
     return None if found is None else np.asarray(found, np.float32)
 
 

@@ -1,17 +1,13 @@
-"""Elasticsearch request bodies: mapping, kNN search, filters. Pure functions, no I/O."""
+"""The bodies of kNN searches. Pure functions, no I/O."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from image_embeddings.documents import FORMAT, JSON, Embedding, ImageDocument, ModelInfo, PhotoMetadata
-from image_embeddings.es.filters import COLUMN_SEPARATOR, Filters, facet_aggs, matching_agg
+from image_embeddings.documents import JSON, Embedding
+from image_embeddings.es.filters import Filters, facet_aggs, matching_agg
+from image_embeddings.es.mapping import EMBEDDING, words_of
 
-EMBEDDING = "image_embedding"
-META_VERSION = 1
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
@@ -23,143 +19,6 @@ MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, for k too
 # Quantised index types rank by rounded vectors. Scoring three times as many candidates again on the full ones makes the
 # scores exact, and the first k nearly always the true ones; Elasticsearch's own default for bbq_hnsw.
 RESCORE_OVERSAMPLE = 3.0
-_WORD = re.compile(r"[^\W_]+")
-
-
-def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
-    """Settings and mapping of a new index for embeddings of `model`."""
-    return {
-        # A replica as soon as a second node is there to hold it.
-        "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
-        "mappings": {
-            "dynamic": "strict",
-            "_meta": meta(model=model, corpus=corpus),
-            "properties": properties(dims=model.dims, vector_index_type=vector_index_type),
-        },
-    }
-
-
-def properties(*, dims: int, vector_index_type: str) -> JSON:
-    """The fields of an index: the embedding, and those of a document."""
-    vector = {
-        "type": "dense_vector",
-        "dims": dims,
-        "index": True,
-        "similarity": "cosine",
-        "index_options": {"type": vector_index_type},
-    }
-    return {EMBEDDING: vector, **document_properties()}
-
-
-def document_properties() -> JSON:
-    """The fields of a document but for its embedding."""
-    return {
-        "image_id": {"type": "keyword"},
-        "name": {"type": "text"},
-        "folders": {"type": "keyword"},
-        "width": {"type": "integer"},
-        "height": {"type": "integer"},
-        "bytes": {"type": "long"},
-        "mtime_ns": {"type": "long"},
-        "content_hash": {"type": "keyword"},
-        "location": {"type": "geo_point"},
-        "taken": {"type": "date"},
-        "camera_make": {"type": "keyword"},
-        "camera_model": {"type": "keyword"},
-        "lens": {"type": "keyword"},
-        "caption": {"type": "text"},
-        "keywords": {"type": "keyword"},
-        "label": {"type": "keyword"},
-        "extra": {"type": "flattened"},
-        "preview": {"type": "keyword", "index": False, "doc_values": False},
-        "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
-        "format": {"type": "byte"},
-        "orientation": {"type": "keyword"},
-        # Derived, for searches by words (each from what one request writes) and for facets.
-        "words": {"type": "text"},
-        "label_words": {"type": "text"},
-        "extra_words": {"type": "text"},
-        "columns": {"type": "keyword"},
-    }
-
-
-def missing_properties(mapped: Mapping[str, Any]) -> JSON:
-    """Those of a document that an index made by an older version lacks, given the `properties` of its mapping."""
-    return {name: field for name, field in document_properties().items() if name not in mapped}
-
-
-def meta(
-    *,
-    model: ModelInfo,
-    corpus: str | None = None,
-    indexing: JSON | None = None,
-    oldest_format: int = FORMAT,
-    calibration: JSON | None = None,
-) -> JSON:
-    """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress.
-
-    `oldest_format` is the least `format` that a document of it may have; `calibration` says what likeness is usual.
-    """
-    body: JSON = {"image_search": META_VERSION, "oldest_format": oldest_format, **asdict(model)}
-    known = {"corpus": corpus, "indexing": indexing, "calibration": calibration}
-    return body | {name: value for name, value in known.items() if value}
-
-
-def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
-    """The model that a mapping's `_meta` names; None where the index is not one of ours."""
-    if meta_body.get("image_search") != META_VERSION:
-        return None
-    values = {name: meta_body[name] for name in ModelInfo.__dataclass_fields__}
-    return ModelInfo(**{**values, "probe": tuple(values["probe"])})
-
-
-def document_body(document: ImageDocument, *, vector: Any) -> JSON:
-    """The source of one document; `vector` as the server takes it (packed string or list of floats)."""
-    parts = document.image_id.split("/")
-    body = {
-        EMBEDDING: vector,
-        **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
-        "name": parts[-1],
-        "orientation": document.orientation,
-        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
-        **_derived(label=document.label, extra=document.extra),
-        "folders": ["/".join(parts[:depth]) for depth in range(1, len(parts))],
-    }
-    if document.location:
-        body["location"] = {"lat": document.location[0], "lon": document.location[1]}
-    return body
-
-
-def metadata_body(metadata: PhotoMetadata) -> JSON:
-    """The part of a document's source that a metadata file gives."""
-    values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
-    values |= _derived(label=metadata.label, extra=metadata.extra)
-    return {name: value for name, value in values.items() if value}
-
-
-def words_of(texts: Iterable[str]) -> str:
-    """The words in names, as Elasticsearch's analysis would not part them: `IMG_1234` has two."""
-    return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
-
-
-def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
-    """What searches by words and facets read of a metadata file's columns."""
-    values = {
-        "label_words": words_of([label or ""]),
-        "extra_words": words_of(extra.values()),
-        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def document_of(source: Mapping[str, Any]) -> ImageDocument:
-    """The document that a hit's `_source` (without its embedding) stands for."""
-    location = source.get("location")
-    values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
-    values["location"] = (location["lat"], location["lon"]) if location else None
-    values["keywords"] = tuple(source.get("keywords", ()))
-    values["format"] = source.get("format", 1)
-    return ImageDocument(**values)
 
 
 def vector_query(embedding: Embedding) -> JSON:

@@ -41,6 +41,9 @@ class NineOrEightNode(Urllib3HttpNode):
         if not self._eight and answer.meta.status == 400 and b"media_type_header_exception" in answer.body:
             self._eight = True
             answer = ask()
+        elif not self._eight and answer.meta.status < 400:
+            # It is of version 9: from now on requests go out as the client makes them.
+            self.perform_request = super().perform_request  # type: ignore[method-assign]
         return answer
 
     def _spoken(self, headers: Mapping[str, str] | None) -> HttpHeaders | None:

@@ -1,8 +1,12 @@
 """Caption and keywords that an image program wrote into a photo: XMP, and the older IPTC."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from xml.parsers import expat
+from dataclasses import dataclass
+from io import BytesIO
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
 
 from image_embeddings.photos.exif import decoded, plain
 
@@ -11,11 +15,13 @@ KEYWORD_LENGTH = 100
 MAX_KEYWORDS = 100
 MAX_BYTES = 4 * 2**20  # of XMP; what has more is some program's history, not a caption
 
-# Names as expat gives them: namespace, blank, name.
-_DESCRIPTION = "http://purl.org/dc/elements/1.1/ description"
-_SUBJECT = "http://purl.org/dc/elements/1.1/ subject"
-_ITEM = "http://www.w3.org/1999/02/22-rdf-syntax-ns# li"
-_LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"
+MAX_ELEMENTS = 100_000
+MAX_DEPTH = 100  # of elements inside one another; captions are in the sixth
+
+_DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
+_SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
+_ITEM = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 _IPTC_CHARSET, _IPTC_KEYWORD, _IPTC_CAPTION = (1, 90), (2, 25), (2, 120)
 _UTF8 = b"\x1b%G"
@@ -39,65 +45,42 @@ def _distinct(keywords: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in keywords if word))[:MAX_KEYWORDS]
 
 
-class _DoctypeError(Exception):
-    """XML with a document type: XMP has none, and entities are a way to make little XML large."""
-
-
-@dataclass
-class _Reader:
-    """Takes expat's events and keeps the items of dc:description and dc:subject."""
-
-    captions: dict[str, str] = field(default_factory=dict)  # language -> text
-    keywords: list[str] = field(default_factory=list)
-    inside: str | None = None  # one of the two
-    language: str = ""
-    text: list[str] | None = None  # of the item that is open
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if _DESCRIPTION in attributes:  # the short form of a text in one language
-            self.captions.setdefault("", attributes[_DESCRIPTION])
-        if name in (_DESCRIPTION, _SUBJECT):
-            self.inside = name
-        elif self.inside and name == _ITEM:
-            self.language, self.text = attributes.get(_LANGUAGE, ""), []
-
-    def data(self, text: str) -> None:
-        if self.text is not None:
-            self.text.append(text)
-
-    def end(self, name: str) -> None:
-        if name == self.inside:
-            self.inside = None
-        elif name == _ITEM and self.text is not None:
-            text, self.text = "".join(self.text), None
-            if self.inside == _SUBJECT:
-                self.keywords.append(text)
-            else:
-                self.captions.setdefault(self.language, text)
-
-    def doctype(self, *_: object) -> None:
-        raise _DoctypeError
-
-
 def _from_xmp(xmp: bytes) -> Words:
-    if not xmp or len(xmp) > MAX_BYTES:
+    root = _parse(xmp) if len(xmp) <= MAX_BYTES else None
+    if root is None:
         return Words()
-    reader, parser = _Reader(), expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = reader.start
-    parser.CharacterDataHandler = reader.data
-    parser.EndElementHandler = reader.end
-    parser.StartDoctypeDeclHandler = reader.doctype
+    items = root.findall(f".//{_DESCRIPTION}/*/{_ITEM}")
+    items.sort(key=lambda item: item.get(_LANGUAGE) != "x-default")
+    short = [element.get(_DESCRIPTION, "") for element in root.iter()]  # of a caption in one language
+    captions = (plain(text, length=CAPTION_LENGTH) for text in [*map(_text, items), *short])
+    keywords = (plain(_text(item), length=KEYWORD_LENGTH) for item in root.iterfind(f".//{_SUBJECT}/*/{_ITEM}"))
+    return Words(caption=next(filter(None, captions), None), keywords=_distinct(keywords))
+
+
+def _text(element: Element) -> str:
+    return "".join(element.itertext())
+
+
+def _parse(xmp: bytes) -> Element | None:
+    """Return the root of a packet, with all that stands before its first damage.
+
+    Return None if there is no element, or what no caption needs: a document type, which XMP has not and by which little
+    XML becomes large or names other files; or more and deeper elements than fit into memory at ease.
+    """
+    root, number, depth = None, 0, 0
+    packet = BytesIO(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t"))  # the first is UTF-16
     try:
-        parser.Parse(xmp.strip(b"\0 \r\n\t"), True)
-    except _DoctypeError:
-        return Words()
-    except (expat.ExpatError, ValueError, LookupError):
-        pass  # what came before the damage counts
-    captions = [reader.captions.get("x-default"), *reader.captions.values()]
-    return Words(
-        caption=next((text for text in (plain(text, length=CAPTION_LENGTH) for text in captions) if text), None),
-        keywords=_distinct(plain(word, length=KEYWORD_LENGTH) for word in reader.keywords),
-    )
+        for event, element in iterparse(packet, events=("start", "end"), forbid_dtd=True):
+            root = element if root is None else root
+            number += 1
+            depth += 1 if event == "start" else -1
+            if number > 2 * MAX_ELEMENTS or depth > MAX_DEPTH:
+                return None
+    except DefusedXmlException:
+        return None
+    except (ParseError, ValueError, LookupError):  # the latter two for encodings that are unknown
+        pass
+    return root
 
 
 def _from_iptc(iptc: bytes) -> Words:

@@ -9,7 +9,7 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, TiffTags, UnidentifiedImageError
 
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
 from image_embeddings.photos import raw
@@ -208,6 +208,9 @@ def _xmp(image: Image.Image, exif: Image.Exif) -> bytes:
 def _iptc(image: Image.Image, exif: Image.Exif) -> bytes:
     resources = image.info.get("photoshop")  # JPEG
     found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _IPTC in image.tag_v2:
+        image.tag_v2.tagtype[_IPTC] = TiffTags.UNDEFINED  # bytes, though most programs call them numbers
+        found = image.tag_v2[_IPTC]
     return found if isinstance(found, bytes) else _tag(exif, _IPTC)
 
 

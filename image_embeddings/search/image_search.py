@@ -141,6 +141,14 @@ class ImageSearch:
         """
         return self.index.get(image_id)
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
+        """Return the documents of indexed photos by image_id, in one request.
+
+        Raises:
+            ImageNotFoundError: one of them is not in the index.
+        """
+        return self.index.get_many(image_ids)
+
     def warm_up(self) -> None:
         """Loads what the next search needs, so that it need not wait for it.
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import os
+import re
 import sys
-import threading
 import time
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -21,9 +19,9 @@ from image_embeddings.errors import CorpusError
 from image_embeddings.sources.photo_folder import named_like_a_photo, walk
 
 if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
+    from watchfiles import Change
 
-    Hear = Callable[[FileSystemEvent], None]
+    Events = Generator[set[tuple[Change, str]], None, None]
 
 # What other computers change on these, or the one that a virtual machine runs on, the system does not tell.
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afp", "afs", "ceph", "glusterfs", "lustre", "webdav", "fuse.")
@@ -32,6 +30,10 @@ _LIMITS = {
     errno.ENOSPC: ("watches no more folders", "fs.inotify.max_user_watches=1048576"),
     errno.EMFILE: ("lets no more programs watch folders", "fs.inotify.max_user_instances=1024"),
 }
+_NO_UNICODE = re.compile("[\udc80-\udcff]")  # stands in a name for bytes that are not UTF-8
+_WATCHES_FULL = "OS file watch limit reached"  # what watchfiles says in place of ENOSPC
+_EACH_FOLDER = sys.platform == "linux"  # inotify watches single folders; watchfiles would follow links to others
+_STEP_MS = 50  # watchfiles gathers events for so long
 _LOOKING_TAKES = 10  # at most one part in so many of the time goes into looking through a large folder
 
 
@@ -46,45 +48,43 @@ class Pace:
     renewal: float = 600.0  # until all counts as changed, and the system is asked anew to tell of changes
 
 
-class Watcher(Protocol):
-    """What has the system tell of changes; watchdog's observers fit."""
+def system_events(folders: Collection[str]) -> Events:
+    """Yield the changes in these folders that the system tells of, by watchfiles.
 
-    def start(self) -> None:
-        """Begins; OSError where the system cannot."""
-
-    def stop(self) -> None:
-        """Ends it, also where it could not begin."""
-
-
-class MakeWatcher(Protocol):
-    """Makes a watcher of a folder, and of those below if `recursive`; `hear` is called from a thread of its own."""
-
-    def __call__(self, folder: Path, hear: Hear, *, recursive: bool) -> Watcher:
-        """OSError where the system has none to give."""
-
-
-def observer(folder: Path, hear: Hear, *, recursive: bool) -> Watcher:
-    """watchdog's observer for this system, not started.
+    Yield several times a second; the set is empty if nothing has changed. The first set comes as soon as no later
+    change is missed. On Linux each folder has to be named, elsewhere those below another one need not be.
 
     Raises:
-        OSError: the system has none to give.
+        OSError: the system does not tell, or no longer. `errno` names a limit that is reached.
     """
-    from watchdog import events
-    from watchdog.observers import Observer
+    from watchfiles import watch
+    from watchfiles._rust_notify import WatchfilesRustInternalError
 
-    class Handler(events.FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            hear(event)
+    try:
+        yield from watch(
+            *folders,
+            watch_filter=None,
+            debounce=_STEP_MS,
+            step=_STEP_MS,
+            rust_timeout=_STEP_MS,
+            yield_on_timeout=True,
+            debug=False,
+            force_polling=False,
+            recursive=not _EACH_FOLDER,
+            ignore_permission_denied=False,  # True would hide a limit that is reached, too
+        )
+    except FileNotFoundError:
+        raise
+    except (OSError, WatchfilesRustInternalError) as error:
+        raise _with_number(str(error)) from error
 
-    # What it says itself is of no use to a user: pages on a folder that it met twice, while that was being filled.
-    warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
-    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
-    # Not those of reading, which would come in thousands from every walk through the folder.
-    unwanted = ("", events.EVENT_TYPE_OPENED, events.EVENT_TYPE_CLOSED_NO_WRITE)
-    kinds = [kind for kind in vars(events).values() if getattr(kind, "event_type", "") not in unwanted]
-    made = Observer()
-    made.schedule(Handler(), str(folder), recursive=recursive, event_filter=kinds)
-    return made
+
+def _with_number(reason: str) -> OSError:
+    """Return the error of that reason with its number, which watchfiles gives as text only."""
+    if _WATCHES_FULL in reason:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    number = re.search(r"\(os error (\d+)\)", reason)
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(reason)
 
 
 class FolderWatch:
@@ -103,16 +103,18 @@ class FolderWatch:
         also: Path | None = None,
         pace: Pace | None = None,
         notify: Callable[[str], None] = lambda line: None,
-        make_watcher: MakeWatcher = observer,
+        make_events: Callable[[Collection[str]], Events] = system_events,
     ) -> None:
-        """`notify` gets the line that says why the folder has to be looked through, if so."""
+        """`notify` gets the line that says why the folder has to be looked through, if so.
+
+        `make_events` is called as `system_events` is.
+        """
         self.folder = folder
         self._leave_out, self._also = leave_out, also
         self._pace = pace or Pace()
         self._notify = notify
-        self._make_watcher = make_watcher
-        self._watcher: Watcher | None = None
-        self._changed = threading.Event()
+        self._make_events = make_events
+        self._events: Events | None = None
         self._why = ""  # the system does not tell, as the user knows by now
 
     def __enter__(self) -> FolderWatch:
@@ -121,17 +123,14 @@ class FolderWatch:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Ends it, and its threads."""
+        """Ends it."""
         self._end()
 
     def wait(self, seconds: float = math.inf) -> bool:
         """Whether anything has changed since it was last said; waits for it, but no longer than so many seconds."""
         end = time.monotonic() + seconds
         while True:
-            if self._changed.wait(min(self._pace.glance, max(0.0, end - time.monotonic()))):
-                self._changed.clear()
-                return True
-            if self._glance():
+            if self._glance() or self._hear(end):
                 return True
             if time.monotonic() >= end:
                 return False
@@ -154,9 +153,9 @@ class FolderWatch:
         left_out = self._leave_out.resolve() if self._leave_out else self._root
         self._left_out = str(left_out) if self._root in left_out.parents else ""
         self._stale = False
-        self._place = Sign(lambda: _identity(self.folder))
-        self._signs = [Sign(lambda: _stamp(self._also))]
-        why = self._watch() if is_there else ""
+        self._place = Sign(lambda: _identity(self.folder), every=self._pace.glance)
+        self._signs = [Sign(lambda: _stamp(self._also), every=self._pace.glance)]
+        why = self._listen() if is_there else ""
         if why:
             self._signs.append(Sign(lambda: _photos(self.folder, leave_out=self._leave_out), every=self._pace.look))
         if why and why != self._why:
@@ -164,60 +163,63 @@ class FolderWatch:
         self._why = why
 
     def _end(self) -> None:
-        if self._watcher:
-            self._watcher.stop()
-        self._watcher = None
+        if self._events:
+            self._events.close()
+        self._events = None
 
     # Being told
 
-    def _watch(self) -> str:
-        """Has the system tell of changes; if it cannot, says why."""
+    def _listen(self) -> str:
+        """Ask the system to tell of changes; return why it cannot, or an empty text."""
         shared = shared_drive(self._root, mounts=_mounts())
         if shared:
             return f"What other computers change on such a drive ({shared}), this one is not told."
+        self._folders = self._find_folders()
         try:
-            self._watcher = self._make_watcher(self._root, self._hear, recursive=True)
-            self._watcher.start()
-            self._check_room()
-        except OSError as error:
+            self._events = self._make_events(self._folders)
+            self._any_matters(next(self._events))
+        except FileNotFoundError:
+            self._stale = True
+        except (OSError, UnicodeError) as error:
             self._end()
             return _why(error)
+        # A folder that came while the others were being watched is not watched yet.
+        self._stale = self._stale or self._find_folders() != self._folders
         return ""
 
-    def _check_room(self) -> None:
-        """Looks whether one more folder could be watched; if not, some below may not be, of which nobody tells.
+    def _find_folders(self) -> set[str]:
+        """Return the folder and those below in which photos can be: not what cannot be opened, nor links."""
+        found = {str(self._root)}
+        for folder, names, _ in os.walk(self._root):
+            found.add(folder)
+            names[:] = [name for name in names if not self._is_left_out(os.path.join(folder, name))]  # noqa: PTH118
+        return found
 
-        Raises:
-            OSError: it could not.
-        """
-        if sys.platform != "linux":
-            return
-        one_more = None
+    def _hear(self, end: float) -> bool:
+        """Return whether the system tells of a change that matters; listen for a moment, at most until `end`."""
+        if not self._events:
+            time.sleep(max(0.0, min(self._pace.glance, end - time.monotonic())))
+            return False
         try:
-            one_more = self._make_watcher(self._root, self._hear, recursive=False)
-            one_more.start()
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
-        finally:
-            if one_more:
-                one_more.stop()
+            return self._any_matters(next(self._events))
+        except OSError:  # a limit, or a name that watchfiles cannot read; what it had to tell is lost
+            self._stale = True
+            return False
 
-    def _hear(self, event: FileSystemEvent) -> None:
-        """Takes an event, in a thread of the watcher."""
-        if event.is_directory and event.event_type == "modified":
-            return  # something in it has changed, of which another event tells
-        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if any(self._matters(path, is_directory=event.is_directory) for path in paths):
-            # A watcher may not know what is in a folder that was moved in, and ends with the one it was made for.
-            if event.is_directory and (event.event_type != "deleted" or paths == [str(self._root)]):
-                self._stale = True
-            self._changed.set()
+    def _any_matters(self, changes: set[tuple[Change, str]]) -> bool:
+        """Return whether one of the changes matters; note if folders come or go, so that they are watched anew."""
+        from watchfiles import Change
 
-    def _matters(self, path: str, *, is_directory: bool) -> bool:
-        hidden = _is_hidden(path, self._root)
+        shown = [(change, path) for change, path in changes if not self._is_left_out(path)]
+        gone = any(change == Change.deleted and path in self._folders for change, path in shown)
+        came = any(change == Change.added and _is_folder(path) for change, path in shown)
+        self._stale = self._stale or gone or came
+        return gone or came or any(named_like_a_photo(path) for _, path in shown)
+
+    def _is_left_out(self, path: str) -> bool:
+        """Return whether no photo can be indexed there: it is hidden, to be left out, or has no name in Unicode."""
         left_out = self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}")
-        return not hidden and not left_out and (is_directory or named_like_a_photo(path))
+        return bool(left_out) or _is_hidden(path, self._root) or bool(_NO_UNICODE.search(path))
 
     # Looking
 
@@ -248,8 +250,10 @@ class Sign:
         return self._seen != before
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError | UnicodeError) -> str:
     """Why the system does not tell of changes, and what to do."""
+    if isinstance(error, UnicodeError):
+        return "The path of the folder is not valid UTF-8, and the system is not asked to tell of its changes."
     if error.errno not in _LIMITS:
         return f"The system does not tell of changes ({error.strerror or error})."
     refuses, higher = _LIMITS[error.errno]
@@ -259,6 +263,10 @@ def _why(error: OSError) -> str:
 def _is_hidden(path: Path | str, folder: Path) -> bool:
     """Whether a name on the way from the folder to the path begins with a dot."""
     return f"{os.sep}." in str(path).removeprefix(str(folder))
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114 - Path.is_dir raises if a drive is away
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -13,11 +13,11 @@ from image_embeddings.es.filters import Filters, facet_aggs
         ({"place": (10.0, 0.0, 5.0, 1.0)}, "south, west, north, east"),
         ({"place": (0.0, 0.0, 91.0, 1.0)}, "latitudes"),
         ({"place": (float("nan"), 0.0, 1.0, 1.0)}, "box"),
-        ({"orientations": ("round",)}, "landscape, portrait, square"),
+        ({"values": {"orientation": ("round",)}}, "landscape, portrait, square"),
         ({"min_width": -1}, "min_width is -1"),
         ({"min_height": 2**31}, "min_height"),
-        ({"labels": ("x",) * 51}, "51 values for label"),
-        ({"folders": ("x" * 513,)}, "longer than any"),
+        ({"values": {"label": ("x",) * 51}}, "51 values for label"),
+        ({"values": {"folder": ("x" * 513,)}}, "longer than any"),
     ],
 )
 def test_a_filter_that_makes_no_sense_says_why(filters, said):
@@ -27,12 +27,12 @@ def test_a_filter_that_makes_no_sense_says_why(filters, said):
 
 def test_no_filter_is_none():
     assert not Filters()
-    assert not Filters(folders=("", "/"))
+    assert not Filters(values={"folder": ("", "/")})
     assert Filters(min_width=1)
 
 
 def test_a_facet_is_counted_without_its_own_filter_and_with_all_others():
-    aggs = facet_aggs(Filters(labels=("old",), cameras=("Camera",)))
+    aggs = facet_aggs(Filters(values={"label": ("old",), "camera": ("Camera",)}))
     camera, label = {"term": {"camera_model": "Camera"}}, {"term": {"label": "old"}}
     assert aggs["label"]["filter"]["bool"]["filter"] == [camera]
     assert aggs["camera"]["filter"]["bool"]["filter"] == [label]

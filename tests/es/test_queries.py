@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from image_embeddings.documents import ImageDocument, ModelInfo
-from image_embeddings.es import queries
+from image_embeddings.es import mapping, queries
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import Shape
 from tests.goldens import check_golden
@@ -28,10 +28,7 @@ DOCUMENT = ImageDocument(
     fingerprint="00ff00ff00ff00ff808080",
 )
 EVERY_FILTER = Filters(
-    folders=("trips", "home"),
-    labels=("ruins",),
-    cameras=("Camera",),
-    orientations=("landscape",),
+    values={"folder": ("trips", "home"), "label": ("ruins",), "camera": ("Camera",), "orientation": ("landscape",)},
     columns=(("photographer", "Ada"), ("photographer", "Grace"), ("shelf", "3")),
     taken_from="2024",
     taken_to="2024-05",
@@ -43,16 +40,16 @@ BARE = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=0, mtime_ns=0, c
 
 
 def test_the_body_of_a_new_index():
-    check_golden("index_body.json", queries.index_body(model=MODEL, vector_index_type="int8_hnsw"))
+    check_golden("index_body.json", mapping.index_body(model=MODEL, vector_index_type="int8_hnsw"))
 
 
 def test_the_body_of_a_document():
-    check_golden("document_body.json", queries.document_body(DOCUMENT, vector="PwAAAA=="))
+    check_golden("document_body.json", mapping.document_body(DOCUMENT, vector="PwAAAA=="))
 
 
 def test_a_knn_search_by_vector_with_filters():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    shape = Shape(filters=Filters(folders=("trips/2024",)), without=["a.jpg"])
+    shape = Shape(filters=Filters(values={"folder": ("trips/2024",)}), without=["a.jpg"])
     check_golden("knn_vector.json", queries.photo_search(query, k=10, offset=20, shape=shape))
 
 
@@ -92,37 +89,37 @@ def test_deep_pages_stay_within_the_limit_of_candidates():
     ],
 )
 def test_names_are_parted_into_words(names, words):
-    assert queries.words_of(names) == words
+    assert mapping.words_of(names) == words
 
 
 def test_what_is_not_known_is_no_field_of_a_document():
     names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
     names |= {"format", "orientation", "words"}
-    assert set(queries.document_body(BARE, vector=[0.0])) == names | {queries.EMBEDDING}
+    assert set(mapping.document_body(BARE, vector=[0.0])) == names | {mapping.EMBEDDING}
 
 
 def test_the_fields_that_an_older_index_lacks_are_told():
-    older = {name: {} for name in queries.document_properties() if name not in ("taken", "lens")}
-    assert queries.missing_properties(older) == {"taken": {"type": "date"}, "lens": {"type": "keyword"}}
-    assert queries.missing_properties(queries.document_properties()) == {}
+    older = {name: {} for name in mapping.document_properties() if name not in ("taken", "lens")}
+    assert mapping.missing_properties(older) == {"taken": {"type": "date"}, "lens": {"type": "keyword"}}
+    assert mapping.missing_properties(mapping.document_properties()) == {}
 
 
 def test_every_field_of_a_document_is_mapped():
-    assert set(queries.document_body(DOCUMENT, vector=[0.0])) == set(
-        queries.properties(dims=4, vector_index_type="flat")
+    assert set(mapping.document_body(DOCUMENT, vector=[0.0])) == set(
+        mapping.properties(dims=4, vector_index_type="flat")
     )
 
 
 @pytest.mark.parametrize("document", [DOCUMENT, BARE])
 def test_a_document_comes_back_from_its_source(document):
-    source = queries.document_body(document, vector=[0.0])
-    assert queries.document_of(source) == document
+    source = mapping.document_body(document, vector=[0.0])
+    assert mapping.document_of(source) == document
 
 
 def test_a_model_comes_back_from_the_meta_of_a_mapping():
-    assert queries.model_of(queries.meta(model=MODEL)) == MODEL
+    assert mapping.model_of(mapping.meta(model=MODEL)) == MODEL
 
 
 @pytest.mark.parametrize("meta", [{}, {"image_search": 0}, {"model_id": "clip"}])
 def test_the_meta_of_another_index_is_no_model(meta):
-    assert queries.model_of(meta) is None
+    assert mapping.model_of(meta) is None

@@ -3,8 +3,10 @@
 import pytest
 
 from app import create_app
-from app.pages.timeline import LENGTHS, first_day, last_day, timeline_of
-from image_embeddings import Bucket, Facets, load_settings
+from app.pages.filters import FilterForm
+from app.pages.timeline import LENGTHS, first_day, last_day, make_timeline
+from app.search_request.request import SearchRequest
+from image_embeddings import Bucket, Facets, Filters, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +17,7 @@ def english():
 
 def made(counts, *, step="month", first=None, last=None):
     facets = Facets(taken=tuple(Bucket(value=day, count=count) for day, count in counts.items()), taken_step=step)
-    return timeline_of(facets, first=first, last=last, address=str)
+    return make_timeline(facets, first=first, last=last, address=str)
 
 
 def with_photos(timeline):
@@ -98,8 +100,8 @@ def test_the_ways_out_are_the_longer_times_around(first, last, out):
 
 
 def test_there_is_no_timeline_of_photos_without_dates_unless_dates_are_asked_for():
-    assert made({}) is None
-    assert made({}, first="2024").bars == []
+    assert FilterForm(SearchRequest(k=1), Facets()).timeline is None
+    assert FilterForm(SearchRequest(k=1, filters=Filters(taken_from="2024")), Facets()).timeline.bars == []
 
 
 @pytest.mark.parametrize(

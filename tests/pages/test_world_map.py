@@ -3,8 +3,10 @@
 import pytest
 
 from app import create_app
-from app.pages.world_map import HEIGHT, WIDTH, box_of, map_of
-from image_embeddings import Filters, PlaceBucket, load_settings
+from app.pages.filters import FilterForm
+from app.pages.world_map import HEIGHT, WIDTH, make_map, unwrap
+from app.search_request.request import SearchRequest, format_place
+from image_embeddings import Facets, Filters, PlaceBucket, load_settings
 
 ROME, NAPLES, SYDNEY = (41.9, 12.5), (40.85, 14.27), (-33.9, 151.2)
 
@@ -21,9 +23,15 @@ def bucket(position, *, count=1):
 
 
 def drawn(*buckets, place=None):
-    made = map_of(buckets, place=place, address=str)
-    assert made is not None
-    return made
+    return make_map(buckets, place=box(place) if place else None, address=address)
+
+
+def address(place):
+    return format_place(place) if place else "everywhere"
+
+
+def box(place):
+    return tuple(map(float, place.split(",")))
 
 
 def view_of(made):
@@ -45,7 +53,7 @@ def test_the_whole_world_is_drawn_where_no_place_is_asked_for():
 def test_clusters_that_would_overlap_are_one_that_leads_to_all_their_photos():
     [dot] = drawn(bucket(ROME, count=2), bucket(NAPLES)).dots
     assert dot.number == "3"
-    south, west, north, east = box_of(dot.href)
+    south, west, north, east = unwrap(box(dot.href))
     assert south < 40.85 < 41.9 < north
     assert west < 12.5 < 14.27 < east
     assert east - west < 2
@@ -66,7 +74,7 @@ def test_what_is_asked_for_is_in_the_view_in_the_maps_proportions():
 
 def test_one_photo_leads_to_a_part_of_which_something_can_be_seen_and_then_no_further_out():
     [dot] = drawn(bucket(ROME)).dots
-    south, west, north, east = box_of(dot.href)
+    south, west, north, east = unwrap(box(dot.href))
     assert (north - south, east - west) == pytest.approx((1, 1))
     [inside] = drawn(bucket(ROME), place="41.85,12.45,41.95,12.55").dots
     assert inside.href is None
@@ -74,7 +82,7 @@ def test_one_photo_leads_to_a_part_of_which_something_can_be_seen_and_then_no_fu
 
 def test_several_photos_at_one_place_lead_to_the_place_itself():
     [dot] = drawn(bucket(ROME, count=5)).dots
-    south, _, north, _ = box_of(dot.href)
+    south, _, north, _ = unwrap(box(dot.href))
     assert north - south == pytest.approx(0.01, abs=0.001)
 
 
@@ -84,13 +92,13 @@ def test_over_the_date_line_the_world_is_drawn_twice_and_photos_lie_on_both_side
     assert made.worlds == [0, WIDTH]
     fiji, tonga = made.dots
     assert x < fiji.x < WIDTH < tonga.x < x + width
-    assert Filters(place=tuple(map(float, tonga.href.split(",")))).place[1] == pytest.approx(-175.7)
+    assert Filters(place=box(tonga.href)).place[1] == pytest.approx(-175.7)
 
 
 def test_a_cluster_over_the_date_line_leads_over_it():
     made = drawn(bucket((-17.5, 179.5)), bucket((-17.6, -179.5)), place="-80,100,80,-100")
     [dot] = made.dots
-    south, west, north, east = map(float, dot.href.split(","))
+    south, west, north, east = box(dot.href)
     assert (west, east) == pytest.approx((179.4999, -179.4999), abs=0.001)
     assert Filters(place=(south, west, north, east))
 
@@ -106,11 +114,11 @@ def test_a_cluster_over_the_date_line_leads_over_it():
 )
 def test_the_way_out_is_a_wider_part_or_the_world(place, wider):
     made = drawn(place=place)
-    assert made.whole == "None"
+    assert made.whole == "everywhere"
     if wider is None:
         assert made.wider is None
     else:
-        assert tuple(map(float, made.wider.split(","))) == pytest.approx(wider, abs=0.1)
+        assert box(made.wider) == pytest.approx(wider, abs=0.1)
 
 
 @pytest.mark.parametrize("position", [(-89.9, 10.0), (89.9, -179.9)])
@@ -118,8 +126,8 @@ def test_photos_beyond_the_edges_of_the_map_lie_at_its_edge(position):
     [dot] = drawn(bucket(position)).dots
     assert dot.radius <= dot.y <= HEIGHT - dot.radius
     assert dot.radius <= dot.x <= WIDTH - dot.radius
-    assert Filters(place=tuple(map(float, dot.href.split(","))))
+    assert Filters(place=box(dot.href))
 
 
 def test_without_places_there_is_no_map():
-    assert map_of((), place=None, address=str) is None
+    assert FilterForm(SearchRequest(k=1), Facets()).world_map is None

@@ -1,7 +1,24 @@
+import codecs
+import json
+import random
+import subprocess
+
 import pytest
 
 from image_embeddings.photos import captions
-from image_embeddings.photos.captions import CAPTION_LENGTH, KEYWORD_LENGTH, MAX_BYTES, MAX_KEYWORDS, Words, words
+from image_embeddings.photos.captions import (
+    CAPTION_LENGTH,
+    KEYWORD_LENGTH,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_KEYWORDS,
+    Words,
+    words,
+)
+from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
+from tests import exiftool
+from tests.pictures import save
 from tests.worded_photos import XMP, iptc, xmp
 
 
@@ -24,6 +41,28 @@ def test_the_short_form_of_a_caption_is_read():
 def test_a_packet_may_be_padded_and_in_utf_16(encoding):
     packet = xmp(captions={"x-default": "Küste"}).decode().replace("\ufeff", "").encode(encoding)
     assert words(xmp=packet + b" \n" * (encoding == "utf-8")).caption == "Küste"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [
+        ("utf-16-le", codecs.BOM_UTF16_LE),
+        ("utf-16-be", codecs.BOM_UTF16_BE),
+        ("utf-16-le", b""),
+        ("utf-16-be", b""),
+        ("utf-8", codecs.BOM_UTF8),
+        ("utf-8", b"\0\0\n "),
+    ],
+)
+@pytest.mark.parametrize("end", ['<?xpacket end="r"?>', ""])
+def test_a_packet_may_begin_with_a_mark_and_end_with_padding(encoding, mark, end):
+    packet = xmp(captions={"x-default": "Küste"}, keywords=["海"]).decode().replace("\ufeff", "")
+    padded = packet.replace('<?xpacket end="w"?>', " \n" * 2_000 + end)
+    assert words(xmp=mark + padded.encode(encoding)) == Words(caption="Küste", keywords=("海",))
+
+
+def test_a_packet_may_be_padded_with_zeros():
+    assert words(xmp=xmp(keywords=["sea"]) + b"\0" * 4_000).keywords == ("sea",)
 
 
 def test_keywords_of_something_else_are_none():
@@ -66,6 +105,26 @@ def test_entities_are_not_expanded():
     assert words(xmp=bomb.encode()) == Words()
 
 
+def test_a_billion_laughs_are_not_heard():
+    lines = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    packet = xmp(captions={"x-default": "&l9;"}, keywords=["sea"]).decode()
+    assert words(xmp=f'<!DOCTYPE x [<!ENTITY l0 "lol">{lines}]>{packet}'.encode()) == Words()
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        "<!DOCTYPE x>",
+        '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">',
+        '<!DOCTYPE x [<!ENTITY % d SYSTEM "http://127.0.0.1:9/x.dtd"> %d;]>',
+        '<!DOCTYPE x PUBLIC "x" "http://127.0.0.1:9/x.dtd">',
+    ],
+)
+def test_a_packet_with_a_document_type_says_nothing(doctype):
+    packet = xmp(captions={"x-default": "The sea"}, keywords=["a"]).decode().replace("\ufeff", "")
+    assert words(xmp=f"{doctype}{packet}".encode()) == Words()
+
+
 def test_a_file_of_the_machine_is_not_read_by_an_entity():
     packet = xmp(captions={"x-default": "&f;"}, keywords=["a"]).decode()
     assert words(xmp=f'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>{packet}'.encode()) == Words()
@@ -76,6 +135,39 @@ def test_a_file_of_the_machine_is_not_read_by_an_entity():
 )
 def test_damaged_xmp_says_nothing(data):
     assert words(xmp=data) == Words()
+
+
+def nested(depth):
+    """A packet with that many elements inside one another, and a keyword before them."""
+    inner = "<a>" * (depth - 3) + "</a>" * (depth - 3)
+    return XMP.format(f"<dc:subject><rdf:Bag><rdf:li>sea</rdf:li></rdf:Bag></dc:subject>{inner}").encode()
+
+
+def test_elements_may_be_inside_one_another_but_not_without_end():
+    assert words(xmp=nested(MAX_DEPTH)).keywords == ("sea",)
+    assert words(xmp=nested(MAX_DEPTH + 1)) == Words()
+    assert words(xmp=nested(200_000)) == Words()
+    assert words(xmp=b"<a>" * (MAX_BYTES // 3)) == Words()
+
+
+def test_a_packet_may_have_many_elements_but_not_any_number():
+    packet = XMP.format("<dc:subject><rdf:Bag>{}</rdf:Bag></dc:subject>").replace("{}", "<rdf:li>sea</rdf:li>{}")
+    inside = packet.count("</") - 1
+    assert words(xmp=packet.format("<a/>" * (MAX_ELEMENTS - inside - 1)).encode()).keywords == ("sea",)
+    assert words(xmp=packet.format("<a/>" * (MAX_ELEMENTS + 1)).encode()) == Words()
+
+
+def test_no_damage_is_an_error():
+    packet = xmp(captions={"x-default": "The sea", "de": "Das Meer"}, keywords=["sea", "海"])
+    chance = random.Random(13)
+    found = set()
+    for _ in range(1_500):
+        damaged = bytearray(packet)
+        for _ in range(chance.randint(1, 8)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        found.add(words(xmp=bytes(damaged[: chance.randint(1, len(damaged))])))
+    whole = words(xmp=packet)
+    assert found > {Words(), Words(caption="The sea"), Words(caption="The sea", keywords=("sea",)), whole}
 
 
 def test_what_stands_before_the_damage_counts():
@@ -100,3 +192,64 @@ def test_words_are_one_line_of_printable_text():
 
 def test_records_of_iptc_are_read_in_order():
     assert [kind for kind, _ in captions._records(iptc(caption=b"x", keywords=[b"y"]))] == [(2, 120), (2, 25)]
+
+
+# Held against exiftool, which writes the files and reads them as well
+
+
+WRITTEN = {
+    "both": [
+        "-XMP-dc:Title=A title",
+        "-XMP-dc:Description=The sea & more",
+        "-XMP-dc:Description-de=Das Meer",
+        "-XMP-dc:Description-ja=海",
+        "-XMP-dc:Subject=sea",
+        "-XMP-dc:Subject=Küste",
+        "-XMP-lr:HierarchicalSubject=places|sea",
+        "-IPTC:Caption-Abstract=An older caption",
+        "-IPTC:Keywords=sea",
+        "-IPTC:Keywords=ship",
+    ],
+    "no default language": ["-XMP-dc:Description-fr=La mer", "-XMP-dc:Subject=mer"],
+    "IPTC in UTF-8": ["-IPTC:CodedCharacterSet=UTF8", "-IPTC:Caption-Abstract=Küste 海", "-IPTC:Keywords=été"],
+    "IPTC in Latin-1": ["-IPTC:Caption-Abstract=Küste", "-IPTC:Keywords=été"],
+    "a title alone": ["-XMP-dc:Title=A title", "-XMP-dc:Creator=Ada"],
+    "the short form": ["-api", "Compact=Shorthand", "-XMP-dc:Description=The sea", "-XMP-xmp:Label=red"],
+}
+
+
+@pytest.fixture
+def run_exiftool():
+    """Runs exiftool; returns what it prints."""
+    path = exiftool.executable()
+    if path is None:
+        assert not exiftool.NEEDED, exiftool.MISSING
+        pytest.skip(exiftool.MISSING)
+    return lambda *flags: subprocess.run([path, *flags], check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def by_exiftool(facts):
+    """The words that exiftool reads, by our rules: XMP's caption goes first, keywords of both, each once."""
+    lists = [facts.get(name, []) for name in ("XMP-dc:Subject", "IPTC:Keywords")]
+    keywords = [word for found in lists for word in (found if isinstance(found, list) else [found])]
+    languages = [value for name, value in facts.items() if name.startswith("XMP-dc:Description")]
+    found = [facts.get("XMP-dc:Description"), *languages, facts.get("IPTC:Caption-Abstract")]
+    return Words(
+        caption=next((text for text in found if text), None), keywords=tuple(dict.fromkeys(map(str, keywords)))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("flags", WRITTEN.values(), ids=WRITTEN.keys())
+def test_captions_and_keywords_are_those_that_exiftool_reads(tmp_path, run_exiftool, flags, suffix):
+    if suffix in (".png", ".webp"):
+        flags = [flag for flag in flags if "IPTC" not in flag]  # these formats have none, or none that others read
+    path = save(tmp_path / f"a{suffix}", colour="red")
+    if flags:
+        run_exiftool("-q", "-overwrite_original", *flags, str(path))
+    facts = json.loads(run_exiftool("-j", "-G1", "-XMP-dc:all", "-IPTC:all", str(path)))[0]
+    data = path.read_bytes()
+    photo = PhotoBytes(image_id=path.name, data=data, mtime_ns=0, content_hash=content_hash(data))
+    document = decode_photo(photo, max_pixels=10**6).document
+    assert Words(caption=document.caption, keywords=document.keywords) == by_exiftool(facts)
+    assert bool(flags) == any(name.startswith(("XMP", "IPTC")) for name in facts)

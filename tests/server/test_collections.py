@@ -77,7 +77,7 @@ def test_they_come_in_one_request_without_embeddings():
 
 def test_a_filter_is_named_after_the_setting():
     made = Collections(by="column:a:b", total=0, found=())
-    assert (made.filter_name, made.filter_value("x")) == ("column", "a:b=x")
+    assert (made.filter_name, made.value_prefix + "x") == ("column", "a:b=x")
 
 
 def test_new_photos_are_in_the_collections_as_soon_as_a_page_has_counted_them(index, tmp_path):

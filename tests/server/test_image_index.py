@@ -3,7 +3,7 @@ import pytest
 
 from image_embeddings.documents import FileState, ImageDocument
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
-from image_embeddings.es import queries
+from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
@@ -113,8 +113,8 @@ def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
 
 def as_an_older_version_made_it(index):
     """The same index without the fields that came later; its documents are gone."""
-    body = queries.index_body(model=ENCODER.info, vector_index_type="int8_hnsw")
-    for name in queries.document_properties().keys() - OLD_FIELDS:
+    body = mapping.index_body(model=ENCODER.info, vector_index_type="int8_hnsw")
+    for name in mapping.document_properties().keys() - OLD_FIELDS:
         del body["mappings"]["properties"][name]
     index.drop()
     index._client.indices.create(index=index.name, **body)
@@ -180,7 +180,9 @@ def test_a_filter_still_gives_k_hits(index):
     ]
     list(index.add(pairs))
     index.refresh()
-    found = index.near(ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(folders=("far",))))
+    found = index.near(
+        ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(values={"folder": ("far",)}))
+    )
     assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
     assert found.total == 40
 

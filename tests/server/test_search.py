@@ -75,7 +75,7 @@ def test_pages_are_ranked_on(search):
 
 
 def test_a_folder_limits_the_hits(search):
-    assert set(ids(search.by_text("red", filters=Filters(folders=("cold",))))) == {
+    assert set(ids(search.by_text("red", filters=Filters(values={"folder": ("cold",)})))) == {
         "cold/deep/green.png",
         "cold/deep/blue.png",
         "cold/deep/cyan.png",
@@ -175,4 +175,4 @@ def test_a_like_query_that_makes_no_sense_says_why(search):
 
 
 def test_slashes_around_a_folder_do_not_matter(search):
-    assert len(search.by_text("red", filters=Filters(folders=("/cold/deep/",))).hits) == 3
+    assert len(search.by_text("red", filters=Filters(values={"folder": ("/cold/deep/",)})).hits) == 3

@@ -6,7 +6,7 @@ from io import BytesIO
 import html5lib
 import pytest
 
-from app.search_request.parameters import MAX_UPLOADS
+from app.search_request.schemas import MAX_UPLOADS
 from tests.server.test_web import colour_app, picture, shown, upload
 
 pytestmark = pytest.mark.server

@@ -251,7 +251,7 @@ def test_a_part_of_a_photo_finds_what_is_in_it(halves, part, found):
 
 
 def test_a_name_that_only_looks_like_a_part_is_a_name():
-    assert crops.named("a.jpg#xywh=percent:1,2") == ("a.jpg#xywh=percent:1,2", None)
+    assert crops.split_fragment("a.jpg#xywh=percent:1,2") == ("a.jpg#xywh=percent:1,2", None)
 
 
 def as_older_version(index):
@@ -347,7 +347,7 @@ def test_only_what_is_of_its_kind_matches_a_text(clusters):
 
 
 def test_nothing_matches_what_nothing_is_like(clusters):
-    found = clusters.by_text("kind 5", k=20, verdict=True, filters=Filters(folders=("nowhere",)))
+    found = clusters.by_text("kind 5", k=20, verdict=True, filters=Filters(values={"folder": ("nowhere",)}))
     assert (found.hits, found.relevant) == ((), None)
     without = clusters.by_text("what no photo shows", k=20, verdict=True)
     assert (len(without.hits), without.relevant) == (20, 0)

@@ -2,17 +2,20 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from image_embeddings.sources.changes import FolderWatch, Pace, observer, shared_drive
+from image_embeddings.sources.changes import FolderWatch, Pace, shared_drive, system_events
 from tests.pictures import colour_photos, save
 
 # For what comes, a time that no machine needs; for what does not, an event that comes later tells.
 LONG = 60.0
+ROOT = Path(__file__).parents[2]
 PACE = Pace(quiet=0.2, restless=LONG, glance=0.05, look=0.05)
 
 
@@ -27,27 +30,21 @@ def watch(photos):
         yield watch
 
 
-def refused(number, *, recursive_too=True):
-    """Makes watchers of which the system has no more."""
+def refused(number):
+    """Stands for a system that tells of no changes, for want of something."""
 
-    class Refused:
-        def start(self):
-            raise OSError(number, os.strerror(number))
+    def events(folders):
+        raise OSError(number, os.strerror(number))
+        yield
 
-        def stop(self):
-            pass
-
-    def make(folder, hear, *, recursive):
-        return observer(folder, hear, recursive=True) if recursive and not recursive_too else Refused()
-
-    return make
+    return events
 
 
 @pytest.fixture(params=["told", "found"])
 def either_watch(photos, request):
     """One that is told of changes, and one that has to look for them."""
-    make_watcher = observer if request.param == "told" else refused(errno.ENOSPC)
-    with FolderWatch(photos, pace=PACE, make_watcher=make_watcher) as watch:
+    make_events = system_events if request.param == "told" else refused(errno.ENOSPC)
+    with FolderWatch(photos, pace=PACE, make_events=make_events) as watch:
         yield watch
 
 
@@ -82,7 +79,7 @@ def test_a_change_is_noticed(photos, change):
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_change_is_found_where_the_system_does_not_tell(photos, change):
     save(photos / ".red.png", colour="white")
-    with FolderWatch(photos, pace=PACE, make_watcher=refused(errno.ENOSPC)) as watch:
+    with FolderWatch(photos, pace=PACE, make_events=refused(errno.ENOSPC)) as watch:
         change(photos)
         assert watch.wait(LONG)
 
@@ -112,15 +109,17 @@ def test_a_link_in_a_circle_is_a_folder_that_is_not_there(tmp_path):
 @pytest.mark.parametrize("system_tells", [True, False])
 def test_what_does_not_matter_is_no_change(photos, system_tells):
     (photos / "data").mkdir()
-    make_watcher = observer if system_tells else refused(errno.ENOSPC)
+    make_events = system_events if system_tells else refused(errno.ENOSPC)
     by_another_path = photos / "warm" / ".." / "data"
-    with FolderWatch(photos, leave_out=by_another_path, pace=PACE, make_watcher=make_watcher) as watch:
+    with FolderWatch(photos, leave_out=by_another_path, pace=PACE, make_events=make_events) as watch:
         for photo in photos.rglob("*.png"):
             photo.read_bytes()
         save(photos / ".hidden.png", colour="white")
         save(photos / ".thumbnails" / "new.png", colour="white")
         save(photos / "data" / "thumbnails" / "new.png", colour="white")
         (photos / "catalogue.db").write_text("no photo")
+        (photos / "catalogue.db").rename(photos / "catalogue.old")
+        (photos / "catalogue.old").unlink()
         assert not watch.wait(1.0)  # the system tells sooner
 
 
@@ -129,6 +128,25 @@ def test_a_file_beside_matters_too(photos, tmp_path):
     with FolderWatch(photos, also=csv, pace=PACE) as watch:
         csv.write_text("file,label\n")
         assert watch.wait(LONG)
+
+
+def test_a_folder_elsewhere_is_no_part_of_the_folder_for_a_link(photos, tmp_path):
+    elsewhere = colour_photos(tmp_path / "elsewhere")
+    (photos / "link").symlink_to(elsewhere)
+    with FolderWatch(photos, pace=PACE) as watch:
+        save(elsewhere / "new.png", colour="white")
+        assert not watch.wait(1.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_unicode_is_a_change_and_ends_nothing(photos, watch):
+    save(photos / "new.png", colour="white").rename(os.fsdecode(os.fsencode(photos) + b"/\xff.png"))
+    assert watch.wait(LONG)
+    Path(os.fsdecode(os.fsencode(photos) + b"/\xff")).mkdir()
+    assert watch.wait(LONG)
+    watch.settle()
+    save(photos / "newer.png", colour="white")
+    assert watch.wait(LONG)
 
 
 # Quiet
@@ -226,7 +244,7 @@ def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path):
 def test_a_limit_of_the_system_is_said_once_with_the_remedy(photos, number, setting):
     said = []
     pace = Pace(quiet=0.2, glance=0.05, look=0.05, renewal=0.1)
-    with FolderWatch(photos, pace=pace, notify=said.append, make_watcher=refused(number)) as watch:
+    with FolderWatch(photos, pace=pace, notify=said.append, make_events=refused(number)) as watch:
         assert watch.wait(LONG)  # the renewal
         assert watch.wait(LONG)
     assert len(said) == 1
@@ -234,28 +252,103 @@ def test_a_limit_of_the_system_is_said_once_with_the_remedy(photos, number, sett
     assert f"{photos} is looked through" in said[0]
 
 
-def test_folders_that_are_left_unwatched_in_silence_are_found_out(photos):
-    said = []
-    make_watcher = refused(errno.ENOSPC, recursive_too=False)
-    with FolderWatch(photos, pace=PACE, notify=said.append, make_watcher=make_watcher) as watch:
-        save(photos / "new.png", colour="white")
-        assert watch.wait(LONG)
-    assert "max_user_watches" in said[0]
-
-
 def test_a_limit_that_is_reached_later_is_found_out(photos):
     said, room = [], [True]
 
-    def make_watcher(folder, hear, *, recursive):
-        return (observer if recursive or room else refused(errno.ENOSPC))(folder, hear, recursive=recursive)
+    def make_events(folders):
+        return (system_events if room else refused(errno.ENOSPC))(folders)
 
-    with FolderWatch(photos, pace=PACE, notify=said.append, make_watcher=make_watcher) as watch:
+    with FolderWatch(photos, pace=PACE, notify=said.append, make_events=make_events) as watch:
         assert said == []
         room.clear()
         (photos / "new").mkdir()
         assert watch.wait(LONG)
         watch.settle()
     assert "max_user_watches" in said[0]
+
+
+def test_a_system_that_breaks_off_is_asked_anew(photos):
+    times = []
+
+    def make_events(folders):
+        times.append(len(folders))
+        yield from (set(), set())
+        yield from system_events(folders) if len(times) > 1 else refused(errno.EIO)(folders)
+
+    with FolderWatch(photos, pace=PACE, make_events=make_events) as watch:
+        assert watch.wait(LONG)
+        watch.settle()
+        save(photos / "new.png", colour="white")
+        assert watch.wait(LONG)
+    assert times == [4, 4]
+
+
+# The limits of Linux themselves, and its rights: in a namespace of their own
+
+WATCHER = """
+import sys
+from pathlib import Path
+from image_embeddings.sources.changes import FolderWatch, Pace
+from tests.pictures import save
+
+photos = Path(sys.argv[1])
+pace = Pace(quiet=0.2, glance=0.05, look=0.05)
+with FolderWatch(photos, pace=pace, notify=lambda line: print(line, flush=True)) as watch:
+    print("watching", flush=True)
+    for line in sys.stdin:
+        save(photos / line.strip(), colour="white")
+        assert watch.wait(60)
+        watch.settle()
+        print("noticed", flush=True)
+"""
+
+
+def said_in_namespace(photos, *new, rights=("--map-root-user",), before=":"):
+    """What a watch of the folder says in a user namespace, after the shell command `before`; `new` are saved there."""
+    unshare = ["unshare", "--user", *rights]
+    try:
+        subprocess.run([*unshare, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"user namespaces cannot be made here: {error}")
+    command = [*unshare, "sh", "-c", f'{before} && exec "$@"', "sh", sys.executable, "-c", WATCHER, str(photos)]
+    lines = "".join(f"{name}\n" for name in new)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=ROOT, timeout=LONG)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def limit(name, value):
+    return f"echo {value} > /proc/sys/user/{name}"
+
+
+def test_more_folders_than_the_system_watches_are_looked_through(photos):
+    said = said_in_namespace(photos, "cold/deep/new.png", before=limit("max_inotify_watches", 3))
+    assert "max_user_watches" in said[0]
+    assert said[1:] == ["watching", "noticed"]
+
+
+def test_one_folder_more_than_the_system_watches_is_found_out(photos):
+    names = ["new.png", "new/new.png", "new/newer.png"]
+    said = said_in_namespace(photos, *names, before=limit("max_inotify_watches", 4))
+    assert said[:2] == ["watching", "noticed"]
+    assert "max_user_watches" in said[2]
+    assert said[3:] == ["noticed"] * 2
+
+
+def test_more_programs_than_the_system_lets_watch_are_told_apart(photos):
+    said = said_in_namespace(photos, "new.png", before=limit("max_inotify_instances", 0))
+    assert "max_user_instances" in said[0]
+    assert said[1:] == ["watching", "noticed"]
+
+
+def test_a_folder_that_cannot_be_opened_is_no_hindrance(photos):
+    (photos / "lost+found").mkdir(mode=0)
+    closed = f"! ls '{photos}/lost+found' 2>/dev/null"
+    said = said_in_namespace(photos, "cold/deep/new.png", "new/new.png", rights=(), before=closed)
+    assert said == ["watching", "noticed", "noticed"]
+
+
+# From time to time
 
 
 def test_from_time_to_time_everything_counts_as_changed(photos):

@@ -43,6 +43,9 @@ class Found:
     def get(self, image_id):
         return document(image_id)
 
+    def get_many(self, image_ids):
+        return {image_id: document(image_id) for image_id in image_ids}
+
     def by_parts(self, *parts, **page):
         if self.error:
             raise self.error
@@ -164,9 +167,11 @@ def test_numbers_are_written_as_the_language_writes_them():
 
 MANY = (hit(1, matches=True, folded=(hit(2),)), hit(3, matches=False))
 FACETS = Facets(
-    folder=(Bucket(value="cats", count=1200),),
-    camera=(Bucket(value="X100", count=2),),
-    orientation=(Bucket(value="landscape", count=1), Bucket(value="square", count=1)),
+    values={
+        "folder": (Bucket(value="cats", count=1200),),
+        "camera": (Bucket(value="X100", count=2),),
+        "orientation": (Bucket(value="landscape", count=1), Bucket(value="square", count=1)),
+    },
     taken=(Bucket(value="2024-01-01", count=1),),
     taken_step="year",
     place=(PlaceBucket(lat=41.9, lon=12.5, count=3, box=(41.9, 12.5, 41.9, 12.5)),),

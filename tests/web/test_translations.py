@@ -1,14 +1,20 @@
 """The texts of the interface in each language: complete, and those that templates, code and scripts say."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from types import SimpleNamespace
 
 import pytest
+from babel.messages.mofile import read_mo
 from flask import render_template
 
 from app import create_app
-from app.web.languages import LANGUAGES
-from image_embeddings.config import load_settings
+from app.web import languages
+from app.web.languages import LANGUAGES, stale_languages
+from image_embeddings.config import ROOT, load_settings
 from tools import translations
 
 OTHERS = [code for code in LANGUAGES if code != "en"]
@@ -79,6 +85,7 @@ def test_the_texts_of_the_scripts_are_listed_and_no_others():
 
 def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(translations, "APP", tmp_path / "app")
+    monkeypatch.setattr(translations, "KEYWORD_FACETS", {})
     (tmp_path / "app" / "templates").mkdir(parents=True)
     page = tmp_path / "app" / "templates" / "a.html"
     page.write_text('{{ _("An old text") }}')
@@ -90,3 +97,74 @@ def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypat
     assert "An old text" not in text
     assert '#. a fruit\n#: app/templates/a.html\n#, python-format\nmsgid "%(n)s apple"' in text
     assert "nplurals=2" in text
+
+
+# Compiled
+
+
+@every_language
+def test_the_pages_speak_the_texts_of_the_po_files(code):
+    with translations.po_file(code).with_suffix(".mo").open("rb") as file:
+        compiled = texts_of(message for message in read_mo(file) if message.id)
+    assert compiled == texts_of(messages(code)), "make translations"
+
+
+def texts_of(catalog):
+    return {tuple(forms_of(message, message.id)): tuple(forms_of(message, message.string)) for message in catalog}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with the Makefile and the translations, compiled a second after they were written."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / "app" / "translations", tmp_path / "app" / "translations")
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        (tmp_path / name).touch()
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    (tmp_path / ".venv").mkdir()
+    for path in tmp_path.rglob("*"):
+        seconds = 2_000 if path.suffix == ".mo" or path.name.startswith(".") else 1_000
+        os.utime(path, (seconds, seconds))
+    for name in (".installed", ".installed-dev"):
+        (tmp_path / ".venv" / name).touch()
+    return SimpleNamespace(folder=tmp_path / "app" / "translations", path=tmp_path)
+
+
+def made(place, target):
+    """The languages that `make` would compile."""
+    said = subprocess.run(["make", "-n", target], cwd=place.path, check=True, capture_output=True, text=True).stdout
+    return re.findall(r"pybabel .* -l (\w+)$", said, re.M)
+
+
+@pytest.mark.parametrize("target", ["install", "install-dev", "run", "serve", "test"])
+def test_make_compiles_what_is_missing_or_was_changed_since_and_nothing_else(place, target):
+    assert made(place, target) == []
+    os.utime(place.folder / "de" / "LC_MESSAGES" / "messages.po", (3_000, 3_000))
+    (place.folder / "ja" / "LC_MESSAGES" / "messages.mo").unlink()
+    assert sorted(made(place, target)) == ["de", "ja"]
+    assert stale_languages(place.folder) == ["de", "ja"]
+
+
+def warnings_of(folder, caplog):
+    """What the app logs at its start about translations in that folder."""
+    caplog.clear()
+    app = create_app(load_settings({}))
+    languages.warn_of_stale(app, folder)
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_the_app_says_at_its_start_that_translations_are_missing_or_old(place, caplog):
+    assert warnings_of(place.folder, caplog) == []
+    os.utime(place.folder / "de" / "LC_MESSAGES" / "messages.po", (3_000, 3_000))
+    (line,) = warnings_of(place.folder, caplog)
+    assert ": de." in line
+    assert f"pybabel compile -d {place.folder}" in line
+    shutil.rmtree(place.folder)
+    (line,) = warnings_of(place.folder, caplog)
+    assert ": de, es, fr, it, ja." in line
+
+
+def test_a_catalogue_without_its_texts_is_not_old(place):
+    for path in place.folder.rglob("*.po"):
+        path.unlink()
+    assert stale_languages(place.folder) == []
