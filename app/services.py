@@ -104,7 +104,7 @@ class Services:
         """
         kept = self._collections
         if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
-            kept = time.monotonic(), self.search.index.collections(self.settings.collections)
+            kept = time.monotonic(), self.search.index.documents.collections(self.settings.collections)
             self._collections = kept
         return kept[1]
 

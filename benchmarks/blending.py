@@ -15,7 +15,7 @@ from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.es.opening import local_node
 from image_embeddings.evaluation import recall_at_k
 from image_embeddings.indexing.runs import index_photos
-from image_embeddings.search import image_search
+from image_embeddings.search import request
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 
 WEIGHTS = (None, 0.1, 0.25, 0.5, 1.0, 2.0)  # None: no words
@@ -49,7 +49,7 @@ def main() -> None:
             engine = open_search(settings)
             print(f"| weight | {' | '.join(captions)} |\n|---{'|---' * len(captions)}|")
             for weight in WEIGHTS:
-                image_search.WORDS = weight or 0.0
+                request.WORDS = weight or 0.0
                 cells = [list(recalls(engine, texts, words=weight is not None)) for texts in captions.values()]
                 row = " | ".join("/".join(f"{share:.2f}" for share in cell) for cell in cells)
                 print(f"| {weight or 'none'} | {row} |", flush=True)

@@ -36,7 +36,7 @@ sys.path[0] = str(ROOT)
 
 from benchmarks.conse_quality import STAMPS, cut_out, in_scenes, load_stamps, on_white  # noqa: E402
 from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
-from image_embeddings.calibration.likeness import Calibration, Kind, calibrate  # noqa: E402
+from image_embeddings.calibration.likeness import Calibration, QueryKind, calibrate  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS  # noqa: E402
 from image_embeddings.encoders.conse import ConseEncoder  # noqa: E402
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions  # noqa: E402
@@ -179,7 +179,7 @@ def photo_rows(corpus: Corpus) -> None:
     alike = corpus.folders[:, None] == corpus.folders
     queries = alike.sum(axis=1) > FEW
     others = ~np.eye(len(corpus.photos), dtype=bool)
-    with_match = answers(calibrated(corpus.photos), corpus.photos, corpus.photos, kind=Kind.PHOTO, among=others)
+    with_match = answers(calibrated(corpus.photos), corpus.photos, corpus.photos, kind=QueryKind.PHOTO, among=others)
     hits = best_hits(corpus.photos @ corpus.photos.T, others)
     found: Mask = np.asarray(np.take_along_axis(alike, hits, axis=1).any(axis=1))
     for title, parts in (("folder", corpus.folders), ("related folders", corpus.kinds)):
@@ -259,13 +259,18 @@ def photos_without(corpus: Corpus, parts: NDArray[np.str_]) -> Answers:
     beyond, plain = np.empty(len(corpus.photos), np.float32), np.empty(len(corpus.photos), np.float32)
     for part in np.unique(parts):
         left, asked = corpus.photos[parts != part], parts == part
-        answer = answers(calibrated(left), left, corpus.photos[asked], kind=Kind.PHOTO)
+        answer = answers(calibrated(left), left, corpus.photos[asked], kind=QueryKind.PHOTO)
         beyond[asked], plain[asked] = answer.beyond, answer.plain
     return Answers(beyond, plain)
 
 
 def answers(
-    calibration: Calibration, photos: Array, queries: Array, *, kind: Kind = Kind.TEXT, among: Mask | None = None
+    calibration: Calibration,
+    photos: Array,
+    queries: Array,
+    *,
+    kind: QueryKind = QueryKind.TEXT,
+    among: Mask | None = None,
 ) -> Answers:
     """How far the best of the first hits stands out, for each query: 1 is the level."""
     among = np.ones((len(queries), len(photos)), bool) if among is None else among
@@ -278,19 +283,19 @@ def answers(
     return Answers(np.array(beyond, np.float32), plain)
 
 
-def stands_out(calibration: Calibration, query: Array, hits: Array, *, kind: Kind, photos: int) -> float:
+def stands_out(calibration: Calibration, query: Array, hits: Array, *, kind: QueryKind, photos: int) -> float:
     """The greatest likeness of a hit as a multiple of the level; infinite where the text suits all photos."""
     likeness, level = calibration.likeness(query, hits, kind=kind), calibration.level(kind, photos=max(photos, 20))
     if likeness is None or level is None:
         raise ValueError("The index is too small.")
-    if kind is Kind.TEXT and calibration.suits_all(query):
+    if kind is QueryKind.TEXT and calibration.suits_all(query):
         return float("inf")
     return float(likeness.max(initial=-1)) / level
 
 
 def matches(calibration: Calibration, text: Array, hits: Array, *, photos: int) -> Mask:
     """Which hits are said to match."""
-    said = calibration.matches(text, hits, kind=Kind.TEXT, photos=photos)
+    said = calibration.matches(text, hits, kind=QueryKind.TEXT, photos=photos)
     if said is None:
         raise ValueError("The index is too small.")
     return said

@@ -210,7 +210,7 @@ def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
     index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
 
     def run() -> None:
-        work = pipeline.plan(photos, indexed=index.file_states())
+        work = pipeline.plan(photos, indexed=index.documents.file_states())
         thumbnails = Thumbnails(folder / "small-thumbnails")
         options = IndexOptions(chunk_size=2000)
         pipeline.run(

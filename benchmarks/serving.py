@@ -118,7 +118,7 @@ class Wrk:
 
 def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
     """The questions, as the app is asked them, and as it asks Elasticsearch them."""
-    states = search.index.file_states()
+    states = search.index.documents.file_states()
     random.seed(0)
     ids = random.sample(sorted(states), len(states))
     like = [Request(path=f"{API}?like={quote(one)}&k={K}") for one in ids]
@@ -161,7 +161,7 @@ def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], R
         ask()
         return next(request for request in asked if "/_search" in request.path or "/_doc/" in request.path)
 
-    search.like(next(iter(search.index.file_states())))  # what is asked only once is asked before
+    search.like(next(iter(search.index.documents.file_states())))  # what is asked only once is asked before
     with mock.patch.object(transport, "perform_request", perform_request):
         yield first
 

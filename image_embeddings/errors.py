@@ -37,6 +37,8 @@ ImageSearchError
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
 │   ├── IndexForeignError      an index of that name exists, but is not ours
+│   ├── IndexBusyError         another run writes into it
+│   ├── IndexEmptyError        it holds no photos
 │   └── ImageNotFoundError     no document with that image_id
 └── LocalNodeError
     ├── NodeDownloadError      the embedded node's jars cannot be fetched
@@ -284,6 +286,18 @@ class IndexForeignError(IndexStateError):
     """An index of that name exists, but this program did not make it."""
 
     code = "index_foreign"
+
+
+class IndexBusyError(IndexStateError):
+    """Another run on this machine writes into the index."""
+
+    code = "index_busy"
+
+
+class IndexEmptyError(IndexStateError):
+    """The index holds no photos."""
+
+    code = "index_empty"
 
 
 class ImageNotFoundError(IndexStateError):

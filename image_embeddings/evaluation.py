@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from image_embeddings.documents import Embeddings
-from image_embeddings.errors import CorpusError
+from image_embeddings.errors import IndexEmptyError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.search.image_search import ImageSearch
 
@@ -33,7 +33,7 @@ class AnnRecall:
 
 def text_recall(search: ImageSearch, captions: dict[str, dict[str, list[str]]]) -> list[TextRecall]:
     """Recall of every language's captions; only of photos that are in the index."""
-    present = search.index.file_states().keys()
+    present = search.index.documents.file_states().keys()
     found = []
     for language, texts in sorted(captions.items(), key=lambda item: (item[0] != "en", item[0])):
         relevant = {text: [i for i in ids if i in present] for text, ids in texts.items()}
@@ -50,18 +50,23 @@ def _ranks(search: ImageSearch, text: str, relevant: list[str]) -> dict[int, flo
 
 
 def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> AnnRecall:
-    """Mean agreement of the index's search with exact search, for `queries` photos drawn from it by `seed`."""
-    image_ids = sorted(index.file_states())
+    """Return the mean agreement of the index's search with exact search, for `queries` photos that `seed` draws.
+
+    Raise IndexEmptyError if the index holds no photos.
+    """
+    image_ids = sorted(index.documents.file_states())
     if not image_ids:
-        raise CorpusError("The index holds no photos yet: there is nothing to measure.")
+        raise IndexEmptyError("The index holds no photos yet: there is nothing to measure.")
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(image_ids)[:queries]
-    vectors: Embeddings = np.stack([index.embedding(str(image_id)) for image_id in drawn])
+    vectors: Embeddings = np.stack([index.documents.embedding(str(image_id)) for image_id in drawn])
     exact = ExactNearest(vectors, k=min(k, len(image_ids)))
-    for page in index.embeddings():
+    for page in index.documents.embeddings():
         exact.feed(page)
     shares = [
-        ann_recall_at_k([hit.score or 0.0 for hit in index.near(vector, k=k).hits], scores.tolist(), k=k)
+        ann_recall_at_k(
+            [hit.score or 0.0 for hit in index.nearest.to_embedding(vector, k=k).hits], scores.tolist(), k=k
+        )
         for vector, scores in zip(vectors, exact.scores, strict=True)
     ]
     return AnnRecall(queries=len(shares), k=k, recall=float(np.mean(shares)))

@@ -36,7 +36,7 @@ LAYERS = (
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
 HEAVY_HOMES = {
-    "elasticsearch": {"es.connection", "es.image_index"},
+    "elasticsearch": {"es.connection", "es.documents"},
     "eland": {"text_model.installation"},
     "jpype": {"embedded_node.server"},
     "jgo": {"embedded_node.jars"},
@@ -95,10 +95,15 @@ TESTED_BY = {
     "image_embeddings.search.image_search": "server/test_search.py",
     "image_embeddings.encoders": "encoders/test_choice.py",
     "image_embeddings.es.connection": "server/test_connection.py",
+    "image_embeddings.es.documents": "server/test_image_index.py",
     "image_embeddings.es.image_index": "server/test_image_index.py",
+    "image_embeddings.es.index_client": "server/test_image_index.py",
+    "image_embeddings.es.nearest": "server/test_image_index.py",
     "image_embeddings.indexing.pipeline": "server/test_pipeline.py",
     "image_embeddings.indexing.runs": "server/test_runs.py",
     "image_embeddings.cli": "server/test_cli.py",
+    "image_embeddings.search.attempt": "search/test_text_encoding.py",
+    "image_embeddings.search.combined": "server/test_search_request.py",
     "image_embeddings.search.request": "server/test_search.py",
     "image_embeddings.serving.port_check": "test_install.py",
     "image_embeddings.serving.web_server": "server/test_serve.py",

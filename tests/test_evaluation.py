@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from image_embeddings.evaluation import ExactNearest, ann_recall_at_k, recall_at_k
+from image_embeddings.errors import IndexEmptyError
+from image_embeddings.evaluation import ExactNearest, ann_recall, ann_recall_at_k, recall_at_k
 
 
 def test_recall_counts_relevant_photos_among_the_first_k():
@@ -30,3 +33,9 @@ def test_exact_nearest_over_pages_is_the_same_as_in_one():
         paged.feed(vectors[begin : begin + 7])
     expected = -np.sort(-(1 + vectors[:3] @ vectors.T) / 2, axis=1)[:, :5]
     np.testing.assert_allclose(paged.scores, expected, atol=1e-6)
+
+
+def test_an_empty_index_cannot_be_measured():
+    empty = SimpleNamespace(documents=SimpleNamespace(file_states=dict))
+    with pytest.raises(IndexEmptyError, match="no photos yet"):
+        ann_recall(empty, k=10, queries=5)

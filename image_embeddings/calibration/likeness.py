@@ -43,7 +43,7 @@ SAME = 1 - 1e-5  # cosine of what are copies of one photo; rounding alone costs 
 Likeness = NDArray[np.float32]  # shape (n,), cosines of centred embeddings in [-1, 1]
 
 
-class Kind(Enum):
+class QueryKind(Enum):
     """What a query is; texts and photos lie apart in the space of most models."""
 
     TEXT = "text"
@@ -69,11 +69,11 @@ class Calibration:
     photo: Background
     text: Background | None = None  # None where no texts could be encoded
 
-    def background(self, kind: Kind) -> Background | None:
+    def background(self, kind: QueryKind) -> Background | None:
         """What is usual for queries of that kind; None where it is not known."""
-        return self.text if kind is Kind.TEXT else self.photo
+        return self.text if kind is QueryKind.TEXT else self.photo
 
-    def level(self, kind: Kind, *, photos: int) -> float | None:
+    def level(self, kind: QueryKind, *, photos: int) -> float | None:
         """The likeness from which a photo really matches, where `photos` of them are searched; None: no verdict.
 
         Of a few photos it asks as much as of FEWEST_PHOTOS: the best of three is far from being alike for that.
@@ -81,12 +81,12 @@ class Calibration:
         background = self.background(kind)
         return background.spread * expected_top(max(photos, FEWEST_PHOTOS)) if background else None
 
-    def likeness(self, query: Embedding, hits: Embeddings, *, kind: Kind) -> Likeness | None:
+    def likeness(self, query: Embedding, hits: Embeddings, *, kind: QueryKind) -> Likeness | None:
         """Cosines of a query, shape (dims,), and photos, (n, dims), after centring: shape (n,); None: not known."""
         background = self.background(kind)
         return _unit(hits - self.photo.centre) @ _unit(query - background.centre) if background else None
 
-    def matches(self, query: Embedding, hits: Embeddings, *, kind: Kind, photos: int) -> NDArray[np.bool_] | None:
+    def matches(self, query: Embedding, hits: Embeddings, *, kind: QueryKind, photos: int) -> NDArray[np.bool_] | None:
         """Which of the hits really match, shape (n,); none of them: nothing here does. None: no verdict.
 
         `hits` are their embeddings, shape (n, dims), `photos` the number of photos that were searched.
@@ -94,7 +94,7 @@ class Calibration:
         likeness, level = self.likeness(query, hits, kind=kind), self.level(kind, photos=photos)
         if likeness is None or level is None:
             return None
-        if kind is Kind.TEXT and self.suits_all(query):
+        if kind is QueryKind.TEXT and self.suits_all(query):
             return np.ones(len(hits), bool)
         return np.asarray(likeness >= level)
 
@@ -105,7 +105,7 @@ class Calibration:
         beyond = float(query @ self.photo.centre) - self.text.mean_similarity
         return beyond > SUITS_ALL * self.text.mean_similarity_spread
 
-    def combined(self, parts: Sequence[Part]) -> Embedding:
+    def combined(self, parts: Sequence[WeightedEmbedding]) -> Embedding:
         """One embedding that ranks photos by the weighted sum of the parts' z-scores, each part having the same say.
 
         A part's z-score is its cosine, less its mean, over the usual spread of its kind; the means only shift all
@@ -133,15 +133,15 @@ class Calibration:
         return Calibration(photos=body["photos"], photo=_background_of(body["photo"]), text=text)
 
 
-class Part(NamedTuple):
-    """One part of a combined query; a negative weight asks for photos unlike it."""
+class WeightedEmbedding(NamedTuple):
+    """The embedding of a text or photo that is searched for; a negative weight asks for photos unlike it."""
 
     embedding: Embedding
-    kind: Kind
+    kind: QueryKind
     weight: float = 1.0
 
 
-def weighted_sum(parts: Sequence[Part]) -> Embedding:
+def weighted_sum(parts: Sequence[WeightedEmbedding]) -> Embedding:
     """The sum of the parts by their weights, shape (dims,), of unit length.
 
     Raises:

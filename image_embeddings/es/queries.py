@@ -37,7 +37,7 @@ def text_model_query(*, model_id: str, text: str) -> JSON:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class SearchOptions:
     """What else a search asks for, besides the nearest photos."""
 
     filters: Filters = field(default_factory=Filters)
@@ -56,31 +56,31 @@ def photo_search(
     *,
     k: int,
     offset: int = 0,
-    shape: Shape | None = None,
+    options: SearchOptions | None = None,
 ) -> JSON:
     """A search for the k nearest photos after the first `offset` ones, with the size of the whole index beside them.
 
     `query` is one of the `*_query` parts above; without one, all photos come, by date.
     """
-    shape = shape or Shape()
-    filters = shape.filters.all_clauses() + ([without(shape.without)] if shape.without else [])
-    filters += [_ids(shape.among)] if shape.among else []
-    counts = facet_aggs(shape.filters) if shape.facets else {}
-    inner = {"matching": matching_agg(shape.filters), **counts} if shape.filters or shape.facets else {}
+    options = options or SearchOptions()
+    filters = options.filters.all_clauses() + ([without(options.without)] if options.without else [])
+    filters += [_ids(options.among)] if options.among else []
+    counts = facet_aggs(options.filters) if options.facets else {}
+    inner = {"matching": matching_agg(options.filters), **counts} if options.filters or options.facets else {}
     page: JSON = {
         "from": offset,
         "size": k,
         "_source": {"excludes": [EMBEDDING]},
-        **({"fields": [EMBEDDING]} if shape.embeddings else {}),
+        **({"fields": [EMBEDDING]} if options.embeddings else {}),
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:
-        return {"query": {"bool": {"filter": filters}}, "sort": by_date(shape.sort), **page}
-    knn = _knn(query, depth=k + offset if shape.sort == RELEVANCE else BY_DATE_DEPTH, filters=filters)
-    ranked = _with_words(knn, shape, filters) if shape.words else {"knn": knn}
-    if shape.sort != RELEVANCE:
-        return {"query": ranked, "sort": by_date(shape.sort), "track_scores": True, **page}
-    return {"query": ranked, **page} if shape.words else {**ranked, **page}
+        return {"query": {"bool": {"filter": filters}}, "sort": by_date(options.sort), **page}
+    knn = _knn(query, depth=k + offset if options.sort == RELEVANCE else BY_DATE_DEPTH, filters=filters)
+    ranked = _with_words(knn, options, filters) if options.words else {"knn": knn}
+    if options.sort != RELEVANCE:
+        return {"query": ranked, "sort": by_date(options.sort), "track_scores": True, **page}
+    return {"query": ranked, **page} if options.words else {**ranked, **page}
 
 
 def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:
@@ -94,22 +94,22 @@ def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JS
     }
 
 
-def _with_words(knn: JSON, shape: Shape, filters: Sequence[JSON]) -> JSON:
+def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> JSON:
     """A query whose score is that of the embedding, and so much more as words of the text are in the photo's own.
 
     Photos that have the words and are not among the nearest count as if they were as near as most are to anything.
     """
-    words = {"query": words_of([shape.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
+    words = {"query": words_of([options.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
     own = {"bool": {"must": {"multi_match": words}, "filter": list(filters)}}
     found = {
         "bool": {
-            "must": {"multi_match": {**words, "boost": shape.word_weight}},
+            "must": {"multi_match": {**words, "boost": options.word_weight}},
             "filter": list(filters),
             "_name": BY_WORDS,
         }
     }
     nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
-    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": shape.far_score}}]}}
+    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": options.far_score}}]}}
     return {"bool": {"should": [either, found]}}
 
 

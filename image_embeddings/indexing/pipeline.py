@@ -19,7 +19,8 @@ from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FORMAT, Embedding, FileState, ImageDocument, PhotoMetadata
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, ImageNotFoundError, ModelError
-from image_embeddings.es.image_index import ImageIndex, IndexState, Rejected
+from image_embeddings.es.documents import Rejected
+from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.writer import (
     Heartbeat,
@@ -237,7 +238,7 @@ def calibrated(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibr
     before = state.calibration
     if before and abs(photos - before.photos) <= RECALIBRATED_AFTER * before.photos:
         return before
-    cohort = patiently(index.sample, COHORT)
+    cohort = patiently(index.documents.sample, COHORT)
     if len(cohort) < FEWEST_PHOTOS:
         return None
     try:
@@ -256,7 +257,7 @@ def _delete(work: Plan, *, index: ImageIndex, reused: Container[str], options: I
     report = work.report
     unusable = {skipped.image_id for skipped in report.skipped if skipped.unusable} & work.changed
     gone = [*work.to_delete, *sorted(unusable)]
-    refused = write_patiently(partial(index.remove, chunk_size=options.chunk_size), gone)
+    refused = write_patiently(partial(index.documents.remove, chunk_size=options.chunk_size), gone)
     report.skipped.extend(skipped_of(refused))
     report.deleted = len(gone) - len(refused)
     stay = {item.image_id for item in refused}
@@ -303,7 +304,7 @@ def _read(
     try:
         found = photo_folder.load(file)
         before = _indexed(file, index) if file.image_id in work.changed else None
-        copy = patiently(index.copy_of, found.content_hash) if found.content_hash in work.hashes else None
+        copy = patiently(index.documents.copy_of, found.content_hash) if found.content_hash in work.hashes else None
         if copy:
             document, embedding = copy
             if before and before.content_hash == found.content_hash:
@@ -323,7 +324,7 @@ def _read(
 def _indexed(file: PhotoFile, index: ImageIndex) -> ImageDocument | None:
     """The document of an older version of a file; None where another run has removed it meanwhile."""
     with suppress(ImageNotFoundError):
-        return patiently(index.get, file.image_id)
+        return patiently(index.documents.get, file.image_id)
     return None
 
 
@@ -346,7 +347,7 @@ def _describe_unchanged(
 
     def write(image_ids: list[str]) -> Iterator[Rejected]:
         said = {image_id: metadata[image_id] for image_id in image_ids}
-        return index.describe(said, chunk_size=options.chunk_size, changed=changed.add)
+        return index.documents.describe(said, chunk_size=options.chunk_size, changed=changed.add)
 
     changed: set[str] = set()
     image_ids = sorted(metadata.keys() & work.unchanged)

@@ -15,7 +15,7 @@ from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import Settings
 from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import CorpusError, DataDirError, ElasticsearchError, ModelMismatchError
+from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
@@ -186,7 +186,7 @@ class Indexing:
         return pipeline.plan(
             self.folder,
             indexed=_file_states(index, state),
-            replaced=patiently(replaced.file_states) if replaced and before else None,
+            replaced=patiently(replaced.documents.file_states) if replaced and before else None,
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
@@ -196,7 +196,7 @@ class Indexing:
 def _file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
-    return patiently(index.file_states, with_format=state.oldest_format < FORMAT)
+    return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,14 +269,14 @@ def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
 
 @contextmanager
 def _only_run(settings: Settings) -> Iterator[None]:
-    """Holds the lock that keeps two indexing runs of one machine out of one index."""
+    """Hold the lock of an index on this machine. Raise IndexBusyError if another run holds it."""
     target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
     lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise CorpusError(
+        raise IndexBusyError(
             f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
             "INDEX_NAME."
         ) from None

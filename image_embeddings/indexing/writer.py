@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from image_embeddings.documents import FORMAT, Embedding, ImageDocument
-from image_embeddings.es.image_index import ImageIndex, IndexState, Rejected
+from image_embeddings.es.documents import Rejected
+from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.retries import passes, patiently
 from image_embeddings.sources.photo_folder import Skipped
 
@@ -125,7 +126,7 @@ class Writer:
 
         def write(image_ids: list[str]) -> Iterator[Rejected]:
             self._heartbeat.beat()  # fails if the index was replaced meanwhile
-            return self._index.add([documents[image_id] for image_id in image_ids], chunk_size=len(image_ids))
+            return self._index.documents.add([documents[image_id] for image_id in image_ids], chunk_size=len(image_ids))
 
         return write_patiently(write, documents)
 

@@ -12,8 +12,8 @@ SAME_BITS = 4
 SAME_COLOUR = 16
 
 
-def folded(hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    """The hits in their order, each with its near-duplicates among the later ones folded under it."""
+def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """Return the hits in their order, each with its near-duplicates among the later ones folded under it."""
     firsts: list[Hit] = []
     for hit in hits:
         place = next((place for place, first in enumerate(firsts) if _are_near_duplicates(first, hit)), None)
@@ -25,7 +25,10 @@ def folded(hits: Sequence[Hit]) -> tuple[Hit, ...]:
 
 
 def _are_near_duplicates(one: Hit, other: Hit) -> bool:
-    """By what they look like, and as a check (drawings on white look alike) by shape and by the query's similarity."""
+    """Return whether two hits look the same, and have the same shape and similarity to the query.
+
+    The last two are a check, for drawings on white look alike.
+    """
     if one.document.content_hash == other.document.content_hash:
         return True
     similar = abs((one.similarity or 0) - (other.similarity or 0)) <= ALIKE
@@ -38,7 +41,7 @@ def _are_near_duplicates(one: Hit, other: Hit) -> bool:
 
 
 def look_the_same(one: str | None, other: str | None) -> bool:
-    """Whether two fingerprints are those of near-duplicates; False where one is not known."""
+    """Return whether two fingerprints are those of near-duplicates; False if one is not known."""
     if not (one and other):
         return False
     bits = int(one[:16], 16) ^ int(other[:16], 16)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from image_embeddings.calibration.everyday_texts import everyday_texts
-from image_embeddings.calibration.likeness import Kind, calibrate
+from image_embeddings.calibration.likeness import QueryKind, calibrate
 from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from image_embeddings.encoders import ConseEncoder
 
@@ -39,7 +39,7 @@ class Samples:
         self.absent = encoder.encode_texts(absent)
         self.everyday = encoder.encode_texts(everyday_texts())
 
-    def search(self, queries, *, kind=Kind.TEXT, among=None, itself=False):
+    def search(self, queries, *, kind=QueryKind.TEXT, among=None, itself=False):
         """Numbers of the first hits, shape (queries, HITS), and which of them are said to match."""
         among = np.arange(len(self.photos)) if among is None else among
         calibration = calibrate(self.photos[among], self.everyday, photos=len(among))
@@ -78,14 +78,14 @@ def test_captions_of_animals_are_told_that_nothing_matches_where_there_are_none(
 
 
 def test_a_photo_seldom_matches_nothing_while_there_are_others_of_its_folder(samples):
-    hits, said = samples.search(samples.photos, kind=Kind.PHOTO, itself=True)
+    hits, said = samples.search(samples.photos, kind=QueryKind.PHOTO, itself=True)
     found = (samples.folders[hits] == samples.folders[:, None]).any(axis=1)
     assert (~said[found].any(axis=1)).mean() <= 0.07  # seen: 0.035
 
 
 def test_photos_of_animals_often_match_nothing_where_there_are_none(samples):
     animal = np.isin(samples.folders, list(ANIMALS))
-    _, said = samples.search(samples.photos[animal], kind=Kind.PHOTO, among=np.flatnonzero(~animal))
+    _, said = samples.search(samples.photos[animal], kind=QueryKind.PHOTO, among=np.flatnonzero(~animal))
     assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.53
 
 

@@ -9,8 +9,8 @@ from image_embeddings.calibration.likeness import (
     COHORT,
     FEWEST_PHOTOS,
     Calibration,
-    Kind,
-    Part,
+    QueryKind,
+    WeightedEmbedding,
     calibrate,
     expected_top,
 )
@@ -64,7 +64,7 @@ def found_by(calibration, query, photos, kind):
 def test_a_text_matches_the_photos_of_its_subject_and_hardly_any_other(space, calibration):
     others = []
     for subject in range(SUBJECTS - ABSENT):
-        matching = found_by(calibration, space.text_of(subject), space.photos, Kind.TEXT)
+        matching = found_by(calibration, space.text_of(subject), space.photos, QueryKind.TEXT)
         assert matching[space.shown == subject].all()
         others.append(matching[space.shown != subject].sum())
     assert np.mean(others) <= 1.5  # seen: 0.8; expected: fewer than one
@@ -72,14 +72,14 @@ def test_a_text_matches_the_photos_of_its_subject_and_hardly_any_other(space, ca
 
 def test_texts_of_what_no_photo_shows_mostly_match_nothing(space, calibration):
     absent = range(SUBJECTS - ABSENT, SUBJECTS)
-    told = [not found_by(calibration, space.text_of(subject), space.photos, Kind.TEXT).any() for subject in absent]
+    told = [not found_by(calibration, space.text_of(subject), space.photos, QueryKind.TEXT).any() for subject in absent]
     assert np.mean(told) >= 0.3  # seen: 0.45; fewer than one photo above the level on average leaves 1/e of them
 
 
 def test_a_photo_matches_those_of_its_subject_and_one_of_another_subject_none(space, calibration):
     known, unknown = space.photos_of([0])[0], space.photos_of([SUBJECTS - 1])[0]
-    assert found_by(calibration, known, space.photos, Kind.PHOTO)[space.shown == 0].all()
-    assert not found_by(calibration, unknown, space.photos, Kind.PHOTO).any()
+    assert found_by(calibration, known, space.photos, QueryKind.PHOTO)[space.shown == 0].all()
+    assert not found_by(calibration, unknown, space.photos, QueryKind.PHOTO).any()
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.5, 3.0])
@@ -87,10 +87,10 @@ def test_where_a_model_puts_all_photos_and_all_texts_does_not_matter(gap):
     """CLIP's texts lie in one corner, its photos in another; there, plain cosines are all alike."""
     space = Space(gap=gap)
     calibration = space.calibration()
-    present = found_by(calibration, space.text_of(0), space.photos, Kind.TEXT)
+    present = found_by(calibration, space.text_of(0), space.photos, QueryKind.TEXT)
     assert present[space.shown == 0].all()
     assert present[space.shown != 0].sum() <= EACH
-    beyond = calibration.likeness(space.text_of(0), space.photos, kind=Kind.TEXT).max() / calibration.text.spread
+    beyond = calibration.likeness(space.text_of(0), space.photos, kind=QueryKind.TEXT).max() / calibration.text.spread
     assert beyond == pytest.approx(11.8, abs=0.5)
 
 
@@ -102,14 +102,14 @@ def test_the_level_is_what_fewer_than_one_of_all_unrelated_photos_reaches():
 
 
 def test_the_level_grows_slowly_with_the_size_of_the_index(calibration):
-    levels = [calibration.level(Kind.TEXT, photos=photos) for photos in (20, 150, 100_000, 1_000_000)]
+    levels = [calibration.level(QueryKind.TEXT, photos=photos) for photos in (20, 150, 100_000, 1_000_000)]
     assert np.array(levels) / calibration.text.spread == pytest.approx([1.64, 2.48, 4.26, 4.75], abs=0.01)
 
 
 def test_a_sample_of_the_photos_is_enough(space, calibration):
     part = np.random.default_rng(0).permutation(PHOTOS)[: PHOTOS // 3]
     sampled = calibrate(space.photos[part], space.everyday, photos=PHOTOS)
-    for kind in Kind:
+    for kind in QueryKind:
         level = calibration.level(kind, photos=PHOTOS)
         assert sampled.level(kind, photos=PHOTOS) == pytest.approx(level, rel=0.1)
 
@@ -118,7 +118,7 @@ def test_neither_copies_nor_the_order_of_photos_matter(space, calibration):
     rng = np.random.default_rng(0)
     copies = np.concatenate([space.photos, np.repeat(space.photos[:30], 20, axis=0)])
     other = calibrate(rng.permutation(copies), rng.permutation(space.everyday), photos=PHOTOS)
-    for kind in Kind:
+    for kind in QueryKind:
         level = calibration.level(kind, photos=PHOTOS)
         assert other.level(kind, photos=PHOTOS) == pytest.approx(level, rel=1e-4)
 
@@ -132,7 +132,7 @@ def test_of_a_few_photos_nothing_is_said_however_many_copies_there_are(space, di
 def test_of_few_photos_as_much_is_asked_as_of_the_fewest_that_can_be_calibrated(space, calibration):
     hits = space.photos[:5]
     few = [
-        calibration.matches(space.text_of(0), hits, kind=Kind.TEXT, photos=photos).tolist()
+        calibration.matches(space.text_of(0), hits, kind=QueryKind.TEXT, photos=photos).tolist()
         for photos in (1, FEWEST_PHOTOS)
     ]
     assert few[0] == few[1]
@@ -140,13 +140,13 @@ def test_of_few_photos_as_much_is_asked_as_of_the_fewest_that_can_be_calibrated(
 
 def test_without_texts_there_is_a_verdict_for_photos_only(space):
     calibration = calibrate(space.photos, None, photos=PHOTOS)
-    assert found_by(calibration, space.text_of(0), space.photos, Kind.TEXT) is None
-    assert found_by(calibration, space.photos[0], space.photos, Kind.PHOTO)[0]
+    assert found_by(calibration, space.text_of(0), space.photos, QueryKind.TEXT) is None
+    assert found_by(calibration, space.photos[0], space.photos, QueryKind.PHOTO)[0]
 
 
 def test_no_hits_are_no_match(space, calibration):
     none = np.empty((0, DIMS), np.float32)
-    assert calibration.matches(space.text_of(0), none, kind=Kind.TEXT, photos=PHOTOS).tolist() == []
+    assert calibration.matches(space.text_of(0), none, kind=QueryKind.TEXT, photos=PHOTOS).tolist() == []
 
 
 def test_in_an_index_of_one_subject_a_photo_of_it_still_matches():
@@ -154,7 +154,7 @@ def test_in_an_index_of_one_subject_a_photo_of_it_still_matches():
     photos = space.photos_of(np.zeros(100, int))
     calibration = calibrate(photos, space.everyday, photos=len(photos))
     alone = [
-        not found_by(calibration, photo, np.delete(photos, number, axis=0), Kind.PHOTO).any()
+        not found_by(calibration, photo, np.delete(photos, number, axis=0), QueryKind.PHOTO).any()
         for number, photo in enumerate(photos)
     ]
     assert np.mean(alone) <= ALONE + 0.01
@@ -164,12 +164,12 @@ def test_a_text_of_what_all_photos_show_matches_all(space):
     photos = space.photos_of(np.zeros(100, int))
     calibration = calibrate(photos, space.everyday, photos=len(photos))
     assert calibration.suits_all(space.text_of(0))
-    assert found_by(calibration, space.text_of(0), photos, Kind.TEXT).all()
+    assert found_by(calibration, space.text_of(0), photos, QueryKind.TEXT).all()
     assert not calibration.suits_all(space.text_of(1))
 
 
 def test_a_query_right_at_the_centre_is_like_nothing(calibration, space):
-    assert not calibration.likeness(calibration.text.centre, space.photos, kind=Kind.TEXT).any()
+    assert not calibration.likeness(calibration.text.centre, space.photos, kind=QueryKind.TEXT).any()
 
 
 def test_it_survives_json(space, calibration):
@@ -177,7 +177,7 @@ def test_it_survives_json(space, calibration):
     assert len(written) < 4 * DIMS * 4
     read = Calibration.from_json(json.loads(written))
     assert (read.photos, read.photo.spread) == (PHOTOS, pytest.approx(calibration.photo.spread, abs=1e-6))
-    for kind, query in ((Kind.TEXT, space.text_of(3)), (Kind.PHOTO, space.photos[0])):
+    for kind, query in ((QueryKind.TEXT, space.text_of(3)), (QueryKind.PHOTO, space.photos[0])):
         likeness = calibration.likeness(query, space.photos, kind=kind)
         np.testing.assert_allclose(read.likeness(query, space.photos, kind=kind), likeness, atol=1e-3)
 
@@ -195,7 +195,9 @@ def test_what_is_not_there_or_of_another_version_is_no_calibration(body):
 def test_in_a_combined_query_each_part_has_the_same_say(space, calibration):
     text, photo = space.text_of(0), space.photos[space.shown == 1][0]
     spreads = np.std(space.photos @ np.stack([text, photo]).T, axis=0)
-    combined = calibration.combined([Part(text, Kind.TEXT), Part(photo, Kind.PHOTO)])
+    combined = calibration.combined(
+        [WeightedEmbedding(text, QueryKind.TEXT), WeightedEmbedding(photo, QueryKind.PHOTO)]
+    )
     expected = space.photos @ (text / spreads[0] + photo / spreads[1])
     assert np.corrcoef(space.photos @ combined, expected)[0, 1] > 0.97  # seen: 0.985
     first = space.shown[np.argsort(-(space.photos @ combined))[: 2 * EACH]]
@@ -204,14 +206,17 @@ def test_in_a_combined_query_each_part_has_the_same_say(space, calibration):
 
 
 def test_a_part_taken_away_goes_to_the_end(space, calibration):
-    parts = [Part(space.text_of(0), Kind.TEXT), Part(space.text_of(1), Kind.TEXT, -1.0)]
+    parts = [
+        WeightedEmbedding(space.text_of(0), QueryKind.TEXT),
+        WeightedEmbedding(space.text_of(1), QueryKind.TEXT, -1.0),
+    ]
     ranked = space.shown[np.argsort(-(space.photos @ calibration.combined(parts)))]
     assert (set(ranked[:EACH].tolist()), set(ranked[-EACH:].tolist())) == ({0}, {1})
 
 
 def test_a_combined_query_of_nothing_is_refused(space, calibration):
     text = space.text_of(0)
-    for parts in ([], [Part(text, Kind.TEXT), Part(text, Kind.TEXT, -1.0)]):
+    for parts in ([], [WeightedEmbedding(text, QueryKind.TEXT), WeightedEmbedding(text, QueryKind.TEXT, -1.0)]):
         with pytest.raises(ValueError, match="cancel out"):
             calibration.combined(parts)
 
@@ -223,4 +228,4 @@ def test_everyday_texts_are_many_and_different():
 
 def test_a_cohort_of_the_largest_size_is_calibrated_in_a_moment(space):
     photos = space.photos_of(np.arange(COHORT) % SUBJECTS)
-    assert calibrate(photos, space.everyday, photos=1_000_000).level(Kind.PHOTO, photos=1_000_000)
+    assert calibrate(photos, space.everyday, photos=1_000_000).level(QueryKind.PHOTO, photos=1_000_000)

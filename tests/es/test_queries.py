@@ -4,7 +4,7 @@ import pytest
 from image_embeddings.documents import ImageDocument, ModelInfo
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.filters import Filters
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 from tests.goldens import check_golden
 
 MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))
@@ -49,8 +49,8 @@ def test_the_body_of_a_document():
 
 def test_a_knn_search_by_vector_with_filters():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    shape = Shape(filters=Filters(values={"folder": ("trips/2024",)}), without=["a.jpg"])
-    check_golden("knn_vector.json", queries.photo_search(query, k=10, offset=20, shape=shape))
+    options = SearchOptions(filters=Filters(values={"folder": ("trips/2024",)}), without=["a.jpg"])
+    check_golden("knn_vector.json", queries.photo_search(query, k=10, offset=20, options=options))
 
 
 def test_a_knn_search_near_an_indexed_photo():
@@ -60,18 +60,18 @@ def test_a_knn_search_near_an_indexed_photo():
 
 def test_a_search_by_embedding_and_words_with_every_filter_and_facets():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    shape = Shape(filters=EVERY_FILTER, words="forum in rome", facets=True)
-    check_golden("knn_words_facets.json", queries.photo_search(query, k=10, shape=shape))
+    options = SearchOptions(filters=EVERY_FILTER, words="forum in rome", facets=True)
+    check_golden("knn_words_facets.json", queries.photo_search(query, k=10, options=options))
 
 
 def test_the_nearest_by_date():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    check_golden("knn_by_date.json", queries.photo_search(query, k=10, shape=Shape(sort="oldest")))
+    check_golden("knn_by_date.json", queries.photo_search(query, k=10, options=SearchOptions(sort="oldest")))
 
 
 def test_all_photos_by_date():
-    shape = Shape(filters=Filters(min_width=800), sort="newest")
-    check_golden("browse.json", queries.photo_search(None, k=10, offset=10, shape=shape))
+    options = SearchOptions(filters=Filters(min_width=800), sort="newest")
+    check_golden("browse.json", queries.photo_search(None, k=10, offset=10, options=options))
 
 
 def test_deep_pages_stay_within_the_limit_of_candidates():

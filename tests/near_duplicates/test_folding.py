@@ -1,5 +1,5 @@
 from image_embeddings.documents import Hit, ImageDocument
-from image_embeddings.near_duplicates.folding import folded
+from image_embeddings.near_duplicates.folding import fold_near_duplicates
 
 STRIPES, NEARLY = "00ff00ff00ff00ff808080", "00ff00ff00ff00fe858080"
 DOTS, NEARLY_DOTS = "f0f0f0f0f0f0f0f0808080", "f0f0f0f0f0f0f0f1808080"
@@ -29,11 +29,13 @@ def test_near_duplicates_are_folded_under_the_first_and_the_order_stays():
         hit("c", NEARLY, score=0.795),
         hit("d", NEARLY_DOTS),
     ]
-    assert names(folded(hits)) == {"a": ["c"], "b": ["d"]}
+    assert names(fold_near_duplicates(hits)) == {"a": ["c"], "b": ["d"]}
 
 
 def test_the_same_bytes_are_folded_whatever_is_known_of_them():
-    assert names(folded([hit("a", None, content_hash="x"), hit("b", None, content_hash="x")])) == {"a": ["b"]}
+    assert names(fold_near_duplicates([hit("a", None, content_hash="x"), hit("b", None, content_hash="x")])) == {
+        "a": ["b"]
+    }
 
 
 def test_what_only_looks_alike_is_not_folded():
@@ -42,4 +44,4 @@ def test_what_only_looks_alike_is_not_folded():
         hit("of another shape", STRIPES, width=50),
         hit("unknown", None),
     ]
-    assert all(not found for found in names(folded([hit("a", STRIPES), *others])).values())
+    assert all(not found for found in names(fold_near_duplicates([hit("a", STRIPES), *others])).values())

@@ -62,7 +62,7 @@ class Interrupted(RecordedProgress):
 def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
     """The report of a run, without its duration."""
     report = pipeline.run(
-        pipeline.plan(folder, indexed=patiently(index.file_states)),
+        pipeline.plan(folder, indexed=patiently(index.documents.file_states)),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(folder.parent / "thumbnails"),
@@ -82,4 +82,7 @@ def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexRepo
 def contents(index):
     """image_id -> document and embedding, as bytes."""
     index.refresh()
-    return {image_id: (index.get(image_id), index.embedding(image_id).tobytes()) for image_id in index.file_states()}
+    return {
+        image_id: (index.documents.get(image_id), index.documents.embedding(image_id).tobytes())
+        for image_id in index.documents.file_states()
+    }

@@ -11,7 +11,7 @@ def fill(index, folder, *, encoder=None):
     """Makes the photos below `folder`/photos, and indexes them."""
     photos = colour_photos(folder / "photos")
     pipeline.run(
-        pipeline.plan(photos, indexed=index.file_states()),
+        pipeline.plan(photos, indexed=index.documents.file_states()),
         index=index,
         encoder=encoder or ColourEncoder(),
         thumbnails=Thumbnails(folder / "data" / "thumbnails"),

@@ -39,7 +39,7 @@ def main(url: str, name: str) -> None:
 
     index = ImageIndex(connect([url]), name=name)
     index.create(model=MODEL, vector_index_type="int8_hnsw")
-    refused = list(index.add([photo(1, "Leica"), photo(2, "Leica"), photo(3, "Canon")]))
+    refused = list(index.documents.add([photo(1, "Leica"), photo(2, "Leica"), photo(3, "Canon")]))
     index.refresh()
     web = create_app(load_settings({"ES_HOST": url, "INDEX_NAME": name})).test_client()
     answer = web.get("/api/v1/search?maker=Leica&facets=true").json

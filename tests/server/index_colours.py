@@ -15,7 +15,7 @@ def main(url: str, name: str, folder: str, thumbnails: str) -> None:
     """Makes the index `name` at `url` hold the photos of `folder`."""
     index = ImageIndex(connect([url]), name=name)
     pipeline.run(
-        pipeline.plan(Path(folder), indexed=index.file_states()),
+        pipeline.plan(Path(folder), indexed=index.documents.file_states()),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(Path(thumbnails)),

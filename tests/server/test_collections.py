@@ -18,7 +18,7 @@ def own(cluster):
     index = ImageIndex(cluster, name="test-collections")
     index.drop()
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    assert list(index.add([*PHOTOS, photo("alone.jpg", "red", extra={"shelf": "a=b", "a.*": "3"})])) == []
+    assert list(index.documents.add([*PHOTOS, photo("alone.jpg", "red", extra={"shelf": "a=b", "a.*": "3"})])) == []
     index.refresh()
     yield index
     index.drop()
@@ -82,10 +82,10 @@ def test_a_filter_is_named_after_the_setting():
 
 def test_new_photos_are_in_the_collections_as_soon_as_a_page_has_counted_them(index, tmp_path):
     web = make_app(index, tmp_path).test_client()
-    list(index.add([PHOTOS[0]]))
+    list(index.documents.add([PHOTOS[0]]))
     index.refresh()
     assert picker(web.get("/")) == ["All photos", "rome (1)"]
-    list(index.add([PHOTOS[3]]))
+    list(index.documents.add([PHOTOS[3]]))
     index.refresh()
     assert picker(web.get("/image_search?q=red")) == ["All photos", "oslo (1)", "rome (1)"]
     assert len(web.get("/api/v1/collections").json["collections"]) == 2
@@ -93,7 +93,9 @@ def test_new_photos_are_in_the_collections_as_soon_as_a_page_has_counted_them(in
 
 def test_they_are_not_asked_for_with_every_page(own, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(own, "collections", lambda by: asked.append(by) or Collections(by=by, total=7, found=()))
+    monkeypatch.setattr(
+        own.documents, "collections", lambda by: asked.append(by) or Collections(by=by, total=7, found=())
+    )
     web = make_app(own, tmp_path).test_client()
     for path in ("/", "/image_search?q=red", "/image_search?q=blue", "/collections", "/api/v1/collections"):
         assert web.get(path).status_code == 200
@@ -161,7 +163,7 @@ def test_without_collections_there_is_nothing_to_pick(client, by):
 
 
 def test_home_shows_so_many_and_leads_to_the_others(index, tmp_path):
-    list(index.add([photo(f"{number:02}/red.jpg", "red") for number in range(15)]))
+    list(index.documents.add([photo(f"{number:02}/red.jpg", "red") for number in range(15)]))
     index.refresh()
     web = make_app(index, tmp_path).test_client()
     assert len(tree(web.get("/")).findall(".//ul[@class='cards']/li")) == 12

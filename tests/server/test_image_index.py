@@ -7,7 +7,7 @@ from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.es.queries import Shape
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.es.retries import passes
 from tests.fakes import ColourEncoder
 
@@ -38,7 +38,7 @@ def document(image_id, **changes):
 
 def add(index, *names):
     pairs = [(document(f"{name}.jpg"), ENCODER.encode_texts([name])[0]) for name in names]
-    rejected = list(index.add(pairs))
+    rejected = list(index.documents.add(pairs))
     index.refresh()
     return rejected
 
@@ -75,15 +75,15 @@ def test_a_new_index_remembers_its_model(index):
 
 def test_documents_are_found_and_given_back_whole(index):
     stored = document("a/b.jpg", **DESCRIBED)
-    list(index.add([(stored, ENCODER.encode_texts(["red"])[0])]))
-    assert index.get("a/b.jpg") == stored
+    list(index.documents.add([(stored, ENCODER.encode_texts(["red"])[0])]))
+    assert index.documents.get("a/b.jpg") == stored
 
 
 @pytest.mark.parametrize("extra", [{"a.b": "dotted"}, {"日本": "x" * 2_000}, {'"quotes"': "'"}, {"caption": "x"}])
 def test_columns_of_any_name_are_stored(index, extra):
     stored = document("a.jpg", extra=extra)
-    assert list(index.add([(stored, ENCODER.encode_texts(["red"])[0])])) == []
-    assert index.get("a.jpg").extra == extra
+    assert list(index.documents.add([(stored, ENCODER.encode_texts(["red"])[0])])) == []
+    assert index.documents.get("a.jpg").extra == extra
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,18 @@ def test_columns_of_any_name_are_stored(index, extra):
 )
 def test_photos_are_found_by_what_is_known_of_them(index, cluster, query):
     red = ENCODER.encode_texts(["red"])[0]
-    list(index.add([(document("a.jpg", **DESCRIBED), red), (document("b.jpg", extra={"photographer": "Bo"}), red)]))
+    list(
+        index.documents.add(
+            [(document("a.jpg", **DESCRIBED), red), (document("b.jpg", extra={"photographer": "Bo"}), red)]
+        )
+    )
     index.refresh()
     hits = cluster.client.search(index=index.name, query=query)["hits"]["hits"]
     assert [hit["_id"] for hit in hits] == ["a.jpg"]
 
 
 def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
-    list(index.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
+    list(index.documents.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
     index.refresh()
     noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
     assert cluster.client.count(index=index.name, query=noon)["count"] == 1
@@ -117,35 +121,38 @@ def as_an_older_version_made_it(index):
     for name in mapping.document_properties().keys() - OLD_FIELDS:
         del body["mappings"]["properties"][name]
     index.drop()
-    index._client.indices.create(index=index.name, **body)
+    index.cluster.client.indices.create(index=index.name, **body)
 
 
 def test_an_index_of_an_older_version_takes_new_documents_after_it_got_their_fields(index):
     as_an_older_version_made_it(index)
     stored = document("a.jpg", **DESCRIBED), ENCODER.encode_texts(["red"])[0]
-    assert "strict" in next(iter(index.add([stored]))).reason
+    assert "strict" in next(iter(index.documents.add([stored]))).reason
     index.add_missing_fields()
     index.add_missing_fields()  # which now are none
-    assert list(index.add([stored])) == []
+    assert list(index.documents.add([stored])) == []
     assert index.state().model == ENCODER.info
 
 
 def test_the_stored_embedding_is_the_one_that_was_written(index):
     add(index, "red")
-    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+    np.testing.assert_allclose(index.documents.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
 def test_vectors_as_lists_do_as_well_as_packed_ones(index, cluster):
     index = ImageIndex(Cluster(cluster.client, version=BEFORE_PACKED_AND_LOOKUP), name=index.name)
     add(index, "red", "green")
-    np.testing.assert_allclose(index.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+    np.testing.assert_allclose(index.documents.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
 def test_photos_like_an_indexed_one_leave_it_out(index, cluster, version):
     add(index, "red", "magenta", "cyan")
     index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
-    assert [hit.document.image_id for hit in index.like("red.jpg", k=10).hits] == ["magenta.jpg", "cyan.jpg"]
+    assert [hit.document.image_id for hit in index.nearest.to_photo("red.jpg", k=10).hits] == [
+        "magenta.jpg",
+        "cyan.jpg",
+    ]
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
@@ -153,13 +160,13 @@ def test_photos_like_one_that_is_missing_is_an_error(index, cluster, version):
     add(index, "red")
     index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
     with pytest.raises(ImageNotFoundError, match=r"nope\.jpg"):
-        index.like("nope.jpg", k=3)
+        index.nearest.to_photo("nope.jpg", k=3)
 
 
 def test_scores_are_exact_cosines(index):
     add(index, "red", "magenta", "cyan")
     query = ENCODER.encode_texts(["red"])[0]
-    for hit in index.near(query, k=3).hits:
+    for hit in index.nearest.to_embedding(query, k=3).hits:
         expected = float(query @ ENCODER.encode_texts([hit.document.image_id[:-4]])[0])
         assert 2 * hit.score - 1 == pytest.approx(expected, abs=1e-5)
 
@@ -167,8 +174,12 @@ def test_scores_are_exact_cosines(index):
 def test_pages_continue_each_other(index):
     add(index, "red", "green", "blue", "yellow", "cyan")
     query = ENCODER.encode_texts(["red"])[0]
-    whole = [hit.document.image_id for hit in index.near(query, k=5).hits]
-    pages = [hit.document.image_id for offset in (0, 2, 4) for hit in index.near(query, k=2, offset=offset).hits]
+    whole = [hit.document.image_id for hit in index.nearest.to_embedding(query, k=5).hits]
+    pages = [
+        hit.document.image_id
+        for offset in (0, 2, 4)
+        for hit in index.nearest.to_embedding(query, k=2, offset=offset).hits
+    ]
     assert pages == whole
 
 
@@ -178,10 +189,10 @@ def test_a_filter_still_gives_k_hits(index):
         for folder, colour in (("near", "red"), ("far/off", "cyan"))
         for number in range(20)
     ]
-    list(index.add(pairs))
+    list(index.documents.add(pairs))
     index.refresh()
-    found = index.near(
-        ENCODER.encode_texts(["red"])[0], k=10, shape=Shape(filters=Filters(values={"folder": ("far",)}))
+    found = index.nearest.to_embedding(
+        ENCODER.encode_texts(["red"])[0], k=10, options=SearchOptions(filters=Filters(values={"folder": ("far",)}))
     )
     assert [hit.document.image_id.startswith("far/off/") for hit in found.hits] == [True] * 10
     assert found.total == 40
@@ -189,14 +200,16 @@ def test_a_filter_still_gives_k_hits(index):
 
 def test_file_states_cover_every_document_across_pages(index):
     add(index, "red", "green", "blue", "yellow", "cyan")
-    states = index.file_states(page_size=2)
+    states = index.documents.file_states(page_size=2)
     assert len(states) == 5
     assert states["red.jpg"] == FileState(bytes=10, mtime_ns=5, content_hash="ab")
 
 
 def test_a_refused_document_is_named_and_the_others_are_kept(index):
     good, bad = ENCODER.encode_texts(["red"])[0], np.zeros(4, np.float32)
-    rejected = list(index.add([(document("a.jpg"), good), (document("b.jpg"), bad), (document("c.jpg"), good)]))
+    rejected = list(
+        index.documents.add([(document("a.jpg"), good), (document("b.jpg"), bad), (document("c.jpg"), good)])
+    )
     index.refresh()
     assert [item.image_id for item in rejected] == ["b.jpg"]
     assert "zero magnitude" in rejected[0].reason
@@ -205,7 +218,7 @@ def test_a_refused_document_is_named_and_the_others_are_kept(index):
 
 def test_removing_what_is_gone_already_is_no_error(index):
     add(index, "red")
-    assert list(index.remove(["red.jpg", "never-there.jpg"])) == []
+    assert list(index.documents.remove(["red.jpg", "never-there.jpg"])) == []
     index.refresh()
     assert index.count() == 0
 
@@ -279,7 +292,7 @@ def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
 def test_embeddings_of_other_dims_are_refused_by_name(index):
     add(index, "red")
     with pytest.raises(RequestError, match="dimension"):
-        index.near(np.ones(7, np.float32), k=1)
+        index.nearest.to_embedding(np.ones(7, np.float32), k=1)
 
 
 def test_the_mapping_is_strict(index, cluster):
@@ -292,5 +305,5 @@ def test_every_vector_index_type_searches_exactly_on_a_small_index(cluster, name
     made = ImageIndex(cluster, name=name)
     made.create(model=ENCODER.info, vector_index_type=kind)
     add(made, "red", "magenta", "cyan")
-    found = made.near(ENCODER.encode_texts(["red"])[0], k=1).hits[0]
+    found = made.nearest.to_embedding(ENCODER.encode_texts(["red"])[0], k=1).hits[0]
     assert (found.document.image_id, found.score) == ("red.jpg", pytest.approx(1, abs=1e-4))

@@ -92,7 +92,7 @@ def follows(cluster, name, photos):
         return {path.relative_to(photos).as_posix(): (f.st_size, f.st_mtime_ns) for path, f in files.items()}
 
     def indexed():
-        return {image_id: (state.bytes, state.mtime_ns) for image_id, state in index.file_states().items()}
+        return {image_id: (state.bytes, state.mtime_ns) for image_id, state in index.documents.file_states().items()}
 
     return lambda: until(lambda: indexed() == on_disk())
 

@@ -17,7 +17,7 @@ def run(index, photos, tmp_path):
     """Runs the pipeline over `photos`, with a metadata file of these lines."""
 
     def go(*lines):
-        work = pipeline.plan(photos, indexed=index.file_states())
+        work = pipeline.plan(photos, indexed=index.documents.file_states())
         csv = tmp_path / "photos.csv"
         csv.write_text("\n".join(lines))
         go.encoder = ColourEncoder()
@@ -35,7 +35,7 @@ def run(index, photos, tmp_path):
 
 
 def said(index, image_id):
-    document = index.get(image_id)
+    document = index.documents.get(image_id)
     return document.label, document.caption, dict(document.extra)
 
 

@@ -232,7 +232,7 @@ def test_the_clause_is_as_specified(schema):
 
 def test_our_own_search_is_as_specified():
     query = queries.text_model_query(model_id="m", text="a dog")
-    body = queries.photo_search(query, k=5, shape=queries.Shape(filters=Filters(values={"folder": ("a",)})))
+    body = queries.photo_search(query, k=5, options=queries.SearchOptions(filters=Filters(values={"folder": ("a",)})))
     assert specification.clause_complaints("_types.KnnSearch", body["knn"]) == []
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FileState
 from image_embeddings.errors import CorpusError, IndexMissingError, RequestError, SlowError, UnreachableError
+from image_embeddings.es.documents import Documents
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.writer import IndexOptions
@@ -34,7 +35,7 @@ def run(index, photos, tmp_path):
 
     def go(*, prune=False, **options):
         go.encoder = ColourEncoder()
-        work = pipeline.plan(photos, indexed=index.file_states(), prune=prune)
+        work = pipeline.plan(photos, indexed=index.documents.file_states(), prune=prune)
         go.progress = RecordedProgress()
         return pipeline.run(
             work,
@@ -49,7 +50,7 @@ def run(index, photos, tmp_path):
 
 
 def nearest(index, colour):
-    return index.near(ColourEncoder().encode_texts([colour])[0], k=1).hits[0].document.image_id
+    return index.nearest.to_embedding(ColourEncoder().encode_texts([colour])[0], k=1).hits[0].document.image_id
 
 
 def test_a_first_run_indexes_every_photo(run, index):
@@ -70,7 +71,7 @@ def test_only_new_and_changed_photos_are_encoded(run, index, photos):
     save(photos / "new.png", colour="white")
     report = run()
     assert (report.encoded, report.unchanged, index.count()) == (2, 5, 7)
-    assert index.get("warm/red.png").width == 10
+    assert index.documents.get("warm/red.png").width == 10
 
 
 def test_deleted_photos_go_from_the_index(run, index, photos):
@@ -107,7 +108,7 @@ def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
 def test_a_photo_that_can_only_not_be_opened_stays(run, index, photos):
     run()
     (photos / "warm" / "red.png").touch()
-    work = pipeline.plan(photos, indexed=index.file_states())
+    work = pipeline.plan(photos, indexed=index.documents.file_states())
     (photos / "warm" / "red.png").unlink()  # between the walk and the reading
     report = carried_out(work, index, photos)
     assert ([skipped.image_id for skipped in report.skipped], report.deleted, index.count()) == (["warm/red.png"], 0, 6)
@@ -174,7 +175,7 @@ def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
 
 def test_thumbnails_are_made_on_the_way(run, index, tmp_path):
     run()
-    assert Thumbnails(tmp_path / "thumbnails").path(index.get("warm/red.png").content_hash).is_file()
+    assert Thumbnails(tmp_path / "thumbnails").path(index.documents.get("warm/red.png").content_hash).is_file()
 
 
 def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
@@ -182,10 +183,10 @@ def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
     save(photos / "placed.jpg", colour="white", exif=exif)
     run()
-    assert index.get("placed.jpg").location == (48.0, 2.0)
+    assert index.documents.get("placed.jpg").location == (48.0, 2.0)
     os.utime(photos / "placed.jpg", ns=(1, 1))
     run(with_location=False)
-    assert index.get("placed.jpg").location is None
+    assert index.documents.get("placed.jpg").location is None
 
 
 def test_an_index_of_an_older_version_is_filled_further(run, index, photos):
@@ -194,7 +195,7 @@ def test_an_index_of_an_older_version_is_filled_further(run, index, photos):
     exif[272] = "Camera"
     save(photos / "shot.jpg", colour="white", exif=exif)
     assert run().skipped == []
-    assert index.get("shot.jpg").camera_model == "Camera"
+    assert index.documents.get("shot.jpg").camera_model == "Camera"
 
 
 def others(count):
@@ -290,15 +291,15 @@ def test_a_copy_has_a_document_of_its_own(run, index, photos):
     run()
     shutil.copy(photos / "warm" / "red.png", photos / "copy.png")
     assert (run().reused, run.encoder.batches, index.count()) == (1, [], 7)
-    assert index.get("copy.png").content_hash == index.get("warm/red.png").content_hash
-    np.testing.assert_array_equal(index.embedding("copy.png"), index.embedding("warm/red.png"))
+    assert index.documents.get("copy.png").content_hash == index.documents.get("warm/red.png").content_hash
+    np.testing.assert_array_equal(index.documents.embedding("copy.png"), index.documents.embedding("warm/red.png"))
 
 
 def test_a_photo_that_was_only_touched_is_not_encoded_again(run, index, photos):
     run()
     os.utime(photos / "warm" / "red.png", ns=(5, 5))
     assert (run().reused, run.encoder.batches) == (1, [])
-    assert index.get("warm/red.png").mtime_ns == 5
+    assert index.documents.get("warm/red.png").mtime_ns == 5
     assert run().unchanged == 6
 
 
@@ -316,6 +317,17 @@ def test_photos_that_change_places_change_places(run, index, photos):
 # While Elasticsearch is away, and when the user stops it
 
 
+def with_documents(index, kind):
+    """The same index, whose documents are of another class."""
+
+    class Changed(ImageIndex):
+        def __init__(self, cluster, *, name):
+            super().__init__(cluster, name=name)
+            self.documents = kind(self._client)
+
+    return Changed(index.cluster, name=index.name)
+
+
 def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
     written, encoded_meanwhile = threading.Event(), []
 
@@ -325,18 +337,13 @@ def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
                 encoded_meanwhile.append(written.wait(30))
             return super()._embed_images(images)
 
-    class Telling(ImageIndex):
-        def at(self, backing_index):
-            return Telling(self.cluster, name=backing_index)
-
+    class Telling(Documents):
         def add(self, documents, *, chunk_size):
             yield from super().add(documents, chunk_size=chunk_size)
             written.set()
 
     work = pipeline.plan(photos, indexed={})
-    report = carried_out(
-        work, Telling(index.cluster, name=index.name), photos, encoder=Waiting(), batch_size=1, chunk_size=1
-    )
+    report = carried_out(work, with_documents(index, Telling), photos, encoder=Waiting(), batch_size=1, chunk_size=1)
     assert (report.encoded, encoded_meanwhile[0]) == (6, True)
 
 
@@ -347,16 +354,13 @@ def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
 def test_a_group_that_elasticsearch_could_not_take_is_sent_again(index, photos, error):
     failures = [error, error]
 
-    class Failing(ImageIndex):
-        def at(self, backing_index):
-            return Failing(self.cluster, name=backing_index)
-
+    class Failing(Documents):
         def add(self, documents, *, chunk_size):
             if failures:
                 raise failures.pop()
             return super().add(documents, chunk_size=chunk_size)
 
-    report = carried_out(pipeline.plan(photos, indexed={}), Failing(index.cluster, name=index.name), photos)
+    report = carried_out(pipeline.plan(photos, indexed={}), with_documents(index, Failing), photos)
     assert (report.encoded, report.skipped, index.count()) == (6, [], 6)
 
 
@@ -365,7 +369,7 @@ def test_a_run_that_is_stopped_finishes_what_it_has_in_hand_and_removes_nothing(
     (photos / "warm" / "red.png").unlink()
     for number in range(40):
         save(photos / "more" / f"{number}.png", colour=(number, 0, 0))
-    work = pipeline.plan(photos, indexed=index.file_states())
+    work = pipeline.plan(photos, indexed=index.documents.file_states())
     encoder = ColourEncoder()
     report = carried_out(work, index, photos, encoder=encoder, batch_size=4, stopped=lambda: len(encoder.batches) > 1)
     assert report.stopped

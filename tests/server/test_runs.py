@@ -7,7 +7,7 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.errors import ModelMismatchError
+from image_embeddings.errors import IndexBusyError, ModelMismatchError
 from image_embeddings.indexing.runs import Indexing, index_photos
 from tests.fakes import RecordedProgress
 from tests.pictures import save
@@ -65,7 +65,7 @@ def test_the_metadata_file_is_read_anew_and_only_what_is_new_in_it_is_written(ru
     assert (run(runs).described, run(runs).described) == (1, 0)
     say("warm/red.png,warm", "warm/yellow.png,colour")
     assert run(runs).described == 1
-    assert open_index(settings).get("warm/red.png").label == "warm"
+    assert open_index(settings).documents.get("warm/red.png").label == "warm"
 
 
 def test_it_is_written_anew_into_an_index_that_was_built_anew_meanwhile(runs, settings, say):
@@ -81,7 +81,7 @@ def test_a_photo_that_changes_keeps_what_the_file_says(runs, settings, say):
     save(settings.image_dir / "warm" / "red.png", colour="white", size=(9, 9))
     say("warm/red.png,white")
     assert (run(runs).encoded, run(runs).described) == (1, 0)
-    assert open_index(settings).get("warm/red.png").label == "white"
+    assert open_index(settings).documents.get("warm/red.png").label == "white"
 
 
 def test_a_rebuild_is_followed_by_ordinary_runs(runs, settings, say):
@@ -90,3 +90,11 @@ def test_a_rebuild_is_followed_by_ordinary_runs(runs, settings, say):
     save(settings.image_dir / "new.png", colour="white")
     report = run(runs)
     assert (report.encoded, report.unchanged) == (1, 6)
+
+
+def test_a_run_during_another_one_is_refused(settings):
+    def another(total):
+        index_photos(settings, progress=RecordedProgress)
+
+    with pytest.raises(IndexBusyError, match=f"'{settings.index_name}' just now"):
+        index_photos(settings, progress=another)

@@ -47,7 +47,7 @@ def own(cluster):
     index = ImageIndex(cluster, name="test-asking")
     index.drop()
     index.create(model=ENCODER.info, vector_index_type="int8_hnsw")
-    assert list(index.add(PHOTOS)) == []
+    assert list(index.documents.add(PHOTOS)) == []
     index.refresh()
     yield index
     index.drop()
@@ -177,7 +177,7 @@ def test_a_photo_far_from_the_text_is_found_by_its_words_with_its_true_similarit
     index.create(model=ENCODER.info, vector_index_type="int8_hnsw")
     red, [beside] = ENCODER.encode_texts(["red"])[0], np.linalg.svd(ENCODER.encode_texts(["red"]))[2][1:2]
     others = [(photo(f"{number}.jpg", "red")[0], beside) for number in range(150)]
-    list(index.add([*others, (photo("Bob.jpg", "red")[0], -red)]))
+    list(index.documents.add([*others, (photo("Bob.jpg", "red")[0], -red)]))
     index.refresh()
     hit = ImageSearch(index, encoder_for=lambda model: ENCODER).by_text("red bob", k=3).hits[0]
     assert (hit.image_id, hit.by_words, hit.similarity) == ("Bob.jpg", True, pytest.approx(-1, abs=1e-3))
@@ -233,7 +233,7 @@ def run(photos, index):
     from image_embeddings.photos.thumbnails import Thumbnails
 
     return pipeline.run(
-        pipeline.plan(photos, indexed=index.file_states(with_format=True)),
+        pipeline.plan(photos, indexed=index.documents.file_states(with_format=True)),
         index=index,
         encoder=ENCODER,
         thumbnails=Thumbnails(photos.parent / "thumbnails"),
@@ -274,15 +274,15 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
     shutil.copy(photos / "red.png", photos / "again.png")
     index.create(model=ENCODER.info, vector_index_type="int8_hnsw")
     run(photos, index)
-    expected = {image_id: index.get(image_id) for image_id in index.file_states()}
+    expected = {image_id: index.documents.get(image_id) for image_id in index.documents.file_states()}
     as_older_version(index)
-    assert index.get("red.png").preview is None
+    assert index.documents.get("red.png").preview is None
     report = run(photos, index)
     assert (report.encoded, report.described, report.reused, report.unchanged) == (0, 4, 0, 4)
-    assert {image_id: index.get(image_id) for image_id in index.file_states()} == expected
+    assert {image_id: index.documents.get(image_id) for image_id in index.documents.file_states()} == expected
     assert index.state().oldest_format == 2
     assert run(photos, index).described == 0
-    assert np.allclose(index.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
+    assert np.allclose(index.documents.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
 
 
 # What really matches
@@ -322,7 +322,7 @@ def clusters(cluster, tmp_path_factory):
         vector = CENTRES[kind] + 0.3 * rng.normal(size=DIMS)
         name = f"{kind}-{number}{'-bob' if kind == CLUSTERS - 1 else ''}.jpg"
         made = photo(name, "red")[0]
-        assert not list(index.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
+        assert not list(index.documents.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
     index.refresh()
     state = index.state()
     index.note_progress(replace(state, calibration=pipeline.calibrated(index, state, ClusterEncoder())), None)

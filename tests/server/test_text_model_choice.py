@@ -25,6 +25,7 @@ from image_embeddings.errors import (
     TextModelStartingError,
     TextModelStoppedError,
 )
+from image_embeddings.search.request import Part
 from image_embeddings.text_model.choice import RECHECK_SECONDS
 from image_embeddings.text_model.setup import install_text_model
 from tests.commands import run_here
@@ -167,6 +168,18 @@ def test_whoever_asks_for_the_state_has_it_taken_up_at_once(front, searching, ml
     install_text_model(load_settings(ml_environ))
     assert search.text_path().encoder == "elasticsearch"
     assert search.by_text("red").text_encoder == "elasticsearch"
+
+
+def test_the_texts_of_a_combined_search_are_encoded_there_too(deployed, searching):
+    parts = [Part(what="red"), Part(what="blue", weight=-1.0)]
+    inside, here = searching(), searching(TEXT_ENCODER="local")
+    result = inside.by_parts(parts)
+    assert result.text_encoder == "elasticsearch"
+    assert [hit.image_id for hit in result.hits] == [hit.image_id for hit in here.by_parts(parts).hits]
+    deployed.order("failed")
+    again = inside.by_parts(parts)
+    assert (again.text_encoder, "could not be run" in again.note) == ("local", True)
+    assert [hit.image_id for hit in again.hits] == [hit.image_id for hit in result.hits]
 
 
 # A model that does not fit

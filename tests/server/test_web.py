@@ -358,7 +358,7 @@ def test_a_photo_is_served_as_what_it_is_whatever_its_name(own_web, tmp_path):
 
 
 def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
-    version = filled.get("warm/red.png").content_hash[:12]
+    version = filled.documents.get("warm/red.png").content_hash[:12]
     answer = web.get(f"/thumbnail/warm/red.png?v={version}")
     assert answer.mimetype == "image/webp"
     kept = answer.cache_control
@@ -388,7 +388,7 @@ def test_a_photo_that_changed_since_it_was_indexed_does_not_take_the_old_ones_na
     for path in kept.rglob("*.webp"):
         path.unlink()
     Image.new("RGB", (9, 9), "white").save(tmp_path / "photos" / "warm" / "red.png")
-    old = own_index.get("warm/red.png").content_hash
+    old = own_index.documents.get("warm/red.png").content_hash
     answer = own_web.get(f"/thumbnail/warm/red.png?v={old[:12]}")
     assert answer.status_code == 200
     assert "immutable" not in answer.headers["Cache-Control"]
@@ -415,7 +415,7 @@ def test_a_document_that_points_outside_is_not_served(own_web, own_index, tmp_pa
     from tests.server.test_image_index import document
 
     Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
-    list(own_index.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
+    list(own_index.documents.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
     assert own_web.get("/image/..%2Fsecret.png").status_code == 404
 
 
@@ -428,10 +428,10 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
 
 @pytest.mark.parametrize("address", ["/image_search?folder=warm", "/image_search?sort=oldest", "/image_search?q=red"])
 def test_near_duplicates_are_folded_whether_something_is_searched_for_or_not(own_web, own_index, address):
-    document = dataclasses.replace(own_index.get("warm/red.png"), fingerprint="0123456789abcdef804020")
-    embedding = own_index.embedding("warm/red.png")
+    document = dataclasses.replace(own_index.documents.get("warm/red.png"), fingerprint="0123456789abcdef804020")
+    embedding = own_index.documents.embedding("warm/red.png")
     copies = [(dataclasses.replace(document, image_id=f"warm/{name}.png"), embedding) for name in ("red", "again")]
-    assert list(own_index.add(copies)) == []
+    assert list(own_index.documents.add(copies)) == []
     own_index.refresh()
     tree = html5lib.parse(own_web.get(address).text, namespaceHTMLElements=False)
     (folded,) = tree.findall(".//li[@class='folded']")
@@ -562,7 +562,7 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
 def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
     from tests.server.test_image_index import DESCRIBED, document
 
-    list(own_index.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
+    list(own_index.documents.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json
     known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
     assert {name: answer[name] for name in known} == known

@@ -1,0 +1,240 @@
+"""The documents of an index, one for each photo: written, read, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from image_embeddings.documents import (
+    FORMAT,
+    JSON,
+    MAX_IMAGE_ID_BYTES,
+    Embedding,
+    Embeddings,
+    FileState,
+    ImageDocument,
+    PhotoMetadata,
+)
+from image_embeddings.errors import ImageNotFoundError, RequestError
+from image_embeddings.es import mapping
+from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
+from image_embeddings.es.index_client import IndexClient
+
+PACKED_VECTORS_SINCE = (9, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A document that Elasticsearch did not take."""
+
+    image_id: str
+    error: RequestError
+
+    @property
+    def reason(self) -> str:
+        """Return in words why it was not taken."""
+        return f"Elasticsearch refused it: {self.error.reason}"
+
+
+class Documents:
+    """The documents of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails."""
+
+    def __init__(self, client: IndexClient) -> None:
+        self._client = client
+
+    # Writing. Each method yields what Elasticsearch refused. Consume it whole: it writes while it is iterated.
+
+    def add(self, documents: Iterable[tuple[ImageDocument, Embedding]], *, chunk_size: int = 500) -> Iterator[Rejected]:
+        """Write documents with their embeddings, shape (dims,); each replaces the one of the same image_id.
+
+        Yield the documents that were refused.
+        """
+        actions = (
+            {
+                "_op_type": "index",
+                "_id": document.image_id,
+                **mapping.document_body(document, vector=self._vector(embedding)),
+            }
+            for document, embedding in documents
+        )
+        yield from self._bulk(actions, chunk_size=chunk_size)
+
+    def describe(
+        self,
+        metadata: Mapping[str, PhotoMetadata],
+        *,
+        chunk_size: int = 500,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
+        """Set label, caption and further columns of indexed photos, by image_id; what is empty stays as it is.
+
+        Call `changed` with the image_id of each photo whose document is now another. Yield what was refused.
+        """
+        actions = (
+            {"_op_type": "update", "_id": image_id, "doc": mapping.metadata_body(described)}
+            for image_id, described in metadata.items()
+        )
+        yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
+
+    def remove(self, image_ids: Iterable[str], *, chunk_size: int = 500) -> Iterator[Rejected]:
+        """Delete documents and yield those that could not be deleted. One that does not exist counts as deleted."""
+        actions = ({"_op_type": "delete", "_id": image_id} for image_id in image_ids)
+        yield from self._bulk(actions, chunk_size=chunk_size)
+
+    def _bulk(
+        self,
+        actions: Iterable[JSON],
+        *,
+        chunk_size: int,
+        changed: Callable[[str], object] = lambda image_id: None,
+    ) -> Iterator[Rejected]:
+        from elasticsearch import helpers
+
+        with self._client.errors():
+            for ok, item in helpers.streaming_bulk(
+                self._client.writer,
+                actions,
+                index=self._client.name,
+                chunk_size=chunk_size,
+                raise_on_error=False,
+            ):
+                result = next(iter(item.values()))
+                if not ok and result.get("result") != "not_found":
+                    error = self._client.cluster.refusal(
+                        status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
+                    )
+                    yield Rejected(image_id=result["_id"], error=error)
+                elif result.get("result") == "updated":  # not: noop
+                    changed(result["_id"])
+
+    def _vector(self, embedding: Embedding) -> Any:
+        """Return an embedding in the shortest form that the server reads."""
+        from elasticsearch import helpers
+
+        if self._client.cluster.server_version() >= PACKED_VECTORS_SINCE:
+            return helpers.pack_dense_vector(embedding)
+        return embedding.tolist()
+
+    # Reading all photos, or many
+
+    def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
+        """Return image_id -> size, time and hash of the file when it was indexed, for every photo.
+
+        The format of each document is read only if `with_format`; else FORMAT stands there.
+        """
+        self._client.refresh()
+        # From columns: reading the documents themselves takes three times as long.
+        names = ["image_id", "bytes", "mtime_ns", "content_hash"]
+        query = {
+            "query": {"match_all": {}},
+            "_source": False,
+            "stored_fields": "_none_",
+            "docvalue_fields": [*names, "format"] if with_format else names,
+        }
+        format_if_missing = 1 if with_format else FORMAT
+        states = {}
+        for fields in self._scan(query, page_size=page_size):
+            image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
+            (format_,) = fields.get("format", (format_if_missing,))
+            states[image_id] = FileState(bytes=size, mtime_ns=mtime_ns, content_hash=content_hash, format=format_)
+        return states
+
+    def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
+        """Yield every stored embedding, in pages of shape (n, dims)."""
+        body = {"query": {"match_all": {}}, "fields": [mapping.EMBEDDING], "_source": False}
+        vectors = (fields[mapping.EMBEDDING] for fields in self._scan(body, page_size=page_size))
+        while page := list(islice(vectors, page_size)):
+            yield np.asarray(page, np.float32)
+
+    def _scan(self, query: JSON, *, page_size: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the fields of every document."""
+        from elasticsearch import helpers
+
+        with self._client.errors():
+            for hit in helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query):
+                yield hit["fields"]
+
+    def sample(self, size: int, *, seed: int = 0) -> Embeddings:
+        """Return the embeddings of `size` photos that `seed` draws, shape (n, dims); all if there are fewer."""
+        drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [mapping.EMBEDDING], "_source": False}
+        hits = self._client.search(body)["hits"]["hits"]
+        return np.array([hit["fields"][mapping.EMBEDDING] for hit in hits], np.float32)
+
+    def collections(self, by: str) -> Collections:
+        """Return the collections that the photos fall into, by what the setting COLLECTIONS names."""
+        if by == NONE:
+            return Collections(by=by, total=self._client.count(), found=())
+        return collections_of(self._client.search(collections_search(by)), by)
+
+    # Reading single photos
+
+    def get(self, image_id: str) -> ImageDocument:
+        """Return the document of a photo. Raise ImageNotFoundError if there is none."""
+        check_image_id(image_id)
+        client = self._client
+        try:
+            with client.errors():
+                answer = client.reader.get(index=client.name, id=image_id, source_excludes=[mapping.EMBEDDING])
+        except RequestError as error:
+            if error.status == 404:
+                raise _not_found(image_id) from None
+            raise
+        return mapping.document_of(answer["_source"])
+
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
+        """Return the documents of photos by image_id, in one request.
+
+        Raise ImageNotFoundError if one of them is not in the index.
+        """
+        for image_id in image_ids:
+            check_image_id(image_id)
+        if not image_ids:
+            return {}
+        client = self._client
+        with client.errors():
+            answer = client.reader.mget(
+                index=client.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[mapping.EMBEDDING]
+            )
+        for item in answer["docs"]:
+            if not item.get("found"):
+                raise _not_found(item["_id"])
+        return {item["_id"]: mapping.document_of(item["_source"]) for item in answer["docs"]}
+
+    def embedding(self, image_id: str) -> Embedding:
+        """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
+        check_image_id(image_id)
+        body = {"query": {"ids": {"values": [image_id]}}, "fields": [mapping.EMBEDDING], "_source": False}
+        hits = self._client.search(body)["hits"]["hits"]
+        if not hits:
+            raise _not_found(image_id)
+        return np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
+
+    def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
+        """Return document and embedding of a photo whose file has these bytes; None if there is none."""
+        body = {
+            "query": {"term": {"content_hash": content_hash}},
+            "size": 1,
+            "fields": [mapping.EMBEDDING],
+            "_source": {"excludes": [mapping.EMBEDDING]},
+        }
+        hits = self._client.search(body)["hits"]["hits"]
+        if not hits:
+            return None
+        return mapping.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
+
+
+def check_image_id(image_id: str) -> None:
+    """Raise ImageNotFoundError if no photo can have that image_id: Elasticsearch refuses to look for a longer one."""
+    if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
+        raise _not_found(f"{image_id[:80]}…")
+
+
+def _not_found(image_id: str) -> ImageNotFoundError:
+    return ImageNotFoundError(
+        f"There is no photo '{image_id}' in the index. It may have been renamed or deleted since; search again."
+    )

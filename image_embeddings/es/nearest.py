@@ -1,0 +1,147 @@
+"""The photos of an index that are nearest to an embedding, a text or another photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from image_embeddings.documents import JSON, Embedding, Facets, ImageDocument
+from image_embeddings.errors import RequestError
+from image_embeddings.es import mapping, queries
+from image_embeddings.es.documents import Documents, check_image_id
+from image_embeddings.es.filters import facets_of
+from image_embeddings.es.index_client import IndexClient
+from image_embeddings.es.queries import SearchOptions
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+LOOKUP_SINCE = (9, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawHit:
+    """One hit as Elasticsearch gave it."""
+
+    document: ImageDocument
+    # (1 + cosine) / 2 of its embedding; None if only its words were found, or if nothing was searched for.
+    score: float | None
+    by_words: bool = False  # words of the text are in its name, caption or label
+    embedding: Embedding | None = None  # if it was asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawResult:
+    """The answer to one search."""
+
+    hits: tuple[RawHit, ...]
+    total: int  # documents in the index
+    matching: int  # those of them that pass the filters
+    backing_index: str | None  # the index behind the alias that answered; None without hits
+    facets: Facets | None = None
+
+
+class Nearest:
+    """The kNN searches of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails.
+
+    `k` is the number of hits wanted after the first `offset` ones; `options` says what else is asked for.
+    """
+
+    def __init__(self, client: IndexClient, documents: Documents) -> None:
+        self._client = client
+        self._documents = documents
+
+    def to_embedding(
+        self, embedding: Embedding, *, k: int, offset: int = 0, options: SearchOptions | None = None
+    ) -> RawResult:
+        """Return the photos nearest to an embedding, shape (dims,)."""
+        return self._search(queries.vector_query(embedding), k=k, offset=offset, options=options)
+
+    def to_text(
+        self,
+        text: str,
+        *,
+        model_id: str,
+        k: int,
+        offset: int = 0,
+        options: SearchOptions | None = None,
+        seconds: float = 12,
+    ) -> RawResult:
+        """Return the photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`.
+
+        It is one request, sent once, which may take `seconds`.
+        """
+        query = queries.text_model_query(model_id=model_id, text=text)
+        client = self._client.writer.options(request_timeout=seconds, max_retries=0)
+        return self._search(query, k=k, offset=offset, options=options, client=client)
+
+    def to_photo(self, image_id: str, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
+        """Return the photos nearest to an indexed one, itself left out; one request if the server is 9.4 or later.
+
+        Raise ImageNotFoundError if there is no such photo.
+        """
+        check_image_id(image_id)
+        options = replace(options or SearchOptions(), without=[image_id])
+        if self._client.cluster.server_version() < LOOKUP_SINCE:
+            return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, options=options)
+        query = queries.lookup_query(index=self._client.name, image_id=image_id)
+        try:
+            return self._search(query, k=k, offset=offset, options=options)
+        except RequestError:
+            self._documents.get(image_id)  # raises if the photo is what is missing
+            raise
+
+    def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
+        """Return the photos that pass the filters, by date: near to nothing."""
+        return self._search(None, k=k, offset=offset, options=options)
+
+    def _search(
+        self,
+        query: JSON | None,
+        *,
+        k: int,
+        offset: int,
+        options: SearchOptions | None = None,
+        client: Elasticsearch | None = None,
+    ) -> RawResult:
+        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client)
+        hits = answer["hits"]["hits"]
+        counts = answer["aggregations"]["corpus"]
+        scores = self._scores(query, hits, client) if query else {}
+        return RawResult(
+            hits=tuple(
+                RawHit(
+                    document=mapping.document_of(hit["_source"]),
+                    score=scores.get(hit["_id"]),
+                    by_words=queries.is_by_words(hit),
+                    embedding=_embedding(hit),
+                )
+                for hit in hits
+            ),
+            total=counts["doc_count"],
+            matching=counts.get("matching", counts)["doc_count"],
+            backing_index=hits[0]["_index"] if hits else None,
+            facets=facets_of(counts, options.filters) if options and options.facets else None,
+        )
+
+    def _scores(
+        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None
+    ) -> dict[str, float | None]:
+        """Return image_id -> score of the embedding; a second search scores the hits that were found by words only."""
+        scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
+        unscored = [image_id for image_id, score in scores.items() if score is None]
+        if unscored:
+            body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
+            scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client)["hits"]["hits"]}
+        return scores
+
+    def _send(self, body: JSON, client: Elasticsearch | None) -> Mapping[str, Any]:
+        return self._client.search(body, client=client, include_named_queries_score=True)
+
+
+def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
+    vector = hit.get("fields", {}).get(mapping.EMBEDDING)
+    return None if vector is None else np.asarray(vector, np.float32)

@@ -1,0 +1,123 @@
+"""Who encodes a text, and what follows from a failure; with stand-ins for Elasticsearch. The real failures of a text
+model are in tests/server/test_text_model_choice.py."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from image_embeddings.errors import ModelUnavailableError, RequestError, TextModelFailedError
+from image_embeddings.es.image_index import IndexState
+from image_embeddings.es.nearest import RawResult
+from image_embeddings.es.queries import SearchOptions
+from image_embeddings.search.attempt import Attempt
+from image_embeddings.search.opened_index import OpenedIndex
+from image_embeddings.search.stopwatch import Stopwatch
+from image_embeddings.search.text_encoding import encode_text, near_text
+from image_embeddings.text_model.choice import ELASTICSEARCH, LOCAL, TextPath
+from tests.fakes import ColourEncoder
+
+INSIDE = RawResult(hits=(), total=1, matching=1, backing_index=None)
+HERE = RawResult(hits=(), total=2, matching=2, backing_index=None)
+
+
+class Paths:
+    """Chooses Elasticsearch, and remembers what it failed with."""
+
+    patience_seconds = 1.0
+
+    def __init__(self, *, may_stand_in=True):
+        self.may_stand_in = may_stand_in
+        self.failures = []
+
+    def choose(self, cluster, model):
+        return TextPath(encoder=ELASTICSEARCH, why="it is started", model_id="m")
+
+    def after_failure(self, error, *, path, cluster, model):
+        self.failures.append(error)
+        if not self.may_stand_in:
+            raise error
+        return TextPath(encoder=LOCAL, why=str(error), note=f"note: {error}")
+
+
+class Searches:
+    """The searches of an index, each of which may fail."""
+
+    def __init__(self, *, to_text=None, to_embedding=None):
+        self._errors = {"to_text": to_text, "to_embedding": to_embedding}
+
+    def to_text(self, text, **options):
+        return self._answer("to_text", INSIDE)
+
+    def to_embedding(self, embedding, **options):
+        return self._answer("to_embedding", HERE)
+
+    def _answer(self, name, result):
+        if self._errors[name]:
+            raise self._errors[name]
+        return result
+
+
+class Refusing:
+    """A cluster that refuses to encode a text, for a reason that is not known."""
+
+    client = SimpleNamespace(options=lambda **options: SimpleNamespace(ml=None))
+
+    def errors(self, **needs):
+        raise RequestError("refused", status=500, reason="strange")
+
+
+def no_encoder(model):
+    raise ModelUnavailableError("no file")
+
+
+def attempt(paths, searches=None, *, encoder_for=lambda model: ColourEncoder()):
+    state = IndexState(backing_index="photos-1", model=ColourEncoder().info)
+    return Attempt(
+        index=SimpleNamespace(cluster=Refusing(), nearest=searches),
+        opened=OpenedIndex(state, encoder_for=encoder_for, lock=threading.Lock()),
+        text_paths=paths,
+        stopwatch=Stopwatch(),
+        k=10,
+        offset=0,
+        options=SearchOptions(),
+    )
+
+
+def test_elasticsearch_encodes_and_searches_at_once():
+    neighbours = near_text("red", attempt(Paths(), Searches(), encoder_for=no_encoder))
+    assert (neighbours.raw, neighbours.path.encoder, neighbours.targets) == (INSIDE, ELASTICSEARCH, [])
+
+
+@pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
+def test_what_elasticsearch_cannot_do_is_done_here_and_noted(error):
+    paths = Paths()
+    neighbours = near_text("red", attempt(paths, Searches(to_text=error)))
+    assert (neighbours.raw, neighbours.path.encoder, paths.failures) == (HERE, LOCAL, [error])
+
+
+def test_what_the_index_refuses_either_way_is_not_put_down_to_the_text_model():
+    paths, error = Paths(), RequestError("the index is closed", status=400)
+    with pytest.raises(RequestError, match="closed"):
+        near_text("red", attempt(paths, Searches(to_text=error, to_embedding=error)))
+    assert paths.failures == []
+
+
+@pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
+def test_without_a_model_here_both_reasons_are_said(error):
+    with pytest.raises(ModelUnavailableError, match=f"{error} Nor has the app a model of its own .*: no file"):
+        near_text("red", attempt(Paths(), Searches(to_text=error), encoder_for=no_encoder))
+
+
+@pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
+def test_where_the_app_may_not_stand_in_the_failure_is_the_answer(error):
+    with pytest.raises(type(error)):
+        near_text("red", attempt(Paths(may_stand_in=False), Searches(to_text=error)))
+
+
+def test_the_embedding_alone_falls_back_in_the_same_way():
+    paths = Paths()
+    embedding, path = encode_text("red", attempt(paths))
+    assert (embedding.shape, path.encoder, len(paths.failures)) == ((4,), LOCAL, 1)
+    with pytest.raises(RequestError, match="refused"):
+        encode_text("red", attempt(Paths(may_stand_in=False)))

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding, calibrate
+from image_embeddings.documents import ImageDocument
+from image_embeddings.es.nearest import RawHit, RawResult
+from image_embeddings.search.attempt import Neighbours
+from image_embeddings.search.verdict import verdicts
+
+DIMS = 64
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Embeddings of photos in pairs that are alike, shape (100, DIMS)."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(rng.normal(size=(50, DIMS)), 2, axis=0)
+    return unit(subjects + 0.1 * rng.normal(size=subjects.shape))
+
+
+@pytest.fixture(scope="module")
+def calibration(photos):
+    return calibrate(photos, photos=len(photos))
+
+
+def hit(embedding, *, by_words=False):
+    document = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=1, mtime_ns=0, content_hash="")
+    return RawHit(document=document, score=0.5, by_words=by_words, embedding=embedding)
+
+
+def neighbours(hits, *targets):
+    raw = RawResult(hits=tuple(hits), total=100, matching=100, backing_index="photos-1")
+    return Neighbours(raw=raw, targets=targets)
+
+
+def like(embedding, *, weight=1.0, kind=QueryKind.PHOTO):
+    return WeightedEmbedding(embedding, kind, weight)
+
+
+def test_a_photo_of_the_same_subject_matches_and_another_does_not(photos, calibration):
+    hits = [hit(photos[1]), hit(photos[2])]
+    assert verdicts(neighbours(hits, like(photos[0])), calibration) == [True, False]
+
+
+def test_a_hit_that_has_the_words_matches(photos, calibration):
+    hits = [hit(photos[2], by_words=True)]
+    assert verdicts(neighbours(hits, like(photos[0])), calibration) == [True]
+
+
+def test_a_hit_has_to_match_all_that_is_wanted(photos, calibration):
+    hits = [hit(photos[1])]
+    assert verdicts(neighbours(hits, like(photos[0]), like(photos[4])), calibration) == [False]
+
+
+def test_what_is_to_be_left_out_takes_no_part(photos, calibration):
+    hits = [hit(photos[1])]
+    assert verdicts(neighbours(hits, like(photos[0]), like(photos[4], weight=-1.0)), calibration) == [True]
+
+
+def test_it_is_not_told_without_calibration_query_or_embeddings(photos, calibration):
+    whole = [hit(photos[1])]
+    assert verdicts(neighbours(whole, like(photos[0])), None) == [None]
+    assert verdicts(neighbours(whole), calibration) == [None]
+    assert verdicts(neighbours([*whole, hit(None)], like(photos[0])), calibration) == [None, None]
+    assert verdicts(neighbours(whole, like(photos[0], kind=QueryKind.TEXT)), calibration) == [None]  # no texts known
+    assert verdicts(neighbours([], like(photos[0])), calibration) == []
