@@ -78,6 +78,12 @@ def away(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A DATA_DIR in which the tests share the network of the model conse: the first one makes it."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
 def run(unpacked, away, tmp_path):
     """Runs a program by the installed package, as a user whose home is empty."""
@@ -90,7 +96,7 @@ def run(unpacked, away, tmp_path):
             env={**kept, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(unpacked), **environ},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             check=False,
         )
         assert done.returncode == expect, done.stderr
@@ -166,22 +172,22 @@ def test_settings_are_those_of_the_user_and_of_the_current_folder(run, unpacked,
 
 
 @pytest.mark.server
-def test_photos_are_indexed_and_found(run, elasticsearch_url, tmp_path, name):
+def test_photos_are_indexed_and_found(run, elasticsearch_url, tmp_path, data, name):
     photos = colour_photos(tmp_path / "photos")
-    environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "IMAGE_MODEL": "conse"}
+    environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "IMAGE_MODEL": "conse", "DATA_DIR": str(data)}
     report = json.loads(run(SCRIPT, "index", str(photos), "--json", **environ))
     assert (report["found"], report["encoded"]) == (6, 6)
     found = json.loads(run(SCRIPT, "search", "red", "--json", "-k", "3", **environ))
     assert len(found["hits"]) == 3
 
 
-def test_the_library_encodes_from_a_zip_file(wheel, away, tmp_path):
+def test_the_library_encodes_from_a_zip_file(wheel, away, tmp_path, data):
     library = tmp_path / "library.zip"
     shutil.copy(wheel, library)
     photo = SAMPLE_PHOTOS / "cats" / "lion.jpg"
-    command = [sys.executable, "-c", ENCODE, str(library), str(tmp_path / "networks"), str(photo)]
+    command = [sys.executable, "-c", ENCODE, str(library), str(data / "networks"), str(photo)]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=away, env=environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=away, env=environ, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     lion, car = map(float, done.stdout.split())
     assert lion > car + 0.1
