@@ -42,7 +42,7 @@ class Filters:
     min_height: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks them.
+        """Check each filter by itself; `check_together` holds them against each other.
 
         Raises:
             QueryError: one cannot be used; says which, and what can.
@@ -51,12 +51,19 @@ class Filters:
         _check_values("column", tuple(value for _, value in self.columns), max_bytes=MAX_VALUE_BYTES)
         for name, day in (("from", self.taken_from), ("to", self.taken_to)):
             _check_date(name, day)
-        if self.taken_from and self.taken_to and self.taken_from > self.taken_to + "~":
-            raise QueryError(f"from is {self.taken_from}, which is after to, {self.taken_to}. Swap them.")
         for name, pixels in (("min_width", self.min_width), ("min_height", self.min_height)):
             if pixels is not None and not 0 <= pixels <= _MAX_PIXELS:
                 raise QueryError(f"{name} is {pixels}. It is a number of pixels, from 0.")
         _check_place(self.place)
+
+    def check_together(self) -> None:
+        """Return if the filters do not contradict each other; a page shows those that do, to be mended.
+
+        Raises:
+            QueryError: they do.
+        """
+        if self.taken_from and self.taken_to and self.taken_from > self.taken_to + "~":
+            raise QueryError(f"from is {self.taken_from}, which is after to, {self.taken_to}. Swap them.")
 
     def __bool__(self) -> bool:
         """Whether anything is filtered."""

@@ -76,12 +76,17 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
 
 
 def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> SearchOptions:
-    """Return what a search asks for besides the nearest photos. Raise QueryError if it cannot be sorted that way."""
+    """Return what a search asks for besides the nearest photos.
+
+    Raise QueryError if it cannot be sorted that way, or if its filters contradict each other.
+    """
     sort = limits.get("sort", RELEVANCE)
     if sort not in SORTS:
         raise QueryError(f"sort is '{sort}'. It is one of {', '.join(SORTS)}.")
+    filters = limits.get("filters", Filters())
+    filters.check_together()
     return SearchOptions(
-        filters=limits.get("filters", Filters()),
+        filters=filters,
         without=without,
         words=words if limits.get("words", True) else "",
         sort=sort,

@@ -66,3 +66,9 @@ def test_dates_are_counted_within_the_year_or_month_asked_for(first, last, step,
     limits = [clause["range"]["taken"] for clause in agg["filter"]["bool"]["filter"]]
     said = [(limit["gte"].partition("|")[0], limit["lte"].partition("|")[0]) for limit in limits]
     assert said == ([(within, within)] if within else [])
+
+
+def test_a_time_that_ends_before_it_begins_is_refused_when_it_is_searched_for():
+    Filters(taken_from="2023", taken_to="2023-05").check_together()
+    with pytest.raises(QueryError, match="Swap them"):
+        Filters(taken_from="2024", taken_to="2023").check_together()

@@ -54,7 +54,7 @@ def main(url: str, name: str) -> None:
                 "counts": answer["facets"]["maker"],
                 "page": web.get("/image_search?maker=Leica").text,
                 "parameter": next((found for found in parameters if found["name"] == "maker"), None),
-                "facet": description["components"]["schemas"]["Facets"]["properties"].get("maker"),
+                "facet": description["components"]["schemas"]["FacetsSchema"]["properties"].get("maker"),
             }
         )
     )
