@@ -71,9 +71,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements-dev.txt
 	@touch $@
 
-# Rewrites constraints.txt with today's newest versions that fit; needs uv.
-constraints:
-	sh tools/constraints.sh
+# Rewrites constraints.txt with today's newest versions that fit.
+constraints: install
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/constraints.sh
 
 clean:
 	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop

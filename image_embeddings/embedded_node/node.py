@@ -1,8 +1,9 @@
 """The embedded Elasticsearch: one node on the loopback interface, in a process of its own that outlives the command.
 
 Files in its home: `jars-VERSION/` (the program), `data/`, `config/` (written at each start), `logs/`, `node.json`
-(ports and version, kept from start to start), `process.json` (the process that runs, written by that process) and two
-locks: `start.lock` is held by the one command that starts or stops the node, `process.lock` by the node while it lives.
+(ports and version, kept from start to start), `process.json` (the process that runs, written by that process),
+`kept.json` (the process that was started by hand) and two locks: `start.lock` is held by the one command that starts
+or stops the node, `process.lock` by the node while it lives.
 """
 
 import http.client

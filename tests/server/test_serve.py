@@ -14,10 +14,11 @@ import pytest
 
 from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.jars import VERSION
-from image_embeddings.es.opening import local_node
+from image_embeddings.es.opening import local_node, open_index
 from image_embeddings.serving import web_server
 from tests.commands import MODULE, ROOT, run_process
-from tests.pictures import colour_photos
+from tests.fakes import ColourEncoder
+from tests.server.filling import fill
 
 pytestmark = pytest.mark.server
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -45,8 +46,8 @@ def node_of(tmp_path):
 
 
 @contextmanager
-def serve(environ, tmp_path, *, ready="/readyz"):
-    """Address, process and log of `serve` from when `ready` is answered; beside an `app.py` of somebody else."""
+def serve(environ, tmp_path):
+    """Address, process and log of `serve` from when it answers; beside an `app.py` of somebody else."""
     (tmp_path / "app.py").write_text("raise SystemExit('this is not the web app')\n")
     port, log = free_port(), tmp_path / "serve.log"
     env = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
@@ -55,7 +56,7 @@ def serve(environ, tmp_path, *, ready="/readyz"):
         process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_answered(f"{address}{ready}", process, log)
+        wait_until_answered(f"{address}/healthz", process, log)
         yield address, process, log
     finally:
         process.terminate()
@@ -80,10 +81,18 @@ def status_of(address, **headers):
         return error.code
 
 
+def index_colours(settings, folder):
+    """Indexes six photos below `folder`, which starts the embedded node and leaves it running as `index` does."""
+    photos = folder / "photos"
+    index = open_index(settings)
+    index.create(model=ColourEncoder().info, vector_index_type="flat", corpus=str(photos))
+    fill(index, folder)
+    index.cluster.close()
+    return photos
+
+
 def test_the_folder_that_was_indexed_is_served_and_ctrl_c_leaves_no_process(embedded, tmp_path):
-    photos = colour_photos(tmp_path / "photos")
-    done = run_process(embedded, "index", str(photos))
-    assert done.returncode == 0, done.stderr
+    photos = index_colours(load_settings(embedded), tmp_path)
     assert node_of(tmp_path).status() is not None
     with serve(embedded, tmp_path) as (address, process, log):
         assert status_of(f"{address}/image/warm/red.png") == 200
@@ -97,7 +106,7 @@ def test_the_folder_that_was_indexed_is_served_and_ctrl_c_leaves_no_process(embe
 
 def test_a_node_that_was_started_by_hand_runs_on_and_the_end_of_the_terminal_ends_the_server(embedded, tmp_path):
     assert run_process(embedded, "node", "start").returncode == 0
-    with serve(embedded, tmp_path, ready="/healthz") as (_, process, _):
+    with serve(embedded, tmp_path) as (_, process, _):
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=60) == 0
     assert node_of(tmp_path).status() is not None
