@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from image_embeddings import ImageSearch, load_settings
 from image_embeddings.assembly import open_search
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.es.opening import local_node
+from image_embeddings.es.opening import embedded_node
 from image_embeddings.evaluation import recall_at_k
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.search import request
@@ -54,7 +54,7 @@ def main() -> None:
                 row = " | ".join("/".join(f"{share:.2f}" for share in cell) for cell in cells)
                 print(f"| {weight or 'none'} | {row} |", flush=True)
         finally:
-            local_node(settings).stop()
+            embedded_node(settings).stop()
 
 
 if __name__ == "__main__":

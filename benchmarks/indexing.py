@@ -251,7 +251,7 @@ def main() -> None:
             rates = measure(photos, folder, settings, encoder, naive_encode(options.model, model))
             rates["unchanged"] = unchanged_rate(folder, settings, count=options.unchanged)
         finally:
-            opening.local_node(settings).stop()
+            opening.embedded_node(settings).stop()
     show(rates, model=options.model, photos=options.photos)
 
 

@@ -83,7 +83,7 @@ def main() -> None:
         try:
             report = index_photos(settings, progress=MemoryTable, notify=print)
         finally:
-            opening.local_node(settings).stop()
+            opening.embedded_node(settings).stop()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f"{report.encoded:,} photos in {report.seconds:,.0f} s; {most:,.0f} MB at most, making the network included")
 

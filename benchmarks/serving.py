@@ -232,7 +232,7 @@ def main() -> None:
         try:
             serve_and_measure(settings, Path(place), options)
         finally:
-            opening.local_node(settings).stop()
+            opening.embedded_node(settings).stop()
 
 
 def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:

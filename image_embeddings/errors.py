@@ -40,7 +40,7 @@ ImageSearchError
 │   ├── IndexBusyError         another run writes into it
 │   ├── IndexEmptyError        it holds no photos
 │   └── ImageNotFoundError     no document with that image_id
-└── LocalNodeError
+└── EmbeddedNodeError
     ├── NodeDownloadError      the embedded node's jars cannot be fetched
     ├── NodePortError          its port is taken
     ├── NodeMemoryError        not enough memory for its heap
@@ -306,37 +306,37 @@ class ImageNotFoundError(IndexStateError):
     code = "image_not_found"
 
 
-class LocalNodeError(ImageSearchError):
+class EmbeddedNodeError(ImageSearchError):
     """The embedded Elasticsearch node could not do what was asked."""
 
     code = "local_node_error"
 
 
-class NodeDownloadError(LocalNodeError):
+class NodeDownloadError(EmbeddedNodeError):
     """The embedded node's jars cannot be fetched."""
 
     code = "local_node_download"
 
 
-class NodePortError(LocalNodeError):
+class NodePortError(EmbeddedNodeError):
     """The embedded node's port is taken."""
 
     code = "local_node_port"
 
 
-class NodeMemoryError(LocalNodeError):
+class NodeMemoryError(EmbeddedNodeError):
     """Not enough memory for the embedded node's heap."""
 
     code = "local_node_memory"
 
 
-class NodeDataError(LocalNodeError):
+class NodeDataError(EmbeddedNodeError):
     """The embedded node's data was written by a newer version, or is damaged."""
 
     code = "local_node_data"
 
 
-class NodeStartError(LocalNodeError):
+class NodeStartError(EmbeddedNodeError):
     """The embedded node did not start."""
 
     code = "local_node_start"

@@ -10,7 +10,7 @@ from jinja2.bccache import BytecodeCache
 from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from tests import exiftool, goldens
 from tests.browser import chromium
 from tests.waiting import LONG
@@ -54,7 +54,7 @@ def pytest_sessionfinish(session):
     """Stop the nodes of test processes that Ctrl-C ended before they could do so."""
     folder = session.config._tmp_path_factory.getbasetemp()
     for state in folder.glob("popen-*/**/process.json"):
-        LocalNode(state.parent).stop()
+        EmbeddedNode(state.parent).stop()
 
 
 class SharedTemplates(BytecodeCache):
@@ -88,7 +88,7 @@ def node_jars(tmp_path_factory):
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
     """The address of one real node for the whole test session. Failing to start is a failure, never a skip."""
-    node = LocalNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
+    node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
         yield node.start().url
     finally:

@@ -22,7 +22,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.ElasticsearchError, 503),
     (errors.TextModelInputError, 400),
     (errors.ModelError, 503),
-    (errors.LocalNodeError, 503),
+    (errors.EmbeddedNodeError, 503),
     (errors.SettingError, 503),
     (errors.DataDirError, 503),
 )

@@ -21,9 +21,9 @@ def node() -> None:
 def start() -> None:
     """Start it, unless it runs."""
     with show_errors():
-        local_node = opening.local_node(load_settings())
-        running = local_node.start(notify=say)
-        local_node.keep()
+        node = opening.embedded_node(load_settings())
+        running = node.start(notify=say)
+        node.keep()
         click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
 
 
@@ -32,9 +32,9 @@ def start() -> None:
 def stop(if_unused: bool) -> None:
     """Stop it and wait until it is gone; its data stays."""
     with show_errors():
-        local_node = opening.local_node(load_settings())
-        has_stopped = local_node.stop(unless_used_within=SETTLING_SECONDS if if_unused else None)
-        still = "Elasticsearch is in use and runs on" if local_node.status() else "Elasticsearch was not running"
+        node = opening.embedded_node(load_settings())
+        has_stopped = node.stop(unless_used_within=SETTLING_SECONDS if if_unused else None)
+        still = "Elasticsearch is in use and runs on" if node.status() else "Elasticsearch was not running"
         click.echo("Elasticsearch has stopped" if has_stopped else still)
 
 
@@ -44,13 +44,13 @@ def stop(if_unused: bool) -> None:
 def status(unused: bool, as_json: bool) -> None:
     """Say whether it runs, and where; exits with 1 where it does not."""
     with show_errors():
-        local_node = opening.local_node(load_settings())
-        running = local_node.status()
+        node = opening.embedded_node(load_settings())
+        running = node.status()
         if as_json:
-            details = {"url": running.url, "pid": running.pid, "in_use": local_node.in_use()} if running else {}
+            details = {"url": running.url, "pid": running.pid, "in_use": node.in_use()} if running else {}
             print_json({"running": running is not None, **details})
         elif running:
             click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
         else:
             click.echo("Elasticsearch is not running")
-        sys.exit(1 if running is None or (unused and local_node.in_use()) else 0)
+        sys.exit(1 if running is None or (unused and node.in_use()) else 0)

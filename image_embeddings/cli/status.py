@@ -42,7 +42,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     index = search.index
     rows: dict[str, Any] = {
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
-        "embedded_node": opening.uses_local_node(settings),
+        "embedded_node": opening.uses_embedded_node(settings),
         "address": index.cluster.address,
         "index": settings.index_name,
         "image_dir": str(settings.image_dir),

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from image_embeddings.errors import (
-    LocalNodeError,
+    EmbeddedNodeError,
     NodeDataError,
     NodeMemoryError,
     NodePortError,
@@ -32,7 +32,7 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _CAUSE = re.compile(r"Exception: |Error: |Caused by: |^Error |Another process", re.MULTILINE)
 
 
-def explain(log: Path, *, home: Path, heap: str, java: str) -> LocalNodeError:
+def explain(log: Path, *, home: Path, heap: str, java: str) -> EmbeddedNodeError:
     """The error that fits what `log`, the output of a start that failed, says."""
     text = _read(log)
     if _PORT.search(text):

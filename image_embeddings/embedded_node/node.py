@@ -98,7 +98,7 @@ class RunningNode:
     log: Path
 
 
-class LocalNode:
+class EmbeddedNode:
     """The embedded node of one folder: starts it, stops it, tells whether it runs."""
 
     def __init__(

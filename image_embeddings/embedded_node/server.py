@@ -1,6 +1,6 @@
 """The embedded node's own process: a Java virtual machine in Python that runs Elasticsearch until SIGTERM.
 
-`node.LocalNode` starts it. It imports nothing heavy before it has said, in its state file, that it is there.
+`node.EmbeddedNode` starts it. It imports nothing heavy before it has said, in its state file, that it is there.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from image_embeddings.config import Settings
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.errors import IndexMissingError
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex, IndexState
@@ -17,12 +17,12 @@ def silent(line: str) -> None:
     """Takes a line for the user and drops it."""
 
 
-def local_node(settings: Settings) -> LocalNode:
+def embedded_node(settings: Settings) -> EmbeddedNode:
     """The embedded node that these settings stand for; nothing is started."""
-    return LocalNode(settings.data_dir / "elasticsearch", heap=settings.es_heap, java_home=settings.java_home)
+    return EmbeddedNode(settings.data_dir / "elasticsearch", heap=settings.es_heap, java_home=settings.java_home)
 
 
-def uses_local_node(settings: Settings) -> bool:
+def uses_embedded_node(settings: Settings) -> bool:
     """Whether Elasticsearch is the embedded node, because no other is named."""
     return not (settings.es_host or settings.es_cloud_id)
 
@@ -30,8 +30,8 @@ def uses_local_node(settings: Settings) -> bool:
 def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = silent) -> ImageIndex:
     """The index that the settings name; starts the embedded node where they name no Elasticsearch."""
     hosts = [host.strip() for host in settings.es_host.split(",")] if settings.es_host else []
-    if uses_local_node(settings):
-        hosts = [local_node(settings).start(notify=notify).url]
+    if uses_embedded_node(settings):
+        hosts = [embedded_node(settings).start(notify=notify).url]
     cluster = connect(
         hosts,
         cloud_id=settings.es_cloud_id,
@@ -41,16 +41,16 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = sile
         ca_certs=str(settings.es_ca_certs) if settings.es_ca_certs else None,
         verify_certs=settings.es_verify_certs,
         timeout=timeout,
-        is_disk_full=local_node(settings).is_disk_full if uses_local_node(settings) else lambda: False,
+        is_disk_full=embedded_node(settings).is_disk_full if uses_embedded_node(settings) else lambda: False,
     )
     return ImageIndex(cluster, name=settings.index_name)
 
 
 def node_moved(settings: Settings, index: ImageIndex) -> bool:
     """Whether Elasticsearch is the embedded node, and does not run any more where `index` looks for it."""
-    if not uses_local_node(settings):
+    if not uses_embedded_node(settings):
         return False
-    running = local_node(settings).status()
+    running = embedded_node(settings).status()
     return running is None or running.url != index.cluster.address
 
 

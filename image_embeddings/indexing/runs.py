@@ -19,12 +19,12 @@ from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyE
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
-    local_node,
+    embedded_node,
     node_moved,
     open_index,
     silent,
     state_of,
-    uses_local_node,
+    uses_embedded_node,
 )
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing import pipeline
@@ -155,8 +155,8 @@ class Indexing:
             self._serving_index = None
         if self._serving_index is None:
             self._serving_index = open_index(self.settings, timeout=self._timeout, notify=self._notify)
-        if uses_local_node(self.settings):
-            local_node(self.settings).check_disk()
+        if uses_embedded_node(self.settings):
+            embedded_node(self.settings).check_disk()
         return self._serving_index
 
     def _choose_encoder(self, built_with: ModelInfo | None) -> Encoder:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from image_embeddings.config import ROOT, Settings, is_set
-from image_embeddings.embedded_node.node import SETTLING_SECONDS, LocalNode
+from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
-from image_embeddings.es.opening import Notify, local_node, open_index, state_of, uses_local_node
+from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
 from image_embeddings.serving.port_check import listening_error
 
 APP = ROOT / "app"
@@ -30,7 +30,7 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
 
     Raises:
         ImageSearchError: nothing can be served at that address, or the web app is not there.
-        LocalNodeError: the embedded node does not start.
+        EmbeddedNodeError: the embedded node does not start.
     """
     if error := listening_error(host, port):
         raise ImageSearchError(f"{error} --port {port + 1}")
@@ -38,7 +38,7 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
         raise ImageSearchError(f"There is no web app beside the library in {ROOT}. Install the package image-search.")
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    node = local_node(settings) if uses_local_node(settings) else None
+    node = embedded_node(settings) if uses_embedded_node(settings) else None
     master = os.getpid()  # workers are forks of this process, and leave this function as well
     try:
         if node:
@@ -119,7 +119,7 @@ def _load_app() -> Any:
     return module
 
 
-def _stop(node: LocalNode, notify: Notify) -> None:
+def _stop(node: EmbeddedNode, notify: Notify) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if not node.is_kept():

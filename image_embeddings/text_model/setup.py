@@ -10,7 +10,7 @@ from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import AUTO, CONSE, choose_encoder, clip
 from image_embeddings.errors import MachineLearningMissingError, ModelMismatchError, ModelUnavailableError
 from image_embeddings.es.image_index import IndexState
-from image_embeddings.es.opening import Notify, open_index, silent, state_of, uses_local_node
+from image_embeddings.es.opening import Notify, open_index, silent, state_of, uses_embedded_node
 from image_embeddings.sources.samples import captioned_photos
 from image_embeddings.text_model.installation import Source, install
 from image_embeddings.text_model.model import INSTALL, NO_ML, TextModel, TextModelStatus
@@ -39,7 +39,7 @@ def text_model_status(settings: Settings) -> TextModelStatus:
     Raises:
         ModelMismatchError: there is none for the index's image model, or another is in its place.
     """
-    if uses_local_node(settings):
+    if uses_embedded_node(settings):
         return TextModelStatus(model_id=settings.es_text_model_id, state=NO_ML)
     index = open_index(settings)
     state = state_of(index)
@@ -64,7 +64,7 @@ def install_text_model(
         ModelMismatchError: its embeddings cannot be compared with those in the index.
         ImageSearchError: it could not be loaded or started; says how to go on.
     """
-    if uses_local_node(settings):
+    if uses_embedded_node(settings):
         raise MachineLearningMissingError(
             "The embedded Elasticsearch has no machine learning, and needs none: the app encodes texts itself. To run "
             "the text model in a cluster of yours, set ES_HOST."

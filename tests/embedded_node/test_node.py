@@ -13,7 +13,7 @@ from image_embeddings.config import ROOT
 from image_embeddings.embedded_node.failures import explain, heap_bytes, readable_file_errors
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars, read_coordinates
 from image_embeddings.embedded_node.java import choose_java, read_java
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.embedded_node.state import write_json
 
 
@@ -54,7 +54,7 @@ def test_importing_it_starts_nothing_and_loads_no_java():
 
 
 def test_nothing_runs_in_a_folder_that_is_not_there(tmp_path):
-    node = LocalNode(tmp_path / "none")
+    node = EmbeddedNode(tmp_path / "none")
     assert node.status() is None
     assert node.stop() is False
     assert not (tmp_path / "none").exists()
@@ -63,20 +63,20 @@ def test_nothing_runs_in_a_folder_that_is_not_there(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x", "http_port": null}'])
 def test_a_damaged_state_file_means_that_none_runs(tmp_path, content):
     (tmp_path / "process.json").write_text(content)
-    assert LocalNode(tmp_path).status() is None
+    assert EmbeddedNode(tmp_path).status() is None
 
 
 def test_another_process_with_the_nodes_number_is_not_the_node_and_is_left_alone(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         claim(tmp_path, stranger.pid)
-        assert LocalNode(tmp_path).status() is None
-        assert LocalNode(tmp_path).stop() is False
+        assert EmbeddedNode(tmp_path).status() is None
+        assert EmbeddedNode(tmp_path).stop() is False
         assert stranger.poll() is None
         stranger.communicate(b"\n")
 
 
 def test_jars_that_cannot_be_fetched_are_an_error_that_names_the_way_out(tmp_path):
-    node = LocalNode(tmp_path / "home", fetch_jars=no_network)
+    node = EmbeddedNode(tmp_path / "home", fetch_jars=no_network)
     with pytest.raises(errors.NodeDownloadError, match=r"Network is unreachable\. Check the network .* ES_HOST"):
         node.start()
     assert node.status() is None
@@ -181,19 +181,19 @@ def test_a_java_without_its_library_gives_way_to_the_bundled_one(tmp_path):
 def test_a_heap_larger_than_the_memory_is_refused_before_anything_starts(tmp_path):
     heap = f"{psutil.virtual_memory().total // 2**30 + 1}g"
     with pytest.raises(errors.NodeMemoryError, match=r"ES_HEAP .* ES_HOST"):
-        LocalNode(tmp_path, heap=heap, fetch_jars=no_network).start()
+        EmbeddedNode(tmp_path, heap=heap, fetch_jars=no_network).start()
 
 
 def test_data_of_a_newer_version_is_left_alone(tmp_path):
     write_json(tmp_path / "node.json", {"version": "10.0.0", "http_port": 20001})
     with pytest.raises(errors.NodeDataError, match=r"10\.0\.0, which is newer .* ES_HOST"):
-        LocalNode(tmp_path, fetch_jars=no_network).start()
+        EmbeddedNode(tmp_path, fetch_jars=no_network).start()
 
 
 def test_a_home_that_is_a_file_is_an_error_that_names_it(tmp_path):
     (tmp_path / "home").touch()
     with pytest.raises(errors.NodeStartError, match=r"home.* DATA_DIR"):
-        LocalNode(tmp_path / "home").start()
+        EmbeddedNode(tmp_path / "home").start()
 
 
 def test_a_full_disk_is_an_error_that_says_so(tmp_path):
@@ -206,12 +206,12 @@ def test_a_disk_that_is_full_after_half_a_download_is_not_called_a_download_erro
         raise OSError(28, "No space left on device")
 
     with pytest.raises(errors.NodeStartError, match="is full"):
-        LocalNode(tmp_path, fetch_jars=full).start()
+        EmbeddedNode(tmp_path, fetch_jars=full).start()
 
 
 def test_a_folder_that_java_cannot_name_is_refused(tmp_path):
     with pytest.raises(errors.NodeStartError, match="':' in its name"):
-        LocalNode(tmp_path / "a:b", fetch_jars=no_network).start()
+        EmbeddedNode(tmp_path / "a:b", fetch_jars=no_network).start()
 
 
 @pytest.mark.parametrize(

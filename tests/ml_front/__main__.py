@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trustme
 
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from tests.ml_front import LICENCES, ml_front
 from tests.tls_front import UPLOADER, ca_file
 
@@ -26,7 +26,7 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ml-front-")))
         data = options.data or scratch
         data.mkdir(parents=True, exist_ok=True)
-        node = LocalNode(data / "elasticsearch")
+        node = EmbeddedNode(data / "elasticsearch")
         try:
             url = node.start(notify=print).url
             ca = trustme.CA()

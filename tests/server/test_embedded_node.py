@@ -15,7 +15,7 @@ import pytest
 
 from image_embeddings import errors
 from image_embeddings.embedded_node import failures
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.embedded_node.state import write_json
 from tests.waiting import LONG, wait_for
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.server
 START = """
 import sys
 from pathlib import Path
-from image_embeddings.embedded_node.node import LocalNode
-node = LocalNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]), start_timeout=240.0)
+from image_embeddings.embedded_node.node import EmbeddedNode
+node = EmbeddedNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]), start_timeout=240.0)
 print(node.start(notify=lambda line: print(line, file=sys.stderr, flush=True)).pid)
 """
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -78,7 +78,7 @@ def make_node(node_jars):
     made = []
 
     def make(home, **options):
-        made.append(LocalNode(home, **{"heap": "256m", "jars": node_jars, "start_timeout": LONG, **options}))
+        made.append(EmbeddedNode(home, **{"heap": "256m", "jars": node_jars, "start_timeout": LONG, **options}))
         return made[-1]
 
     yield make
@@ -104,7 +104,7 @@ def test_data_and_address_survive_a_restart(make_node, tmp_path):
 def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path, monkeypatch):
     node = make_node(tmp_path, stop_timeout=1.0)
     running = node.start()
-    assert node.start() == running == node.status() == LocalNode(tmp_path).status()
+    assert node.start() == running == node.status() == EmbeddedNode(tmp_path).status()
     process = psutil.Process(running.pid)
     listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     assert len(listening) == 2

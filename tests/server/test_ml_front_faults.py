@@ -10,7 +10,7 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from tests.ml_front import ml_front
 from tests.server.ml_requests import DOG, M, ask, by_text, fails, ok, start, state, upload
 from tests.waiting import LONG
@@ -148,7 +148,7 @@ def by_hand(folder):
             yield process, list(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
         finally:
             process.kill()
-            LocalNode(folder / "elasticsearch").stop()
+            EmbeddedNode(folder / "elasticsearch").stop()
 
 
 @pytest.mark.slow
@@ -159,4 +159,4 @@ def test_by_hand_it_prints_settings_that_work_and_leaves_no_process(tmp_path, en
         assert open_index(load_settings(settings)).cluster.server_version() == (9, 5)
         process.send_signal(ending)
         assert process.wait(timeout=LONG) == 0
-        assert LocalNode(tmp_path / "elasticsearch").status() is None
+        assert EmbeddedNode(tmp_path / "elasticsearch").status() is None

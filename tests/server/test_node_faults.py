@@ -11,7 +11,7 @@ import pytest
 
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.embedded_node.node import LocalNode
+from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.errors import DiskFullError, ImageSearchError, IndexMissingError, UnreachableError
 from image_embeddings.es import retries
 from image_embeddings.es.connection import connect
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # to be free on a disk; more than any has
 
 
-class RestartedNode(LocalNode):
+class RestartedNode(EmbeddedNode):
     """A node that does not know its indices for its first seconds, as in a cluster, and often looks at its disk."""
 
     def _configure(self) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.jars import VERSION
-from image_embeddings.es.opening import local_node, open_index
+from image_embeddings.es.opening import embedded_node, open_index
 from image_embeddings.serving import web_server
 from tests.commands import MODULE, ROOT, run_process
 from tests.fakes import ColourEncoder
@@ -42,7 +42,7 @@ def embedded(tmp_path, node_jars):
 
 
 def node_of(tmp_path):
-    return local_node(load_settings({"ES_HEAP": HEAP}, data_dir=tmp_path / "data"))
+    return embedded_node(load_settings({"ES_HEAP": HEAP}, data_dir=tmp_path / "data"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from app import create_app
 from app.services import Services
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
-from image_embeddings.es.opening import local_node
+from image_embeddings.es.opening import embedded_node
 from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 def settings(tmp_path):
     made = load_settings({"ES_HEAP": "256m"}, image_dir=tmp_path / "photos", data_dir=tmp_path / "data")
     yield made
-    local_node(made).stop()
+    embedded_node(made).stop()
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def web(settings, tmp_path):
 
 def test_a_search_starts_the_node_again_after_it_was_stopped_or_killed(web, settings):
     assert web.get("/api/v1/search?q=red").status_code == 200
-    local_node(settings).stop()
+    embedded_node(settings).stop()
     assert web.get("/api/v1/search?q=red").json["hits"][0]["image_id"] == "warm/red.png"
-    killed = psutil.Process(local_node(settings).status().pid)
+    killed = psutil.Process(embedded_node(settings).status().pid)
     killed.kill()
     killed.wait(timeout=LONG)
     assert web.get("/api/v1/search?like=warm/red.png").status_code == 200
