@@ -19,7 +19,7 @@ from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.report import IndexReport
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.log_format import log_formatter
-from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, browser_type, decode, rendition
+from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, SUFFIXES, browser_type, decode, rendition
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
@@ -35,6 +35,7 @@ __all__ = [
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
+    "SUFFIXES",
     "Bucket",
     "Collection",
     "Collections",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from image_embeddings import Hit, ImageDocument, SearchResult
+from image_embeddings import SHORT_SIDE, SUFFIXES, Hit, ImageDocument, SearchResult
 
 NARROWEST, WIDEST = 0.56, 3.0  # beyond, tiles are of no use: what is longer is cut in the grid, never in the lightbox
 
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shape)
     app.add_template_filter(nearness)
     app.add_template_filter(groups)
+    app.jinja_env.globals.update(photo_suffixes=sorted(SUFFIXES), photo_short_side=SHORT_SIDE)
 
 
 def shape(document: ImageDocument) -> str:

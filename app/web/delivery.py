@@ -8,6 +8,7 @@ from flask_compress import Compress
 
 APP_FOLDER = Path(__file__).parent.parent
 STATIC_FOLDER = "static/ui"
+MAIN_SCRIPT = "main.js"
 COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")  # photos already are
 A_YEAR = 365 * 24 * 3600  # seconds
 
@@ -26,6 +27,11 @@ def static_url_path() -> str:
     return f"/static/{digest.hexdigest()[:12]}"
 
 
+def script_modules() -> list[str]:
+    """Return the names of the scripts that the page's main one imports, so that browsers load them together."""
+    return sorted(path.name for path in (APP_FOLDER / STATIC_FOLDER).glob("*.js") if path.name != MAIN_SCRIPT)
+
+
 def init_app(app: Flask) -> None:
     """Compress what is text, let browsers keep the static files, and set the security headers."""
     app.config.from_mapping(
@@ -34,6 +40,7 @@ def init_app(app: Flask) -> None:
         COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],  # files
         SEND_FILE_MAX_AGE_DEFAULT=A_YEAR,
     )
+    app.jinja_env.globals["script_modules"] = script_modules()
     Compress(app)
     app.after_request(_set_headers)
 

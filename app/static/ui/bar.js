@@ -1,5 +1,5 @@
 // The search bar's form: short addresses, chips by keyboard, menus that close, photos and parts of them that are added.
-import { choosePart } from "./part.js";
+import { choosePart } from "./crop.js";
 
 const form = document.getElementById("ask");
 const text = document.getElementById("q");

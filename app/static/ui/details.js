@@ -1,5 +1,5 @@
 // What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
-import { answered, refusal, told } from "./answered.js";
+import { fetchAnswer, makeError, describeError } from "./fetch.js";
 import { encodePath } from "./photos.js";
 import { keep, kept } from "./store.js";
 import { locale, number, t } from "./words.js";
@@ -55,16 +55,16 @@ export class Details {
     try {
       shown = list([...similarity(link), ...rows(await this.facts(id), this.dialog.dataset.world)]);
     } catch (error) {
-      shown = element("p", { role: "alert" }, told(error));
+      shown = element("p", { role: "alert" }, describeError(error));
     }
     if (id === this.id) box.replaceChildren(shown);
   }
 }
 
 async function ask(address) {
-  const answer = await answered(address);
+  const answer = await fetchAnswer(address);
   const body = await answer.json();
-  if (!answer.ok) throw refusal(answer, body.error?.message);
+  if (!answer.ok) throw makeError(answer, body.error?.message);
   return body;
 }
 

@@ -3,10 +3,10 @@
 import { addPhoto } from "./bar.js";
 import { Details } from "./details.js";
 import { hasMore, loadMore } from "./more.js";
-import { choosePart } from "./part.js";
+import { choosePart } from "./crop.js";
 import { encodePath, linkTo, photoLinks } from "./photos.js";
 import { say } from "./say.js";
-import { Stage } from "./stage.js";
+import { Stage } from "./zoom.js";
 import { onSwipe } from "./swipe.js";
 import { t } from "./words.js";
 

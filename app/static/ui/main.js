@@ -3,11 +3,11 @@ import "./query.js";
 import { editByForm } from "./bar.js";
 import { fadeIn } from "./fade.js";
 import { walkByArrows } from "./arrows.js";
-import { keepPlace } from "./place.js";
+import { keepScrollPosition } from "./scroll.js";
 import { openLightbox } from "./lightbox.js";
 
 editByForm();
 fadeIn(document);
 walkByArrows();
-keepPlace();
+keepScrollPosition();
 openLightbox();

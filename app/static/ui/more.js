@@ -1,6 +1,6 @@
 // Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
 // An upload has no address: there, a form asks for its next page.
-import { answered, refusal, told } from "./answered.js";
+import { fetchAnswer, makeError, describeError } from "./fetch.js";
 import { fadeIn } from "./fade.js";
 import { say } from "./say.js";
 import { number, t } from "./words.js";
@@ -37,10 +37,10 @@ async function load() {
 }
 
 async function fetched() {
-  const answer = await (further.form ? answered(further.form.action, { method: "POST", body: asked(further) }) : answered(further.href));
+  const answer = await (further.form ? fetchAnswer(further.form.action, { method: "POST", body: asked(further) }) : fetchAnswer(further.href));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (answer.ok) return page;
-  throw refusal(answer, page.querySelector(".notice.error")?.textContent);
+  throw makeError(answer, page.querySelector(".notice.error")?.textContent);
 }
 
 function asked(button) {
@@ -95,7 +95,7 @@ function showProblem(error) {
   const box = document.createElement("p");
   box.className = "notice error";
   box.setAttribute("role", "alert");
-  box.append(t("No more photos could be loaded."), " ", told(error));
+  box.append(t("No more photos could be loaded."), " ", describeError(error));
   pager.querySelector(".notice")?.remove();
   pager.prepend(box);
   further.textContent = t("Try again");

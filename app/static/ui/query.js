@@ -1,5 +1,5 @@
 // Choose photos, drop them anywhere on the page, or paste them, to search by them. Without this script a button does it.
-import { shrunk } from "./shrink.js";
+import { shrinkPhotos } from "./shrink.js";
 
 const form = document.getElementById("ask");
 const input = document.getElementById("image");
@@ -17,7 +17,7 @@ function showDropping(change) {
 async function searchBy(files, field = input) {
   if (!files.length) return;
   const size = [...files].reduce((sum, file) => sum + file.size, 0);
-  const sent = size > form.dataset.limit ? await shrunk(files) : files;
+  const sent = size > form.dataset.limit ? await shrinkPhotos(files, form.dataset.shortSide) : files;
   if (sent !== field.files) field.files = sent;
   form.requestSubmit(send);
 }

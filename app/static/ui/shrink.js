@@ -1,20 +1,19 @@
 // Photos that are too large to be sent together are sent in small; the server looks at no more of them.
-const SHORT_SIDE = 448; // pixels, as image_embeddings/photos/decoding.py
-
-export async function shrunk(files) {
+/** The photos, each shrunk so that its short side has `shortSide` pixels. */
+export async function shrinkPhotos(files, shortSide) {
   const carried = new DataTransfer();
-  for (const file of files) carried.items.add(await small(file)); // one at a time: a photo may be large in memory
+  for (const file of files) carried.items.add(await shrinkPhoto(file, shortSide)); // one at a time: a photo may be large in memory
   return carried.files;
 }
 
-async function small(file) {
+async function shrinkPhoto(file, shortSide) {
   let picture;
   try {
     picture = await createImageBitmap(file);
   } catch {
     return file; // what the browser does not know the server may
   }
-  const scale = Math.min(1, SHORT_SIDE / Math.min(picture.width, picture.height));
+  const scale = Math.min(1, shortSide / Math.min(picture.width, picture.height));
   const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
   canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
   picture.close();

@@ -1,5 +1,5 @@
 // The place of the large photo: its thumbnail at once, in the size of the photo, then the photo, then its neighbours ahead.
-import { told } from "./answered.js";
+import { describeError } from "./fetch.js";
 import { t } from "./words.js";
 
 const ENLARGED = 2; // times its own size at most: small photos would be all blur
@@ -61,7 +61,7 @@ export class Stage {
   }
 
   #fail(error) {
-    this.problem.replaceChildren(told(error));
+    this.problem.replaceChildren(describeError(error));
     if (!this.small.hasAttribute("src")) this.frame.hidden = true;
   }
 }

@@ -17,7 +17,7 @@ async function restore() {
   if (scrollY < place.top) window.scrollTo(0, place.top);
 }
 
-export function keepPlace() {
+export function keepScrollPosition() {
   history.scrollRestoration = "manual"; // the browser knows nothing of photos that came later
   window.addEventListener("pagehide", remember);
   restore().catch(() => {}); // the link to more photos is still there
