@@ -9,7 +9,7 @@ from app import create_app
 from app.web.delivery import static_url_path
 from app.web.errors import status_of
 from app.web.metrics import Metrics
-from image_embeddings import errors
+from image_embeddings import KEYWORD_FACETS, errors
 from image_embeddings.cli import main
 from image_embeddings.cli.create_image_embeddings import create_image_embeddings
 from image_embeddings.config import ROOT, load_settings, setting_rows
@@ -154,6 +154,10 @@ def routes():
 def test_every_route_is_described_and_no_other():
     described = re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)` \|", text_of("api.md"), re.M)
     assert sorted(described) == routes()
+
+
+def test_each_filter_stands_in_the_api_page_with_its_counts():
+    assert [name for name in KEYWORD_FACETS if text_of("api.md").count(f"`{name}`") < 2] == []
 
 
 def error_classes(kind=errors.ImageSearchError):
