@@ -171,7 +171,7 @@ def _page(offset: int) -> str | None:
     if request.method == "POST":
         return None
     values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
-    # url_for is not given the parameters: an address may have some with a meaning of their own there, as `endpoint`.
+    # url_for does not get the parameters: one of them may have a meaning of its own there, such as `endpoint`.
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 

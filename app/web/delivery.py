@@ -8,13 +8,8 @@ from flask_compress import Compress
 
 APP_FOLDER = Path(__file__).parent.parent
 STATIC_FOLDER = "static/ui"
-COMPRESSED = (
-    "text/html",
-    "text/css",
-    "text/javascript",
-    "image/svg+xml",
-    "application/json",
-)  # photos are compressed already
+# Photos are not among them, because they are compressed already.
+COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 A_YEAR = 365 * 24 * 3600  # seconds
 
 # The page runs its own script, uses its own style and shows its own pictures. It loads nothing else.

@@ -50,7 +50,7 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
-    """Return a page that says what went wrong; `context` holds what else it shows, as the search bar with its query."""
+    """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
     return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
 
 
