@@ -150,7 +150,7 @@ class FolderWatch:
         """Begin to watch, or begin again, so that no change from now on is missed."""
         self._end()
         self._renewal_at = time.monotonic() + self._pace.renewal
-        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises where a network drive is away
+        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises if a network drive is away
         self._root = self.folder.resolve() if is_there else self.folder
         left_out = self._leave_out.resolve() if self._leave_out else self._root
         self._left_out = str(left_out) if self._root in left_out.parents else ""

@@ -1,9 +1,9 @@
-// Photos that are too large to be sent together are sent in small; the server looks at no more of them.
-const SHORT_SIDE = 448; // pixels, as image_embeddings/photos/decoding.py
+// Photos that are too large to be sent together are shrunk first. The server would shrink them to the same size.
+const SHORT_SIDE = 448; // pixels, the same as in image_embeddings/photos/decoding.py
 
 export async function shrunk(files) {
   const carried = new DataTransfer();
-  for (const file of files) carried.items.add(await small(file)); // one at a time: a photo may be large in memory
+  for (const file of files) carried.items.add(await small(file)); // one after another, because a photo may take much memory
   return carried.files;
 }
 
@@ -12,7 +12,7 @@ async function small(file) {
   try {
     picture = await createImageBitmap(file);
   } catch {
-    return file; // what the browser does not know the server may
+    return file; // the server may read a format that the browser cannot
   }
   const scale = Math.min(1, SHORT_SIDE / Math.min(picture.width, picture.height));
   const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
