@@ -14,7 +14,10 @@ from image_embeddings import Settings, load_settings
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
-    """The app for these settings (default: from the environment). Nothing is connected or loaded until it is needed."""
+    """Return the app for these settings, or for those of the environment if none are given.
+
+    It connects to nothing and loads no model before that is needed.
+    """
     settings = settings or load_settings()
     # The photos of app/static/images are not static files: /image serves those that are in the index.
     app = APIFlask(
@@ -39,7 +42,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
-    request_record.init_app(app, settings)  # the first here is the last after a request: it logs the whole of it
+    request_record.init_app(app, settings)  # set up first: so it runs last after a request, and logs all of it
     metrics.init_app(app)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)

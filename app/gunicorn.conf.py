@@ -1,4 +1,4 @@
-"""gunicorn's settings. One process with threads: each further process would load the model again."""
+"""The settings of gunicorn: one process with threads, because each further process would load the model again."""
 
 import logging
 import os
@@ -16,17 +16,17 @@ threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRE
 worker_class = "gthread"
 timeout = 120  # seconds; the first search may have to load a model
 graceful_timeout = 10
-raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait, for the others' sake
+raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait, so that others can work
 control_socket_disable = True
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """gunicorn's own lines, in JSON where LOG_FORMAT says so."""
+    """The log of gunicorn itself, in JSON if LOG_FORMAT asks for it."""
 
     def setup(self, cfg: Any) -> None:
-        """Sets the handlers up."""
+        """Set up the handlers."""
         super().setup(cfg)
-        with suppress(errors.SettingError):  # which on_starting tells of
+        with suppress(errors.SettingError):  # on_starting reports it
             if (log_format := load_settings().log_format) != "text":
                 for handler in self.error_log.handlers:
                     handler.setFormatter(log_formatter(log_format))
@@ -36,7 +36,7 @@ logger_class = Logger
 
 
 def on_starting(server: Any) -> None:
-    """Says in one line when a setting cannot be used, before any worker fails over it."""
+    """Exit with a message of one line if a setting cannot be used, before any worker fails because of it."""
     try:
         load_settings()
     except errors.SettingError as error:
@@ -44,33 +44,33 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Has several processes share their counts: /metrics is answered by any of them, and tells of all."""
+    """Let several processes share their counts: any of them may answer /metrics, and it answers for all of them."""
     if worker.cfg.workers > 1:
         server.counts = getattr(server, "counts", None) or _folder_for_counts(worker.cfg)
         worker.cfg.set("raw_env", [*raw_env, f"PROMETHEUS_MULTIPROC_DIR={server.counts}"])
 
 
 def on_exit(server: Any) -> None:
-    """Leaves nothing behind."""
+    """Remove the folder of the shared counts."""
     if folder := getattr(server, "counts", None):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Loads the model in the background, so that the first search need not wait for it."""
+    """Load the model in the background, so that the first search does not wait for it."""
     services = worker.app.wsgi().extensions["services"]
 
     def warm_up() -> None:
         try:
             services.search.warm_up()
-        except errors.ImageSearchError as error:  # /readyz and the pages say so too
+        except errors.ImageSearchError as error:  # /readyz and the pages report it too
             logging.getLogger("gunicorn.error").warning("Not ready to search: %s", error)
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
 
 def _folder_for_counts(cfg: Any) -> str:
-    """A new folder beside gunicorn's own temporary files, for the user that the processes run as."""
+    """Return a new folder beside gunicorn's own temporary files; it belongs to the user that runs the processes."""
     folder = tempfile.mkdtemp(prefix="image-search-counts-", dir=cfg.worker_tmp_dir)
     os.chown(folder, cfg.uid, cfg.gid)
     return folder

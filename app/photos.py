@@ -1,4 +1,4 @@
-"""The bytes of photos and thumbnails; only of photos that are in the index and inside IMAGE_DIR."""
+"""The bytes of photos and thumbnails. Only photos that are in the index and inside IMAGE_DIR are served."""
 
 from pathlib import Path
 
@@ -11,14 +11,18 @@ from image_embeddings import RENDITION_TYPE, browser_type, content_hash, read_by
 
 blueprint = Blueprint("photos", __name__)
 
-# The browser's own viewer for a bare photo brings a style along; nothing else may run, whatever the file holds.
+# The browser shows a photo without a page by a viewer that has a style of its own. Nothing else may run, whatever the
+# file contains.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
 
 
 @blueprint.get("/image/<path:image_id>")
 def image(image_id: str) -> Response:
-    """The photo as it is on disk; one that browsers cannot show as a JPEG, unless its `original` is asked for."""
+    """Answer with the photo as it is on disk.
+
+    If browsers cannot show it, answer with a JPEG of it, unless the address asks for the `original`.
+    """
     _, path = find_photo(image_id)
     with path.open("rb") as file:
         kind = browser_type(file.read(16))
@@ -31,7 +35,7 @@ def image(image_id: str) -> Response:
 
 
 def _rendition(image_id: str, path: Path) -> Response:
-    """A JPEG of the photo; not made again for a browser that has the one of the file as it is."""
+    """Return a JPEG of the photo; it is not made again for a browser that has the JPEG of the same file."""
     status = path.stat()
     response = Response(mimetype=RENDITION_TYPE)
     response.set_etag(f"{RENDITION_TYPE}-{status.st_mtime_ns:x}-{status.st_size:x}")
@@ -45,7 +49,10 @@ def _rendition(image_id: str, path: Path) -> Response:
 
 @blueprint.get("/thumbnail/<path:image_id>")
 def thumbnail(image_id: str) -> Response:
-    """The photo in small, WebP; for good where the address names the content (`v`), else to be asked for again."""
+    """Answer with a small copy of the photo in WebP.
+
+    Browsers keep it for good if the address names the content (`v`). Otherwise they ask for it again.
+    """
     document = services().search.get(image_id)
     path = services().thumbnails.path(document.content_hash)
     if not path.exists():
@@ -58,6 +65,9 @@ def thumbnail(image_id: str) -> Response:
 
 
 def _make_thumbnail(image_id: str) -> Path:
-    """A new thumbnail, named by what is in the file now: it may have changed since it was indexed."""
+    """Make a thumbnail and return its path.
+
+    Its name comes from the present content of the file, which may have changed since it was indexed.
+    """
     data = read_photo(image_id)
     return services().thumbnails.make(decode_image(data, what=image_id), content_hash=content_hash(data))

@@ -1,4 +1,4 @@
-"""The one ImageSearch of an app, built on first use; tests put their own in its place."""
+"""The one ImageSearch of an app, built on first use. Tests put their own in its place."""
 
 import threading
 import time
@@ -20,10 +20,10 @@ from image_embeddings import (
     thumbnails_of,
 )
 
-INDEXING_STALE_AFTER = 180  # seconds without a word from an indexing run
-INDEXING_SECONDS = 1.0  # in which it is not asked again whether one is in progress
-NODE_SECONDS = 1.0  # in which it is not looked again whether the embedded node has moved
-COLLECTIONS_SECONDS = 60.0  # in which collections are not asked for again, if the number of photos is the same
+INDEXING_STALE_AFTER = 180  # seconds without a sign of life from an indexing run
+INDEXING_SECONDS = 1.0  # how long the answer is kept whether an indexing run is in progress
+NODE_SECONDS = 1.0  # how long the answer is kept whether the embedded node has moved
+COLLECTIONS_SECONDS = 60.0  # how long collections are kept, if the number of photos stays the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class Indexing:
 
     done: int
     total: int
-    alive: bool  # False: stopped, or nothing heard of it for INDEXING_STALE_AFTER
+    alive: bool  # False if it has stopped, or has given no sign of life for INDEXING_STALE_AFTER
 
 
 class Services:
-    """What the views work with."""
+    """The search, the thumbnails and the collections that the views of one app use."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
-        self._node_seen = 0.0  # when it was last looked whether the embedded node has moved
-        self._collections: tuple[float, Collections] | None = None  # and when they were asked for
-        self._indexing: tuple[float, dict[str, Any] | None] | None = None  # and when it was asked for
+        self._node_seen = 0.0  # when the app last checked whether the embedded node has moved
+        self._collections: tuple[float, Collections] | None = None  # with the time of the request for them
+        self._indexing: tuple[float, dict[str, Any] | None] | None = None  # with the time of the request for it
 
     @property
     def search(self) -> ImageSearch:
-        """The search, connected on first use; that may start the embedded node."""
+        """The search. The first use connects it, which may start the embedded node."""
         with self._lock:
             if self._search is None:
                 self._search = self._open_search(self.settings)
@@ -68,22 +68,22 @@ class Services:
             return self._search
 
     def _node_moved(self, index: ImageIndex) -> bool:
-        """Return whether the embedded node runs no more where it did; looked at once a second."""
+        """Return whether the embedded node no longer runs at its old address; check once a second at most."""
         if time.monotonic() - self._node_seen < NODE_SECONDS:
             return False
         self._node_seen = time.monotonic()
         return node_moved(self.settings, index)
 
     def reconnect(self) -> None:
-        """Has the next use connect anew, with the model it has: the embedded node may have moved or stopped."""
+        """Make the next use connect again, with the same model: the embedded node may have moved or stopped."""
         with self._lock:
             self._reconnect = True
 
     def indexing(self) -> Indexing | None:
-        """The indexing run in progress, if any.
+        """Return the indexing run in progress, or None if there is none.
 
         Raises:
-            IndexMissingError: nothing has been indexed yet.
+            IndexMissingError: if nothing has been indexed yet.
         """
         kept = self._indexing
         if kept is None or time.monotonic() - kept[0] > INDEXING_SECONDS:
@@ -98,9 +98,10 @@ class Services:
         )
 
     def collections(self, *, total: int | None = None) -> Collections:
-        """The collections of the index, as they are now or were a minute ago.
+        """Return the collections of the index, which may be up to a minute old.
 
-        Where the index is known to hold `total` photos now, they are as of then.
+        Give `total` if the present number of photos in the index is known. Collections of another number of photos
+        are then read again.
         """
         kept = self._collections
         if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
@@ -110,6 +111,6 @@ class Services:
 
 
 def services() -> Services:
-    """The current app's services."""
+    """Return the services of the current app."""
     found: Services = current_app.extensions["services"]
     return found

@@ -8,7 +8,7 @@ from marshmallow.fields import Field
 
 from image_embeddings import KEYWORD_FACETS
 
-# What a photo's document may have, and its answer has then.
+# Fields of an answer that are there only if the photo's document has them.
 OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
 
 
@@ -44,7 +44,7 @@ class LocationSchema(Schema):
 
 
 class PhotoSchema(ImageSchema):
-    """One indexed photo, with where it was taken."""
+    """One indexed photo, with the place where it was taken."""
 
     location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
 
@@ -75,14 +75,14 @@ class FoldingHitSchema(HitSchema):
 
 
 class BucketSchema(Schema):
-    """So many photos have one value."""
+    """A value, and how many photos have it."""
 
     value = String(required=True)
     count = Integer(required=True)
 
 
 class PlaceSchema(LocationSchema):
-    """So many photos were taken around one place."""
+    """A place, and how many photos were taken around it."""
 
     count = Integer(required=True)
     box = List(
@@ -95,7 +95,10 @@ def _keyword_counts() -> "dict[str, Field[Any]]":
 
 
 class FacetsSchema(Schema.from_dict(_keyword_counts(), name="KeywordCountsSchema")):  # type: ignore[misc]
-    """How many photos of each kind there are, of those that the filters of all other kinds let through."""
+    """How many photos there are of each value of each facet.
+
+    The counts of a facet are of the photos that pass the filters of all other facets.
+    """
 
     taken = List(Nested(BucketSchema), metadata={"description": "By the day on which each step of time begins."})
     taken_step = String(metadata={"description": "How long a step is: year, month or day."})
@@ -104,7 +107,7 @@ class FacetsSchema(Schema.from_dict(_keyword_counts(), name="KeywordCountsSchema
 
 
 class ResultSchema(Schema):
-    """What a search found, best first."""
+    """What a search finds, the best hit first."""
 
     hits = List(Nested(FoldingHitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
@@ -129,7 +132,7 @@ class ResultSchema(Schema):
 
 
 class ErrorDetailSchema(Schema):
-    """What went wrong."""
+    """What went wrong, and the remedy."""
 
     code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
     message = String(required=True, metadata={"description": "What happened, and the remedy."})
@@ -137,13 +140,13 @@ class ErrorDetailSchema(Schema):
 
 
 class ErrorSchema(Schema):
-    """The one shape of errors."""
+    """The shape of every error."""
 
     error = Nested(ErrorDetailSchema, required=True)
 
 
 class AnswerSchema(Schema):
-    """What the search by one of several photos came to: a result, or an error that is this photo's own."""
+    """The answer to the search by one of several photos: a result, or an error that concerns only this photo."""
 
     result = Nested(ResultSchema)
     error = Nested(ErrorDetailSchema)
@@ -156,7 +159,7 @@ class AnswersSchema(Schema):
 
 
 class TextEncoderSchema(Schema):
-    """Who encodes texts, and why."""
+    """What encodes texts, and why."""
 
     setting = String(metadata={"description": "TEXT_ENCODER."})
     used = String(allow_none=True, metadata={"description": "elasticsearch or local; null where neither can."})
@@ -196,7 +199,7 @@ class CollectionSchema(Schema):
 
 
 class CollectionsSchema(Schema):
-    """What the photos can be searched in."""
+    """The collections that a search can be limited to."""
 
     by = String(required=True, metadata={"description": "What makes a collection: the setting COLLECTIONS."})
     total = Integer(required=True, metadata={"description": "Photos in the index, also those of no collection."})

@@ -26,7 +26,7 @@ blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
 
-# What the errors of an operation stand for, by HTTP status.
+# What the errors of an operation mean, by HTTP status.
 ANY = {500: "A fault of the app: the server's log tells.", 503: "It cannot be answered just now; the code says why."}
 NOT_FOUND = {404: "There is no such photo in the index."}
 UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: "The upload is no photo that is read."}
@@ -38,7 +38,7 @@ UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: 
 @blueprint.doc(responses={**NOT_FOUND, **ANY})
 def search_photos(query: SearchRequest) -> Response:
     """Photos for a text, or like an indexed photo."""
-    return jsonify(_result(search(query)))  # the schema has nothing to change in it, and would take as long as the rest
+    return jsonify(_result(search(query)))  # not by the schema: it would change nothing, and take as long as the rest
 
 
 @blueprint.post("/search")

@@ -15,21 +15,21 @@ WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 class Chip(NamedTuple):
     """A part of the query as it is shown."""
 
-    number: int  # among the chips of the bar, from 0: the form's `edit` names it so
+    number: int  # its place among the chips of the bar, from 0; the form's `edit` uses this number
     part: QueryPart
     document: ImageDocument | None = None  # of an indexed photo
     box: Box | None = None  # of a part of one
-    upload: int = 0  # among several uploaded ones, from 1
+    upload: int = 0  # its place among several uploaded photos, from 1; else 0
     steps: Sequence[float] = WEIGHTS
 
     @property
     def can_turn(self) -> bool:
-        """Whether it can be wanted as well as unwanted."""
+        """Whether the part can be turned from wanted to unwanted and back."""
         return self.part.name in OPPOSITE
 
 
 class SearchBar(NamedTuple):
-    """What the bar holds: the text in its field, the chips before it, and both as all the parts of the query."""
+    """The contents of the bar: the text in its field, the chips before the field, and all parts of the query."""
 
     text: str
     chips: Sequence[Chip]
@@ -37,14 +37,15 @@ class SearchBar(NamedTuple):
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Names and values of the hidden fields that stand for the chips."""
+        """Names and values of the hidden fields of the chips."""
         return fields_of([chip.part for chip in self.chips])
 
 
 def make_bar(parts: Sequence[QueryPart], documents: Mapping[str, ImageDocument]) -> SearchBar:
-    """Return the bar for a query; a single text of the usual weight stands in the field, where typing changes it.
+    """Return the search bar for a query.
 
-    `documents` holds those of the indexed photos among the parts, by image_id.
+    If there is exactly one text and it has the usual weight, it is in the field, where people can edit it. All other
+    parts are chips. `documents` maps the image_id of each indexed photo among the parts to its document.
     """
     texts = [part for part in parts if part.name == "q"]
     text = texts[0] if len(texts) == 1 and texts[0].is_usual else None
@@ -63,7 +64,7 @@ def image_ids_of(parts: Sequence[QueryPart]) -> list[str]:
 
 
 def fields_of(parts: Sequence[QueryPart]) -> list[tuple[str, str]]:
-    """Return names and values of the hidden fields that give these parts again."""
+    """Return names and values of the hidden fields from which these parts can be read again."""
     return [(name, value) for name, values in parameters_of_parts(parts).items() for value in values]
 
 

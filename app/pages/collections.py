@@ -1,4 +1,4 @@
-"""The collections as the pages offer them: to be picked in the search bar, and as cards to start from."""
+"""The collections as the pages offer them: as a choice in the search bar, and as cards to start from."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Card(NamedTuple):
 
 
 class Option(NamedTuple):
-    """What may be picked."""
+    """One option of the choice in the search bar."""
 
     words: str  # empty for all photos
     photos: int | None
@@ -28,21 +28,22 @@ class Option(NamedTuple):
 
 
 class Picker(NamedTuple):
-    """The collections, and what the search is limited to of them."""
+    """The collections, and those that the search is limited to."""
 
     cards: list[Card]
     chosen: list[str]  # values of the filter; none for all photos
 
     @property
     def collection(self) -> str | None:
-        """The name of the one collection that is searched in, if it is one."""
+        """The name of the collection that the search is limited to; None unless it is exactly one."""
         return next((card.name for card in self.cards if [card.value] == self.chosen), None)
 
     @property
     def options(self) -> list[Option]:
-        """All photos, the collections by name, and what is chosen if it is none of these: several, or a subfolder.
+        """The options: all photos, then the collections by name.
 
-        The one that is chosen sends nothing: the filters in force stand in hidden fields already.
+        If several collections or a subfolder are chosen, they are a further option. The chosen option sends nothing,
+        because hidden fields hold the present filters already.
         """
         found = [Option("", None, ALL if self.chosen else "", not self.chosen)]
         for card in sorted(self.cards, key=lambda card: card.name.casefold()):
@@ -55,7 +56,7 @@ class Picker(NamedTuple):
 
 
 def make_picker(collections: Collections, search: SearchRequest) -> Picker:
-    """Return the picker for a search: it stands at what the search is limited to."""
+    """Return the picker for a search; its chosen option is what the search is limited to."""
     cards = [_make_card(collections, found) for found in collections.found]
     given = search.filter_parameters.get(collections.filter_name, [])
     return Picker(cards, [value for value in given if value.startswith(collections.value_prefix)])

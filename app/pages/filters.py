@@ -1,4 +1,4 @@
-"""The filters of a page's search: those in force, and the choices that its facets offer, for the templates."""
+"""The filters of a page's search, for the templates: those in force, and the choices that the facets offer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from app.search_request.request import Parameters, SearchRequest
 from app.search_request.request import format_place as place_parameter
 from image_embeddings import KEYWORD_FACETS, SORTS, Bucket, Facets, Filters, KeywordFacet, Place
 
-FEW = 6  # choices of a filter that are shown at once; the others are in a list
-LISTED = 100
-COLUMNS = 12  # of the metadata file
+FEW = 6  # choices of a filter that are always shown; the others are in a list
+LISTED = 100  # choices in the list, at most
+COLUMNS = 12  # of the metadata file that are shown as filters, at most
 WIDTHS = (640, 1280, 1920, 3840)  # pixels
 HEIGHTS = (480, 720, 1080, 2160)
 
@@ -49,7 +49,7 @@ class Choice(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What one filter offers; of a long list only the first and the chosen at once."""
+    """The choices of one filter: the first and the chosen ones are always shown, the others are in a list."""
 
     name: str  # of the parameter
     label: str
@@ -58,7 +58,7 @@ class Choices(NamedTuple):
 
 
 class PixelChoices(NamedTuple):
-    """The least widths or heights that may be asked for."""
+    """The least widths or heights, in pixels, that a search can ask for."""
 
     name: str  # of the parameter
     label: str
@@ -68,7 +68,7 @@ class PixelChoices(NamedTuple):
 
 @dataclass(frozen=True)
 class FilterForm:
-    """The filters of one search, as asked for, and what its facets offer."""
+    """The filters of one search, and the choices that its facets offer."""
 
     search: SearchRequest
     facets: Facets | None = None
@@ -90,7 +90,7 @@ class FilterForm:
 
     @cached_property
     def kept(self) -> Parameters:
-        """The filters as the parameters of an address: they stay in force when one searches by one of the hits."""
+        """The filters as parameters of an address; they stay in force in a search by one of the hits."""
         return {**self.search.filter_parameters, "k": [str(self.search.k)]}
 
     @property
@@ -105,12 +105,12 @@ class FilterForm:
 
     @property
     def place(self) -> str:
-        """The box asked for, as the parameter `place` gives it; empty if there is none."""
+        """The box of the filter by place, in the format of the parameter `place`; empty if there is none."""
         return place_parameter(self.filters.place) if self.filters.place else ""
 
     @cached_property
     def tags(self) -> list[Tag]:
-        """The filters in force."""
+        """The filters in force, with the address of the search without each."""
         return list(self._tags())
 
     def _tags(self) -> Iterator[Tag]:
@@ -139,7 +139,7 @@ class FilterForm:
 
     @property
     def choices(self) -> Iterator[Choices]:
-        """The filters by value that leave a choice."""
+        """The filters by value that have values to choose from."""
         facets = self.facets or Facets()
         for name, facet in KEYWORD_FACETS.items():
             chosen = list(self.filters.values.get(name, ()))
@@ -153,7 +153,7 @@ class FilterForm:
 
     @property
     def sizes(self) -> list[PixelChoices]:
-        """The least width and height that may be asked for."""
+        """The least widths and heights that a search can ask for."""
         width, height = self.filters.min_width, self.filters.min_height
         return [
             PixelChoices("min_width", _("Width at least"), sorted({*WIDTHS, *filter(None, [width])}), width),
@@ -162,7 +162,7 @@ class FilterForm:
 
     @property
     def sorts(self) -> list[tuple[str, str]]:
-        """The orders to choose from, and what they are called."""
+        """The orders to choose from, with their names."""
         relevance, newest, oldest = SORTS
         if self.search.parts:
             words = (_("nearest first"), _("newest of the nearest"), _("oldest of the nearest"))
@@ -172,12 +172,12 @@ class FilterForm:
 
     @property
     def dates(self) -> tuple[str, str]:
-        """First and last day asked for, as date fields take them; empty where it is open."""
+        """The first and last day of the filter by date, in the format of date fields; empty if there is no limit."""
         return first_day(self.filters.taken_from), last_day(self.filters.taken_to)
 
     @cached_property
     def timeline(self) -> Timeline | None:
-        """The photos by date; None if no date is known."""
+        """The timeline of the photos; None if no date is known or asked for."""
         facets = self.facets or Facets()
         first, last = self.filters.taken_from, self.filters.taken_to
         if not (facets.taken or first or last):
@@ -190,7 +190,7 @@ class FilterForm:
 
     @cached_property
     def world_map(self) -> WorldMap | None:
-        """The photos by place; None if no place is known."""
+        """The map of the photos; None if no place is known or asked for."""
         places = self.facets.place if self.facets else ()
         if not (places or self.filters.place):
             return None
@@ -202,7 +202,7 @@ class FilterForm:
 
 
 def value_words(facet: KeywordFacet, value: str) -> str:
-    """Return the value of a facet in words; the reader's, if there are only a few values."""
+    """Return a facet's value in words; in the reader's language if the facet has a fixed set of values."""
     return str(_(value)) if facet.choices else value
 
 
@@ -235,7 +235,7 @@ def _column_choices(column: str, buckets: list[Bucket], chosen: list[str]) -> It
 
 
 def with_chosen(buckets: list[Bucket], chosen: list[str]) -> list[Bucket]:
-    """Return the counts, with those values that are chosen and have no photos."""
+    """Return the counts, and after them the chosen values that have no photos, with a count of 0."""
     known = {bucket.value for bucket in buckets}
     return [*buckets, *(Bucket(value=value, count=0) for value in chosen if value not in known)]
 

@@ -7,24 +7,25 @@ from flask import Flask
 
 from image_embeddings import SHORT_SIDE, SUFFIXES, Hit, ImageDocument, SearchResult
 
-NARROWEST, WIDEST = 0.56, 3.0  # beyond, tiles are of no use: what is longer is cut in the grid, never in the lightbox
+# Width / height of a tile. A longer photo would make a tile of no use: it is cut in the grid, but not in the lightbox.
+NARROWEST, WIDEST = 0.56, 3.0
 
-# Similarities from which on a photo is called similar and very similar. Models differ, and texts are farther from
-# photos than photos are. `conse`: as seen over the sample photos, where a text that fits nothing reaches 0.25. The
-# others are CLIP's usual ones.
+# The least similarities at which a photo is called similar and very similar. Models differ, and photos are less similar
+# to texts than to other photos. Those of `conse` come from the sample photos, where a text that fits no photo reaches
+# 0.25. The others are usual for CLIP.
 _CONSE = {"text": (0.28, 0.42), "photo": (0.40, 0.65)}
 _CLIP = {"text": (0.24, 0.29), "photo": (0.70, 0.85)}
 
 
 class HitGroup(NamedTuple):
-    """Hits that stand under one heading."""
+    """Hits under one heading."""
 
-    matches: bool  # False: the nearest there are, and not what was looked for
+    matches: bool  # False: these are the nearest hits that there are, but not what the query asks for
     hits: tuple[Hit, ...]
 
 
 def init_app(app: Flask) -> None:
-    """Makes the functions known to the templates."""
+    """Add the functions to the template filters."""
     app.add_template_filter(shape)
     app.add_template_filter(nearness)
     app.add_template_filter(groups)
@@ -32,9 +33,9 @@ def init_app(app: Flask) -> None:
 
 
 def shape(document: ImageDocument) -> str:
-    """The classes of a tile that has the photo's proportions (grid.css): `t13 o6` is 1.36 times as wide as high.
+    """Return the CSS classes of a tile with the photo's proportions (grid.css): `t13 o6` is 1.36 times as wide as high.
 
-    Classes, because the content security policy allows no style in the page.
+    They are classes because the content security policy allows no style in the page.
     """
     ratio = min(max(document.width / max(document.height, 1), NARROWEST), WIDEST)
     tenths, hundredths = divmod(round(ratio * 100), 10)
@@ -42,11 +43,11 @@ def shape(document: ImageDocument) -> str:
 
 
 def nearness(hit: Hit, result: SearchResult, several: bool = False) -> int:
-    """How near a hit is: 1 loosely similar, 2 similar, 3 very similar.
+    """Return how near a hit is: 1 loosely similar, 2 similar, 3 very similar.
 
-    What is known to match is never called loose, and the rest never more than that, whatever page it is on. Where
-    `several` parts are searched for together, cosines lie where neither those of texts nor of photos do: no hit is
-    called very similar.
+    If it is known whether a hit matches, a match is at least similar, and any other hit is loosely similar. This is the
+    same on every page. With `several` parts in a query, cosines have another range than those of single texts or
+    photos, so no hit is called very similar.
     """
     kind = "text" if result.text_encoder else "photo"
     bounds = (_CONSE if result.model_id == "conse" else _CLIP)[kind]
@@ -57,7 +58,7 @@ def nearness(hit: Hit, result: SearchResult, several: bool = False) -> int:
 
 
 def groups(result: SearchResult) -> Iterator[HitGroup]:
-    """The hits that match, and those that do not, as far as that is known; no empty group."""
+    """Yield the hits that match, then those that do not, as far as that is known. Yield no empty group."""
     relevant = result.relevant
     cut = len(result.hits) if relevant is None else relevant
     for group in (HitGroup(True, result.hits[:cut]), HitGroup(False, result.hits[cut:])):

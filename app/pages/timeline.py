@@ -1,4 +1,4 @@
-"""When photos were taken: bars of a histogram that lead to a year, a month or a day, and back."""
+"""The timeline: a histogram of when photos were taken, whose bars lead to a year, a month or a day, and back."""
 
 from calendar import monthrange
 from collections.abc import Callable
@@ -13,32 +13,32 @@ from image_embeddings import Facets
 
 LENGTHS = {"year": len("2024"), "month": len("2024-05"), "day": len("2024-05-01")}
 LONGEST = {"year": 366, "month": 31, "day": 1}  # days
-SKELETONS = {"year": "y", "month": "yMMMM"}  # what a name has, in the order of the language
+SKELETONS = {"year": "y", "month": "yMMMM"}  # the parts of a name; their order depends on the language
 SHORT_NAMES = {"year": "y", "month": "MMM", "day": "d"}
-MOST = 60  # bars up to which times without photos have theirs
-LOWEST = 4  # hundredths of the highest bar: what few there are can be seen
+MOST = 60  # bars; if there would be more, periods without photos have no bar
+LOWEST = 4  # hundredths of the highest bar, so that a bar of few photos can be seen
 
 
 class TimelineBar(NamedTuple):
-    """The photos of one year, month or day, or that there are none."""
+    """The bar of one year, month or day, also of one without photos."""
 
     words: str  # its name, and how many photos
     short_name: str
-    year: str  # where the bar is the first of a year, and the others are months
+    year: str  # set if the bars are months and this is the first bar of a year; else empty
     height: int  # hundredths of the highest
     chosen: bool
-    href: str | None  # None where there are no photos
+    href: str | None  # None if there are no photos
 
 
 class Step(NamedTuple):
-    """A longer time, which leads out again."""
+    """A link to a longer period, out of the present one."""
 
     name: str
     href: str
 
 
 class Timeline(NamedTuple):
-    """The bars from the first to the last, and the ways out of a year or month."""
+    """The bars from the first to the last, and the links out of a year or month."""
 
     bars: list[TimelineBar]
     out: list[Step]
@@ -78,12 +78,12 @@ def make_timeline(
 
 
 def first_day(given: str | None) -> str:
-    """The first day of a year, month or day."""
+    """Return the first day of a year, month or day; empty if none is given."""
     return f"{given}-01-01"[: LENGTHS["day"]] if given else ""
 
 
 def last_day(given: str | None) -> str:
-    """The last day of a year, month or day."""
+    """Return the last day of a year, month or day; empty if none is given."""
     if not given or len(given) == LENGTHS["day"]:
         return given or ""
     month = given if len(given) == LENGTHS["month"] else f"{given}-12"
@@ -92,13 +92,13 @@ def last_day(given: str | None) -> str:
 
 
 def period_words(given: str) -> str:
-    """A year, month or day in words."""
+    """Return a year, month or day in words."""
     step = next(step for step, length in LENGTHS.items() if length == len(given))
     return _name(date.fromisoformat(first_day(given)), step)
 
 
 def _name(day: date, step: str) -> str:
-    """The year, month or day that begins then, in words; as static/ui/words.js has it."""
+    """Return the year, month or day that begins on this day, in words; in the locale that static/ui/words.js uses."""
     language = str(get_locale())
     locale = "en_GB" if language == "en" else language
     if step in SKELETONS:
@@ -107,7 +107,10 @@ def _name(day: date, step: str) -> str:
 
 
 def _fill_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:
-    """The counts by the first day of each period, with those between that have none; unless they are too many."""
+    """Return the counts by the first day of each period, with a count of 0 for periods between them.
+
+    If that is more than MOST periods, return the given counts only.
+    """
     if not counts:
         return []
     days = [min(counts)]
@@ -119,19 +122,22 @@ def _fill_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:
 
 
 def _next(day: date, step: str) -> date:
-    """The first day of the next year, month or day."""
+    """Return the first day of the next year, month or day."""
     later = day + timedelta(days=LONGEST[step])
     return later.replace(month=1, day=1) if step == "year" else later.replace(day=1) if step == "month" else later
 
 
 def _overlaps(period: str, *, first: str | None, last: str | None) -> bool:
-    """Whether some of a period lies in the time asked for, which may be told by shorter or longer periods."""
+    """Return whether a part of a period lies between `first` and `last`, which may be shorter or longer periods."""
     begins = not first or first[: len(period)] <= period[: len(first)]
     return begins and (not last or period[: len(last)] <= last[: len(period)])
 
 
 def _out(first: str | None, last: str | None, *, address: Callable[[str | None], str]) -> list[Step]:
-    """All dates, and the year and the month that the time asked for lies in, but for that itself."""
+    """Return the links out: all dates, then the year and the month that contain the time asked for.
+
+    The time asked for is not among them. The list is empty if no time is asked for.
+    """
     if not (first or last):
         return []
     steps = [Step(_("All dates"), address(None))]

@@ -23,14 +23,14 @@ from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
-HOME_K = 20  # photos of the first page
+HOME_K = 20  # photos on the home page
 ROW_K = 12  # hits in the row of one of several photos
-HOME_COLLECTIONS = 12  # the largest; all of them have a page of their own
+HOME_COLLECTIONS = 12  # the largest ones; another page shows all of them
 
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """The search bar and the collections above the newest photos."""
+    """Show the search bar and the collections above the newest photos."""
     query = SearchRequest(k=parse_k())
     try:
         result = services().search.browse(k=HOME_K, facets=True)
@@ -42,12 +42,12 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/collections")
 def collections() -> ResponseReturnValue:
-    """All collections, with examples to start from."""
+    """Show all collections, with example photos."""
     return render_template("collections.html", **_common(SearchRequest(k=parse_k())))
 
 
 class Row(NamedTuple):
-    """One of several uploaded photos, and what it found; or why it could not be read."""
+    """One of several uploaded photos, with the result of its search, or with the reason why it cannot be read."""
 
     name: str
     picture: CarriedPhoto | None = None
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 @blueprint.get("/image_search")
 def image_search() -> ResponseReturnValue:
-    """Photos for texts (`q`) and indexed photos (`like`), and by filters; what the bar's form sends leads here."""
+    """Show photos for texts (`q`), indexed photos (`like`) and filters; the form of the search bar leads here."""
     if any(request.args.getlist("image")):  # the name of a file: without a script, this button does not send it
         raise errors.QueryError(
             "The photo was not sent. Choose it again and press “Find similar”; a text goes with it."
@@ -72,7 +72,7 @@ def image_search() -> ResponseReturnValue:
 
 @blueprint.get("/similar_image")
 def similar_image() -> ResponseReturnValue:
-    """Photos like the indexed one `id`."""
+    """Show photos like the indexed photo `id`."""
     image_id = request.args.get("id", "")
     if not image_id:
         return redirect(url_for(".home"))
@@ -82,14 +82,17 @@ def similar_image() -> ResponseReturnValue:
 
 @blueprint.post("/similar_image")
 def similar_upload() -> ResponseReturnValue:
-    """Photos like the uploaded one, or those that the page carried along; a row for each of several."""
+    """Show photos like the uploaded one, or like those that the page carries along.
+
+    If several photos are uploaded, show a row of hits for each.
+    """
     uploads = [upload for upload in request.files.getlist("image") if upload.filename]
     carried = request.form.getlist("picture")
     if len(uploads) > 1:
         return _rows(uploads, parse_page().search)
     try:
         chosen = [make_part("image", carry_upload(upload)) for upload in uploads or [None][: not carried]]
-    except errors.ImageError as error:  # the rest of the search is still there to go on with
+    except errors.ImageError as error:  # the page still offers the rest of the search
         return error_page(error, **_common(parse_page().search))
     query = parse_page(*chosen).search
     if not query.has_upload:
@@ -99,7 +102,7 @@ def similar_upload() -> ResponseReturnValue:
 
 @blueprint.errorhandler(errors.QueryError)
 def show_query_error(error: errors.QueryError) -> ResponseReturnValue:
-    """What is wrong with a query, with the query to be mended, as far as that can be shown."""
+    """Show what is wrong with a query, and the query itself if it can be shown, so that people can correct it."""
     try:
         common = _common(parse_page().search)
     except errors.ImageSearchError:
@@ -109,12 +112,12 @@ def show_query_error(error: errors.QueryError) -> ResponseReturnValue:
 
 @blueprint.get("/favicon.ico")
 def favicon() -> ResponseReturnValue:
-    """Where browsers look for an icon when no page names one."""
+    """Lead to the icon; browsers look here if no page names one."""
     return redirect(url_for("static", filename="icon.svg"))
 
 
 def _rows(uploads: Sequence[FileStorage], query: SearchRequest) -> ResponseReturnValue:
-    """Return a page with what each of several uploads finds, all with the rest of the query."""
+    """Return a page with the hits of each of several uploads, each searched for together with the rest of the query."""
     if len(uploads) > MAX_UPLOADS:
         raise errors.QueryError(f"These are {len(uploads)} photos; {MAX_UPLOADS} at most can be searched by.")
     rows = list(_search_rows(uploads, replace(query, k=ROW_K, facets=False)))
@@ -164,16 +167,20 @@ def _results(result: SearchResult, query: SearchRequest) -> ResponseReturnValue:
 
 
 def _page(offset: int) -> str | None:
-    """Return the address of the same search from that hit on; None for an upload, which no address can name."""
+    """Return the address of the same search from that hit on; None for an upload, which has no address."""
     if request.method == "POST":
         return None
     values = {**request.args.to_dict(flat=False), "offset": [str(offset)]}
-    # Not by url_for: an address may bring parameters that mean something to it, such as `endpoint`.
+    # url_for does not get the parameters: one of them may have a meaning of its own there, such as `endpoint`.
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
 def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
-    """Return what every page with the search bar needs, for what it asks for and, if it shows that, what was found."""
+    """Return the template variables that every page with the search bar needs.
+
+    `query` is the search that the bar shows. `result` is its result, if the page shows hits. `indexed` is False if
+    there is no index yet.
+    """
     k, total = query.k, result.total if result else None
     filter_form = FilterForm(query, result.facets if result else None)
     documents = services().search.get_many(image_ids) if (image_ids := image_ids_of(query.parts)) else {}

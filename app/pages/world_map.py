@@ -1,6 +1,6 @@
-"""Where photos were taken: a drawn map of the world, or of the part asked for, with clusters that lead further in.
+"""The map of where photos were taken: the world, or a part of it, with clusters that lead to smaller parts.
 
-Positions are in the units of world.svg: two to a degree, from its upper left corner at 84° N, 180° W.
+Positions are in the units of world.svg: two units are one degree, and the upper left corner is at 84° N, 180° W.
 """
 
 import math
@@ -14,14 +14,15 @@ from flask_babel import gettext as _
 from image_embeddings import Place, PlaceBucket
 
 WIDTH, HEIGHT, NORTH, UNITS = 720.0, 284.0, 84.0, 2.0
-MARGIN = 1.25  # of what is shown around the part asked for
-NARROWEST = 0.05  # degrees across: photos within some kilometres still lie apart
-RADIUS, GROWTH = 29.0, 5.0  # of a cluster, and for each ten times as many photos, on a map of the full width
-NEAR_ONE, NEAR_SEVERAL = 1.0, 0.01  # degrees: what a cluster leads to is at least as wide
-NEARER = 0.9  # of the part that is shown: a cluster of hardly less leads nowhere
-OUT = 4  # so many times as wide is the next part out
-KM = 111.2  # of a degree of latitude
-PLACES = 4  # decimals: ten metres
+MARGIN = 1.25  # the width of the view, in widths of the part asked for
+NARROWEST = 0.05  # degrees; at this width, photos that are some kilometres apart do not overlap
+# The radius of a cluster of one photo on a map of the full width, and how much it grows with ten times as many photos.
+RADIUS, GROWTH = 29.0, 5.0
+NEAR_ONE, NEAR_SEVERAL = 1.0, 0.01  # degrees: the least width of what a cluster of one or several photos leads to
+NEARER = 0.9  # share of the part asked for; a cluster has no link if it would lead to hardly less than that part
+OUT = 4  # how many times as wide the next larger part is
+KM = 111.2  # kilometres in a degree of latitude
+PLACES = 4  # decimal places of degrees: ten metres
 
 
 class Dot(NamedTuple):
@@ -30,20 +31,23 @@ class Dot(NamedTuple):
     x: float
     y: float
     radius: float
-    number: str  # of photos, short
+    number: str  # of photos, in short form: 1.2k
     words: str
-    href: str | None  # None where it would lead to no smaller part of the world
+    href: str | None  # None if it would lead to no smaller part of the world
 
 
 class WorldMap(NamedTuple):
-    """What is drawn: the part `view` of the world, as often as it goes round (`worlds`), with clusters."""
+    """What is drawn: the part `view` of the world, with clusters.
+
+    `worlds` holds the x position of each copy of the world; a view over the date line needs two.
+    """
 
     view: str  # an SVG viewBox
     worlds: list[float]
     dots: list[Dot]
     text_size: float
-    wider: str | None  # the next part out
-    whole: str | None  # the world
+    wider: str | None  # the address of the next larger part
+    whole: str | None  # the address of the whole world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class _View:
 
 @dataclass(frozen=True, kw_only=True)
 class _Cluster:
-    """Photos near each other; longitudes go on beyond 180 where the view does."""
+    """Photos near each other. Longitudes are above 180 or below -180 if the view reaches over the date line."""
 
     lat: float
     lon: float
@@ -89,7 +93,10 @@ class _Cluster:
 
 
 def make_map(found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str]) -> WorldMap:
-    """Return the map of these photos; `address` gives that of the search within a box, or everywhere."""
+    """Return the map of these photos.
+
+    `address` gives the address of the search within a box, or everywhere.
+    """
     asked = unwrap(place) if place else None
     view = _view(asked)
     clusters = _join_overlapping([_place_cluster(bucket, view) for bucket in found], view)
@@ -110,7 +117,7 @@ def unwrap(place: Place) -> Place:
 
 
 def centre_of(place: Place) -> tuple[str, str]:
-    """Return the middle of a box in words, and how many kilometres the box reaches at most."""
+    """Return the middle of a box in words, and the longer side of the box in kilometres."""
     south, west, north, east = unwrap(place)
     lat, lon = (south + north) / 2, (west + east) / 2
     high, wide = north - south, (east - west) * math.cos(math.radians(lat))
@@ -118,7 +125,7 @@ def centre_of(place: Place) -> tuple[str, str]:
 
 
 def position(lat: float, lon: float) -> str:
-    """A place in words."""
+    """Return a place in words: degrees north or south, and east or west."""
     lon = _normalize_longitude(lon)
     return f"{_degrees(lat, _('{n}° N'), _('{n}° S'))}, {_degrees(lon, _('{n}° E'), _('{n}° W'))}"
 
@@ -128,7 +135,7 @@ def _degrees(value: float, positive: str, negative: str) -> str:
 
 
 def _view(asked: Place | None) -> _View:
-    """The part of the world around a box, in the map's own proportions."""
+    """Return the part of the world around a box, in the proportions of the map."""
     if asked is None:
         return _View(x=0, y=0, width=WIDTH)
     south, west, north, east = asked
@@ -140,7 +147,7 @@ def _view(asked: Place | None) -> _View:
 
 
 def _place_cluster(bucket: PlaceBucket, view: _View) -> _Cluster:
-    """A cluster where the view has it: that may be on the next round of the world."""
+    """Return the cluster of a bucket, moved by 360 degrees if the view shows it on the next copy of the world."""
     x = UNITS * (bucket.lon + 180)
     turn = 360.0 if x < view.x else -360.0 if x > view.x + view.width else 0.0
     south, west, north, east = bucket.box
@@ -149,7 +156,7 @@ def _place_cluster(bucket: PlaceBucket, view: _View) -> _Cluster:
 
 
 def _join_overlapping(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
-    """The same photos in clusters that do not overlap, the largest first."""
+    """Return the same photos in clusters that do not overlap, the largest first."""
     apart: list[_Cluster] = []
     for cluster in sorted(clusters, key=lambda cluster: -cluster.count):
         while touched := next((other for other in apart if other.touches(cluster, view)), None):
@@ -184,7 +191,7 @@ def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callab
 
 
 def _wider(asked: Place, address: Callable[[Place | None], str]) -> str | None:
-    """The address of a part of the world that is so many times as wide; None where that is nearly all of it."""
+    """Return the address of a part of the world OUT times as wide; None if that is wider than half the world."""
     south, west, north, east = asked
     width = max(east - west, (north - south) * WIDTH / HEIGHT)
     if width * OUT > 180:
@@ -193,20 +200,20 @@ def _wider(asked: Place, address: Callable[[Place | None], str]) -> str | None:
 
 
 def _extent(box: Place) -> float:
-    """The longer side of a box in degrees."""
+    """Return the longer side of a box in degrees."""
     south, west, north, east = box
     return max(east - west, north - south)
 
 
 def _grow(box: Place, *, by: float, least: float) -> Place:
-    """A box that is larger by so many degrees on each side, and at least so many wide and high."""
+    """Return a box that is larger by `by` degrees on each side, and at least `least` degrees wide and high."""
     south, west, north, east = box
     across, up = (max(by, (least - extent) / 2, 10**-PLACES) for extent in (east - west, north - south))
     return max(-90, south - up), west - across, min(90, north + up), east + across
 
 
 def _wrap(box: Place) -> Place:
-    """Return a box to four decimals; if it reaches over the date line, its west is larger than its east."""
+    """Return the box rounded to PLACES decimals; if it reaches over the date line, its west is larger than its east."""
     south, west, north, east = box
     if east - west >= 360:
         west, east = -180, 180
@@ -216,7 +223,7 @@ def _wrap(box: Place) -> Place:
 
 
 def _normalize_longitude(lon: float) -> float:
-    """The same longitude from -180 to below 180."""
+    """Return the same longitude as a number from -180 to below 180."""
     return (lon + 180) % 360 - 180
 
 

@@ -1,4 +1,4 @@
-"""What a page's address or form asks for, with what the search bar's form adds to the query and changes in it."""
+"""What a page's address or form asks for, after the additions and changes that the search bar's form sends."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,38 +28,38 @@ OPPOSITE = {"q": "without", "without": "q", "like": "unlike", "unlike": "like"}
 COLLECTION = "collection"  # a field of the form: `all`, `in <value>`, or empty to leave it as it is
 ALL, IN = "all", "in"
 UNFILTER = "unfilter"  # an edit that removes all filters
-# What only forms send: addresses have what comes of it.
+# Fields that only forms send. The address of the resulting search has other parameters in their place.
 FORM_FIELDS = {"text", "not", "add", "edit", "image", COLLECTION}
-# `beach -people`: a sign before a word, not before a number. Phones write dashes for minus.
+# `beach -people`: a sign before a word, not before a number. Phones write a dash in place of a minus.
 _SIGN = re.compile(r"(?:^|\s)([+−–-])(?=[^\W\d_])")
 _EDIT = re.compile(r"(remove|turn|only|weigh) (\d{1,3})(?: (\d{1,2}(?:\.\d{1,3})?))?")
 
 
 class PageSchema(QuerySchema):
-    """As the API takes it; but a page may ask for nothing in particular, and carries its uploads along."""
+    """The query of the API; but a page may have neither query nor filter, and sends copies of its uploads again."""
 
     image = List(Raw())
 
     def check_something_is_asked_for(self, data: dict[str, Any], **_: Any) -> None:
-        """Pass."""
+        """Do nothing: a page may ask for nothing."""
 
 
-_SCHEMA = PageSchema(unknown=EXCLUDE)  # made once: it takes longer than to load a query
+_SCHEMA = PageSchema(unknown=EXCLUDE)  # made once, because making it takes longer than loading a query
 
 
 class PageForm(NamedTuple):
     """What a page asks for."""
 
     search: SearchRequest
-    is_edited: bool  # whether the form changed the query, so that another address says it
+    is_edited: bool  # whether the form changed the query, so that the search has another address
 
 
 def parse_page(*added: QueryPart) -> PageForm:
-    """Return what the current request's address or form asks for, with these parts added.
+    """Return what the current request's address or form asks for, with the parts `added`.
 
     Raises:
-        QueryError: a value cannot be used; says which.
-        ImageError: a photo that the page carried along cannot be read.
+        QueryError: if a value cannot be used. The message names it.
+        ImageError: if the copy of an upload that the page carries along cannot be read.
     """
     values: MultiDict[str, str] = MultiDict(request.values)
     if values.get("edit") == UNFILTER:
@@ -77,13 +77,13 @@ def parse_k() -> int:
     """Return how many hits the current request's address asks for.
 
     Raises:
-        QueryError: a value of the address cannot be used; says which.
+        QueryError: if a value of the address cannot be used. The message names it.
     """
     return _load(request.args, images=[]).k
 
 
 def _load(values: MultiDict[str, str], *, images: Sequence[CarriedPhoto]) -> SearchRequest:
-    """Return what these values ask for; what is left empty in a form counts as not given."""
+    """Return what these values ask for; an empty field of a form counts as not given."""
     fields = {str(field.data_key or field.name): field for field in _SCHEMA.load_fields.values()}
     given = {name: [value for value in values.getlist(name) if value.strip()] for name in fields}
     asked = {name: found if isinstance(fields[name], List) else found[-1] for name, found in given.items() if found}
@@ -95,10 +95,10 @@ def _load(values: MultiDict[str, str], *, images: Sequence[CarriedPhoto]) -> Sea
 
 
 def edit_parts(parts: Sequence[QueryPart], form: MultiDict[str, str]) -> tuple[QueryPart, ...]:
-    """Return the parts, with what the form changes in them and adds to them.
+    """Return the parts after the changes and additions of the form.
 
     Raises:
-        QueryError: it names a chip or change that there is not.
+        QueryError: if the form names a chip or a change that does not exist.
     """
     edit = form.get("edit", "")
     parts = list(parts) if edit in ("", UNFILTER) else edit_part(parts, edit)
@@ -118,12 +118,13 @@ def split_text(text: str) -> Iterator[QueryPart]:
 
 
 def edit_part(parts: Sequence[QueryPart], edit: str) -> list[QueryPart]:
-    """Return the parts after one change.
+    """Return the parts after one change, which names a part by its number from 0.
 
-    `remove 0`; `turn 0`, from plus to minus or back; `weigh 0 0.5`; `only 0`, of all uploaded photos.
+    `remove 0` removes the part. `turn 0` turns it from plus to minus or back. `weigh 0 0.5` gives it this weight.
+    `only 0` removes all other uploaded photos.
 
     Raises:
-        QueryError: there is no such change or part.
+        QueryError: if there is no such change or part.
     """
     words = _EDIT.fullmatch(edit)
     if not words or int(words[2]) >= len(parts) or (words[1] == "weigh") != bool(words[3]):
@@ -149,10 +150,10 @@ def _turn(old: QueryPart) -> QueryPart:
 
 
 def _pick_collection(values: MultiDict[str, str]) -> None:
-    """Put the collection that was picked into the values of a form, in place of what the search was limited to.
+    """Replace the collections among the values of a form by the collection that the form's choice names.
 
     Raises:
-        QueryError: that cannot be picked.
+        QueryError: if the choice has another value than its options.
     """
     what, _, value = values.get(COLLECTION, "").partition(" ")
     if not what:

@@ -14,7 +14,7 @@ from app.web.request_record import record, record_result
 from image_embeddings import KEYWORD_FACETS, SORTS, Filters, Indexed, Part, Place, SearchResult, errors
 
 USUAL = 1.0
-AGAINST = 0.5  # weight of what is to be left out, if none is given: as much as 1 would often outweigh the rest
+AGAINST = 0.5  # usual weight of an unwanted part; with a weight of 1 it would often outweigh the other parts
 TEXTS = ("q", "without")
 UNWANTED = ("without", "unlike")
 PART_NAMES = ("q", "like", "image", "without", "unlike")  # the parameters, in the order in which weights are given
@@ -25,7 +25,7 @@ Parameters = dict[str, list[str]]  # of an address or a form: name -> values
 
 @dataclass(frozen=True)
 class QueryPart:
-    """A text, an indexed photo (its image_id, perhaps with a crop) or an upload, by the name of its parameter."""
+    """A text, an indexed photo (its image_id, perhaps with a crop) or an upload, with the name of its parameter."""
 
     name: str  # one of PART_NAMES
     value: str | FileStorage | CarriedPhoto
@@ -33,82 +33,82 @@ class QueryPart:
 
     @property
     def wanted(self) -> bool:
-        """Whether hits are to be like it; else they are to be unlike it."""
+        """Whether hits should be like this part; if not, they should be unlike it."""
         return self.name not in UNWANTED
 
     @property
     def is_text(self) -> bool:
-        """Whether it is a text; else it is a photo."""
+        """Whether the part is a text; if not, it is a photo."""
         return self.name in TEXTS
 
     @property
     def is_usual(self) -> bool:
-        """Whether it has the weight of a part for which none is given."""
+        """Whether the part has the weight that is used if none is given."""
         return self.weight == usual_weight(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
-    """What one search asks for."""
+    """What one search asks for; the pages and the API both make it."""
 
-    parts: tuple[QueryPart, ...] = ()  # in the order of PART_NAMES; none: all photos, by date
+    parts: tuple[QueryPart, ...] = ()  # in the order of PART_NAMES; if there are none: all photos, by date
     filters: Filters = field(default_factory=Filters)
     k: int
     offset: int = 0
     sort: str = SORTS[0]
-    words: bool = True  # whether words of texts are looked for in names, captions and labels too
+    words: bool = True  # whether words of texts are also looked for in names, captions and labels
     facets: bool = False  # whether photos are counted by facet
     verdict: bool = False  # whether to tell which hits really match
     fold: bool = False  # whether near-duplicates are folded under the first of them
 
     @property
     def has_upload(self) -> bool:
-        """Whether an uploaded photo is among the parts, so that no address can name the search."""
+        """Whether an uploaded photo is among the parts; such a search has no address."""
         return any(part.name == "image" for part in self.parts)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing in particular is asked for: no part, no filter, the usual order."""
+        """Whether the request has no part and no filter, and the usual order."""
         return not (self.parts or self.filters or self.sort != SORTS[0])
 
     def with_parts(self, parts: Iterable[QueryPart]) -> SearchRequest:
-        """Return the same request with these parts in place of its own."""
+        """Return the same request with these parts in place of the present ones."""
         return replace(self, parts=sort_parts(parts))
 
     @property
     def part_parameters(self) -> Parameters:
-        """The texts and indexed photos, as an address gives them."""
+        """The texts and indexed photos as parameters of an address."""
         return parameters_of_parts(part for part in self.parts if part.name != "image")
 
     @property
     def filter_parameters(self) -> Parameters:
-        """The filters, as an address gives them."""
+        """The filters as parameters of an address."""
         return parameters_of_filters(self.filters)
 
     @property
     def order_parameters(self) -> Parameters:
-        """Order and words, as an address gives them: only if they are not the usual ones."""
+        """Order and words as parameters of an address; empty for the usual ones."""
         sort = {"sort": [self.sort]} if self.sort != SORTS[0] else {}
         return {**sort, **({} if self.words else {"words": ["false"]})}
 
     @property
     def parameters(self) -> Parameters:
-        """All that the address of the search gives, from its first hit on."""
+        """All parameters of the search's address, from its first hit on."""
         return {**self.part_parameters, **self.filter_parameters, **self.order_parameters, "k": [str(self.k)]}
 
 
 def make_part(name: str, value: str | FileStorage | CarriedPhoto) -> QueryPart:
-    """Return a part of the usual weight."""
+    """Return a part with the usual weight."""
     return QueryPart(name, value, usual_weight(name))
 
 
 def usual_weight(name: str) -> float:
-    """Return the weight of a part for which none is given."""
+    """Return the weight of a part if none is given."""
     return AGAINST if name in UNWANTED else USUAL
 
 
 def sort_parts(parts: Iterable[QueryPart]) -> tuple[QueryPart, ...]:
-    """Return the parts in the order of their weights."""
+    """Return the parts in the order of PART_NAMES, in which weights are given."""
     return tuple(sorted(parts, key=lambda part: PART_NAMES.index(part.name)))
 
 
@@ -116,7 +116,7 @@ def weigh_parts(parts: Iterable[QueryPart], weights: list[float] | None) -> tupl
     """Return the parts in order, with these weights if there are any.
 
     Raises:
-        QueryError: there are not as many weights as parts.
+        QueryError: if the number of weights differs from the number of parts.
     """
     parts = sort_parts(parts)
     if not weights:
@@ -127,9 +127,9 @@ def weigh_parts(parts: Iterable[QueryPart], weights: list[float] | None) -> tupl
 
 
 def parameters_of_parts(parts: Iterable[QueryPart]) -> Parameters:
-    """Return the parameters that give these parts; uploads as the copies that pages carry.
+    """Return the parameters of an address or form that give these parts.
 
-    Weights are among them only if one is not the usual one.
+    Uploads are given as the copies that pages carry along. Weights are included only if one of them is not usual.
     """
     parts = sort_parts(parts)
     found: Parameters = {}
@@ -157,15 +157,15 @@ def parameters_of_filters(filters: Filters) -> Parameters:
 
 
 def format_place(place: Place) -> str:
-    """Return a box as the parameter `place` gives it: south,west,north,east in degrees."""
+    """Return a box in the format of the parameter `place`: south,west,north,east in degrees."""
     return ",".join(str(degrees).removesuffix(".0") for degrees in place)
 
 
 def search(request: SearchRequest) -> SearchResult:
-    """Return the answer to a request; it is counted in the metrics.
+    """Return the result of a request, and count it in the metrics.
 
     Raises:
-        ImageSearchError: it cannot be answered.
+        ImageSearchError: if it cannot be answered.
     """
     record().search_kind = _kind(request.parts)
     parts = [_searched_part(part) for part in request.parts]
@@ -179,17 +179,17 @@ def search(request: SearchRequest) -> SearchResult:
 
 
 def _kind(parts: tuple[QueryPart, ...]) -> str:
-    """Return what is searched with, for the metrics."""
+    """Return the kind of search, for the metrics: text, like, upload, several or browse."""
     if len(parts) > 1:
         return "several"
     return {"q": "text", "like": "like", "image": "upload"}.get(parts[0].name, "several") if parts else "browse"
 
 
 def _searched_part(part: QueryPart) -> Part:
-    """Return the part as the library takes it; a photo is read for it if need be.
+    """Return the part in the form that the library takes; read the photo if that needs it.
 
     Raises:
-        QueryError, ImageNotFoundError, ImageError: it cannot be used.
+        QueryError, ImageNotFoundError, ImageError: if the part cannot be used.
     """
     value = part.value
     weight = part.weight if part.wanted else -part.weight

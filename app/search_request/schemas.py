@@ -1,4 +1,4 @@
-"""The parameters of a search, by the same names for the API and the pages; each schema loads a SearchRequest."""
+"""The parameters of a search, with the same names for the API and the pages. Each schema loads a SearchRequest."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from image_embeddings import KEYWORD_FACETS, MAX_K, SORTS, Filters, Place, error
 
 MAX_OFFSET = 10_000
 MAX_PIXELS = 2**31 - 1
-MAX_UPLOADS = 20  # that are each searched by
+MAX_UPLOADS = 20  # photos in one request, each with a search of its own
 
 
 def _strings(description: str, **validation: Any) -> "List[str]":
@@ -37,7 +37,7 @@ def _facet_fields() -> "dict[str, Field[Any]]":
 
 
 class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # type: ignore[misc]
-    """What the hits are limited to, and which of them are wanted."""
+    """The filters of a search, the order of its hits, and which of them are wanted."""
 
     k = _number("Hits wanted.", least=1, most=MAX_K, load_default=10)
     offset = _number("Hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
@@ -75,7 +75,7 @@ class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # ty
 
 
 class QuerySchema(FilterSchema):
-    """A search by texts, by indexed photos, or by several of them together."""
+    """A search by texts and indexed photos, one or several together."""
 
     q = _strings("What the photo shows, in any language the model knows.")
     like = _strings(
@@ -107,7 +107,7 @@ class QuerySchema(FilterSchema):
 
 
 class UploadSchema(QuerySchema):
-    """A search by an uploaded photo, too."""
+    """A search by uploaded photos, and by texts and indexed photos."""
 
     image = List(
         File(),  # type: ignore[no-untyped-call]
@@ -146,7 +146,7 @@ def _filters(data: dict[str, Any]) -> Filters:
     """Return the filters among the values of a query.
 
     Raises:
-        QueryError: one cannot be used.
+        QueryError: if one of them cannot be used.
     """
     return Filters(
         values={name: tuple(data[name]) for name in KEYWORD_FACETS if name in data},

@@ -1,7 +1,7 @@
-"""Uploaded query photos: checked by content, and kept nowhere on the server.
+"""Uploaded query photos: they are checked by their content, and never kept on the server.
 
-A page carries a small copy of each along in its form. It is the copy that is searched by, on the first page too: else a
-photo could come on two pages, or on none.
+The form of a page carries a small copy of each photo along. Every page searches by this copy, the first one too. If the
+first page searched by the photo itself, a hit could be on two pages or on none.
 """
 
 import base64
@@ -16,32 +16,33 @@ from app.photo_files import decode_image
 from app.search_request import crops
 from image_embeddings import SHORT_SIDE, errors
 
-# WebP's quality: 15 to 20 kB, whose embeddings have cosine 0.999 to those of the photos (conse, the samples, also six
-# times as large); with quality 80 it is half the size and 0.99.
+# The quality of WebP. A copy then has 15 to 20 kB, and its embedding a cosine of 0.999 to that of the photo (measured
+# with conse on the samples, also on samples enlarged six times). With quality 80 it is half as large, and the cosine is
+# 0.99.
 QUALITY = 95
-SHOWN_SIDE, SHOWN_QUALITY = 240, 80  # of the copy that is only looked at
+SHOWN_SIDE, SHOWN_QUALITY = 240, 80  # of the copy that is only shown
 _DATA_URL = re.compile(r"data:image/webp;base64,(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 @dataclass(frozen=True)
 class CarriedPhoto:
-    """An uploaded query photo as pages carry it along."""
+    """An uploaded query photo in the form in which pages carry it along."""
 
     image: Image.Image = field(compare=False)
-    copy: str  # the data URL that holds it in small
+    copy: str  # the data URL of a small copy
 
     @property
     def shown(self) -> str:
-        """The data URL of a yet smaller one, to be looked at."""
+        """The data URL of a still smaller copy, for the page to show."""
         return _data_url(self.image, SHOWN_SIDE, SHOWN_QUALITY)
 
 
 def decode_upload(upload: FileStorage | None) -> Image.Image:
-    """Return the upright RGB image that was uploaded.
+    """Return the uploaded photo as an upright RGB image.
 
     Raises:
-        QueryError: no file came.
-        ImageError: it is no image, damaged, or too large.
+        QueryError: if there is no file.
+        ImageError: if the file is no image, is damaged, or is too large.
     """
     if upload is None or not upload.filename:
         raise errors.QueryError("No photo was sent. Choose an image file first.")
@@ -51,20 +52,20 @@ def decode_upload(upload: FileStorage | None) -> Image.Image:
 
 
 def carry_upload(upload: FileStorage | None) -> CarriedPhoto:
-    """Return the photo that was chosen just now, as pages carry it along.
+    """Return a new upload in the form in which pages carry it along.
 
     Raises:
-        QueryError, ImageError: as `decode_upload`.
+        QueryError, ImageError: as in `decode_upload`.
     """
     return _carry(decode_upload(upload))
 
 
 def read_copy(address: str) -> CarriedPhoto:
-    """Return the photo that a page carried along, or the part of it that is named.
+    """Return the photo that a page carries along, or only a part of it if the address names one.
 
     Raises:
-        QueryError: that is no data URL as these pages have them, or the part lies outside.
-        ImageError: it holds no image.
+        QueryError: if the address is no data URL of these pages, or the part lies outside the photo.
+        ImageError: if the data URL contains no image.
     """
     address, box = crops.split_fragment(address)
     if not _DATA_URL.fullmatch(address):

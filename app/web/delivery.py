@@ -1,4 +1,4 @@
-"""How pages and their files reach the browser: compressed, with security headers, and the files once and for all."""
+"""How pages and their files reach the browser: compressed, with security headers, and the files only once."""
 
 import hashlib
 from pathlib import Path
@@ -9,10 +9,11 @@ from flask_compress import Compress
 APP_FOLDER = Path(__file__).parent.parent
 STATIC_FOLDER = "static/ui"
 MAIN_SCRIPT = "main.js"
-COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")  # photos already are
+# Photos are not among them, because they are compressed already.
+COMPRESSED = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 A_YEAR = 365 * 24 * 3600  # seconds
 
-# The page runs its own script and style, and shows its own pictures: nothing else, from nowhere else.
+# The page runs its own script, uses its own style and shows its own pictures. It loads nothing else.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -20,7 +21,10 @@ CONTENT_SECURITY_POLICY = (
 
 
 def static_url_path() -> str:
-    """Where the static files are: an address of their content, for scripts name one another without a version."""
+    """Return the path of the static files.
+
+    It depends on their content, because scripts import one another without a version in the address.
+    """
     digest = hashlib.sha256()
     for path in sorted((APP_FOLDER / STATIC_FOLDER).iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -33,11 +37,11 @@ def script_modules() -> list[str]:
 
 
 def init_app(app: Flask) -> None:
-    """Compress what is text, let browsers keep the static files, and set the security headers."""
+    """Compress text, let browsers keep the static files, and set the security headers."""
     app.config.from_mapping(
         COMPRESS_MIMETYPES=list(COMPRESSED),
         COMPRESS_ALGORITHM=["br", "gzip"],
-        COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],  # files
+        COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],  # for files
         SEND_FILE_MAX_AGE_DEFAULT=A_YEAR,
     )
     app.jinja_env.globals["script_modules"] = script_modules()
@@ -51,5 +55,5 @@ def _set_headers(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint == "static" and response.status_code == 200:
         response.cache_control.immutable = True
-        response.call_on_close(response.response.close)  # type: ignore[union-attr]  # flask-compress forgets the file
+        response.call_on_close(response.response.close)  # type: ignore[union-attr]  # flask-compress does not close the file
     return response

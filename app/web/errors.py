@@ -1,4 +1,4 @@
-"""Errors as the browser and the API show them: one page, one JSON shape."""
+"""How the browser and the API show errors: one page, and one JSON shape."""
 
 import logging
 from collections.abc import Iterator
@@ -31,26 +31,26 @@ log = logging.getLogger(__name__)
 
 
 def init_app(app: APIFlask) -> None:
-    """Registers the handlers."""
-    app.error_processor(_handle_invalid_input)  # takes HTTPException too: ours, below, must come after
+    """Register the error handlers."""
+    app.error_processor(_handle_invalid_input)  # also takes HTTPException, so our handler of it must come later
     app.register_error_handler(errors.ImageSearchError, _handle_our_error)
     app.register_error_handler(HTTPException, _handle_http_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
 
 
 def status_of(error: errors.ImageSearchError) -> int:
-    """The HTTP status for one of our errors."""
+    """Return the HTTP status for one of our errors; 500 if it has none."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
-    """The one shape of a JSON error, which is the answer to the current request."""
+    """Return the JSON body of an error, and record its code for the current request."""
     record().error_code = code
     return {"error": {"code": code, "message": message, "request_id": record().request_id}}
 
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
-    """A page that says what went wrong, below what the page goes on with: the search bar as it was, say."""
+    """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
     return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
 
 
@@ -70,7 +70,7 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
         if request.content_length is not None and request.content_length <= limit:
             message = "The form has more or larger fields than a search needs. Send one photo, k and offset."
         return _answer("image_too_large", message, 413)
-    if isinstance(error, SecurityError):  # before there are addresses to make a page with
+    if isinstance(error, SecurityError):  # raised before the app can make addresses, which a page needs
         record().error_code = "bad_request"
         return Response(f"{error.description} See TRUSTED_HOSTS.\n", 400, content_type="text/plain")
     code = (error.name or "error").lower().replace(" ", "_")
@@ -82,13 +82,13 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def _handle_invalid_input(error: HTTPError) -> Response:
-    """Query parameters and form fields that do not fit the API's schemas."""
+    """Answer a request whose query parameters or form fields do not fit the API's schemas."""
     problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
     return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
 
 
 def problems_of(said: Any, *names: str) -> Iterator[str]:
-    """What marshmallow says, in lines; its dicts are by field and, within lists, by place."""
+    """Yield the messages of marshmallow as lines: its dicts are keyed by field and, within lists, by position."""
     if isinstance(said, dict):
         for name, inner in said.items():
             yield from problems_of(inner, *names, *([name] if isinstance(name, str) else ()))

@@ -1,4 +1,7 @@
-"""The languages of the interface, by gettext: app/translations/<language>/LC_MESSAGES/messages.mo, made of the .po."""
+"""The languages of the interface, by gettext.
+
+Each language has app/translations/<language>/LC_MESSAGES/messages.mo, compiled from messages.po.
+"""
 
 from pathlib import Path
 from typing import TypeVar
@@ -26,9 +29,9 @@ CHOICE = "lang"  # the parameter of an address, and the cookie
 
 
 def init_app(app: Flask) -> None:
-    """Make pages speak the reader's language: `_()` and `ngettext()` in the templates.
+    """Show pages in the reader's language, by `_()` and `ngettext()` in the templates.
 
-    Log a warning if translations are not compiled, or their .po files are newer.
+    Log a warning if translations are not compiled, or if their .po files are newer.
     """
     Babel(app, locale_selector=language, default_translation_directories=FOLDER)
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by Jinja's extension for gettext
@@ -43,7 +46,7 @@ def init_app(app: Flask) -> None:
 
 
 def warn_of_stale(app: Flask, folder: Path) -> None:
-    """Log a warning with the remedy if there are stale languages in `folder`."""
+    """Log a warning with the remedy if translations in `folder` are stale: missing, or older than their .po file."""
     if stale := stale_languages(folder):
         app.logger.warning(
             "Pages lack texts in these languages, or show old ones: %s. Their translations are not compiled: run "
@@ -66,7 +69,7 @@ def _is_stale(catalogues: Path) -> bool:
 
 
 def _translations() -> NullTranslations:
-    """Return the translations for this request; looked up once, for a page asks hundreds of times."""
+    """Return the translations for this request. They are looked up once: a page needs them hundreds of times."""
     if "translations" not in g:
         g.translations = get_translations()
     found: NullTranslations = g.translations
@@ -74,15 +77,15 @@ def _translations() -> NullTranslations:
 
 
 def language() -> str:
-    """The one that was chosen, else the one that the browser prefers, of those there are; else English."""
+    """Return the code of the chosen language, else of the one in LANGUAGES that the browser prefers, else "en"."""
     chosen = g.get(CHOICE) or request.cookies.get(CHOICE)
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
 
 
 def address_in(code: str) -> str:
-    """Where one chooses a language: this page again, or the first one where no address leads to this one.
+    """Return the address that chooses a language: this page again, or the home page if this page has no address.
 
-    That of the page of an upload takes the form that the page came of.
+    The page of an upload has to be asked for by its form, which is sent to this address.
     """
     if request.blueprint == "pages":
         return _address(**{CHOICE: code})
@@ -90,7 +93,7 @@ def address_in(code: str) -> str:
 
 
 def _choose() -> ResponseReturnValue | None:
-    """Keeps the language that an address asks for, and leads to the same page without it; not from a form's answer."""
+    """Keep the language that an address asks for, and redirect to the address without it; do not redirect a form."""
     if request.blueprint != "pages" or CHOICE not in request.args:
         return None
     chosen = request.args[CHOICE]
@@ -113,7 +116,7 @@ def _keep(chosen: str, response: Answer) -> Answer:
 
 
 def _declare(response: Response) -> Response:
-    """Tells caches and readers which language a page is in, and what decided it."""
+    """Declare the language of a page to caches and readers, and the headers that it depends on."""
     if response.mimetype == "text/html" and not response.location:
         response.content_language.add(language())
         response.vary.update(("Accept-Language", "Cookie"))
@@ -121,7 +124,10 @@ def _declare(response: Response) -> Response:
 
 
 def _address(**more: str) -> str:
-    """This page's, with the language replaced; always on this site, for it is built of the route."""
+    """Return the address of this page with `more` in place of the language.
+
+    It is always on this site, because it is made from the route.
+    """
     kept = [(name, value) for name, value in request.args.items(multi=True) if name != CHOICE]
     query = urlencode([*kept, *more.items()])
     return url_for(str(request.endpoint)) + (f"?{query}" if query else "")

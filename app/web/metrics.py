@@ -12,11 +12,11 @@ from app.web.request_record import record
 blueprint = Blueprint("metrics", __name__)
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-APP = "app"  # the stage that is no part of the search: HTTP, templates, JSON
+APP = "app"  # the stage outside the search: HTTP, templates, JSON
 
 
 class Metrics:
-    """The app's counters, in a registry of their own."""
+    """The counters of one app, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -33,7 +33,7 @@ class Metrics:
         return Histogram(f"image_search_{name}", what, labels, registry=self.registry, buckets=SECONDS)
 
     def exposition(self) -> bytes:
-        """The counts as Prometheus reads them: of all of the server's processes, where they share them."""
+        """Return the counts in the text format of Prometheus; of all processes of the server if they share counts."""
         shared = CollectorRegistry()
         try:
             MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ class Metrics:
 
 
 def init_app(app: APIFlask) -> None:
-    """Counts every request and serves the counts."""
+    """Count every request, and serve the counts."""
     app.extensions["metrics"] = Metrics()
     app.after_request(_count)
     app.register_blueprint(blueprint)
@@ -51,7 +51,7 @@ def init_app(app: APIFlask) -> None:
 
 @blueprint.get("/metrics")
 def exposition() -> Response:
-    """The counts, as Prometheus reads them."""
+    """Answer with the counts in the text format of Prometheus."""
     return Response(_metrics().exposition(), content_type=CONTENT_TYPE_LATEST)
 
 

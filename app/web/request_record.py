@@ -1,4 +1,4 @@
-"""The record of the request that is being answered, which errors, metrics and log lines share, and its access line."""
+"""The record of the current request, which errors, metrics and log lines share, and its access line in the log."""
 
 import logging
 import re
@@ -13,35 +13,35 @@ from flask import Response, g, has_request_context, request
 
 from image_embeddings import SearchResult, Settings, log_formatter
 
-IN_A_PATH = "/:@!$&'()*+,;=~"  # what stands there unquoted
-WERKZEUGS_ACCESS_LINE = '"%s" %s %s'  # the end of its message, before the values are put in
+IN_A_PATH = "/:@!$&'()*+,;=~"  # characters that are not quoted in a path
+WERKZEUGS_ACCESS_LINE = '"%s" %s %s'  # the end of its message, before the values are inserted
 HEADER = "X-Request-ID"
-SANE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)  # whatever reads the logs may be simple
+SANE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)  # safe also for simple programs that read logs
 
 access = logging.getLogger("app.access")
 
 
 @dataclass
 class RequestRecord:
-    """One request, from its first moment on."""
+    """What is known of one request, from its start on."""
 
     request_id: str
     begun: float = field(default_factory=perf_counter)
-    search_kind: str | None = None  # text, like, upload, several, browse: what it searches with
+    search_kind: str | None = None  # what it searches with: text, like, upload, several or browse
     took_ms: Mapping[str, float] | None = None  # of the search that answered it
     hits: int = 0
     error_code: str | None = None
 
     @property
     def milliseconds(self) -> float:
-        """How long it has taken until now."""
+        """The time since the request began."""
         return (perf_counter() - self.begun) * 1000
 
 
 def init_app(app: APIFlask, settings: Settings) -> None:
-    """Begin a record with each request, name it in each answer, and write an access line for each.
+    """Begin a record for each request, put its id into the answer's header, and write an access line.
 
-    Log lines are printed as the settings say, unless somebody has set up logging before.
+    Log lines are printed as the settings say, unless logging is set up already.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(log_formatter(settings.log_format, fields=request_fields))
@@ -61,19 +61,19 @@ def init_app(app: APIFlask, settings: Settings) -> None:
 
 
 def record() -> RequestRecord:
-    """That of the current request."""
+    """Return the record of the current request."""
     found: RequestRecord = g.get("record") or _begin_new()
     return found
 
 
 def record_result(result: SearchResult) -> SearchResult:
-    """Keep what a search took and found for the answer's header and the metrics; return it."""
+    """Record the times and the number of hits of a search, for the answer's header and the metrics; return it."""
     record().took_ms, record().hits = result.took_ms, len(result.hits)
     return result
 
 
 def request_fields() -> dict[str, str]:
-    """The current request's id, for log lines; nothing outside of a request."""
+    """Return the id of the current request, for log lines; an empty dict outside a request."""
     return {"request_id": record().request_id} if has_request_context() else {}
 
 
@@ -93,7 +93,7 @@ def _name(response: Response) -> Response:
 
 
 def _tell(status: int, *, with_query: bool) -> None:
-    """The access line. The query may be a person's search: it is left out unless it is wanted."""
+    """Write the access line. It has no query unless `with_query`, because a query may be a person's search."""
     seen = record()
     path = quote(request.path, safe=IN_A_PATH)
     if with_query and request.query_string:
@@ -112,5 +112,5 @@ def _tell(status: int, *, with_query: bool) -> None:
 
 
 def _is_no_access_line(line: logging.LogRecord) -> bool:
-    """False for what `flask run` prints of each request by itself, query and all."""
+    """Return False for the line that `flask run` prints for each request, because it contains the query."""
     return not str(line.msg).endswith(WERKZEUGS_ACCESS_LINE)

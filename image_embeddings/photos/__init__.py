@@ -1,1 +1,1 @@
-"""What is in a photo: its picture, and what the file says of it."""
+"""What is in a photo: its picture, and the metadata in its file."""

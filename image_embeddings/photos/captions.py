@@ -1,4 +1,4 @@
-"""Caption and keywords that an image program wrote into a photo: XMP, and the older IPTC."""
+"""The caption and the keywords in a photo's file: in XMP, and in the older IPTC."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from image_embeddings.photos.exif import decoded, plain
 CAPTION_LENGTH = 2_000  # characters
 KEYWORD_LENGTH = 100
 MAX_KEYWORDS = 100
-MAX_BYTES = 4 * 2**20  # of XMP; what has more is some program's history, not a caption
+MAX_BYTES = 4 * 2**20  # of XMP; a longer packet holds the history of some program, not a caption
 
 MAX_ELEMENTS = 100_000
-MAX_DEPTH = 100  # of elements inside one another; captions are in the sixth
+MAX_DEPTH = 100  # nested elements; captions are at the sixth level
 
 _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 _SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
@@ -29,14 +29,18 @@ _UTF8 = b"\x1b%G"
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a photo's author says of it."""
+    """The caption and the keywords of a photo."""
 
     caption: str | None = None
     keywords: tuple[str, ...] = ()
 
 
 def words(*, xmp: bytes = b"", iptc: bytes = b"") -> Words:
-    """Caption and keywords: XMP's caption if it has one, and the keywords of both. What is damaged is left out."""
+    """Return the caption and the keywords in these two packets.
+
+    The caption is that of XMP, or that of IPTC if XMP has none. The keywords are those of both. Damaged data is left
+    out.
+    """
     new, old = _from_xmp(xmp), _from_iptc(iptc)
     return Words(caption=new.caption or old.caption, keywords=_distinct([*new.keywords, *old.keywords]))
 
@@ -51,7 +55,7 @@ def _from_xmp(xmp: bytes) -> Words:
         return Words()
     items = root.findall(f".//{_DESCRIPTION}/*/{_ITEM}")
     items.sort(key=lambda item: item.get(_LANGUAGE) != "x-default")
-    short = [element.get(_DESCRIPTION, "") for element in root.iter()]  # of a caption in one language
+    short = [element.get(_DESCRIPTION, "") for element in root.iter()]  # the short form of a caption in one language
     captions = (plain(text, length=CAPTION_LENGTH) for text in [*map(_text, items), *short])
     keywords = (plain(_text(item), length=KEYWORD_LENGTH) for item in root.iterfind(f".//{_SUBJECT}/*/{_ITEM}"))
     return Words(caption=next(filter(None, captions), None), keywords=_distinct(keywords))
@@ -62,13 +66,14 @@ def _text(element: Element) -> str:
 
 
 def _parse(xmp: bytes) -> Element | None:
-    """Return the root of a packet, with all that stands before its first damage.
+    """Return the root of a packet, with everything before its first damage.
 
-    Return None if there is no element, or what no caption needs: a document type, which XMP has not and by which little
-    XML becomes large or names other files; or more and deeper elements than fit into memory at ease.
+    Return None if there is no element, or if the packet has something that no caption needs. One such thing is a
+    document type: XMP never has one, and it can make a small packet large or name other files. The other is more than
+    MAX_ELEMENTS elements, or elements deeper than MAX_DEPTH, which would need much memory.
     """
     root, number, depth = None, 0, 0
-    packet = BytesIO(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t"))  # the first is UTF-16
+    packet = BytesIO(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t"))  # "\0<" begins UTF-16
     try:
         for event, element in iterparse(packet, events=("start", "end"), forbid_dtd=True):
             root = element if root is None else root
@@ -78,7 +83,7 @@ def _parse(xmp: bytes) -> Element | None:
                 return None
     except DefusedXmlException:
         return None
-    except (ParseError, ValueError, LookupError):  # the latter two for encodings that are unknown
+    except (ParseError, ValueError, LookupError):  # the last two for unknown encodings
         pass
     return root
 
@@ -99,11 +104,11 @@ def _from_iptc(iptc: bytes) -> Words:
 
 
 def _records(iptc: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """Record and dataset number, and the data, of each entry up to the first that is damaged."""
+    """Yield ((record number, dataset number), data) of each entry, up to the first that is damaged."""
     at = 0
     while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
         size = int.from_bytes(iptc[at + 3 : at + 5], "big")
-        if size > 0x7FFF:  # an extended one, of more than 32 kB: no caption
+        if size > 0x7FFF:  # an extended dataset of more than 32 kB, which is no caption
             return
         yield (iptc[at + 1], iptc[at + 2]), iptc[at + 5 : at + 5 + size]
         at += 5 + size

@@ -1,4 +1,4 @@
-"""From the bytes of a file to an upright RGB image, safely."""
+"""The safe decoding of a file's bytes to an upright RGB image."""
 
 import math
 import struct
@@ -14,15 +14,16 @@ from PIL import ExifTags, Image, TiffImagePlugin, TiffTags, UnidentifiedImageErr
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
 from image_embeddings.photos import raw
 
-# The only decoders that run on files and uploads, beside that of camera RAW.
+# The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-BOX_FORMATS = ("AVIF", "HEIF")  # files of one layout: boxes, the first of which is called ftyp
+BOX_FORMATS = ("AVIF", "HEIF")  # both consist of boxes, and the first box has the name ftyp
 UNREAD_SUFFIXES = frozenset({".jxl"})
 SUFFIXES = raw.SUFFIXES | frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 )
 
-# The beginning of a file -> what browsers show it as; of other formats they get a rendition.
+# Position and bytes at the beginning of a file -> content type by which browsers show it. Of other formats they get a
+# rendition.
 _SHOWN_BY_BROWSERS = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -31,11 +32,11 @@ _SHOWN_BY_BROWSERS = (
     (0, b"BM", "image/bmp"),
     (4, b"ftypavif", "image/avif"),
 )
-RENDITION_SHORT_SIDE = 1440  # pixels; renditions have up to twice as many
+RENDITION_SHORT_SIDE = 1440  # pixels; the shorter side of a rendition may have up to twice as many
 RENDITION_TYPE = "image/jpeg"
 RENDITION_QUALITY = 88
 
-# What decoders raise on damaged files, beyond Pillow's own UnidentifiedImageError (an OSError).
+# What decoders raise if a file is damaged. Pillow's own UnidentifiedImageError is an OSError.
 _DECODE_ERRORS = (
     OSError,
     RuntimeError,  # pillow-heif
@@ -53,7 +54,7 @@ _DECODE_ERRORS = (
 
 _XMP, _IPTC, _IPTC_RESOURCE = 700, 33723, 0x0404
 
-# EXIF orientation -> what turns the stored picture upright
+# EXIF orientation -> the operation that turns the stored picture upright
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -64,22 +65,26 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Damaged metadata in a sound picture is no news to the user, nor that a picture is large but not too large.
+# Users need no warning of damaged metadata in an intact picture, nor of a picture that is large but not too large.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-# Large photos are shrunk while they are decoded, to no less than twice what models look at (224 pixels). Whatever
-# changes the pixels that come out needs a new name here: embeddings made before and after are not compared.
+# Large photos are shrunk while they are decoded, to at least twice the size that models use (224 pixels). A change that
+# gives other pixels needs a new DECODING, because embeddings made before and after it must not be compared.
 DECODING = "decode-1"
 SHORT_SIDE = 448
-LONG_SIDE = 16 * SHORT_SIDE  # however thin
-PALETTE_PIXELS = 16_000_000  # larger ones are thinned out before their palette makes three or four bytes of each pixel
+LONG_SIDE = 16 * SHORT_SIDE  # at most, even if the photo is very thin
+PALETTE_PIXELS = 16_000_000  # larger pictures are thinned out first: in RGB or RGBA a pixel takes 3 or 4 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """An upright RGB image, shrunk, and what the file says: full size as shown, EXIF, and XMP and IPTC as bytes."""
+    """A decoded file: its upright RGB image, shrunk if large, and its metadata.
+
+    `width` and `height` are the full size of the upright photo in pixels. `xmp` and `iptc` are bytes that are not
+    parsed yet.
+    """
 
     image: Image.Image
     width: int
@@ -90,16 +95,17 @@ class Decoded:
 
 
 def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_SIDE) -> Decoded:
-    """The upright RGB image in `data`; the first frame of an animation, transparency on white, a RAW file's preview.
+    """Return the upright RGB image in `data`, with the metadata of the file.
 
-    A larger one is shrunk, to no less than `short_side` pixels. `what` names the image in errors.
+    Of an animation, it is the first frame; of a RAW file, the preview. Transparent parts become white. A larger image
+    is shrunk; its shorter side keeps at least `short_side` pixels. `what` names the image in errors.
 
     Raises:
-        ImageUnreadableError: of no known format, empty, truncated or damaged.
-        ImageTooLargeError: more than `max_pixels` pixels; found out before memory is taken for them.
+        ImageUnreadableError: if the data has no known format, or is empty, truncated or damaged.
+        ImageTooLargeError: if it has more than `max_pixels` pixels. This is checked before memory is taken for them.
     """
-    # Some decoders take memory for the whole picture as they open it. Pillow refuses what is more than twice its limit
-    # before that; the limit is only ever raised here, for it is the whole process's.
+    # Some decoders take memory for the whole picture when they open it. Before that, Pillow refuses a picture of more
+    # than twice its limit. The limit belongs to the whole process, so it is only raised here, never lowered.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels // 2)
     try:
         if raw.is_raw(data):
@@ -157,23 +163,23 @@ def _formats(data: bytes) -> tuple[str, ...]:
 
 @cache
 def _register_heif() -> None:
-    """Registers the decoder of HEIF with Pillow. It turns pictures itself and says so: their EXIF is upright."""
+    """Register the decoder of HEIF with Pillow. It turns pictures itself, and their EXIF orientation is upright."""
     from pillow_heif import register_heif_opener
 
-    # Thumbnails: an image program may have left an old one. Depth maps and the like are not looked at.
+    # No thumbnails: an image program may have left an old one. Depth maps and other auxiliary images are not used.
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
 def browser_type(beginning: bytes) -> str | None:
-    """The content type by which browsers show a file that begins so; None where they cannot be relied on to."""
+    """Return the content type by which browsers show a file with this beginning; None if some cannot show it."""
     return next((kind for at, magic, kind in _SHOWN_BY_BROWSERS if beginning.startswith(magic, at)), None)
 
 
 def rendition(data: bytes, *, max_pixels: int, what: str) -> bytes:
-    """The photo as a JPEG that fills a screen (RENDITION_TYPE), for browsers that cannot show it as it is.
+    """Return the photo as a JPEG (RENDITION_TYPE) that fills a screen, for browsers that cannot show the original.
 
     Raises:
-        ImageError: as by `decode`.
+        ImageError: as in `decode`.
     """
     decoded = decode(data, max_pixels=max_pixels, what=what, short_side=RENDITION_SHORT_SIDE)
     buffer = BytesIO()
@@ -196,7 +202,7 @@ def _reason(error: Exception) -> str:
 def _exif(image: Image.Image) -> Image.Exif:
     try:
         return image.getexif()
-    except _DECODE_ERRORS:  # damaged EXIF in a sound picture
+    except _DECODE_ERRORS:  # damaged EXIF in an intact picture
         return Image.Exif()
 
 
@@ -209,7 +215,7 @@ def _iptc(image: Image.Image, exif: Image.Exif) -> bytes:
     resources = image.info.get("photoshop")  # JPEG
     found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _IPTC in image.tag_v2:
-        image.tag_v2.tagtype[_IPTC] = TiffTags.UNDEFINED  # bytes, though most programs call them numbers
+        image.tag_v2.tagtype[_IPTC] = TiffTags.UNDEFINED  # read as bytes, though most programs declare numbers
         found = image.tag_v2[_IPTC]
     return found if isinstance(found, bytes) else _tag(exif, _IPTC)
 
@@ -235,7 +241,7 @@ def _draft_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def _to_resizable_mode(image: Image.Image) -> Image.Image:
-    """The image in a mode that can be shrunk: palettes, single bits and 16 bits cannot."""
+    """Return the image in a mode that can be shrunk, which is not possible with palettes, single bits and 16 bits."""
     if image.mode in ("P", "PA", "1"):
         thinning = math.isqrt(max(1, image.width * image.height // PALETTE_PIXELS))
         if thinning > 1:
@@ -273,7 +279,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """A 16-bit, 32-bit or float greyscale image, its range fitted to 0–255 (Pillow itself would clip it)."""
+    """Return a 16-bit, 32-bit or float greyscale image, scaled to the range 0–255 (Pillow itself would clip it)."""
     pixels = np.asarray(image, np.float64)
     full = 65535 if image.mode.startswith("I") and pixels.max(initial=0) <= 65535 else pixels.max(initial=0)
     return Image.fromarray((pixels.clip(0) * (255 / max(full, 1e-9))).clip(0, 255).astype(np.uint8))

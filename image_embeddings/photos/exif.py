@@ -1,4 +1,4 @@
-"""What a photo's EXIF says of it: when and where it was taken, with which camera and lens."""
+"""The facts in a photo's EXIF: when and where it was taken, and with which camera and lens."""
 
 import re
 import struct
@@ -10,19 +10,19 @@ from typing import Any
 from PIL import ExifTags, Image
 
 NAME_LENGTH = 200  # characters of a camera's or lens's name
-_FIRST_YEAR, _LAST_YEAR = 1826, 2099  # the first photograph; a clock that is wrong
-_JOINERS = "\u200c\u200d"  # invisible, and part of Persian and Indic words and of emoji
+_FIRST_YEAR, _LAST_YEAR = 1826, 2099  # the year of the first photograph; a later year means a wrong clock
+_JOINERS = "\u200c\u200d"  # invisible, but part of Persian and Indic words and of emoji
 
 _GPS = ExifTags.GPS
 _TAGS = ExifTags.Base
 _DATE = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
 _OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
-# What reading damaged EXIF raises, in Pillow and here.
+# What Pillow and this module raise when they read damaged EXIF.
 _ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error)
 
 
 def location(exif: Image.Exif) -> tuple[float, float] | None:
-    """Latitude and longitude in degrees (north and east positive); None where absent, damaged or out of range."""
+    """Return (latitude, longitude) in degrees, north and east positive; None if absent, damaged or out of range."""
     try:
         gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
         latitude = _degrees(gps[_GPS.GPSLatitude], negative=gps[_GPS.GPSLatitudeRef] == "S")
@@ -41,9 +41,9 @@ def _degrees(parts: Any, *, negative: bool) -> float:
 
 
 def taken(exif: Image.Exif) -> str | None:
-    """When it was taken, as an ISO 8601 string: local time, with its distance from UTC where the camera says it.
+    """Return when the photo was taken, as an ISO 8601 string; None if that is absent or impossible.
 
-    None where absent or absurd.
+    It is the local time, with its offset from UTC if the camera gives one.
     """
     details = _details(exif)
     for date, offset in (
@@ -56,7 +56,7 @@ def taken(exif: Image.Exif) -> str | None:
 
 
 def _date_by_libraw(exif: Image.Exif) -> str | None:
-    """The date in the EXIF that LibRaw makes for previews without any; of an unknown one it makes 1970."""
+    """Return the date in the EXIF that LibRaw makes for previews without EXIF; None for 1970, its unknown date."""
     if not (_text(exif, _TAGS.Software) or "").startswith("dcraw"):
         return None
     found = _iso(_text(exif, _TAGS.DateTime), offset=None)
@@ -77,17 +77,17 @@ def _iso(date: str | None, *, offset: str | None) -> str | None:
 
 
 def camera_make(exif: Image.Exif) -> str | None:
-    """Who made the camera."""
+    """Return the maker of the camera; None if it is not known."""
     return _text(exif, _TAGS.Make)
 
 
 def camera_model(exif: Image.Exif) -> str | None:
-    """The camera's name."""
+    """Return the name of the camera; None if it is not known."""
     return _text(exif, _TAGS.Model)
 
 
 def lens(exif: Image.Exif) -> str | None:
-    """The lens's name."""
+    """Return the name of the lens; None if it is not known."""
     return _text(_details(exif), _TAGS.LensModel)
 
 
@@ -106,7 +106,10 @@ def _text(tags: Mapping[int, Any], tag: int) -> str | None:
 
 
 def plain(value: Any, *, length: int) -> str | None:
-    """Text as it can be shown: up to the first NUL, on one line, cut to `length`; None for anything else or nothing."""
+    """Return a text that can be shown: up to the first NUL, on one line, and of at most `length` characters.
+
+    Return None if the value is empty, or neither text nor bytes.
+    """
     if isinstance(value, bytes):
         value = decoded(value[: 8 * length])
     if not isinstance(value, str):
@@ -117,7 +120,7 @@ def plain(value: Any, *, length: int) -> str | None:
 
 
 def decoded(data: bytes) -> str:
-    """Bytes of which nobody says what they are: UTF-8 if they can be, else Western European."""
+    """Return bytes of unknown encoding as text: as UTF-8 if that is possible, else as Western European (cp1252)."""
     try:
         return data.decode()
     except UnicodeDecodeError:

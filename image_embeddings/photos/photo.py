@@ -1,4 +1,4 @@
-"""A photo: its document and its picture, made of the bytes of one file."""
+"""A photo: its document and its picture, made from the bytes of one file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from image_embeddings.photos.thumbnails import preview
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A photo that was read: its document and its upright RGB image."""
+    """A decoded photo: its document and its upright RGB image."""
 
     document: ImageDocument
     image: Image.Image
@@ -23,7 +23,7 @@ class Photo:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoBytes:
-    """What was in a file when it was read."""
+    """The content of a file when it was read."""
 
     image_id: str
     data: bytes
@@ -32,10 +32,10 @@ class PhotoBytes:
 
 
 def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
-    """The photo in these bytes: hash, size, what it says of itself and picture belong together.
+    """Return the photo in these bytes; the picture and all values of its document come from the same bytes.
 
     Raises:
-        ImageError: its content cannot be decoded, or is too large.
+        ImageError: if the content cannot be decoded, or is too large.
     """
     decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
     said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
@@ -62,5 +62,5 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
 
 
 def content_hash(data: bytes) -> str:
-    """The name of these bytes: half a SHA-256, 32 hexadecimal digits."""
+    """Return the name of these bytes: the first half of their SHA-256, 32 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()[:32]

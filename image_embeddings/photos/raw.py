@@ -1,4 +1,4 @@
-"""Camera RAW: which bytes are such a file, and the preview that the camera left in it."""
+"""Camera RAW: which bytes are a RAW file, and the preview that the camera put into it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"})
 
-# Files of one maker's own kind say so in their first bytes: CR2, CR3, RAF, ORF (three), RW2.
+# Formats of one maker are known by their first bytes: CR2, CR3, RAF, ORF (three), RW2.
 _BEGINNINGS = (
     (8, b"CR\x02"),
     (4, b"ftypcrx "),
@@ -29,23 +29,23 @@ _BEGINNINGS = (
 )
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _SUB_IFDS, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706
-_SENSOR = {32803, 34892}  # colour filter array and linear raw: what a sensor saw, not a picture
-_DIRECTORIES, _ENTRIES = 32, 512  # looked at; real files have about ten of about fifty
+_SENSOR = {32803, 34892}  # colour filter array and linear raw: data of a sensor, not a picture
+_DIRECTORIES, _ENTRIES = 32, 512  # that are read at most; real files have about ten directories of about fifty entries
 
-MIN_PREVIEW = 224  # pixels, the shorter side; of smaller previews models see less than they could
+MIN_PREVIEW = 224  # pixels of the shorter side; models would see less detail in a smaller preview
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawPhoto:
-    """What stands for a RAW file: its preview as JPEG, turned by its own EXIF, or else an upright picture."""
+    """The picture of a RAW file: its preview as JPEG, with an EXIF orientation of its own, or an upright image."""
 
-    width: int  # pixels of the photo itself, as shown
+    width: int  # pixels of the upright photo itself, not of the preview
     height: int
     picture: bytes | Image.Image
 
 
 class TooManyPixelsError(Exception):
-    """A RAW photo of more pixels than wanted: its width and height."""
+    """Raised if a RAW photo has more pixels than allowed; holds its width and height."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__(f"{width} × {height} pixels")
@@ -53,14 +53,14 @@ class TooManyPixelsError(Exception):
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether these are the bytes of a RAW file; NEF, ARW and DNG are TIFF files that hold what a sensor saw."""
+    """Return whether these are the bytes of a RAW file. NEF, ARW and DNG are TIFF files with data of a sensor."""
     if any(data.startswith(magic, at) for at, magic in _BEGINNINGS):
         return True
     return any(tag == _DNG_VERSION or (tag == _PHOTOMETRIC and value in _SENSOR) for tag, value in _short_tags(data))
 
 
 def _short_tags(data: bytes) -> Iterator[tuple[int, int]]:
-    """Tag and first value of the entries of a TIFF's directories and those below them; nothing for other files."""
+    """Yield tag and first value of the entries in a TIFF's directories and subdirectories; nothing for other files."""
     order = _BYTE_ORDERS.get(data[:4])
     if order is None or len(data) < 8:
         return
@@ -82,7 +82,10 @@ def _short_tags(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _offsets(data: bytes, at: int, *, order: str, length: int) -> tuple[int, ...]:
-    """The directories that an entry points to: one stands in the entry itself, several where it says."""
+    """Return the offsets of the directories that an entry at `at` points to.
+
+    A single offset is in the entry itself. If there are several, the entry holds the position of their list.
+    """
     if length > 1:
         (at,) = struct.unpack_from(f"{order}I", data, at)
     length = min(length, _DIRECTORIES)
@@ -90,8 +93,8 @@ def _offsets(data: bytes, at: int, *, order: str, length: int) -> tuple[int, ...
 
 
 def container_exif(data: bytes) -> Image.Exif | None:
-    """The EXIF of a RAW file that is laid out as a TIFF file; None for others, and where there is no date or lens."""
-    if data[:4] in (b"IIRO", b"IIRS"):  # ORF: TIFF but for its beginning
+    """Return the EXIF of a RAW file with the layout of TIFF; None for other files, or if it has no date or lens."""
+    if data[:4] in (b"IIRO", b"IIRS"):  # ORF is TIFF with another beginning
         data = b"II*\0" + data[4:]
     if data[:4] not in _BYTE_ORDERS:
         return None
@@ -101,12 +104,12 @@ def container_exif(data: bytes) -> Image.Exif | None:
 
 
 def read(data: bytes, *, max_pixels: int) -> RawPhoto:
-    """The preview in a RAW file; where there is none of use, the sensor's picture at half size.
+    """Return the preview in a RAW file, or the sensor's picture at half size if there is no usable preview.
 
     Raises:
-        ValueError: neither can be read.
-        TooManyPixelsError: more than `max_pixels`; found out before memory is taken for them.
-        MemoryError: more memory would be needed than LibRaw takes.
+        ValueError: if neither can be read.
+        TooManyPixelsError: if it has more than `max_pixels`. This is checked before memory is taken for them.
+        MemoryError: if LibRaw would need more memory than it allows itself.
     """
     import rawpy
 
@@ -125,7 +128,7 @@ def read(data: bytes, *, max_pixels: int) -> RawPhoto:
 
 
 def _preview(raw: rawpy.RawPy) -> bytes | Image.Image | None:
-    """The largest preview, if there is one large enough."""
+    """Return the largest preview as JPEG bytes or as an upright image; None if no preview is large enough."""
     import rawpy
 
     try:
@@ -149,7 +152,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _turn(image: Image.Image, flip: int) -> Image.Image:
-    """Upright, by LibRaw's number for how the camera was held."""
+    """Return the image turned upright; `flip` is LibRaw's number for how the camera was held."""
     turn = {3: Image.Transpose.ROTATE_180, 5: Image.Transpose.ROTATE_90, 6: Image.Transpose.ROTATE_270}.get(flip)
     return image if turn is None else image.transpose(turn)
 

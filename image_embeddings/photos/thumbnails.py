@@ -1,4 +1,4 @@
-"""Small WebP pictures of the photos: thumbnails, made once and kept by content, and tiny previews."""
+"""Small WebP pictures of photos: thumbnails, which are made once for each content, and tiny previews."""
 
 import base64
 import uuid
@@ -9,15 +9,15 @@ from PIL import Image
 
 from image_embeddings.errors import DataDirError
 
-SIZE = 400  # pixels, the longer side
+SIZE = 400  # pixels of the longer side
 QUALITY = 78
-METHOD = 2  # of 6: half the time of 4, and hardly larger files
+METHOD = 2  # of 6: takes half the time of 4, and the files are hardly larger
 PREVIEW_SIDE = 12  # pixels of the longer side
 PREVIEW_QUALITY = 20
 
 
 def preview(image: Image.Image) -> str:
-    """A tiny WebP of an RGB image, in base64: about 100 characters."""
+    """Return a tiny WebP of an RGB image in base64, of about 100 characters."""
     small = image.copy()
     small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BOX)
     buffer = BytesIO()
@@ -26,20 +26,20 @@ def preview(image: Image.Image) -> str:
 
 
 class Thumbnails:
-    """A folder of thumbnails named by the content hash of their photo."""
+    """A folder of thumbnails, each with the content hash of its photo as its name."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, content_hash: str) -> Path:
-        """Where the thumbnail of that photo is, or would be."""
+        """Return where the thumbnail of the photo with this hash is, or would be."""
         return self._folder / content_hash[:2] / f"{content_hash}.webp"
 
     def make(self, image: Image.Image, *, content_hash: str) -> Path:
-        """The path of the thumbnail of an upright RGB image, written unless it is there.
+        """Return the path of the thumbnail of an upright RGB image; write the file if it does not exist.
 
         Raises:
-            DataDirError: it cannot be written.
+            DataDirError: if it cannot be written.
         """
         path = self.path(content_hash)
         if path.exists():
@@ -60,6 +60,6 @@ class Thumbnails:
         unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
         try:
             thumbnail.save(unfinished, "WEBP", quality=QUALITY, method=METHOD)
-            unfinished.replace(path)  # whole or not at all, also with two writers
+            unfinished.replace(path)  # complete or not there at all, even with two writers
         finally:
             unfinished.unlink(missing_ok=True)

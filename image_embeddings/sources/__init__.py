@@ -1,1 +1,1 @@
-"""Where photos are, and what tables beside them say of them."""
+"""Where photos are, and the tables with facts about them."""

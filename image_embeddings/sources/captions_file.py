@@ -1,4 +1,4 @@
-"""A captions file: descriptions of photos in several languages, as a table (CSV) of image_id, language and caption."""
+"""The captions file: a CSV table of image_id, language and caption, with captions in several languages."""
 
 import csv
 from collections import defaultdict
@@ -11,10 +11,10 @@ _COLUMNS = ("image_id", "language", "caption")
 
 
 def read_captions(path: Path) -> dict[str, dict[str, list[str]]]:
-    """language -> caption -> image_ids of the photos that bear it.
+    """Return the captions as a dict: language -> caption -> image_ids of the photos with this caption.
 
     Raises:
-        CorpusError: the file cannot be read, or a column is missing; names the line.
+        CorpusError: if the file cannot be read, or if a line lacks a column. The message names the line.
     """
     captions: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     try:

@@ -1,4 +1,4 @@
-"""Changes below a folder of photos: the system tells of them where it can, and where it cannot they are looked for."""
+"""How changes in a folder of photos are noticed: the system reports them, or else the folder is looked through."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ if TYPE_CHECKING:
 
     Events = Generator[set[tuple[Change, str]], None, None]
 
-# What other computers change on these, or the one that a virtual machine runs on, the system does not tell.
+# The system does not report what other computers, or the host of a virtual machine, change on these file systems.
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afp", "afs", "ceph", "glusterfs", "lustre", "webdav", "fuse.")
 _VIRTUAL = ("virtiofs", "vboxsf", "prl_fs", "drvfs", "fakeowner")
 _LIMITS = {
     errno.ENOSPC: ("watches no more folders", "fs.inotify.max_user_watches=1048576"),
     errno.EMFILE: ("lets no more programs watch folders", "fs.inotify.max_user_instances=1024"),
 }
-_NO_UNICODE = re.compile("[\udc80-\udcff]")  # stands in a name for bytes that are not UTF-8
-_WATCHES_FULL = "OS file watch limit reached"  # what watchfiles says in place of ENOSPC
-_EACH_FOLDER = sys.platform == "linux"  # inotify watches single folders; watchfiles would follow links to others
-_STEP_MS = 50  # watchfiles gathers events for so long
-_LOOKING_TAKES = 10  # at most one part in so many of the time goes into looking through a large folder
+_NO_UNICODE = re.compile("[\udc80-\udcff]")  # what Python puts into a name for bytes that are not UTF-8
+_WATCHES_FULL = "OS file watch limit reached"  # the message of watchfiles in place of ENOSPC
+_EACH_FOLDER = sys.platform == "linux"  # inotify watches single folders, and watchfiles would follow links to others
+_STEP_MS = 50  # how long watchfiles collects events
+_LOOKING_TAKES = 10  # looking through a large folder takes at most one tenth of the time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How many seconds there are between the steps of watching."""
+    """The times of watching, in seconds."""
 
-    quiet: float = 1.5  # without a change, until a folder counts as quiet
-    restless: float = 30.0  # with changes all the time, until quiet is waited for no longer
-    glance: float = 2.0  # between glances at what is seen at once: whether the folder is still there
-    look: float = 10.0  # between looks through the folder, where the system does not tell of changes
-    renewal: float = 600.0  # until all counts as changed, and the system is asked anew to tell of changes
+    quiet: float = 1.5  # without a change, after which a folder counts as quiet
+    restless: float = 30.0  # with changes all the time, after which nobody waits for quiet any longer
+    glance: float = 2.0  # between quick checks, such as whether the folder is still there
+    look: float = 10.0  # between looks through the whole folder, if the system does not report changes
+    renewal: float = 600.0  # after which everything counts as changed, and watching begins again
 
 
 def system_events(folders: Collection[str]) -> Events:
-    """Yield the changes in these folders that the system tells of, by watchfiles.
+    """Yield the changes in these folders that the system reports, by watchfiles.
 
-    Yield several times a second; the set is empty if nothing has changed. The first set comes as soon as no later
-    change is missed. On Linux each folder has to be named, elsewhere those below another one need not be.
+    A set comes several times a second; it is empty if nothing has changed. The first set comes as soon as no later
+    change can be missed. On Linux each folder has to be named. Elsewhere a folder includes those below it.
 
     Raises:
-        OSError: the system does not tell, or no longer. `errno` names a limit that is reached.
+        OSError: if the system does not report changes, or stops. Its `errno` names a limit that is reached.
     """
     from watchfiles import watch
     from watchfiles._rust_notify import WatchfilesRustInternalError
@@ -71,7 +71,7 @@ def system_events(folders: Collection[str]) -> Events:
             debug=False,
             force_polling=False,
             recursive=not _EACH_FOLDER,
-            ignore_permission_denied=False,  # True would hide a limit that is reached, too
+            ignore_permission_denied=False,  # True would also hide that a limit is reached
         )
     except FileNotFoundError:
         raise
@@ -80,7 +80,7 @@ def system_events(folders: Collection[str]) -> Events:
 
 
 def _with_number(reason: str) -> OSError:
-    """Return the error of that reason with its number, which watchfiles gives as text only."""
+    """Return an error with the errno in the reason, which watchfiles gives only as text."""
     if _WATCHES_FULL in reason:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     number = re.search(r"\(os error (\d+)\)", reason)
@@ -88,11 +88,12 @@ def _with_number(reason: str) -> OSError:
 
 
 class FolderWatch:
-    """Tells when something has changed that matters to an indexing run; a context manager.
+    """A context manager that waits for changes in `folder` that matter to an indexing run.
 
-    What matters: files named like photos, and folders; not what is hidden, nor what is in the folder `leave_out`. Also
-    that `folder` goes, comes or is another one, as with a drive, and the file `also`. From time to time everything
-    counts as changed, for systems miss things: events come too fast, a drive is mounted somewhere below.
+    Changes of files with names of photos, and of folders, matter. Changes of what is hidden or in the folder
+    `leave_out` do not. It also matters if `folder` itself appears, disappears or is replaced, as with a drive, and if
+    the file `also` changes. From time to time everything counts as changed, because the system misses some changes:
+    events may come too fast, or a drive may be mounted below the folder.
     """
 
     def __init__(
@@ -105,9 +106,10 @@ class FolderWatch:
         notify: Callable[[str], None] = lambda line: None,
         make_events: Callable[[Collection[str]], Events] = system_events,
     ) -> None:
-        """`notify` gets the line that says why the folder has to be looked through, if so.
+        """Watch `folder` with the times of `pace`.
 
-        `make_events` is called as `system_events` is.
+        `notify` gets a line with the reason if the folder has to be looked through. `make_events` takes and yields the
+        same as `system_events`.
         """
         self.folder = folder
         self._leave_out, self._also = leave_out, also
@@ -115,19 +117,19 @@ class FolderWatch:
         self._notify = notify
         self._make_events = make_events
         self._events: Events | None = None
-        self._why = ""  # the system does not tell, as the user knows by now
+        self._why = ""  # the reason why the system does not report changes, as `notify` got it
 
     def __enter__(self) -> FolderWatch:
-        """Begins: changes from now on are told of."""
+        """Begin to watch: no change from now on is missed."""
         self._begin()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Ends it."""
+        """Stop watching."""
         self._end()
 
     def wait(self, seconds: float = math.inf) -> bool:
-        """Whether anything has changed since it was last said; waits for it, but no longer than so many seconds."""
+        """Return True as soon as there is a change that was not reported yet, or False if `seconds` pass first."""
         end = time.monotonic() + seconds
         while True:
             if self._glance() or self._hear(end):
@@ -136,7 +138,7 @@ class FolderWatch:
                 return False
 
     def settle(self) -> None:
-        """Waits until the folder is quiet; not for long where it never is."""
+        """Wait until the folder is quiet, but not longer than `Pace.restless`."""
         end = time.monotonic() + self._pace.restless
         while time.monotonic() < end:
             for sign in self._signs:
@@ -145,10 +147,10 @@ class FolderWatch:
                 return
 
     def _begin(self) -> None:
-        """Sees to it, also where that was seen to before, that no change from now on is missed."""
+        """Begin to watch, or begin again, so that no change from now on is missed."""
         self._end()
         self._renewal_at = time.monotonic() + self._pace.renewal
-        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises where a network drive is away
+        is_there = os.path.isdir(self.folder)  # noqa: PTH112 - Path.is_dir raises if a network drive is away
         self._root = self.folder.resolve() if is_there else self.folder
         left_out = self._leave_out.resolve() if self._leave_out else self._root
         self._left_out = str(left_out) if self._root in left_out.parents else ""
@@ -167,10 +169,10 @@ class FolderWatch:
             self._events.close()
         self._events = None
 
-    # Being told
+    # Events of the system
 
     def _listen(self) -> str:
-        """Ask the system to tell of changes; return why it cannot, or an empty text."""
+        """Ask the system to report changes; return the reason if it cannot, else an empty text."""
         shared = shared_drive(self._root, mounts=_mounts())
         if shared:
             return f"What other computers change on such a drive ({shared}), this one is not told."
@@ -183,12 +185,12 @@ class FolderWatch:
         except (OSError, UnicodeError) as error:
             self._end()
             return _why(error)
-        # A folder that came while the others were being watched is not watched yet.
+        # A folder that was made while the watch began is not watched yet.
         self._stale = self._stale or self._find_folders() != self._folders
         return ""
 
     def _find_folders(self) -> set[str]:
-        """Return the folder and those below in which photos can be: not what cannot be opened, nor links."""
+        """Return the folder and those below it that can hold photos: no links, and none that cannot be opened."""
         found = {str(self._root)}
         for folder, names, _ in os.walk(self._root):
             found.add(folder)
@@ -196,18 +198,18 @@ class FolderWatch:
         return found
 
     def _hear(self, end: float) -> bool:
-        """Return whether the system tells of a change that matters; listen for a moment, at most until `end`."""
+        """Return whether the system reports a change that matters; wait for a moment only, at most until `end`."""
         if not self._events:
             time.sleep(max(0.0, min(self._pace.glance, end - time.monotonic())))
             return False
         try:
             return self._any_matters(next(self._events))
-        except OSError:  # a limit, or a name that watchfiles cannot read; what it had to tell is lost
+        except OSError:  # a limit, or a name that watchfiles cannot read; its events are lost
             self._stale = True
             return False
 
     def _any_matters(self, changes: set[tuple[Change, str]]) -> bool:
-        """Return whether one of the changes matters; note if folders come or go, so that they are watched anew."""
+        """Return whether one of the changes matters; if folders come or go, note that the watch has to begin again."""
         from watchfiles import Change
 
         shown = [(change, path) for change, path in changes if not self._is_left_out(path)]
@@ -217,14 +219,14 @@ class FolderWatch:
         return gone or came or any(named_like_a_photo(path) for _, path in shown)
 
     def _is_left_out(self, path: str) -> bool:
-        """Return whether no photo can be indexed there: it is hidden, to be left out, or has no name in Unicode."""
+        """Return whether no photo at this path can be indexed: it is hidden, left out, or not Unicode."""
         left_out = self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}")
         return bool(left_out) or _is_hidden(path, self._root) or bool(_NO_UNICODE.search(path))
 
-    # Looking
+    # Looks at the folder
 
     def _glance(self) -> bool:
-        """Whether something has changed of which no event tells."""
+        """Return whether something has changed that no event reports."""
         due = time.monotonic() >= self._renewal_at
         if due or self._stale or self._place.has_changed():
             self._begin()
@@ -233,14 +235,14 @@ class FolderWatch:
 
 
 class Sign:
-    """Something that is looked at from time to time, by which a change is known."""
+    """A value that is read from time to time; another value means a change."""
 
     def __init__(self, look: Callable[[], object], *, every: float = 0.0) -> None:
         self._look, self._every = look, every
         self._seen, self.due = look(), time.monotonic() + every
 
     def has_changed(self) -> bool:
-        """Whether it is other than at the last look; False where no look is due."""
+        """Return whether the value differs from the last one; False, without reading it, if it is not due yet."""
         begun = time.monotonic()
         if begun < self.due:
             return False
@@ -251,7 +253,7 @@ class Sign:
 
 
 def _why(error: OSError | UnicodeError) -> str:
-    """Why the system does not tell of changes, and what to do."""
+    """Return why the system does not report changes, and the remedy."""
     if isinstance(error, UnicodeError):
         return "The path of the folder is not valid UTF-8, and the system is not asked to tell of its changes."
     if error.errno not in _LIMITS:
@@ -261,7 +263,7 @@ def _why(error: OSError | UnicodeError) -> str:
 
 
 def _is_hidden(path: Path | str, folder: Path) -> bool:
-    """Whether a name on the way from the folder to the path begins with a dot."""
+    """Return whether the path, or a folder between `folder` and the path, has a name that begins with a dot."""
     return f"{os.sep}." in str(path).removeprefix(str(folder))
 
 
@@ -270,7 +272,7 @@ def _is_folder(path: str) -> bool:
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tells a folder from another of the same path; None where there is none."""
+    """Return what distinguishes a folder from another one at the same path; None if there is no folder."""
     try:
         status = folder.stat()
     except OSError:
@@ -279,7 +281,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def _stamp(file: Path | None) -> tuple[int, ...] | None:
-    """Tells a file from what it was before; None where there is none."""
+    """Return values that differ after a change of the file; None if there is no file."""
     try:
         status = file.stat() if file else None
     except OSError:
@@ -288,7 +290,7 @@ def _stamp(file: Path | None) -> tuple[int, ...] | None:
 
 
 def _photos(folder: Path, *, leave_out: Path | None) -> int:
-    """A number that is another one as soon as the photos in the folder are."""
+    """Return a number that changes if the photos in the folder change."""
     seen = 0
 
     def add(*facts: object) -> None:
@@ -308,9 +310,9 @@ def _mounts() -> list[tuple[Path, str]]:
 
 
 def shared_drive(folder: Path, *, mounts: Iterable[tuple[Path, str]]) -> str:
-    """The kind of a drive in or below `folder` that other computers may write to; empty where there is none.
+    """Return the kind of a file system at or below `folder` that other computers may write to; empty if there is none.
 
-    `mounts` are places and kinds of file systems, in the order in which they were mounted.
+    `mounts` holds mount points and kinds of file systems, in the order in which they were mounted.
     """
     kind_here, depth = "", -1
     kinds_below = []

@@ -1,10 +1,10 @@
-"""A metadata file: what its owner knows of the photos, as a table (CSV) with a line for each.
+"""The metadata file: what the owner knows about the photos, as a CSV table with a line for each photo.
 
     file,label,caption,photographer
     rome/forum.jpg,ruins,"The Forum, seen from the Palatine",Ada
 
-The column `file` holds image_ids. `label` and `caption` are optional, and any other column is kept under its own name.
-UTF-8; commas, semicolons or tabs between the fields.
+The column `file` holds image_ids. `label` and `caption` are optional. Any other column is kept under its own name. The
+file is in UTF-8, and its fields are separated by commas, semicolons or tabs.
 """
 
 import csv
@@ -36,10 +36,11 @@ class _Problem:
 
 
 def read_metadata(path: Path, *, image_ids: Iterable[str]) -> dict[str, PhotoMetadata]:
-    """image_id -> what the file says of that photo; `image_ids` are those of the photos that there are.
+    """Return a dict: image_id -> metadata of the photo. `image_ids` are those of all photos in the corpus.
 
     Raises:
-        MetadataError: it cannot be read, or lines of it cannot be used; names each with its number.
+        MetadataError: if the file cannot be read, or if lines cannot be used. The message names up to SHOWN_PROBLEMS
+            lines with their numbers.
     """
     rows = _rows(_text(path), name=path.name)
     _, columns = next(rows, (1, []))
@@ -71,7 +72,7 @@ def _text(path: Path) -> str:
 
 
 def _rows(text: str, *, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Number of the first line, and the fields, of each row; blank ones are passed over."""
+    """Yield the number of its first line and the fields of each row; skip blank rows."""
     first = "".join(text[: 100 * COLUMN_LENGTH].lstrip("\r\n").splitlines()[:1])
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -102,7 +103,7 @@ def _check_columns(columns: list[str], *, name: str) -> None:
 
 
 class _Table:
-    """The rows so far: what can be used of them, and what cannot."""
+    """The rows that are read so far: the metadata of the usable ones, and the problems of the others."""
 
     def __init__(self, *, columns: list[str], image_ids: Iterable[str]) -> None:
         self.columns = columns
@@ -113,7 +114,7 @@ class _Table:
         self._by_likeness = {_comparable(image_id): image_id for image_id in self._image_ids}
 
     def add(self, line: int, fields: list[str]) -> None:
-        """Takes one row, or notes what is wrong with it."""
+        """Add one row, or note what is wrong with it."""
         try:
             image_id, metadata = self._row(fields)
         except ValueError as error:
@@ -145,7 +146,7 @@ class _Table:
 
 
 def _comparable(file: str) -> str:
-    """A name as it is compared: some systems write accents as letters of their own."""
+    """Return a name in the form in which names are compared: some systems write an accent as a separate character."""
     return unicodedata.normalize("NFC", file.removeprefix("./"))
 
 

@@ -1,4 +1,4 @@
-"""The photos of a folder: which files there are, and the bytes of one of them."""
+"""The photos of a folder: which files there are, and the bytes of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 from image_embeddings.photos import decoding
 from image_embeddings.photos.photo import PhotoBytes, content_hash
 
-MAX_FILE_BYTES = 2 * 2**30  # a photo is smaller
+MAX_FILE_BYTES = 2 * 2**30  # no photo is larger
 
 NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
 _REMEDIES = {
@@ -29,7 +29,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoFile:
-    """A file that looks like a photo, and what tells whether it changed."""
+    """A file with the name of a photo; its size and mtime show whether it has changed."""
 
     image_id: str
     path: Path
@@ -39,21 +39,21 @@ class PhotoFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A file that was left out, and why, with what to do about it."""
+    """A file or folder that is left out, with the reason and the remedy."""
 
     image_id: str
     reason: str
-    unusable: bool = False  # its content was read, and is no photo that can be indexed
+    unusable: bool = False  # True if its content was read and is no photo that can be indexed
     is_folder: bool = False
 
 
 def check_folder(folder: Path) -> None:
-    """Returns if `folder` is one.
+    """Check that `folder` is a folder.
 
     Raises:
-        CorpusError: it is not.
+        CorpusError: if it is not.
     """
-    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a network drive is away
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises if a network drive is away
         remedy = "Name the folder of your photos: index FOLDER, or IMAGE_DIR."
         if os.path.exists(folder):  # noqa: PTH110 - as above
             raise CorpusError(f"{folder} is not a folder. {remedy}")
@@ -61,13 +61,13 @@ def check_folder(folder: Path) -> None:
 
 
 def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
-    """The photos below `folder`, in the order of their image_ids within each folder; links to folders are not followed.
+    """Yield the photos below `folder`, sorted by image_id within each folder.
 
-    Files and folders whose name begins with a dot, and the folder `leave_out` by whatever path, are passed over; what
-    cannot be indexed goes to `skip`.
+    Links to folders are not followed. Files and folders whose name begins with a dot are passed over, and so is the
+    folder `leave_out`, whatever path leads to it. `skip` gets everything that cannot be indexed.
 
     Raises:
-        CorpusError: `folder` is not a folder, or cannot be read.
+        CorpusError: if `folder` is not a folder, or cannot be read.
     """
     check_folder(folder)
 
@@ -101,12 +101,12 @@ def _status(path: Path | None) -> os.stat_result | None:
 def _is_same(entry: os.DirEntry[str], status: os.stat_result | None) -> bool:
     try:
         return status is not None and os.path.samestat(entry.stat(follow_symlinks=False), status)
-    except OSError:  # gone meanwhile
+    except OSError:  # it has gone in the meantime
         return False
 
 
 def named_like_a_photo(name: str) -> bool:
-    """Whether a file of that name is looked at at all."""
+    """Return whether a file of this name counts as a photo."""
     suffix = _suffix(name)
     return suffix in decoding.SUFFIXES or suffix in decoding.UNREAD_SUFFIXES
 
@@ -116,7 +116,7 @@ def _suffix(name: str) -> str:
 
 
 def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
-    """The entry as a photo; None where it is none, or goes to `skip`."""
+    """Return the entry as a photo; None if it is no photo, or if it goes to `skip`."""
     if not named_like_a_photo(entry.name):
         return None
     path = Path(entry.path)
@@ -140,7 +140,7 @@ def _why_unopened(error: OSError) -> str:
 
 
 def _why_unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
-    """Why the entry cannot be indexed; empty where it can."""
+    """Return why the entry cannot be indexed; an empty text if it can."""
     suffix = _suffix(entry.name)
     if suffix in decoding.UNREAD_SUFFIXES:
         return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
@@ -151,10 +151,10 @@ def _why_unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
 
 
 def image_id_of(path: Path, folder: Path) -> str:
-    """The POSIX path of `path` relative to `folder`.
+    """Return the image_id of the photo at `path`: its POSIX path relative to `folder`.
 
     Raises:
-        ValueError: the name is not Unicode, or longer than Elasticsearch allows; says what to do.
+        ValueError: if the name is not Unicode, or is longer than Elasticsearch allows. The message says what to do.
     """
     image_id = _relative(path, folder)
     try:
@@ -167,44 +167,44 @@ def image_id_of(path: Path, folder: Path) -> str:
 
 
 def _readable(path: Path, folder: Path) -> str:
-    """A path as it can be printed, also where its name is not Unicode."""
+    """Return a path that can be printed, even if its name is not Unicode."""
     return _relative(path, folder).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """As `relative_to`, ten times as fast; `path` is below `folder`."""
+    """Return the relative path ten times as fast as `relative_to` does; `path` has to be below `folder`."""
     return path.as_posix()[len(folder.as_posix()) :].lstrip("/")
 
 
 def resolve(folder: Path, image_id: str) -> Path | None:
-    """The file of that photo inside `folder`; None where there is none or the path leads outside."""
+    """Return the file of a photo inside `folder`; None if there is no file, or if the path leads outside."""
     parts = PurePosixPath(image_id).parts
     if not parts or image_id.startswith("/") or ".." in parts or "\0" in image_id:
         return None
     try:
         path = (folder / image_id).resolve()
         return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
-    except (OSError, RuntimeError):  # may not be looked at; links in a circle
+    except (OSError, RuntimeError):  # no permission to look at it; links in a circle
         return None
 
 
 def load(file: PhotoFile) -> PhotoBytes:
-    """What is in `file` now, read once.
+    """Return the present content of `file`, which is read once.
 
     Raises:
-        CorpusError: the file cannot be opened just now, or changes.
-        ImageTooLargeError: it is larger than a photo.
+        CorpusError: if the file cannot be opened at present, or changes while it is read.
+        ImageTooLargeError: if it has more than MAX_FILE_BYTES.
     """
     data, mtime_ns = read_bytes(file.path, what=file.image_id)
     return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
 
 
 def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
-    """All bytes of a file, and its mtime_ns; never waits for a pipe. `what` names it in errors.
+    """Return all bytes of a file, and its mtime_ns; never wait for a pipe. `what` names the file in errors.
 
     Raises:
-        CorpusError: it cannot be opened just now, is no regular file, or changed meanwhile.
-        ImageTooLargeError: more than MAX_FILE_BYTES.
+        CorpusError: if it cannot be opened at present, is no regular file, or changes while it is read.
+        ImageTooLargeError: if it has more than MAX_FILE_BYTES.
     """
     try:
         with BufferedReader(FileIO(path, opener=_open_nonblocking)) as handle:
@@ -218,9 +218,10 @@ def _open_nonblocking(path: str, flags: int) -> int:
 
 
 def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
-    """All bytes of an open file as it was from the first to the last of them, and its mtime_ns.
+    """Return all bytes of an open file that does not change while it is read, and its mtime_ns.
 
-    Raises: as `read_bytes`.
+    Raises:
+        CorpusError, ImageTooLargeError: as in `read_bytes`.
     """
     before = os.fstat(handle.fileno())
     if not stat.S_ISREG(before.st_mode):
@@ -237,6 +238,6 @@ def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
 
 
 def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:
-    """The file as one that is left out for that error."""
+    """Return the file as one that is left out because of this error."""
     reason = str(error).removeprefix(f"{file.image_id} ")
     return Skipped(image_id=file.image_id, reason=reason, unusable=isinstance(error, ImageError))

@@ -1,4 +1,4 @@
-"""The sample photos with their captions, for whoever has to know what a model makes of them."""
+"""The sample photos with their captions, by which a model can be measured."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -10,14 +10,14 @@ from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.photos.decoding import decode
 from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 
-STEP = 5  # every fifth: 32 of 156 that have an English caption of their own, from nearly all folders
+STEP = 5  # every fifth photo: 32 of the 156 with an English caption of their own, from nearly all folders
 MAX_PIXELS = 50_000_000
 
 
 def captioned_photos(folder: Path = SAMPLE_PHOTOS) -> list[tuple[Image.Image, dict[str, str]]]:
-    """Photos with language -> caption, English first; those of them that this machine has.
+    """Return photos, each with a dict of its captions: language -> caption, English first.
 
-    No caption is that of two photos.
+    Photos that are not on this machine are left out. No two photos have the same caption.
     """
     try:
         languages = read_captions(folder / CAPTIONS)
@@ -35,5 +35,5 @@ def captioned_photos(folder: Path = SAMPLE_PHOTOS) -> list[tuple[Image.Image, di
 def _image(path: Path) -> Image.Image | None:
     try:
         return decode(path.read_bytes(), max_pixels=MAX_PIXELS, what=path.name).image
-    except (OSError, ImageError):  # removed, as they may be
+    except (OSError, ImageError):  # people may remove the samples
         return None

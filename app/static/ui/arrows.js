@@ -1,4 +1,4 @@
-// The arrow keys lead from photo to photo, as they lie on the screen.
+// The arrow keys move the focus from photo to photo, in the directions that they have on the screen.
 import { photoLinks } from "./photos.js";
 
 const middle = (box) => box.left + box.width / 2;

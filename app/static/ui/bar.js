@@ -1,26 +1,26 @@
-// The search bar's form: short addresses, chips by keyboard, menus that close, photos and parts of them that are added.
+// The form of the search bar: it makes short addresses, edits chips by keyboard, closes menus, and adds photos and parts.
 import { choosePart } from "./crop.js";
 
 const form = document.getElementById("ask");
 const text = document.getElementById("q");
 const chips = () => [...form.querySelectorAll(".chip summary")];
 
-/** The same search with a further photo of the index, or a part of it. */
+/** Search again with a further photo of the index, or with a part of it. */
 export function addPhoto(name) {
   const field = Object.assign(document.createElement("input"), { type: "hidden", name: "add", value: name });
   form.append(field);
   submit();
-  field.remove(); // it is sent; the page may come back by the back button, as it was
+  field.remove(); // the form is sent; the back button may show this page again, and then without the field
 }
 
-/** Sends the form, though there may be no text in it. */
+/** Send the form, even if it has no text. */
 function submit() {
   form.noValidate = true;
   form.requestSubmit();
   form.noValidate = false;
 }
 
-/** The same search with only a part of the photo of that chip. */
+/** Search again with only a part of the chip's photo. */
 async function choosePartOf({ dataset }) {
   const field = form.querySelectorAll("input.part")[dataset.field];
   const whole = field.value.replace(/#xywh=percent:[\d.,]+$/, "");

@@ -1,10 +1,10 @@
-// A part of a photo is chosen: by dragging, by pressing two corners, or by the arrow keys.
+// The dialog in which people choose a part of a photo: by dragging, by pressing two corners, or by the arrow keys.
 import { say } from "./say.js";
 import { t } from "./words.js";
 
-const STEP = 2; // percent of the photo that an arrow key moves
-const LEAST = 2; // percent that a part is wide and high
-const DRAGGED = 4; // pixels, from which on a press is a drag
+const STEP = 2; // percent of the photo by which an arrow key moves the part
+const LEAST = 2; // percent of the photo: the least width and height of a part
+const DRAGGED = 4; // pixels; a pointer that moves further is dragging, not pressing
 const AT_FIRST = { left: 25, top: 25, width: 50, height: 50 };
 const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
 
@@ -25,7 +25,7 @@ class PartChooser {
     this.whole.addEventListener("pointercancel", () => { this.drag = null; });
   }
 
-  /** The part of the photo at `src` as the end of its address, or null where none was chosen. */
+  /** Return a promise of the chosen part of the photo at `src`, as the fragment of its address; null if none is chosen. */
   async choose(src) {
     this.image.src = src;
     await this.image.decode();

@@ -1,10 +1,11 @@
-// What is known of a photo: the panel beside it. Everything is set as text, for it comes from other people's files.
+// The panel beside a photo with all that is known about it. Everything is set as text, because it comes from files of
+// other people.
 import { fetchAnswer, makeError, describeError } from "./fetch.js";
 import { encodePath } from "./photos.js";
 import { keep, kept } from "./store.js";
 import { locale, number, t } from "./words.js";
 
-const NORTH = 84; // degrees of latitude: the edges of world.svg
+const NORTH = 84; // degrees of latitude at the upper and the lower edge of world.svg
 const SOUTH = -58;
 const REMEMBERED = "details";
 
@@ -32,7 +33,7 @@ export class Details {
     this.#fill();
   }
 
-  /** What the API says of the photo; asked once. */
+  /** Return a promise of what the API knows about the photo; each photo is asked for once. */
   facts(id) {
     if (!this.cache.has(id)) {
       const asked = ask(this.dialog.dataset.api + encodePath(id));
@@ -99,7 +100,7 @@ function camera({ camera_make: make = "", camera_model: model = "" }) {
   return model.toLowerCase().startsWith(make.toLowerCase()) ? model : `${make} ${model}`.trim();
 }
 
-/** The time on the camera's own clock, as it was written, with its distance from UTC where it is known. */
+/** Return the time of the camera's own clock in words, with its offset from UTC if that is known. */
 function date(taken) {
   const [, wall, zone] = /^([\d-]+(?:T[\d:.]+)?)(.*)$/.exec(taken) ?? [null, taken, ""];
   const time = new Date(wall.includes("T") ? `${wall}Z` : wall);
@@ -176,7 +177,7 @@ async function copyAddress(button) {
 
 async function copy(button) {
   if (navigator.clipboard) return navigator.clipboard.writeText(location.href);
-  const field = element("textarea"); // without TLS browsers lend no clipboard to other machines than this
+  const field = element("textarea"); // without TLS, browsers offer the clipboard only to pages of their own machine
   field.value = location.href;
   button.after(field);
   field.select();

@@ -1,7 +1,7 @@
-// The server's answer, whatever it says; an error in words where there is none.
+// Requests to the server: its answer, whatever its status is, or an error with a text if there is no answer.
 import { t } from "./words.js";
 
-/** What the server says of an error is English. */
+/** An error with the server's own message, which is in English. */
 export class Refusal extends Error {}
 
 export async function fetchAnswer(address, options) {
@@ -12,12 +12,12 @@ export async function fetchAnswer(address, options) {
   }
 }
 
-/** The error of an answer that is none: what the server says of it, or its status. */
+/** Return the error for a failed answer: with the server's message, or with the status if there is no message. */
 export function makeError(answer, said) {
   return said ? new Refusal(said) : new Error(t("The server answered {status}.", { status: answer.status }));
 }
 
-/** What an error says, marked up by its language. */
+/** Return an element with the message of an error, marked with its language. */
 export function describeError(error) {
   const text = document.createElement("span");
   if (error instanceof Refusal) text.lang = "en";

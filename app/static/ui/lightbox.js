@@ -1,5 +1,5 @@
-// A photo large, over the page. Which one is in the address (#photo=…), so that it can be shared and the back button
-// closes it. Without this script a tile's link opens the photo itself.
+// The lightbox shows one large photo over the page. The address names the photo (#photo=…), so it can be shared, and the
+// back button closes the lightbox. Without this script the link of a tile opens the photo itself.
 import { addPhoto } from "./bar.js";
 import { Details } from "./details.js";
 import { hasMore, loadMore } from "./more.js";
@@ -11,14 +11,14 @@ import { onSwipe } from "./swipe.js";
 import { t } from "./words.js";
 
 const MARK = "#photo=";
-const NEAR_THE_END = 3; // photos: further ones are asked for
+const NEAR_THE_END = 3; // photos before the last one: from there on, further photos are loaded
 
 function photoInAddress() {
   if (!location.hash.startsWith(MARK)) return null;
   try {
     return decodeURIComponent(location.hash.slice(MARK.length));
   } catch {
-    return null; // a % too many in a link that somebody typed
+    return null; // somebody typed a link with a wrong %
   }
 }
 
@@ -32,7 +32,7 @@ class Lightbox {
     this.follow();
   }
 
-  /** Shows what the address says, and nothing where it says nothing. */
+  /** Show the photo that the address names; close the lightbox if it names none. */
   follow() {
     const id = photoInAddress();
     if (id) this.show(id);
@@ -54,7 +54,7 @@ class Lightbox {
     this.#showWays();
   }
 
-  /** To the photo that is `count` further, if there is one. */
+  /** Show the photo that is `count` places further, if there is one; a negative count leads back. */
   async step(count) {
     const links = photoLinks();
     const at = links.indexOf(linkTo(this.id));
@@ -67,7 +67,7 @@ class Lightbox {
   }
 
   #askForMore() {
-    if (hasMore()) loadMore().then(() => this.#showWays(), () => {}); // the page shows what went wrong
+    if (hasMore()) loadMore().then(() => this.#showWays(), () => {}); // the page itself reports a failure when it loads more
   }
 
   #neighbours() {
@@ -97,7 +97,7 @@ class Lightbox {
     say(said, this.dialog.querySelector(".said"));
   }
 
-  /** Shows a button or not; one that had the focus and goes, leaves it to the other. */
+  /** Show or hide a button. If a button with the focus is hidden, the close button gets the focus. */
   #offer(which, offered) {
     const button = this.dialog.querySelector(which);
     const focused = document.activeElement === button;
@@ -133,7 +133,7 @@ class Lightbox {
     dialog.querySelector(".previous").addEventListener("click", () => this.step(-1));
     dialog.querySelector(".next").addEventListener("click", () => this.step(1));
     dialog.querySelector(".stage").addEventListener("click", (event) => {
-      if (event.target === event.currentTarget) dialog.close(); // beside the photo
+      if (event.target === event.currentTarget) dialog.close(); // a click beside the photo
     });
     onSwipe(dialog.querySelector(".stage"), dialog.querySelector(".frame"), {
       left: () => this.step(1),

@@ -1,4 +1,4 @@
-// What the page does beyond its links and forms; everything basic works without.
+// What the page does beyond its links and forms. All basic functions work without scripts.
 import "./query.js";
 import { editByForm } from "./bar.js";
 import { fadeIn } from "./fade.js";

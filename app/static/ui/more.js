@@ -1,5 +1,5 @@
-// Further photos: the next page's tiles join those of this one when its link comes near or is pressed. The address stays.
-// An upload has no address: there, a form asks for its next page.
+// Further photos: the tiles of the next page are added to this page when its link comes near or is pressed. The address
+// stays the same. The search by an upload has no address, so a form asks for its next page.
 import { fetchAnswer, makeError, describeError } from "./fetch.js";
 import { fadeIn } from "./fade.js";
 import { say } from "./say.js";
@@ -8,14 +8,17 @@ import { number, t } from "./words.js";
 const photos = document.getElementById("photos");
 const pager = document.getElementById("more");
 const further = pager?.querySelector("a, button");
-const NEAR = "100%"; // of the window's height, below it
+const NEAR = "100%"; // distance below the window at which the link counts as near, in window heights
 let under_way = null;
 
-export let pages = 0; // that have joined this one
+export let pages = 0; // how many pages were added to this one
 
 export const hasMore = () => Boolean(further?.isConnected);
 
-/** The tiles that came, none where there are no more; rejects where they could not be had. One request at a time. */
+/**
+ * Return a promise of the added tiles; it holds none if there are no more photos, and rejects if they cannot be loaded.
+ * There is one request at a time.
+ */
 export function loadMore() {
   if (!hasMore()) return Promise.resolve([]);
   under_way ??= load().finally(() => { under_way = null; });
@@ -65,7 +68,7 @@ function join(page) {
   return tiles;
 }
 
-/** The list that goes on with those hits; a new one, with its heading, where they are the first that match loosely. */
+/** Return the list that these hits continue; a new one with its heading if they are the first loosely similar hits. */
 function listFor(list) {
   const lists = photos.querySelectorAll(".grid");
   const last = lists[lists.length - 1];
@@ -89,7 +92,7 @@ function report(theirs) {
   say(t("Photos {first} to {last} of {of} are shown.", { first, last, of }));
 }
 
-// Pressed or come near
+// The link is pressed or comes near
 
 function showProblem(error) {
   const box = document.createElement("p");
@@ -109,7 +112,7 @@ function clearProblem() {
 const hasFailed = () => Boolean(pager.querySelector(".notice"));
 
 async function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab or window
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return; // opens another tab or window
   event.preventDefault();
   clearProblem();
   const focused = document.activeElement === further;
@@ -123,14 +126,14 @@ async function pressed(event) {
 
 function watch() {
   const observer = new IntersectionObserver(async (entries) => {
-    // A busy browser tells of several moments at once: the last is now.
+    // A busy browser reports several moments at once: the last one is the present.
     if (!entries.at(-1).isIntersecting || hasFailed()) return;
     try {
       await loadMore();
     } catch (error) {
       return showProblem(error);
     }
-    observer.unobserve(pager); // told anew whether it is still near
+    observer.unobserve(pager); // observing again reports whether the link is still near
     if (hasMore()) observer.observe(pager);
   }, { rootMargin: `0px 0px ${NEAR}` });
   observer.observe(pager);
@@ -138,6 +141,6 @@ function watch() {
 
 if (further) {
   further.addEventListener("click", pressed);
-  // Nothing is asked for until somebody goes down the page: most look at the first photos only.
+  // Nothing is loaded before somebody scrolls, because most people look at the first photos only.
   window.addEventListener("scroll", watch, { once: true, passive: true });
 }

@@ -1,4 +1,5 @@
-// Choose photos, drop them anywhere on the page, or paste them, to search by them. Without this script a button does it.
+// Search by photos as soon as they are chosen, pasted, or dropped anywhere on the page. Without this script a button
+// starts the search.
 import { shrinkPhotos } from "./shrink.js";
 
 const form = document.getElementById("ask");
@@ -7,7 +8,7 @@ const camera = document.getElementById("camera");
 const send = form.querySelector(".send");
 const root = document.documentElement;
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-let depth = 0; // dragenter and dragleave fire for every element passed
+let depth = 0; // of elements that the drag has entered: dragenter and dragleave fire for each of them
 
 function showDropping(change) {
   depth = Math.max(0, depth + change);
@@ -37,7 +38,7 @@ camera.addEventListener("change", () => searchBy(camera.files, camera));
 
 document.addEventListener("submit", () => root.classList.add("searching"));
 
-// A page that comes back by the back button is as it was left: searching, and with the last photos still chosen.
+// The back button may show a page as it was left: with the sign of a search, and with the last photos still chosen.
 window.addEventListener("pageshow", () => {
   root.classList.remove("searching");
   input.value = "";

@@ -1,4 +1,4 @@
-// Tells those who listen to the page what others see; not while a dialog is open, for then only the dialog is read out.
+// Announce a text to people who use a screen reader. While a dialog is open, only a place inside the dialog is read out.
 export function say(text, place = document.getElementById("said")) {
   place.textContent = text;
 }

@@ -1,8 +1,9 @@
-// Photos that are too large to be sent together are sent in small; the server looks at no more of them.
-/** The photos, each shrunk so that its short side has `shortSide` pixels. */
+// Photos that are too large to be sent together are shrunk first. The server would shrink them to the same size.
+
+/** Return the photos, each shrunk so that its short side has `shortSide` pixels. */
 export async function shrinkPhotos(files, shortSide) {
   const carried = new DataTransfer();
-  for (const file of files) carried.items.add(await shrinkPhoto(file, shortSide)); // one at a time: a photo may be large in memory
+  for (const file of files) carried.items.add(await shrinkPhoto(file, shortSide)); // one after another, because a photo may take much memory
   return carried.files;
 }
 
@@ -11,7 +12,7 @@ async function shrinkPhoto(file, shortSide) {
   try {
     picture = await createImageBitmap(file);
   } catch {
-    return file; // what the browser does not know the server may
+    return file; // the server may read a format that the browser cannot
   }
   const scale = Math.min(1, shortSide / Math.min(picture.width, picture.height));
   const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));

@@ -1,8 +1,8 @@
-// What is kept until the tab is closed; nothing, where the browser forbids it.
+// Values that are kept until the tab is closed. If the browser forbids that, nothing is kept.
 export function keep(name, value) {
   try {
     sessionStorage.setItem(name, JSON.stringify(value));
-  } catch { /* full or forbidden: the page works without */ }
+  } catch { /* full or forbidden: the page works without it */ }
 }
 
 export function kept(name) {

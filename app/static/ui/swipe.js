@@ -1,11 +1,11 @@
-// A finger moves the photo sideways to the next one, or down to put it away.
+// Swiping: sideways shows the next or the previous photo, down closes the lightbox.
 const FAR = 60; // pixels
 
 export function onSwipe(stage, moved, { left, right, down }) {
   let start = null;
 
   const place = (x, y) => { moved.style.transform = x || y ? `translate(${x}px, ${y}px)` : ""; };
-  const isZoomed = () => (window.visualViewport?.scale ?? 1) > 1.01; // then a finger looks around
+  const isZoomed = () => (window.visualViewport?.scale ?? 1) > 1.01; // then a finger moves around in the photo
 
   function end(event, cancelled = false) {
     if (!start || event.pointerId !== start.id) return;
@@ -27,7 +27,7 @@ export function onSwipe(stage, moved, { left, right, down }) {
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "mouse" || isZoomed() || event.target.closest("button")) return;
-    if (!event.isPrimary) { start = null; return place(0, 0); } // a second finger: zooming
+    if (!event.isPrimary) { start = null; return place(0, 0); } // a second finger means zooming
     stage.classList.remove("settling");
     start = { id: event.pointerId, x: event.clientX, y: event.clientY };
   });

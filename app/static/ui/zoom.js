@@ -1,8 +1,9 @@
-// The place of the large photo: its thumbnail at once, in the size of the photo, then the photo, then its neighbours ahead.
+// The place of the large photo. It shows the thumbnail at once, in the size of the photo, and then the photo itself. After
+// that the neighbours are loaded ahead.
 import { describeError } from "./fetch.js";
 import { t } from "./words.js";
 
-const ENLARGED = 2; // times its own size at most: small photos would be all blur
+const ENLARGED = 2; // times its own size, at most: a small photo would be blurred
 
 export class Stage {
   constructor(element) {
@@ -14,9 +15,9 @@ export class Stage {
     this.shown = 0;
   }
 
-  /** `photo`: {src, small, width, height, alt}, or a promise of it. */
+  /** Show a photo and load its neighbours. `photo` is {src, small, width, height, alt}, or a promise of it. */
   async show(photo, neighbours) {
-    const number = ++this.shown; // what comes late for an earlier photo is not shown
+    const number = ++this.shown; // an answer that comes late, for an earlier photo, is not shown
     this.clear();
     try {
       const known = await photo;
