@@ -27,7 +27,7 @@ RUN useradd --no-log-init --uid 10001 --create-home --shell /usr/sbin/nologin ap
 
 # Own photos are mounted over the samples: -v "$HOME/Pictures:/photos:ro"
 COPY app/static/images /photos
-COPY LICENSE ./
+COPY LICENSE pyproject.toml ./
 COPY tools/serve.sh tools/serve.sh
 COPY image_embeddings image_embeddings
 COPY app app

@@ -27,7 +27,7 @@ endif
 run: export INDEX_FIRST := yes
 serve: export INDEX_FIRST := no
 run serve: install
-	@$(PY) tools/check_port.py "$(HOST)" "$(PORT)"
+	@$(PY) -I image_embeddings/serving/port_check.py "$(HOST)" "$(PORT)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
 		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 
@@ -71,9 +71,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements-dev.txt
 	@touch $@
 
-# Rewrites constraints.txt with today's newest versions that fit; needs uv.
-constraints:
-	sh tools/constraints.sh
+# Rewrites constraints.txt with today's newest versions that fit.
+constraints: install
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/constraints.sh
 
 clean:
 	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop

@@ -13,7 +13,8 @@ from dotenv import dotenv_values
 from image_embeddings.errors import SettingError
 from image_embeddings.log_format import LOG_FORMATS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent  # of the clone; for an installed package, what it is installed in
+IS_CLONE = (ROOT / "pyproject.toml").is_file()
 SAMPLE_PHOTOS = ROOT / "app" / "static" / "images"
 DEFAULT_CA_CERTS = ROOT / "app" / "conf" / "ca.crt"
 
@@ -38,7 +39,12 @@ def _text(value: str) -> str:
 
 def _path(value: str) -> Path:
     path = Path(value).expanduser()
-    return path if path.is_absolute() else ROOT / path
+    return path if path.is_absolute() else _base() / path
+
+
+def _base() -> Path:
+    """Return the folder of `.env` and relative paths: the clone's root, or the current folder if we are installed."""
+    return ROOT if IS_CLONE else Path.cwd()
 
 
 def _boolean(value: str) -> bool:
@@ -176,8 +182,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     Raises:
         SettingError: a value cannot be used, or two settings contradict each other; names the setting.
     """
-    if environ is None:
-        environ = {**{k: v or "" for k, v in dotenv_values(ROOT / ".env", interpolate=False).items()}, **os.environ}
+    environ = _environment() if environ is None else environ
     values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
     values.update({name: value for name, value in overrides.items() if value is not None})
     if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():
@@ -185,6 +190,16 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def is_set(name: str) -> bool:
+    """Return whether the environment or `.env` has a value for the setting of that upper-case name."""
+    return bool(_environment().get(name, "").strip())
+
+
+def _environment() -> dict[str, str]:
+    in_file = dotenv_values(_base() / ".env", interpolate=False)
+    return {**{name: value or "" for name, value in in_file.items()}, **os.environ}
 
 
 def share_cores() -> None:
@@ -202,13 +217,25 @@ def hush_profiler() -> None:
 
 
 def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any:
-    value = environ.get(name, "").strip() or row["default"]
+    value = environ.get(name, "").strip() or _default(name, row)
     if value is None:
         return None
     try:
         return row["parse"](value)
     except ValueError as error:
         raise SettingError(f"{name} has value '{value}'. {error}.") from None
+
+
+def _default(name: str, row: Mapping[str, Any]) -> str | None:
+    """Return the table's default; of an installed package, which has no folder of its own, that of the user instead."""
+    if not IS_CLONE and name == "IMAGE_DIR":
+        return str(SAMPLE_PHOTOS)
+    if not IS_CLONE and name == "DATA_DIR":
+        from platformdirs import user_data_dir
+
+        return user_data_dir("image-search", appauthor=False)
+    default: str | None = row["default"]
+    return default
 
 
 def _check(settings: Settings) -> None:

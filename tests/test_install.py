@@ -12,7 +12,7 @@ from tests.waiting import LONG
 
 SCRIPT = ROOT / "tools" / "install.sh"
 TOOLS = ("sh", "make", "rm", "cp", "mkdir", "chmod", "cat", "grep", "mktemp", "touch")
-# Says that it is another version, makes a virtual environment of itself, and writes down what pip would be asked.
+# Says that it is another version, makes a virtual environment of itself, and notes down what pip and uv would be asked.
 FAKE = """\
 #!/bin/sh
 case "$1" in
@@ -21,10 +21,12 @@ case "$1" in
     -) cat >/dev/null; exit {index_answers} ;;
     -m) case "$2" in
         venv) {venv} ;;
-        pip) echo "{major}.{minor}: $*" >>pip.log ;;
+        pip) echo "{major}.{minor}: $*" >>pip.log; case "$*" in *uv==*) {uv} ;; esac ;;
         esac ;;
 esac
 """
+UV = """printf '#!/bin/sh\\necho "uv $UV_DEFAULT_INDEX $*" >>pip.log; exit %s\\n' {status} >.venv/bin/uv
+chmod +x .venv/bin/uv"""
 MAKES_VENV = 'mkdir -p "$3/bin" && cp "$0" "$3/bin/python"'
 
 
@@ -41,10 +43,11 @@ def place(tmp_path):
     return tmp_path
 
 
-def fake_python(place, name, version, *, venv=MAKES_VENV, index_answers=0):
+def fake_python(place, name, version, *, venv=MAKES_VENV, index_answers=0, uv=None):
     path = place / "bin" / name
     major, minor = version
-    text = FAKE.format(real=sys.executable, major=major, minor=minor, venv=venv, index_answers=index_answers)
+    uv = uv or UV.format(status=0)
+    text = FAKE.format(real=sys.executable, major=major, minor=minor, venv=venv, index_answers=index_answers, uv=uv)
     path.parent.mkdir(exist_ok=True, parents=True)
     path.write_text(text)
     path.chmod(0o755)
@@ -132,11 +135,36 @@ def test_a_python_without_venv_says_what_to_install(place):
     assert not (place / ".venv").exists()
 
 
+def test_uv_installs_from_both_indexes_what_fits_best(place):
+    fake_python(place, "python3", (3, 12))
+    assert install(place).returncode == 0
+    *_, last = pip_log(place).splitlines()
+    assert last.startswith("uv  pip install")
+    assert last.endswith("--index-strategy unsafe-best-match -r ./requirements.txt")
+
+
+@pytest.mark.parametrize("uv", ["exit 1", UV.format(status=2)], ids=["cannot be had", "fails"])
+def test_pip_installs_where_uv_cannot(place, uv):
+    fake_python(place, "python3", (3, 12), uv=uv)
+    done = install(place)
+    assert done.returncode == 0, done.stderr
+    assert "uv cannot install it here" in done.stdout
+    assert pip_log(place).endswith("-m pip install --disable-pip-version-check -r ./requirements.txt\n")
+
+
+def test_uv_asks_the_index_that_pip_is_told_to_ask(place):
+    fake_python(place, "python3", (3, 12))
+    install(place, PIP_INDEX_URL="https://packages.example/simple")
+    assert "uv https://packages.example/simple pip install" in pip_log(place)
+
+
 def test_an_index_that_does_not_answer_is_left_out(place):
     fake_python(place, "python3", (3, 12), index_answers=1)
     done = install(place)
     assert "does not answer" in done.stdout
-    assert not pip_log(place).strip().endswith("-r requirements.txt")
+    *_, last = pip_log(place).splitlines()
+    assert last.startswith("uv  pip install")
+    assert not last.endswith("-r ./requirements.txt")
 
 
 # Make: on a copy, so that no rule of it can reach the real environment
@@ -182,7 +210,7 @@ def noted(project, *arguments):
 
 def test_run_indexes_the_photos_and_serves_them_at_the_port(project):
     check, index, serve = noted(project, "run", "PHOTOS=/tmp/my photos", "PORT=5002")
-    assert check.endswith("tools/check_port.py 127.0.0.1 5002")
+    assert check.endswith("image_embeddings/serving/port_check.py 127.0.0.1 5002")
     assert index == "[/tmp/my photos] python -m image_embeddings index"
     assert serve.startswith("[/tmp/my photos] gunicorn")
     assert "--bind 127.0.0.1:5002 app:create_app()" in serve
@@ -219,7 +247,7 @@ def test_a_host_on_the_command_line_does(project):
 
 
 def check_port(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "check_port.py"), *arguments]
+    command = [sys.executable, "-I", str(ROOT / "image_embeddings" / "serving" / "port_check.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -22,6 +22,7 @@ sys.path[0] = str(ROOT)
 
 from image_embeddings.encoders.conse import CLASSES_FILE, TEXT_DIMS, SentenceEncoder  # noqa: E402
 
+OUTPUT = ROOT / "image_embeddings" / "encoders" / CLASSES_FILE
 SKETCH_DIMS = 512 - TEXT_DIMS
 WHITENING = 0.2  # exponent on the variance of each direction; 0 leaves the class texts as they are, 1 whitens wholly
 Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ def main() -> None:
     """Writes the file that --output names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--timm", type=Path, required=True, metavar="FOLDER", help="where timm was installed")
-    parser.add_argument("--output", type=Path, default=CLASSES_FILE, metavar="FILE")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE")
     args = parser.parse_args()
     arrays = build(args.timm / "timm" / "data" / "_info")
     np.savez_compressed(args.output, allow_pickle=False, **arrays)

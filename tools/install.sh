@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs a requirements file into .venv, which it makes with a Python that eland supports (3.10 to 3.13).
+# uv installs, which itself comes from pip; pip where uv cannot be had, or cannot install.
 set -eu
 requirements=$1
 torch_index=https://download.pytorch.org/whl/cpu
+uv=uv==0.13.9
 
 supported() {
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
@@ -45,16 +47,28 @@ if ! [ -x .venv/bin/python ] || ! supported .venv/bin/python; then
     fi
 fi
 
-echo "Installing $requirements (about a minute with a fast connection; PyTorch is the large part)"
-if cpu_index_answers; then
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements"
-else
+# The lines of a requirements file that name PyTorch's CPU index are left out if that index does not answer.
+folder=.
+if ! cpu_index_answers; then
     echo "PyTorch's CPU index does not answer: taking its default build, which is larger on Linux"
-    plain=$(mktemp -d)
-    trap 'rm -rf "$plain"' EXIT
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
     for file in requirements.txt requirements-dev.txt constraints.txt; do
-        grep -v -- '--extra-index-url' "$file" >"$plain/$file"
+        grep -v -- '--extra-index-url' "$file" >"$folder/$file"
     done
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$plain/$requirements"
+fi
+
+# uv knows nothing of pip's settings. Both indexes are asked for every package, as pip does: uv would else take the
+# first index that has a package of that name, with whatever versions are there.
+install_by_uv() {
+    index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || :)}
+    [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+    .venv/bin/uv pip install --python .venv/bin/python --index-strategy unsafe-best-match -r "$folder/$requirements"
+}
+
+echo "Installing $requirements (one to two minutes with a fast connection; PyTorch is the large part)"
+if ! { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv" && install_by_uv; }; then
+    echo "uv cannot install it here: pip does, which takes longer"
+    .venv/bin/python -m pip install --disable-pip-version-check -r "$folder/$requirements"
 fi
 .venv/bin/python -m babel.messages.frontend -q compile -d app/translations

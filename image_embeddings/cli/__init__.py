@@ -5,7 +5,7 @@ A module a command or group of commands. To add one: write its module, and add i
 
 import click
 
-from image_embeddings.cli import evaluate, index, node, search, status, text_model
+from image_embeddings.cli import evaluate, index, node, search, serve, status, text_model
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -19,6 +19,7 @@ def main() -> None:
 main.add_command(index.index)
 main.add_command(search.search)
 main.add_command(status.status)
+main.add_command(serve.serve)
 main.add_command(evaluate.evaluate)
 main.add_command(text_model.text_model)
 main.add_command(node.node)

@@ -24,7 +24,7 @@ from image_embeddings.cli.terminal import (
     say,
     show_errors,
 )
-from image_embeddings.config import load_settings
+from image_embeddings.config import IS_CLONE, load_settings
 from image_embeddings.errors import ImageSearchError
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.runs import Indexing, discard_rebuild
@@ -98,7 +98,8 @@ def index(
             exit_by_report(report, is_only_run=not watch, delete_existing=delete_existing)
             if chosen and chosen != settings.image_dir and report.written:
                 name = shlex.quote(str(chosen))
-                say(f"To see them in the browser, set IMAGE_DIR={name} (or: make run PHOTOS={name}).")
+                how = f"set IMAGE_DIR={name} (or: make run PHOTOS={name})" if IS_CLONE else "image-search serve"
+                say(f"To see them in the browser: {how}.")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)
 

@@ -8,9 +8,8 @@ import click
 
 from image_embeddings.cli.terminal import json_option, print_json, say, show_errors
 from image_embeddings.config import load_settings
+from image_embeddings.embedded_node.node import SETTLING_SECONDS
 from image_embeddings.es import opening
-
-SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 
 @click.group()
@@ -22,7 +21,9 @@ def node() -> None:
 def start() -> None:
     """Start it, unless it runs."""
     with show_errors():
-        running = opening.local_node(load_settings()).start(notify=say)
+        local_node = opening.local_node(load_settings())
+        running = local_node.start(notify=say)
+        local_node.keep()
         click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
 
 

@@ -4,6 +4,8 @@ import errno
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
@@ -11,13 +13,15 @@ from filelock import FileLock
 
 from image_embeddings.errors import NodeDownloadError, first_line
 
-VERSION = "9.5.3"
-COORDINATES = f"org.elasticsearch:elasticsearch:{VERSION}+org.elasticsearch.plugin:transport-netty4:{VERSION}"
+VERSION = "9.5.3"  # with another one, run tools/node_jars.py
+_LIST = "jars.txt"
 _NEEDED = (f"elasticsearch-{VERSION}.jar", f"transport-netty4-{VERSION}.jar")
 
 # What jgo is seen to raise without a network, on a server's refusal, and on a damaged file in its cache
 # (requests' errors are OSErrors; jgo asserts that a file it is about to write does not exist yet).
 _FETCH_ERRORS = (OSError, RuntimeError, ValueError, KeyError, AssertionError, ParseError, zipfile.BadZipFile)
+
+_CONNECTIONS = 8  # downloads at a time
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -72,24 +76,34 @@ def fetch_from_maven(scratch: Path) -> list[Path]:
     try:
         cache = default_jgo_cache()
         cache.mkdir(parents=True, exist_ok=True)
-        # Neither jgo's environments nor its downloads are safe for two builders at once.
+        # jgo's downloads are not safe for two processes at once.
         with FileLock(cache / "image-search.lock"):
-            jars = _build(default_maven_repo(), scratch / "user")
+            jars = _download(default_maven_repo())
             _check(jars)
             return jars
     except _FETCH_ERRORS:
-        return _build(scratch / "repository", scratch / "own")
+        return _download(scratch / "repository")
 
 
-def _build(repository: Path, environments: Path) -> list[Path]:
+def read_coordinates() -> list[str]:
+    """Return the Maven coordinates of all jars of the node, as `group:artifact:version`."""
+    return resources.files(__package__).joinpath(_LIST).read_text(encoding="utf-8").splitlines()
+
+
+def _download(repository: Path) -> list[Path]:
+    """Return the node's jars, each from `repository` or else from Maven Central.
+
+    Only jgo's Maven half is used. Its environments sort jars into modules and others by a JDK, which they look for on
+    the machine and then on GitHub; the node does not need that. Its way from two coordinates to all jars takes 140
+    requests, one after the other, so that the list comes with the package.
+    """
     from jgo.constants import MAVEN_CENTRAL_URL
-    from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
 
     context = MavenContext(repo_cache=repository, remote_repos={"central": MAVEN_CENTRAL_URL})
-    builder = EnvironmentBuilder(context=context, cache_dir=environments, link_strategy=LinkStrategy.AUTO)
-    # all_jars: `classpath` is empty for jars that are Java modules.
-    return list(builder.from_endpoint(endpoint=COORDINATES).all_jars)
+    artifacts = [context.create_dependency(coordinates).artifact for coordinates in read_coordinates()]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        return list(pool.map(lambda artifact: artifact.resolve(), artifacts))
 
 
 def _fetch_checked(fetch: FetchJars, scratch: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """The embedded Elasticsearch: one node on the loopback interface, in a process of its own that outlives the command.
 
 Files in its home: `jars-VERSION/` (the program), `data/`, `config/` (written at each start), `logs/`, `node.json`
-(ports and version, kept from start to start), `process.json` (the process that runs, written by that process) and two
-locks: `start.lock` is held by the one command that starts or stops the node, `process.lock` by the node while it lives.
+(ports and version, kept from start to start), `process.json` (the process that runs, written by that process),
+`kept.json` (the process that was started by hand) and two locks: `start.lock` is held by the one command that starts
+or stops the node, `process.lock` by the node while it lives.
 """
 
 import http.client
@@ -42,6 +43,7 @@ _PORT_TRIES = 100
 _START_TRIES = 3
 _PAUSE = 0.05
 _RELEASE_SECONDS = 5.0
+SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
 
 # $0 is the log, $@ the command. In a C locale Java cannot open a folder with an umlaut in its name.
 _DETACHED = 'LC_ALL=C.UTF-8 exec "$@" >>"$0" 2>&1 & echo $!'
@@ -181,6 +183,16 @@ class LocalNode:
         except (KeyError, TypeError, ValueError):
             return None
         return running if self._runs(running.pid) else None
+
+    def keep(self) -> None:
+        """Note that the node that runs was started by hand, so that no web server stops it at its end."""
+        if running := self.status():
+            write_json(self.home / "kept.json", {"pid": running.pid})
+
+    def is_kept(self) -> bool:
+        """Return whether the node that runs was started by hand."""
+        running = self.status()
+        return running is not None and read_json(self.home / "kept.json").get("pid") == running.pid
 
     def is_disk_full(self) -> bool:
         """Whether the disk of its folder lacks the room that it needs."""

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from image_embeddings.encoders.base import Encoder
 from image_embeddings.encoders.onnx_network import NetworkStore, cores, export
 from image_embeddings.errors import ModelUnavailableError
 
-CLASSES_FILE = Path(__file__).with_name("conse_classes.npz")
+CLASSES_FILE = "conse_classes.npz"
 IMAGE_SIZE = 224  # pixels a side
 LARGE = 2048  # pixels of the long side; images of twice as many are shrunk before they are made square
 TEXT_DIMS = 256  # directions of the class texts that are kept; the rest of the 512 dims holds the class sketch
@@ -66,10 +67,11 @@ class Classes:
         return self.embeddings @ self.text_projection
 
 
-def load_classes(path: Path = CLASSES_FILE) -> Classes:
-    """The classes that ship with this package."""
+def load_classes(path: Path | None = None) -> Classes:
+    """The classes of that file; by default those that ship with this package, also if it is in a zip file."""
+    source = path or resources.files(__package__).joinpath(CLASSES_FILE)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with source.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return Classes(
             names=tuple(arrays["names"].tolist()),
@@ -81,8 +83,8 @@ def load_classes(path: Path = CLASSES_FILE) -> Classes:
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailableError(
-            f"Cannot read {path.name}, a part of the model conse: {error}. Restore it from the repository, or make it "
-            "again with tools/conse_classes.py."
+            f"Cannot read {source.name}, a part of the model conse: {error}. Restore it from the repository, or make "
+            "it again with tools/conse_classes.py."
         ) from error
 
 

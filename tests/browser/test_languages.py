@@ -129,8 +129,8 @@ def test_the_lightbox_speaks_japanese(look):
 def test_further_photos_come_in_german(look):
     page = look("/image_search?q=a+bird", "de")
     page.get_by_role("link", name="Weitere Fotos").dispatch_event("click")  # not scrolled to, which brings more yet
-    expect(page.locator("#said")).to_have_text("Fotos 1 bis 40 von 158 werden angezeigt.")
-    expect(page.locator(".query .count")).to_contain_text("1–40 von 158 Fotos")
+    expect(page.locator("#said")).to_have_text("Fotos 1 bis 40 von 202 werden angezeigt.")
+    expect(page.locator(".query .count")).to_contain_text("1–40 von 202 Fotos")
 
 
 def test_what_fails_is_said_in_french_and_what_the_server_says_is_marked_as_english(look, visit):

@@ -148,7 +148,7 @@ def test_further_photos_come_while_one_goes_through_them(opened):
         opened.keyboard.press("ArrowRight")
     expect(opened.locator(".tile").nth(len(ids))).to_be_attached()
     opened.keyboard.press("ArrowRight")
-    expect(opened.locator("#lightbox .place")).to_have_text(f"{len(ids) + 1} of 158")
+    expect(opened.locator("#lightbox .place")).to_have_text(f"{len(ids) + 1} of 202")
 
 
 def test_a_photo_that_cannot_be_had_says_so(visit):

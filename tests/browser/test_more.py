@@ -43,7 +43,7 @@ def test_more_photos_come_near_the_end_until_there_are_no_more(results):
     while link.count():
         scroll_to_the_end(results)
         results.wait_for_timeout(50)
-    assert len(shown(results)) == len(set(shown(results))) == 158
+    assert len(shown(results)) == len(set(shown(results))) == 202
     expect(results).to_have_url(RESULTS)
 
 
@@ -70,8 +70,8 @@ def test_more_photos_come_in_a_browser_that_tells_of_several_moments_at_once(vis
 
 def test_the_count_goes_along_and_is_read_out(results):
     load_more(results)
-    expect(results.locator("#said")).to_have_text("Photos 1 to 40 of 158 are shown.")
-    expect(results.locator(".query .count")).to_contain_text("1–40 of 158 photos")
+    expect(results.locator("#said")).to_have_text("Photos 1 to 40 of 202 are shown.")
+    expect(results.locator(".query .count")).to_contain_text("1–40 of 202 photos")
 
 
 def test_by_keyboard_the_focus_goes_to_the_first_new_photo(results):

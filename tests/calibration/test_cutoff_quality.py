@@ -10,6 +10,7 @@ from image_embeddings.calibration.everyday_texts import everyday_texts
 from image_embeddings.calibration.likeness import QueryKind, calibrate
 from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from image_embeddings.encoders import ConseEncoder
+from tools import sample_photos
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,8 @@ class Samples:
         absent = [row["text"] for row in rows_of(ROOT / "benchmarks" / "absent_texts.csv")]
         self.photos = encoder.encode_images([Image.open(SAMPLE_PHOTOS / name).convert("RGB") for name in names])
         self.folders = np.array([name.split("/")[0] for name in names])
+        scenes = [row.target for row in sample_photos.read_table() if row.kind is sample_photos.Kind.SCENE]
+        self.scenes = np.isin(names, scenes)
         self.captions = encoder.encode_texts([row["caption"] for row in captions])
         self.shown = np.array([names.index(row["image_id"]) for row in captions])
         self.languages = np.array([row["language"] for row in captions])
@@ -63,34 +66,35 @@ def test_a_caption_whose_photo_is_found_is_seldom_told_that_nothing_matches(samp
     hits, said = samples.search(samples.captions[of_language])
     found = (hits == samples.shown[of_language][:, None]).any(axis=1)
     lost = ~said[found].any(axis=1)
-    assert lost.mean() <= most  # seen: en 0.039, de 0.051, zh 0
+    assert lost.mean() <= most  # seen: en 0.051, de 0.067, zh 0.043
 
 
-def test_texts_of_what_no_photo_shows_are_told_so_far_more_often(samples):
-    _, said = samples.search(samples.absent)
-    assert (~said.any(axis=1)).mean() >= 0.22  # seen: 0.265
+@pytest.mark.parametrize(("scenes", "least"), [(False, 0.22), (True, 0.18)], ids=["cut-outs", "all"])
+def test_texts_of_what_no_photo_shows_are_told_so_far_more_often(samples, scenes, least):
+    _, said = samples.search(samples.absent, among=None if scenes else np.flatnonzero(~samples.scenes))
+    assert (~said.any(axis=1)).mean() >= least  # seen: 0.331 with cut-outs alone, 0.212 with all
 
 
 def test_captions_of_animals_are_told_that_nothing_matches_where_there_are_none(samples):
     animal = np.isin(samples.folders, list(ANIMALS))
     _, said = samples.search(samples.captions[animal[samples.shown]], among=np.flatnonzero(~animal))
-    assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.42
+    assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.41
 
 
 def test_a_photo_seldom_matches_nothing_while_there_are_others_of_its_folder(samples):
     hits, said = samples.search(samples.photos, kind=QueryKind.PHOTO, itself=True)
     found = (samples.folders[hits] == samples.folders[:, None]).any(axis=1)
-    assert (~said[found].any(axis=1)).mean() <= 0.07  # seen: 0.035
+    assert (~said[found].any(axis=1)).mean() <= 0.07  # seen: 0.050
 
 
 def test_photos_of_animals_often_match_nothing_where_there_are_none(samples):
     animal = np.isin(samples.folders, list(ANIMALS))
     _, said = samples.search(samples.photos[animal], kind=QueryKind.PHOTO, among=np.flatnonzero(~animal))
-    assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.53
+    assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.66
 
 
 def test_hits_that_are_said_to_match_are_right_more_often_than_all(samples):
     hits, said = samples.search(samples.captions)
     right = samples.folders[hits] == samples.folders[samples.shown][:, None]
-    assert right[said].mean() >= right.mean() + 0.1  # seen: 0.52 of 0.38
-    assert said[right].mean() >= 0.65  # seen: 0.76
+    assert right[said].mean() >= right.mean() + 0.1  # seen: 0.51 of 0.37
+    assert said[right].mean() >= 0.65  # seen: 0.72

@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import psutil
 import pytest
 
 from image_embeddings import errors
+from image_embeddings.config import ROOT
 from image_embeddings.embedded_node.failures import explain, heap_bytes, readable_file_errors
-from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
+from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars, read_coordinates
 from image_embeddings.embedded_node.java import choose_java, read_java
 from image_embeddings.embedded_node.node import LocalNode
 from image_embeddings.embedded_node.state import write_json
@@ -89,6 +91,31 @@ def test_jars_without_a_network_by_way_of_maven(tmp_path, monkeypatch):
         monkeypatch.setenv("JGO_CACHE_DIR", str(tmp_path / "jgo"))
         with pytest.raises(errors.NodeDownloadError, match="Maven Central"):
             install_jars(tmp_path / "jars", fetch=fetch_from_maven, notify=print)
+
+
+FETCH = """
+import sys
+from pathlib import Path
+asked, events = [], ("socket.getaddrinfo", "subprocess.Popen")
+sys.addaudithook(lambda event, args: asked.append(args[0]) if event in events else None)
+from image_embeddings.embedded_node.jars import fetch_from_maven
+print(len(fetch_from_maven(Path(sys.argv[1]))), asked)
+"""
+
+
+def test_jars_of_the_maven_cache_are_taken_without_a_word_about_java_and_without_asking_anybody(tmp_path, node_jars):
+    kept = {name: value for name, value in os.environ.items() if name not in ("PATH", "JAVA_HOME")}
+    empty = {"PATH": str(tmp_path), "JGO_CACHE_DIR": str(tmp_path / "jgo"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", FETCH, str(tmp_path / "scratch")]
+    done = subprocess.run(command, cwd=ROOT, env={**kept, **empty}, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{len(read_coordinates())} []\n", "")
+
+
+def test_the_list_of_jars_is_that_of_the_version():
+    coordinates = read_coordinates()
+    assert f"org.elasticsearch:elasticsearch:{VERSION}" in coordinates
+    assert f"org.elasticsearch.plugin:transport-netty4:{VERSION}" in coordinates
+    assert coordinates == sorted(set(coordinates))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing"])

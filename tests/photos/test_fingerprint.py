@@ -30,15 +30,14 @@ def saved(photo, **options):
 )
 def test_a_photo_that_was_worked_on_a_little_still_looks_the_same(photos, change):
     pairs = [(fingerprint(photo), fingerprint(change(photo))) for photo in photos]
-    # Seen: all 32, by two bits of 64 at most.
+    # Seen: all 40, by four bits of 64 at most.
     assert sum(look_the_same(*pair) for pair in pairs) >= len(pairs) - 1
 
 
 def test_other_photos_do_not(photos):
     prints = [fingerprint(photo) for photo in photos]
     pairs = [(one, other) for number, one in enumerate(prints) for other in prints[:number]]
-    # Seen: none of 496. (Of all sample photos' 12,403 pairs one: two guitars, drawn alike.)
-    assert sum(look_the_same(*pair) for pair in pairs) <= 1
+    assert sum(look_the_same(*pair) for pair in pairs) == 0
 
 
 def test_plain_grounds_of_other_colours_do_not_look_the_same():

@@ -69,7 +69,18 @@ def settled(text):
     return re.sub(r"-?\d\.\d{3}", "COSINE", text)
 
 
-COMMANDS = ["", "index", "search", "status", "evaluate", "text-model", "text-model install", "node", "node start"]
+COMMANDS = [
+    "",
+    "index",
+    "search",
+    "status",
+    "evaluate",
+    "text-model",
+    "text-model install",
+    "node",
+    "node start",
+    "serve",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,1 @@
+"""Serving the web app: the server, and whether it can listen."""

@@ -1,0 +1,126 @@
+"""The web app's server: gunicorn in this process, with the settings of app/gunicorn.conf.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from image_embeddings.config import ROOT, Settings, is_set
+from image_embeddings.embedded_node.node import SETTLING_SECONDS, LocalNode
+from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
+from image_embeddings.es.opening import Notify, local_node, open_index, state_of, uses_local_node
+from image_embeddings.serving.port_check import listening_error
+
+APP = ROOT / "app"
+OWN_NAMES = ("localhost", "127.0.0.1")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
+    """Serve the web app until Ctrl-C, SIGTERM or SIGHUP, and end by SystemExit as gunicorn does.
+
+    The embedded node is started first if the settings name no Elasticsearch. It is stopped at the end, unless somebody
+    else uses it or `node start` started it.
+
+    Raises:
+        ImageSearchError: nothing can be served at that address, or the web app is not there.
+        LocalNodeError: the embedded node does not start.
+    """
+    if error := listening_error(host, port):
+        raise ImageSearchError(f"{error} --port {port + 1}")
+    if not (APP / "gunicorn.conf.py").is_file():
+        raise ImageSearchError(f"There is no web app beside the library in {ROOT}. Install the package image-search.")
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    node = local_node(settings) if uses_local_node(settings) else None
+    master = os.getpid()  # workers are forks of this process, and leave this function as well
+    try:
+        if node:
+            node.start(notify=notify)
+        served = trust_own_names(_with_indexed_photos(settings, notify), host)
+        _make_gunicorn(served, bind=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").run()
+    finally:
+        if node and os.getpid() == master:
+            _stop(node, notify)
+
+
+def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
+    """Return the settings with the folder that the index records as IMAGE_DIR, unless that is set."""
+    if is_set("IMAGE_DIR"):
+        return settings
+    try:
+        index = open_index(settings, timeout=5)
+        state = state_of(index)
+        index.cluster.close()  # else this process would count as one that uses the node
+    except (ElasticsearchError, IndexStateError):  # the web app says so itself, and looks again
+        return settings
+    folder = Path(state.corpus) if state and state.corpus else settings.image_dir
+    if folder == settings.image_dir or not folder.is_dir():
+        return settings
+    notify(f"The photos are those of {folder}, which was indexed.")
+    return replace(settings, image_dir=folder)
+
+
+def trust_own_names(settings: Settings, host: str) -> Settings:
+    """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine is served.
+
+    A web site could else point a name of its own here.
+    """
+    if settings.trusted_hosts is not None or not _is_loopback(host):
+        return settings
+    return replace(settings, trusted_hosts=tuple(dict.fromkeys((*OWN_NAMES, f"[{host}]" if ":" in host else host))))
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a server that listens at `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _make_gunicorn(settings: Settings, *, bind: str) -> Any:
+    from gunicorn.app.base import Application
+
+    class WebServer(Application):  # type: ignore[misc]
+        """gunicorn with our settings; GUNICORN_CMD_ARGS goes before those, as always."""
+
+        def load_config(self) -> None:
+            self.load_config_from_file(str(APP / "gunicorn.conf.py"))
+            options = vars(self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env()))
+            for name, value in {**options, "bind": bind, "when_ready": _end_at_hangup}.items():
+                if value is not None and name != "args":
+                    self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return _load_app().create_app(settings)
+
+    return WebServer()
+
+
+def _end_at_hangup(server: Any) -> None:
+    """Have SIGHUP end the server: gunicorn itself would live on without its terminal."""
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(server.pid, signal.SIGTERM))
+
+
+def _load_app() -> Any:
+    """Return the package `app` that is beside this library, whatever else of that name there is on the path."""
+    spec = importlib.util.spec_from_file_location("app", APP / "__init__.py", submodule_search_locations=[str(APP)])
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["app"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _stop(node: LocalNode, notify: Notify) -> None:
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if not node.is_kept():
+        node.stop(unless_used_within=SETTLING_SECONDS, notify=notify)

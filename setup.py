@@ -1,0 +1,31 @@
+"""What pyproject.toml cannot say of the package: its dependencies, and its compiled catalogues of texts."""
+
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithCatalogues(build_py):
+    """The package with its texts compiled, as gettext reads them."""
+
+    def run(self) -> None:
+        """Build the package, then compile its catalogues into it."""
+        from babel.messages.mofile import write_mo
+        from babel.messages.pofile import read_po
+
+        super().run()
+        for source in Path("app/translations").glob("*/LC_MESSAGES/messages.po"):
+            compiled = Path(self.build_lib, source).with_suffix(".mo")
+            compiled.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as texts, compiled.open("wb") as file:
+                write_mo(file, read_po(texts, locale=source.parts[-3]))
+
+
+def requirements() -> list[str]:
+    """Return the lines of requirements.txt that name a package; options of pip are no part of a package."""
+    lines = (Path(__file__).parent / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-"))]
+
+
+setup(install_requires=requirements(), cmdclass={"build_py": BuildWithCatalogues})

@@ -1,0 +1,141 @@
+"""`serve`, as a process of its own: what it serves, and what it leaves behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from image_embeddings.config import load_settings
+from image_embeddings.embedded_node.jars import VERSION
+from image_embeddings.es.opening import local_node, open_index
+from image_embeddings.serving import web_server
+from tests.commands import MODULE, ROOT, run_process
+from tests.fakes import ColourEncoder
+from tests.server.filling import fill
+
+pytestmark = pytest.mark.server
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+HEAP = "256m"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def embedded(tmp_path, node_jars):
+    """The settings of commands with an embedded node of their own, which is gone afterwards; IMAGE_DIR is not set."""
+    home = tmp_path / "data" / "elasticsearch"
+    home.mkdir(parents=True)
+    (home / f"jars-{VERSION}").symlink_to(node_jars)
+    unset = dict.fromkeys(("ES_HOST", "ES_CLOUD_ID", "IMAGE_DIR", "TRUSTED_HOSTS"), "")
+    yield {**unset, "DATA_DIR": str(tmp_path / "data"), "ES_HEAP": HEAP, "IMAGE_MODEL": "conse"}
+    node_of(tmp_path).stop()
+
+
+def node_of(tmp_path):
+    return local_node(load_settings({"ES_HEAP": HEAP}, data_dir=tmp_path / "data"))
+
+
+@contextmanager
+def serve(environ, tmp_path):
+    """Address, process and log of `serve` from when it answers; beside an `app.py` of somebody else."""
+    (tmp_path / "app.py").write_text("raise SystemExit('this is not the web app')\n")
+    port, log = free_port(), tmp_path / "serve.log"
+    env = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
+    with log.open("w") as output:
+        command = [sys.executable, *MODULE, "serve", "--port", str(port)]
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=output, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_answered(f"{address}/healthz", process, log)
+        yield address, process, log
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_until_answered(address, process, log):
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), OPENER.open(address, timeout=60) as answer:
+            assert answer.status == 200
+            return
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def status_of(address, **headers):
+    try:
+        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def index_colours(settings, folder):
+    """Indexes six photos below `folder`, which starts the embedded node and leaves it running as `index` does."""
+    photos = folder / "photos"
+    index = open_index(settings)
+    index.create(model=ColourEncoder().info, vector_index_type="flat", corpus=str(photos))
+    fill(index, folder)
+    index.cluster.close()
+    return photos
+
+
+def test_the_folder_that_was_indexed_is_served_and_ctrl_c_leaves_no_process(embedded, tmp_path):
+    photos = index_colours(load_settings(embedded), tmp_path)
+    assert node_of(tmp_path).status() is not None
+    with serve(embedded, tmp_path) as (address, process, log):
+        assert status_of(f"{address}/image/warm/red.png") == 200
+        assert status_of(f"{address}/thumbnail/warm/red.png") == 200
+        assert status_of(f"{address}/", Host="photos.example") == 400
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    assert node_of(tmp_path).status() is None
+    assert f"The photos are those of {photos}" in log.read_text()
+
+
+def test_a_node_that_was_started_by_hand_runs_on_and_the_end_of_the_terminal_ends_the_server(embedded, tmp_path):
+    assert run_process(embedded, "node", "start").returncode == 0
+    with serve(embedded, tmp_path) as (_, process, _):
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=60) == 0
+    assert node_of(tmp_path).status() is not None
+
+
+def test_a_port_that_is_taken_is_said_before_a_node_is_started(embedded, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        done = run_process(embedded, "serve", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: Nothing can be served at 127.0.0.1:{port} (Address already in use).")
+    assert f"--port {port + 1}" in done.stderr
+    assert node_of(tmp_path).status() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("127.0.0.1", ("localhost", "127.0.0.1")),
+        ("localhost", ("localhost", "127.0.0.1")),
+        ("::1", ("localhost", "127.0.0.1", "[::1]")),
+        ("0.0.0.0", None),
+        ("192.168.1.2", None),
+    ],
+)
+def test_a_server_for_this_machine_alone_answers_to_its_own_names(host, names):
+    assert web_server.trust_own_names(load_settings({}), host).trusted_hosts == names
+
+
+def test_host_names_that_are_set_stay():
+    settings = load_settings({"TRUSTED_HOSTS": "photos.example"})
+    assert web_server.trust_own_names(settings, "127.0.0.1").trusted_hosts == ("photos.example",)
