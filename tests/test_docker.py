@@ -314,7 +314,7 @@ def test_signals_end_the_web_server_gracefully_and_then_the_node(image: Path, se
 
 @pytest.mark.parametrize(
     ("before", "indexing"),
-    [("", "exec sleep 300"), ('trap "exit 0" TERM; ', "while :; do sleep 0.1; done")],
+    [("", "exec sleep 900"), ('trap "exit 0" TERM; ', "while :; do sleep 0.1; done")],
     ids=["indexing ends by the signal", "indexing ends well"],
 )
 def test_no_web_server_starts_after_a_signal_while_indexing(image: Path, before: str, indexing: str) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LONG = 240.0  # seconds: for what comes, more than any machine needs; a test that waits so long has failed
+LONG = 600.0  # seconds: for what comes, more than any machine needs; a test that waits so long has failed
 
 
 def wait_for(condition: Callable[[], object], *, what: Callable[[], object] = lambda: "it has not come") -> None:

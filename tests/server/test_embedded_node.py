@@ -25,7 +25,7 @@ START = """
 import sys
 from pathlib import Path
 from image_embeddings.embedded_node.node import EmbeddedNode
-node = EmbeddedNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]), start_timeout=240.0)
+node = EmbeddedNode(Path(sys.argv[1]), heap="256m", jars=Path(sys.argv[2]), start_timeout=600.0)
 print(node.start(notify=lambda line: print(line, file=sys.stderr, flush=True)).pid)
 """
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

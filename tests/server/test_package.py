@@ -17,6 +17,7 @@ import pytest
 
 from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from tests.pictures import colour_photos
+from tests.waiting import LONG
 
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 SCRIPT = """
@@ -96,7 +97,7 @@ def run(unpacked, away, tmp_path):
             env={**kept, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(unpacked), **environ},
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=LONG,
             check=False,
         )
         assert done.returncode == expect, done.stderr
@@ -187,7 +188,7 @@ def test_the_library_encodes_from_a_zip_file(wheel, away, tmp_path, data):
     photo = SAMPLE_PHOTOS / "cats" / "lion.jpg"
     command = [sys.executable, "-c", ENCODE, str(library), str(data / "networks"), str(photo)]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=away, env=environ, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=away, env=environ, capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 0, done.stderr
     lion, car = map(float, done.stdout.split())
     assert lion > car + 0.1

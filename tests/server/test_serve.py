@@ -19,6 +19,7 @@ from image_embeddings.serving import web_server
 from tests.commands import MODULE, ROOT, run_process
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
+from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -60,13 +61,13 @@ def serve(environ, tmp_path):
         yield address, process, log
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=LONG)
 
 
 def wait_until_answered(address, process, log):
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + LONG
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), OPENER.open(address, timeout=60) as answer:
+        with suppress(OSError), OPENER.open(address, timeout=LONG) as answer:
             assert answer.status == 200
             return
         time.sleep(0.1)
@@ -75,7 +76,7 @@ def wait_until_answered(address, process, log):
 
 def status_of(address, **headers):
     try:
-        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=60) as answer:
+        with OPENER.open(urllib.request.Request(address, headers=headers), timeout=LONG) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -99,7 +100,7 @@ def test_the_folder_that_was_indexed_is_served_and_ctrl_c_leaves_no_process(embe
         assert status_of(f"{address}/thumbnail/warm/red.png") == 200
         assert status_of(f"{address}/", Host="photos.example") == 400
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=LONG) == 0
     assert node_of(tmp_path).status() is None
     assert f"The photos are those of {photos}" in log.read_text()
 
@@ -108,7 +109,7 @@ def test_a_node_that_was_started_by_hand_runs_on_and_the_end_of_the_terminal_end
     assert run_process(embedded, "node", "start").returncode == 0
     with serve(embedded, tmp_path) as (_, process, _):
         process.send_signal(signal.SIGHUP)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=LONG) == 0
     assert node_of(tmp_path).status() is not None
 
 

@@ -305,7 +305,7 @@ with FolderWatch(photos, pace=pace, notify=lambda line: print(line, flush=True))
     print("watching", flush=True)
     for line in sys.stdin:
         save(photos / line.strip(), colour="white")
-        assert watch.wait(240)
+        assert watch.wait(600)
         watch.settle()
         print("noticed", flush=True)
 """
