@@ -1,4 +1,4 @@
-"""The quality of an index's search: how often it finds a photo by its caption, and how it compares with exact search."""
+"""The quality of the search of an index: recall of the captions of its photos, and agreement with exact search."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
