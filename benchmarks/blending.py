@@ -1,9 +1,9 @@
-"""What it brings to look for words in file names, too: recall of the sample photos' captions by the weight of words.
+"""Measure what the search for words in file names adds: recall of the sample photos' captions by the weight of words.
 
     python benchmarks/blending.py
 
 The baseline in the same run is the search by embedding alone. The photos' file names are English words for what they
-show ("birds/blackbird.jpg"), so the English figures are an upper bound, and IMG_1234.jpg would bring nothing.
+show ("birds/blackbird.jpg"). So the English figures are an upper bound. Names such as IMG_1234.jpg would add nothing.
 """
 
 import tempfile
@@ -23,24 +23,24 @@ RANKS = (1, 10)
 
 
 class Silent:
-    """No progress bar."""
+    """A progress bar that shows nothing."""
 
     def update(self, n: float | None = 1, /) -> None:
-        """Drops it."""
+        """Do nothing."""
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
-        """Drops it."""
+        """Do nothing."""
 
 
 def recalls(engine: ImageSearch, texts: dict[str, list[str]], *, words: bool) -> Iterator[float]:
-    """Mean recall at each of RANKS."""
+    """Yield the mean recall at each of RANKS."""
     found = {text: [hit.image_id for hit in engine.by_text(text, k=max(RANKS), words=words).hits] for text in texts}
     for k in RANKS:
         yield sum(recall_at_k(found[text], ids, k=k) for text, ids in texts.items()) / len(texts)
 
 
 def main() -> None:
-    """Prints a row for each weight, a column for each language."""
+    """Print a row for each weight, with a column for each language."""
     captions = read_captions(SAMPLE_PHOTOS / CAPTIONS)
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings({"DATA_DIR": folder, "IMAGE_MODEL": "conse"})

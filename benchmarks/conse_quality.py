@@ -1,16 +1,19 @@
-"""How well does `conse` find photos by text in many languages, and by image? Against its own plainest form.
+"""How well does `conse` find photos by text in many languages, and by image? It is compared with its plainest form.
 
     python benchmarks/conse_quality.py            # apt install tuxpaint-stamps-default first
 
-The photos are those of Tux Paint's stamps: one thing each, cut out, with a caption in dozens of languages. They are
-shown twice: on white as they are, and small, off-centre, before a blurred real background, which is closer to what
-people take. Nothing was trained on them, but settings were chosen on every other category, so look at `held out`.
+The photos are those of Tux Paint's stamps. Each shows one thing, cut out, and has captions in dozens of languages. Each
+is used twice: on white as it is, and small and off-centre before a blurred real background. The second is more like the
+photos that people take. Nothing was trained on these photos. But settings were chosen on every other category, so look
+at `held out`.
 
-Each caption is a query. Recall@k: the share of queries whose photo (or one with the same caption) is among the k hits.
-Image to image: the share of a photo's 5 nearest neighbours from its own category (folder), in categories of 6 and more.
+Each caption is a query. Recall@k is the share of queries whose photo (or one with the same caption) is among the k
+hits. For image to image, the figure is the share of a photo's 5 nearest neighbours that are of its own category
+(folder), in categories of 6 photos and more.
 
-Baseline: ConSE as published, where a class's text embedding is the mean of its synonyms (top 20 classes, temperature
-1.5, the image squeezed to a square). Prototype: the same with the class's WordNet gloss added at 0.8.
+The baseline is ConSE as published: the text embedding of a class is the mean of its synonyms (top 20 classes,
+temperature 1.5, the image squeezed to a square). The prototype is the same with 0.8 times the class's WordNet gloss
+added.
 """
 
 import argparse
@@ -53,7 +56,7 @@ SUBJECTS = {
     "vehicles",
 }
 NOT_PHOTOS = {"cartoon", "body_parts", "flags", "roadsigns"}  # folders
-DRAWINGS = {  # single ones in folders of photos, and pictures of nothing that can be recognised
+DRAWINGS = {  # single drawings in folders of photos, and pictures of things that cannot be recognised
     "animals/fish/shrimp",
     "animals/insects/bee",
     "animals/insects/fly",
@@ -65,16 +68,17 @@ DRAWINGS = {  # single ones in folders of photos, and pictures of nothing that c
     "naturalforces/lightning",
     "town/monuments/inukshuk",
 }
-# What the text model knows besides English; pt and pt_BR, zh_CN and zh_TW count as languages of their own.
+# The languages that the text model knows besides English. pt and pt_BR, and zh_CN and zh_TW, count separately.
 LANGUAGES = ["ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "pt_BR", "ru", "th", "tr", "zh_CN", "zh_TW"]
-ELEVEN = ["ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pl", "ru", "tr"]  # one each, with at least 280 captions
+# One of each language, with at least 280 captions.
+ELEVEN = ["ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pl", "ru", "tr"]
 NEIGHBOURS = 5
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """One photo; its captions by language."""
+    """One photo, and its captions by language."""
 
     path: Path
     category: str
@@ -82,7 +86,7 @@ class Stamp:
 
 
 class Method(NamedTuple):
-    """A way to embed: images (n, dims) and, by language, the texts of those stamps that have them."""
+    """The embeddings of one method: of images, (n, dims), and by language of the captions that there are."""
 
     name: str
     images: Array
@@ -90,7 +94,7 @@ class Method(NamedTuple):
 
 
 def main() -> None:
-    """Prints a table for each of the two showings."""
+    """Print a table for the photos on white, and one for those in scenes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stamps", type=Path, default=STAMPS, metavar="FOLDER")
     args = parser.parse_args()
@@ -103,7 +107,7 @@ def main() -> None:
 
 
 def load_stamps(folder: Path) -> list[Stamp]:
-    """The photographs among the stamps, ordered by path."""
+    """Return the photographs among the stamps, sorted by path."""
     stamps = []
     for path in sorted(folder.rglob("*.png")):
         name = path.relative_to(folder).with_suffix("")
@@ -114,7 +118,7 @@ def load_stamps(folder: Path) -> list[Stamp]:
 
 
 def captions(path: Path) -> dict[str, str]:
-    """Captions by language; one that only repeats the English is not a translation."""
+    """Return the captions by language. A caption that only repeats the English one is not a translation."""
     english, *translations = path.read_text(encoding="utf-8").splitlines()
     found = {"en": english.strip()}
     for line in translations:
@@ -125,20 +129,23 @@ def captions(path: Path) -> dict[str, str]:
 
 
 def cut_out(path: Path) -> Image.Image:
-    """The photo with its transparent surroundings."""
+    """Return the photo with its transparent background."""
     with Image.open(path) as image:
         return image.convert("RGBA")
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """The cut-out on white."""
+    """Return the cut-out on white."""
     background = Image.new("RGBA", image.size, "white")
     background.alpha_composite(image)
     return background.convert("RGB")
 
 
 def in_scenes(images: Sequence[Image.Image]) -> list[Image.Image]:
-    """Each cut-out anywhere in a blurred 3:2 photo, one in four upright, filling at most 3/4 of either side."""
+    """Return each cut-out at a random place in a blurred 3:2 photo. It fills at most 3/4 of each side.
+
+    One photo in four is upright.
+    """
     from sklearn.datasets import load_sample_images
 
     backgrounds = [Image.fromarray(photo) for photo in load_sample_images().images]
@@ -152,7 +159,7 @@ def in_scenes(images: Sequence[Image.Image]) -> list[Image.Image]:
 def in_scene(
     image: Image.Image, backgrounds: Sequence[Image.Image], size: tuple[int, int], rng: np.random.Generator
 ) -> Image.Image:
-    """One cut-out in a part of one of `backgrounds`, at random."""
+    """Return one cut-out in front of a random part of one of `backgrounds`."""
     background = backgrounds[int(rng.integers(len(backgrounds)))]
     width, height = size[0] * 2 // 3, size[1] * 2 // 3
     left, top = (
@@ -168,7 +175,7 @@ def in_scene(
 
 
 def report(title: str, stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> None:
-    """Prints the table of one showing."""
+    """Print the table for one way to show the photos."""
     methods = [*plain_methods(stamps, images), conse(stamps, images)]
     categories = sorted({stamp.category for stamp in stamps})
     chosen_on = np.array([categories.index(stamp.category) % 2 == 0 for stamp in stamps])
@@ -185,13 +192,13 @@ def report(title: str, stamps: Sequence[Stamp], images: Sequence[Image.Image]) -
 
 
 def print_row(name: str, english: Array, eleven: Array, others: float, image: float) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     cells = " ".join(f"{value:5.3f}" for value in (*english, *eleven))
     print(f"{name:34} {cells} {others:6.3f} {image:7.3f}")
 
 
 def per_language(methods: Sequence[Method], stamps: Sequence[Stamp]) -> None:
-    """Prints recall@10 by language, the baseline's and the last method's."""
+    """Print recall@10 by language, of the baseline and of the last method."""
     everyone = np.ones(len(stamps), bool)
     for method in (methods[0], methods[-1]):
         cells = (f"{language} {recalls(method, stamps, language, everyone)[-1]:.2f}" for language in LANGUAGES)
@@ -199,7 +206,7 @@ def per_language(methods: Sequence[Method], stamps: Sequence[Stamp]) -> None:
 
 
 def plain_methods(stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> list[Method]:
-    """The baseline and the prototype."""
+    """Return the baseline and the prototype."""
     classes, classifier, encode = load_classes(), Classifier(NetworkStore()), SentenceEncoder().encode
     synonyms = unit(np.stack([encode(names.split(", ")).mean(axis=0) for names in classes.names]))
     with_gloss = unit(synonyms + 0.8 * encode(classes.glosses))
@@ -213,27 +220,29 @@ def plain_methods(stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> lis
 
 
 def published_weights(logits: Array, *, top: int = 20, temperature: float = 1.5) -> Array:
-    """Probabilities of the top classes, the others 0: (1000,) -> (1000,)."""
+    """Return the probabilities of the top classes, and 0 for the others: (1000,) -> (1000,)."""
     weights = np.exp((logits - logits.max()) / temperature)
     weights[np.argsort(-weights, kind="stable")[top:]] = 0
     return np.asarray(weights / weights.sum(), np.float32)
 
 
 def conse(stamps: Sequence[Stamp], images: Sequence[Image.Image]) -> Method:
-    """The encoder as it ships."""
+    """Return the embeddings of the encoder as it is released."""
     encoder = ConseEncoder()
     texts = {language: encoder.encode_texts(texts_in(language, stamps)) for language in ["en", *LANGUAGES]}
     return Method("conse", encoder.encode_images(images), texts)
 
 
 def texts_in(language: str, stamps: Sequence[Stamp]) -> list[str]:
-    """The captions there are in that language."""
+    """Return the captions that there are in that language."""
     return [stamp.captions[language] for stamp in stamps if language in stamp.captions]
 
 
 def measures(method: Method, stamps: Sequence[Stamp], part: NDArray[np.bool_]) -> tuple[Array, Array, float, float]:
-    """Recall@1/5/10 in English and in the mean of 11 languages, recall@10 in all, neighbours from the category; for
-    queries from `part`, searching all photos.
+    """Return what the table shows of one method, for queries from `part` that search all photos.
+
+    These are recall@1, @5 and @10 in English, the same as a mean over 11 languages, mean recall@10 over all languages,
+    and the share of neighbours of the same category.
     """
     by_language = {language: recalls(method, stamps, language, part) for language in LANGUAGES}
     eleven = np.stack([by_language[language] for language in ELEVEN]).mean(axis=0)
@@ -242,7 +251,7 @@ def measures(method: Method, stamps: Sequence[Stamp], part: NDArray[np.bool_]) -
 
 
 def recalls(method: Method, stamps: Sequence[Stamp], language: str, part: NDArray[np.bool_]) -> Array:
-    """Recall@1, @5 and @10 of the captions in one language."""
+    """Return recall@1, @5 and @10 of the captions in one language."""
     has = np.array([language in stamp.captions for stamp in stamps])
     scores = method.texts[language] @ method.images.T
     english = np.array([stamp.captions["en"] for stamp in stamps])
@@ -252,7 +261,7 @@ def recalls(method: Method, stamps: Sequence[Stamp], language: str, part: NDArra
 
 
 def neighbours_alike(images: Array, stamps: Sequence[Stamp], part: NDArray[np.bool_]) -> float:
-    """Mean share of the nearest neighbours that are of the photo's own category."""
+    """Return the mean share of the nearest neighbours that are of the photo's own category."""
     alike, large = same_category(stamps)
     scores = images @ images.T
     np.fill_diagonal(scores, -np.inf)
@@ -261,7 +270,7 @@ def neighbours_alike(images: Array, stamps: Sequence[Stamp], part: NDArray[np.bo
 
 
 def same_category(stamps: Sequence[Stamp]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pairs of different photos share a category, (n, n), and which photos have neighbours enough in theirs."""
+    """Return which pairs of different photos share a category, (n, n), and which photos have enough such pairs."""
     category = np.array([stamp.category for stamp in stamps])
     alike = category[:, None] == category
     np.fill_diagonal(alike, False)
@@ -269,14 +278,14 @@ def same_category(stamps: Sequence[Stamp]) -> tuple[NDArray[np.bool_], NDArray[n
 
 
 def chance(stamps: Sequence[Stamp]) -> tuple[Array, Array, float, float]:
-    """What random embeddings would reach."""
+    """Return the figures that random embeddings would reach."""
     alike, large = same_category(stamps)
     recall = np.array([k / len(stamps) for k in (1, 5, 10)], np.float32)
     return recall, recall, float(recall[-1]), float(alike[large].sum(axis=1).mean() / (len(stamps) - 1))
 
 
 def unit(array: Array) -> Array:
-    """The rows at unit length."""
+    """Return the rows at unit length."""
     return np.asarray(array / np.linalg.norm(array, axis=-1, keepdims=True), np.float32)
 
 

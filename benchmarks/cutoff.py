@@ -1,23 +1,23 @@
-"""How often is "nothing here really matches" right? With and without matches, by text in many languages and by photo.
+"""How often is the verdict "nothing here really matches" right? For queries with and without a match, texts and photos.
 
     python benchmarks/cutoff.py            # more photos with: apt install tuxpaint-stamps-default
 
-Texts with a match are captions; each is searched for in all photos, and then without its match: in an index from which
-the folder of its photo was left out, and from which all related folders were (a caption of a dog: all animals). The
-index is calibrated anew each time. Texts of absent_texts.csv speak of what no photo shows: `chosen on` was at hand when
-the method was chosen, `held out` was written after that. Photos are searched for like captions, each by itself.
+Texts with a match are captions, in many languages. Each is searched for in all photos, and then without its match: in
+an index without the folder of its photo, and in one without all related folders (for a caption of a dog, all animals).
+The index is calibrated anew each time. Texts of absent_texts.csv describe what no photo shows. `chosen on` was known
+when the method was chosen, `held out` was written after that. Photos are searched for like captions, each by itself.
 
-    lost     share of queries with a match that are told that nothing matches, of those whose match is among 10 hits:
-             the photo of a caption, a photo of a photo's own folder
-    lost all the same of all queries with a match, found or not
-    told     recall of the cut-off: share of queries without a match that are told so
-    right    precision of the cut-off where queries with and without a match are equally frequent
-    AUC      chance that a query with a match (found) stands out more than one without
-    plain    baseline: `told` and AUC of the plain cosine at a level that has the same share of `lost`, which takes
-             captions to know; our level takes none
+    lost     of queries with a match among the first 10 hits, the share that get the verdict that nothing matches. The
+             match is the photo of a caption, or a photo of a photo's own folder
+    lost all the same share, of all queries with a match: among the first 10 hits or not
+    told     recall of the cut-off: share of queries without a match that get the verdict
+    right    precision of the cut-off if queries with and without a match are equally frequent
+    AUC      chance that a query with a match (among the hits) stands out more than one without
+    plain    baseline: `told` and AUC of the plain cosine, at the level that has the same share of `lost`. Captions are
+             needed to find that level; our level needs none
 
-`hits`: the share of the first 10 hits of captions that are of the right folder, of all and of those said to match; and
-how many of the right ones are said to match.
+`hits` is the share of the first 10 hits of captions that are of the right folder: of all hits, and of those with the
+verdict that they match. It also shows how many of the right hits get that verdict.
 """
 
 import argparse
@@ -50,20 +50,20 @@ GROUPS = {
 LIVING = {"cats", "dogs", "farm-animals", "wild-animals", "birds", "insects", "sea-animals"}
 GROWING = {"flowers", "plants", "food"}
 HITS = 10
-FEW = 3  # photos in a folder, above which its photos are queries for each other
+FEW = 3  # in folders with more photos than this, the photos are queries for each other
 SIZES = (20, 40, 80, 160, 319)
-DRAWS = 10  # indices drawn of each size
+DRAWS = 10  # number of random indices of each size
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Photos with captions: embeddings (n, dims), names, and of each caption its photo's number."""
+    """Photos with captions. `photos` and `texts` are embeddings, (n, dims). `of` numbers each caption's photo."""
 
     title: str
     photos: Array
-    names: Sequence[str]  # photos of one name are one thing, for captions
+    names: Sequence[str]  # photos with the same name count as one for captions
     folders: NDArray[np.str_]
     kinds: NDArray[np.str_]  # related folders
     texts: Array
@@ -73,18 +73,18 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Answers:
-    """What each query got: how far its best hit stood out, as a multiple of the level, and by the plain cosine."""
+    """The result of each query: how far its best hit stands out, as a multiple of the level and as a plain cosine."""
 
     beyond: Array
     plain: Array
 
     def only(self, which: Mask) -> "Answers":
-        """Those of some queries."""
+        """Return the results of some queries."""
         return Answers(self.beyond[which], self.plain[which])
 
 
 def main() -> None:
-    """Prints a table for each corpus."""
+    """Print a table for each corpus."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stamps", type=Path, default=STAMPS, metavar="FOLDER")
     args = parser.parse_args()
@@ -96,14 +96,14 @@ def main() -> None:
 
 
 def absent_texts() -> dict[str, list[str]]:
-    """Texts of what no photo shows, by group."""
+    """Return the texts that describe what no photo shows, by group."""
     with ABSENT.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return {name: [row["text"] for row in rows if row["group"] == name] for name in ("chosen_on", "held_out")}
 
 
 def corpora(encoder: ConseEncoder, stamps: Path) -> Iterator[Corpus]:
-    """The sample photos, and those of the stamps that there are, on white and in scenes."""
+    """Yield the sample photos, and if they are installed the stamps, on white and in scenes."""
     yield samples(encoder)
     found = load_stamps(stamps)
     if not found:
@@ -127,7 +127,7 @@ def corpora(encoder: ConseEncoder, stamps: Path) -> Iterator[Corpus]:
 
 
 def samples(encoder: ConseEncoder) -> Corpus:
-    """The sample photos."""
+    """Return the sample photos with their captions."""
     names = sorted(path.relative_to(SAMPLE_PHOTOS).as_posix() for path in SAMPLE_PHOTOS.rglob("*.jpg"))
     captions = [
         (names.index(name), language, text)
@@ -149,7 +149,7 @@ def samples(encoder: ConseEncoder) -> Corpus:
 
 
 def report(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None:
-    """Prints what the cut-off says about one corpus."""
+    """Print the figures of the cut-off for one corpus."""
     print(f"\n{corpus.title}: {len(corpus.photos)} photos, {len(corpus.texts)} captions")
     print(f"{'':48} {'lost':>5} {'lost all':>8} {'told':>5} {'right':>5} {'AUC':>5} | {'plain: told':>11} {'AUC':>5}")
     text_rows(corpus, everyday, absent)
@@ -159,7 +159,7 @@ def report(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None:
 
 
 def text_rows(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None:
-    """Prints the rows of texts."""
+    """Print the rows for texts."""
     calibration = calibrated(corpus.photos, everyday)
     with_match, found = answers(calibration, corpus.photos, corpus.texts), captions_found(corpus)
     for title, parts in (("folder", corpus.folders), ("related folders", corpus.kinds)):
@@ -175,7 +175,7 @@ def text_rows(corpus: Corpus, everyday: Array, absent: dict[str, Array]) -> None
 
 
 def photo_rows(corpus: Corpus) -> None:
-    """Prints the rows of photos as queries."""
+    """Print the rows for photos as queries."""
     alike = corpus.folders[:, None] == corpus.folders
     queries = alike.sum(axis=1) > FEW
     others = ~np.eye(len(corpus.photos), dtype=bool)
@@ -188,7 +188,7 @@ def photo_rows(corpus: Corpus) -> None:
 
 
 def print_row(name: str, with_match: Answers, found: Mask, without: Answers) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     lost, lost_all = (with_match.beyond[found] < 1).mean(), (with_match.beyond < 1).mean()
     told = (without.beyond < 1).mean()
     plain_level = np.quantile(with_match.plain[found], lost)
@@ -201,7 +201,7 @@ def print_row(name: str, with_match: Answers, found: Mask, without: Answers) -> 
 
 
 def hits_row(corpus: Corpus, everyday: Array) -> None:
-    """Prints how the cut-off divides the first hits of the captions."""
+    """Print how well the cut-off divides the first hits of the captions."""
     calibration = calibrated(corpus.photos, everyday)
     hits = best_hits(corpus.texts @ corpus.photos.T)
     right = corpus.folders[hits] == corpus.folders[corpus.of][:, None]
@@ -216,7 +216,7 @@ def hits_row(corpus: Corpus, everyday: Array) -> None:
 
 
 def size_rows(corpus: Corpus, everyday: Array) -> None:
-    """Prints `lost` and `told` (related folders left out) in smaller indices, drawn from all photos."""
+    """Print `lost` and `told` (related folders left out) for smaller indices of random photos."""
     rng = np.random.default_rng(0)
     for size in (size for size in SIZES if size < len(corpus.photos)):
         shares = np.mean(
@@ -226,7 +226,7 @@ def size_rows(corpus: Corpus, everyday: Array) -> None:
 
 
 def in_part(corpus: Corpus, everyday: Array, drawn: NDArray[np.int64]) -> tuple[float, float]:
-    """`lost` and `told` of captions in an index of the photos drawn."""
+    """Return `lost` and `told` of captions in an index of the photos in `drawn`."""
     calibration = calibrated(corpus.photos[drawn], everyday)
     has = np.isin(corpus.of, drawn)
     with_match = answers(calibration, corpus.photos[drawn], corpus.texts[has])
@@ -238,14 +238,14 @@ def in_part(corpus: Corpus, everyday: Array, drawn: NDArray[np.int64]) -> tuple[
 
 
 def captions_found(corpus: Corpus) -> Mask:
-    """Which captions have their photo, or one of the same name, among the first hits."""
+    """Return which captions have their photo, or one of the same name, among the first hits."""
     names = np.array(corpus.names)
     hits = best_hits(corpus.texts @ corpus.photos.T)
     return np.asarray((names[hits] == names[corpus.of][:, None]).any(axis=1))
 
 
 def captions_without(corpus: Corpus, parts: NDArray[np.str_], everyday: Array) -> Answers:
-    """Each caption in an index without that part of the photos which has its own."""
+    """Return the results of the captions, each in an index without the part of the photos that its own photo is in."""
     beyond, plain = np.empty(len(corpus.texts), np.float32), np.empty(len(corpus.texts), np.float32)
     for part in np.unique(parts):
         left, asked = corpus.photos[parts != part], parts[corpus.of] == part
@@ -255,7 +255,7 @@ def captions_without(corpus: Corpus, parts: NDArray[np.str_], everyday: Array) -
 
 
 def photos_without(corpus: Corpus, parts: NDArray[np.str_]) -> Answers:
-    """Each photo in an index without the part that it belongs to."""
+    """Return the results of the photos, each in an index without the part that it is in."""
     beyond, plain = np.empty(len(corpus.photos), np.float32), np.empty(len(corpus.photos), np.float32)
     for part in np.unique(parts):
         left, asked = corpus.photos[parts != part], parts == part
@@ -272,7 +272,7 @@ def answers(
     kind: QueryKind = QueryKind.TEXT,
     among: Mask | None = None,
 ) -> Answers:
-    """How far the best of the first hits stands out, for each query: 1 is the level."""
+    """Return for each query how far the best of the first hits stands out. 1 is the level."""
     among = np.ones((len(queries), len(photos)), bool) if among is None else among
     hits = best_hits(queries @ photos.T, among)
     beyond = [
@@ -284,7 +284,7 @@ def answers(
 
 
 def stands_out(calibration: Calibration, query: Array, hits: Array, *, kind: QueryKind, photos: int) -> float:
-    """The greatest likeness of a hit as a multiple of the level; infinite where the text suits all photos."""
+    """Return the greatest likeness of a hit as a multiple of the level, or infinity if the text suits all photos."""
     likeness, level = calibration.likeness(query, hits, kind=kind), calibration.level(kind, photos=max(photos, 20))
     if likeness is None or level is None:
         raise ValueError("The index is too small.")
@@ -294,7 +294,7 @@ def stands_out(calibration: Calibration, query: Array, hits: Array, *, kind: Que
 
 
 def matches(calibration: Calibration, text: Array, hits: Array, *, photos: int) -> Mask:
-    """Which hits are said to match."""
+    """Return which hits get the verdict that they match."""
     said = calibration.matches(text, hits, kind=QueryKind.TEXT, photos=photos)
     if said is None:
         raise ValueError("The index is too small.")
@@ -302,7 +302,7 @@ def matches(calibration: Calibration, text: Array, hits: Array, *, photos: int) 
 
 
 def calibrated(photos: Array, everyday: Array | None = None) -> Calibration:
-    """What is usual in an index of these photos."""
+    """Return the calibration of an index of these photos."""
     calibration = calibrate(photos, everyday, photos=len(photos))
     if calibration is None:
         raise ValueError("The index is too small.")
@@ -310,13 +310,13 @@ def calibrated(photos: Array, everyday: Array | None = None) -> Calibration:
 
 
 def best_hits(similarity: Array, among: Mask | None = None) -> NDArray[np.int64]:
-    """Numbers of the first hits of each query, best first, shape (queries, HITS)."""
+    """Return the numbers of the first hits of each query, best first, shape (queries, HITS)."""
     allowed = similarity if among is None else np.where(among, similarity, -np.inf)
     return np.argsort(-allowed, axis=1, kind="stable")[:, :HITS]
 
 
 def auc(higher: Array, lower: Array) -> float:
-    """Chance that one of `higher` is above one of `lower`; ties count half."""
+    """Return the chance that one of `higher` is above one of `lower`. Ties count half."""
     ordered = np.sort(lower)
     below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
     return float(below.mean() / 2 / len(lower))

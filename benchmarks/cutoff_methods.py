@@ -1,10 +1,10 @@
-"""Which measure tells best whether anything matches? Each at the level at which 5 % of the found queries are lost.
+"""Which measure shows best whether anything matches? Each is used at the level at which 5 % of the matches are lost.
 
     python benchmarks/cutoff_methods.py    # more photos with: apt install tuxpaint-stamps-default
 
-That level is found with the help of the captions, for the comparison's sake; queries and indices are those of
-benchmarks/cutoff.py. A column each for captions in an index without related folders, and for texts of what no photo
-shows (`chosen on`): the share told that nothing matches, and the AUC.
+That level is found with the help of the captions, only for this comparison. Queries and indices are those of
+benchmarks/cutoff.py. One column is for captions in an index without related folders. The other is for texts that
+describe what no photo shows (`chosen on`). Each has the share that get the verdict that nothing matches, and the AUC.
 """
 
 import sys
@@ -29,41 +29,41 @@ Method = Callable[[Array, Array, Array], Array]  # queries, photos, everyday tex
 
 
 def plain(queries: Array, photos: Array, everyday: Array) -> Array:
-    """Cosine."""
+    """Return the plain cosine."""
     return queries @ photos.T
 
 
 def less_mean(queries: Array, photos: Array, everyday: Array) -> Array:
-    """Cosine less the query's mean over the index."""
+    """Return the cosine minus the query's mean over the index."""
     similarity = queries @ photos.T
     return similarity - similarity.mean(axis=1, keepdims=True)
 
 
 def t_norm(queries: Array, photos: Array, everyday: Array) -> Array:
-    """z-score of the query over the index."""
+    """Return the z-score of the cosine among those of the query and all photos."""
     return less_mean(queries, photos, everyday) / (queries @ photos.T).std(axis=1, keepdims=True)
 
 
 def t_norm_robust(queries: Array, photos: Array, everyday: Array) -> Array:
-    """The same with median and median absolute deviation."""
+    """Return the same as `t_norm`, but with median and median absolute deviation."""
     similarity = queries @ photos.T
     off = similarity - np.median(similarity, axis=1, keepdims=True)
     return off / np.median(np.abs(off), axis=1, keepdims=True)
 
 
 def z_norm(queries: Array, photos: Array, everyday: Array) -> Array:
-    """z-score of the photo over the everyday texts."""
+    """Return the z-score of the cosine against those of the photo and the everyday texts."""
     usual = everyday @ photos.T
     return (queries @ photos.T - usual.mean(axis=0)) / usual.std(axis=0)
 
 
 def softmax(queries: Array, photos: Array, everyday: Array) -> Array:
-    """Logarithm of the share that the query has of a photo, among the everyday texts."""
+    """Return the logarithm of the query's softmax share of a photo, against the everyday texts."""
     return SHARPNESS * queries @ photos.T - np.log(np.exp(SHARPNESS * everyday @ photos.T).sum(axis=0))
 
 
 def likeness(queries: Array, photos: Array, everyday: Array) -> Array:
-    """Cosine after the means of photos and of texts are taken away, in spreads."""
+    """Return the cosine after the means of photos and of texts are subtracted, in spreads."""
     centred = unit(photos - photos.mean(axis=0)).T
     spread = (unit(everyday - everyday.mean(axis=0)) @ centred).std()
     return unit(queries - everyday.mean(axis=0)) @ centred / spread
@@ -81,7 +81,7 @@ METHODS: dict[str, Method] = {
 
 
 def main() -> None:
-    """Prints a table for each corpus."""
+    """Print a table for each corpus."""
     encoder = ConseEncoder()
     everyday = encoder.encode_texts(everyday_texts())
     absent = encoder.encode_texts(absent_texts()["chosen_on"])
@@ -97,13 +97,13 @@ def main() -> None:
 
 
 def best(method: Method, queries: Array, photos: Array, everyday: Array) -> Array:
-    """The greatest score among the first hits of each query."""
+    """Return the greatest score among the first hits of each query."""
     hits = best_hits(queries @ photos.T)
     return np.take_along_axis(method(queries, photos, everyday), hits, axis=1).max(axis=1)
 
 
 def without_related(method: Method, corpus: Corpus, everyday: Array) -> Array:
-    """The same for captions, each in an index without the folders related to its photo's."""
+    """Return the same for captions, each in an index without the folders related to that of its photo."""
     scores = np.empty(len(corpus.texts), np.float32)
     for kind in np.unique(corpus.kinds):
         asked = corpus.kinds[corpus.of] == kind

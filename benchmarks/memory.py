@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py [--photos 20000] [--model conse|random-clip]
 
-The photos are JPEGs of 800 × 600 pixels, each of other bytes. What is printed is the memory of the indexing process
-(resident set; the embedded node is another process) as the run goes on. `random-clip` is a CLIP ViT-B/32 of full size
-with random weights.
+The photos are JPEGs of 800 × 600 pixels, each with different bytes. During the run, the memory of the indexing process
+is printed (resident set; the embedded node is another process). `random-clip` is a CLIP ViT-B/32 of full size with
+random weights.
 """
 
 import argparse
@@ -25,19 +25,19 @@ from image_embeddings.config import SAMPLE_PHOTOS, load_settings, share_cores  #
 from image_embeddings.es import opening  # noqa: E402
 
 SIZE = (800, 600)
-KINDS = 50  # of pictures
+KINDS = 50  # number of different pictures
 ROWS = 20
 
 
 class MemoryTable:
-    """A progress bar that prints how much memory this process has, every now and then."""
+    """A progress bar that prints the memory of this process, in ROWS rows."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
         print("  photos  memory (MB)")
 
     def update(self, n: float | None = 1, /) -> bool:
-        """`n` more photos are done."""
+        """Count `n` more photos as done."""
         before, self.done = self.done, self.done + int(n or 0)
         rows = [number * ROWS // self.total for number in (before, self.done)]
         if rows[0] != rows[1]:
@@ -46,11 +46,11 @@ class MemoryTable:
         return False
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
-        """Does nothing: none is skipped."""
+        """Do nothing: no photo is skipped."""
 
 
 def make_photos(folder: Path, *, count: int) -> Path:
-    """So many JPEGs of different bytes in `folder`, a thousand to a folder."""
+    """Write `count` JPEGs with different bytes, a thousand in each folder below `folder`, and return `folder`."""
     samples = sorted(SAMPLE_PHOTOS.rglob("*.jpg"))[:KINDS]
     pictures = []
     for path in samples:
@@ -66,7 +66,7 @@ def make_photos(folder: Path, *, count: int) -> Path:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--model", choices=["conse", "random-clip"], default="conse")

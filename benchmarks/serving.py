@@ -2,21 +2,23 @@
 
     python benchmarks/serving.py [--seconds 2] [--rounds 8] [--connections 1 4]
 
-The sample photos, indexed with `conse` into an embedded node of their own, are served by gunicorn as `make run` does.
-wrk (apt install wrk) asks the app, and asks Elasticsearch itself for what the app asks it, in turns, with as many
-connections kept open; each connection asks again as soon as it is answered. A figure is the best of the rounds, for
-other work on the machine only adds. Everything shares one machine; read the differences.
+The sample photos are indexed with `conse` into an embedded node of their own. gunicorn serves them as in `make run`.
+wrk (apt install wrk) sends requests to the app, and in turns with them it sends to Elasticsearch itself what the app
+sends there. Both get the same number of open connections. Each connection sends its next request as soon as it has an
+answer. A figure is the best of the rounds, because other work on the machine only adds to it. Everything runs on one
+machine, so read the differences.
 
-Beside each, the very request is shown that the app first sends to Elasticsearch for it: a text's with the embedding in
-it. (Where hits have the words of a text and are not among the nearest, the app asks for their similarities, too.)
+Beside each case are the figures of the request that the app first sends to Elasticsearch for it. For a text, that
+request contains the embedding. (If hits have words of the text but are not among the nearest, the app sends a second
+request, for their similarities.)
 
-like:       more like one of the photos, in turn
+like:       photos like one of the photos, each photo in turn
 verdict:    the same, and whether the hits really match
 new text:   another text each time
-same text:  one text again and again
+same text:  the same text each time
 page:       the page of a text: 20 photos with verdict, facets and near-duplicates folded, as HTML
-thumbnail:  thumbnails, in turn
-health:     /healthz, the least that a request takes
+thumbnail:  thumbnails, each photo in turn
+health:     /healthz, the least time that a request takes
 """
 
 import argparse
@@ -47,7 +49,7 @@ from tests.browser import webapp  # noqa: E402
 
 API = "/api/v1/search"
 K, PAGE = 10, 20
-TEXTS = 20_000  # more than are asked for
+TEXTS = 20_000  # more than the run needs
 VECTORS = 200
 SCRIPT = """
 local number, requests = 0, {}
@@ -86,7 +88,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What the app is asked, and what it asks Elasticsearch for it."""
+    """The requests to the app, and those that it sends to Elasticsearch for them."""
 
     name: str
     app: Sequence[Request]
@@ -94,7 +96,7 @@ class Case:
 
 
 class Wrk:
-    """Asks requests in turn, as wrk does."""
+    """Sends requests in turn, with wrk."""
 
     def __init__(self, folder: Path, *, seconds: int) -> None:
         self._folder, self._seconds = folder, seconds
@@ -102,10 +104,10 @@ class Wrk:
         (folder / "ask.lua").write_text(SCRIPT)
 
     def __call__(self, name: str, address: str, requests: Iterable[Request], *, connections: int) -> Times:
-        """Milliseconds at the 50th, 95th and 99th percentile, and answers a second."""
+        """Return the milliseconds at the 50th, 95th and 99th percentile, and the answers per second."""
         listed = self._folder / f"{name}.txt".replace(" ", "-")
         listed.write_text("".join(f"{one.method} {one.path} {one.body}\n" for one in requests))
-        begin = self._asked.get(name, 0)  # texts are new in every round
+        begin = self._asked.get(name, 0)  # so texts are new in every round
         options = ["-t1", f"-c{connections}", f"-d{self._seconds}s", "--timeout", "10s", "-s", "ask.lua"]
         command = ["wrk", *options, address, "--", str(listed), str(begin)]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=True)
@@ -117,7 +119,7 @@ class Wrk:
 
 
 def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
-    """The questions, as the app is asked them, and as it asks Elasticsearch them."""
+    """Return the cases: the requests to the app, and those that it sends to Elasticsearch for them."""
     states = search.index.documents.file_states()
     random.seed(0)
     ids = random.sample(sorted(states), len(states))
@@ -148,7 +150,7 @@ def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
 
 @contextmanager
 def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], Request]]:
-    """What a search first asks Elasticsearch: the function takes the search, and gives that request."""
+    """Yield a function that runs a search, and returns the first request that it sends to Elasticsearch."""
     transport = search.index.cluster.client.transport
     asked: list[Request] = []
 
@@ -161,13 +163,13 @@ def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], R
         ask()
         return next(request for request in asked if "/_search" in request.path or "/_doc/" in request.path)
 
-    search.like(next(iter(search.index.documents.file_states())))  # what is asked only once is asked before
+    search.like(next(iter(search.index.documents.file_states())))  # sends beforehand what is sent only once
     with mock.patch.object(transport, "perform_request", perform_request):
         yield first
 
 
 def new_texts() -> Iterator[str]:
-    """Texts of five words out of the sample photos' captions, each another."""
+    """Yield different texts, each of five words from the captions of the sample photos."""
     captions = read_captions(SAMPLE_PHOTOS / CAPTIONS)["en"]
     words = sorted({word for caption in captions for word in caption.lower().split()})
     seen = set()
@@ -179,7 +181,7 @@ def new_texts() -> Iterator[str]:
 
 
 def measure(asked: Sequence[Case], wrk: Wrk, *, app: str, elasticsearch: str, connections: int, rounds: int) -> None:
-    """Prints the table for that many connections."""
+    """Print the table for that number of connections."""
     print(f"\n{connections} connection{'s' * (connections > 1)}; milliseconds p50 / p95 / p99 and answers/s\n")
     print(f"{'':>10}  {'app':>28}  {'Elasticsearch':>28}  {'added':>20}  app / Elasticsearch at p95")
     for case in asked:
@@ -193,13 +195,13 @@ def measure(asked: Sequence[Case], wrk: Wrk, *, app: str, elasticsearch: str, co
 
 
 def quietest(rounds: Sequence[Times]) -> Times:
-    """The best of each figure: whatever else runs on the machine only adds to it."""
+    """Return the best of each figure, because other work on the machine only adds to it."""
     best = {name: min(times[name] for times in rounds) for name in rounds[0]}
     return {**best, "rate": max(times["rate"] for times in rounds)}
 
 
 def show(name: str, ours: Times, theirs: Times | None) -> None:
-    """Prints one row."""
+    """Print one row."""
     row = f"{name:>10}  {figures(ours)}"
     if theirs:
         added = {point: ours[point] - theirs[point] for point in ("p50", "p95", "p99")}
@@ -208,17 +210,17 @@ def show(name: str, ours: Times, theirs: Times | None) -> None:
 
 
 def figures(times: Times) -> str:
-    """Percentiles and rate."""
+    """Return percentiles and rate as text."""
     return f"{points(times)} {times['rate']:6.0f}/s"
 
 
 def points(times: Times) -> str:
-    """The three percentiles."""
+    """Return the three percentiles as text."""
     return " ".join(f"{times[point]:6.2f}" for point in ("p50", "p95", "p99"))
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=8)
@@ -236,7 +238,7 @@ def main() -> None:
 
 
 def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:
-    """Indexes, serves, warms up and measures."""
+    """Index the photos, serve them, warm up and measure."""
     elasticsearch = opening.open_index(settings).cluster.address
     env = webapp.environ("", data_dir=settings.data_dir, index_name=settings.index_name)
     webapp.index_photos(env)

@@ -3,6 +3,6 @@
 try:
     from image_embeddings.cli import main
 except KeyboardInterrupt:
-    raise SystemExit(1) from None  # nothing was begun
+    raise SystemExit(1) from None  # Ctrl-C during the imports: no work has begun
 
 main(prog_name="python -m image_embeddings")

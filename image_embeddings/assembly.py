@@ -1,4 +1,4 @@
-"""Puts the parts together as the settings say: index, encoder, thumbnails and search."""
+"""Put the parts together as the settings say: index, encoder, thumbnails and search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_embeddings.text_model.setup import is_known_text_model, text_model_id
 
 
 def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
-    """A search of the index that the settings name; its encoder is loaded on first use."""
+    """Return a search of the index that the settings name. Its encoder is loaded on first use."""
 
     def encoder_for(built_with: ModelInfo) -> Encoder:
         return make_encoder(settings, built_with, notify=notify)
@@ -34,12 +34,12 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
 
 
 def thumbnails_of(settings: Settings) -> Thumbnails:
-    """Where the thumbnails are kept."""
+    """Return the store of the thumbnails, in the folder that the settings name."""
     return Thumbnails(settings.data_dir / "thumbnails")
 
 
 def make_encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify) -> Encoder:
-    """The encoder that the settings stand for, or an index that was `built_with` a model."""
+    """Return the encoder that the settings name, or the one that fits an index `built_with` a model."""
     return choose_encoder(
         settings.image_model,
         text_model=settings.text_model,

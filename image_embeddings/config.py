@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from image_embeddings.errors import SettingError
 from image_embeddings.log_format import LOG_FORMATS
 
-ROOT = Path(__file__).resolve().parent.parent  # of the clone; for an installed package, what it is installed in
+ROOT = Path(__file__).resolve().parent.parent  # the root of the clone, or the folder that the package is installed in
 IS_CLONE = (ROOT / "pyproject.toml").is_file()
 SAMPLE_PHOTOS = ROOT / "app" / "static" / "images"
 DEFAULT_CA_CERTS = ROOT / "app" / "conf" / "ca.crt"
@@ -104,13 +104,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _setting(default: str | None, parse: Callable[[str], Any], help_text: str) -> Any:
-    """A row of the table: default as it would stand in the environment (None: unset), parser, help."""
+    """Return a row of the table: the default as the environment would give it (None: unset), the parser, the help."""
     return dataclass_field(metadata={"default": default, "parse": parse, "help": help_text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting by its lower-case name; in the environment and `.env` the names are upper-case."""
+    """Every setting by its lower-case name. The names in the environment and in `.env` are upper-case."""
 
     es_host: str | None = _setting(None, _text, "Elasticsearch's address. Unset: the embedded node is started")
     es_user: str | None = _setting(None, _text, "User name, together with ES_PWD")
@@ -167,7 +167,7 @@ class SettingRow:
 
 
 def setting_rows() -> list[SettingRow]:
-    """The table of settings, in order."""
+    """Return the rows of the table of settings, in order."""
     return [
         SettingRow(name=row.name.upper(), default=row.metadata["default"], help=row.metadata["help"])
         for row in fields(Settings)
@@ -175,12 +175,12 @@ def setting_rows() -> list[SettingRow]:
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from `environ` (default: the process's environment over the file `.env`), then `overrides`.
+    """Return the settings from `environ`, with `overrides` in the place of some.
 
-    An empty value counts as unset. Overrides are parsed values by lower-case name; None leaves a setting as it is.
+    By default `environ` is the process's environment, and the file `.env` for what the environment does not set. An
+    empty value counts as unset. Overrides are parsed values by lower-case name. None leaves a setting as it is.
 
-    Raises:
-        SettingError: a value cannot be used, or two settings contradict each other; names the setting.
+    Raise SettingError, which names the setting, if a value cannot be used or if two settings contradict each other.
     """
     environ = _environment() if environ is None else environ
     values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
@@ -203,16 +203,16 @@ def _environment() -> dict[str, str]:
 
 
 def share_cores() -> None:
-    """Lets the threads of models sleep while they wait for each other, unless the environment says otherwise.
+    """Let the threads of models sleep while they wait for each other, unless the environment says otherwise.
 
-    By default they spin, and slow down whatever decodes photos beside them: five-fold on two cores. Has effect only
-    before the first model is loaded.
+    By default they spin. On two cores this makes the decoding of photos beside them five times slower. The call has an
+    effect only before the first model is loaded.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def hush_profiler() -> None:
-    """Keeps torch's profiler, by which eland measures memory, from reporting that there is no GPU."""
+    """Keep torch's profiler, with which eland measures memory, from reporting that there is no GPU."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
 
 
@@ -227,7 +227,11 @@ def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any
 
 
 def _default(name: str, row: Mapping[str, Any]) -> str | None:
-    """Return the table's default; of an installed package, which has no folder of its own, that of the user instead."""
+    """Return the default of a setting.
+
+    An installed package has no clone around it. The photos are then the samples in the package, and the data is kept in
+    the user's data folder.
+    """
     if not IS_CLONE and name == "IMAGE_DIR":
         return str(SAMPLE_PHOTOS)
     if not IS_CLONE and name == "DATA_DIR":

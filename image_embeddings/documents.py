@@ -1,4 +1,4 @@
-"""The records that pass between the modules, and the one alias for arrays of embeddings."""
+"""The records that the modules pass to each other, and the aliases for arrays of embeddings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,23 +14,23 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 2  # of documents: raised when a later version stores more of a photo, which is then read anew
+FORMAT = 2  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
-PROBE_TOLERANCE = 0.01  # bfloat16 and int8 move a number of a 512-dims unit vector by less, other weights by more
+PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDocument:
-    """One indexed photo: what is stored of it besides its embedding."""
+    """What the index stores of one photo, besides its embedding."""
 
     image_id: str  # POSIX path relative to the corpus root
     width: int  # pixels, as shown (after EXIF orientation)
     height: int
     bytes: int
     mtime_ns: int
-    content_hash: str  # of the file's bytes, hexadecimal
+    content_hash: str  # hash of the file's bytes, hexadecimal
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
-    taken: str | None = None  # ISO 8601, local time; with its distance from UTC where known
+    taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None
@@ -39,12 +39,12 @@ class ImageDocument:
     label: str | None = None  # this and `extra` come from a metadata file
     extra: Mapping[str, str] = field(default_factory=dict)
     preview: str | None = None  # a tiny WebP, base64
-    fingerprint: str | None = None  # hexadecimal, nearly the same for near-duplicates
-    format: int = FORMAT  # FORMAT of the version that wrote it
+    fingerprint: str | None = None  # hexadecimal; nearly the same for near-duplicates
+    format: int = FORMAT  # FORMAT of the version that wrote this document
 
     @property
     def orientation(self) -> str:
-        """Return one of ORIENTATIONS; square within five percent."""
+        """Return one of ORIENTATIONS. A photo is square if its sides differ by five percent at most."""
         if abs(self.width - self.height) <= 0.05 * max(self.width, self.height):
             return "square"
         return "landscape" if self.width > self.height else "portrait"
@@ -59,23 +59,23 @@ class PhotoMetadata:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def merged_into(self, document: ImageDocument) -> ImageDocument:
-        """The document with this added; a caption here goes before the photo's own."""
+        """Return the document with this metadata. A caption here replaces the photo's own."""
         return replace(document, label=self.label, caption=self.caption or document.caption, extra=dict(self.extra))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What an index was built with; kept in its mapping's `_meta`."""
+    """The model that an index was built with. The index keeps it in its mapping's `_meta`."""
 
     model_id: str
     dims: int
     preprocessing: str  # name and version of the steps from file to model input
     normalized: bool = True
-    # The first numbers of a fixed image's embedding: tells two models apart that go by the same name.
+    # The first numbers of the embedding of a fixed image. They differ if two models have the same name.
     probe: tuple[float, ...] = ()
 
     def makes_same_embeddings_as(self, other: "ModelInfo") -> bool:
-        """Whether embeddings of the two can be compared; the probe may differ by what number formats cost."""
+        """Return whether embeddings of both models can be compared. The probes may differ by PROBE_TOLERANCE."""
         named_alike = (self.model_id, self.dims, self.preprocessing) == (
             other.model_id,
             other.dims,
@@ -86,7 +86,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileState:
-    """What tells whether a file has changed since it was indexed."""
+    """The state of a file when it was indexed. It shows whether the file has changed since."""
 
     bytes: int
     mtime_ns: int
@@ -96,29 +96,29 @@ class FileState:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One found document. `similarity` is the raw cosine in [-1, 1], `score` is (1 + cosine) / 2."""
+    """One document that was found. `similarity` is the raw cosine in [-1, 1], `score` is (1 + cosine) / 2."""
 
     rank: int  # from 1
-    score: float | None  # None where nothing was asked for, only filtered
+    score: float | None  # None if there is no query, only filters
     document: ImageDocument
-    by_words: bool = False  # words of the text are in the photo's name, caption or label, which raised its rank
-    matches: bool | None = None  # whether it really does, where that was asked for and can be told
-    folded: tuple["Hit", ...] = ()  # its near-duplicates, where they were to be folded under it
+    by_words: bool = False  # words of the text are in the photo's name, caption or label, and raise its rank
+    matches: bool | None = None  # whether it really matches; None if nobody asked, or if it is not known
+    folded: tuple["Hit", ...] = ()  # its near-duplicates, if the search folds them
 
     @property
     def image_id(self) -> str:
-        """The hit's image_id."""
+        """Return the image_id of the hit."""
         return self.document.image_id
 
     @property
     def similarity(self) -> float | None:
-        """Raw cosine between query and photo, in [-1, 1]; None where nothing was asked for."""
+        """Return the raw cosine of query and photo, in [-1, 1], or None if there is no query."""
         return None if self.score is None else 2 * self.score - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """So many photos have one value."""
+    """A value, and the number of photos that have it."""
 
     value: str
     count: int
@@ -126,7 +126,7 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceBucket:
-    """So many photos were taken around one place, and the box they lie in."""
+    """A place, the number of photos taken around it, and the box that they lie in."""
 
     lat: float  # degrees
     lon: float
@@ -136,10 +136,10 @@ class PlaceBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Facets:
-    """How many photos of each kind there are, of those that the filters of all *other* kinds let through."""
+    """The number of photos of each kind. Those count that pass the filters of all *other* kinds."""
 
     values: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)  # by the name of a keyword facet
-    taken: tuple[Bucket, ...] = ()  # by year, month or day, whichever fits; `value` is the day on which each begins
+    taken: tuple[Bucket, ...] = ()  # by year, month or day; `value` is the first day of each
     taken_step: str = ""  # year, month or day
     place: tuple[PlaceBucket, ...] = ()
     columns: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)
@@ -147,22 +147,22 @@ class Facets:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """The hits of one search, best first, and how they came about."""
+    """The hits of one search, best first, and how they were found."""
 
     hits: tuple[Hit, ...]
     total: int  # photos in the index
     matching: int  # photos that pass the filters: all, if there are none
     model_id: str
-    text_encoder: str | None = None  # who encoded the text: elasticsearch or local; None where there was none
-    text_model_id: str | None = None  # of the text model in Elasticsearch, where that encoded
-    note: str | None = None  # for the user: what was not as it should be, and what was done instead
+    text_encoder: str | None = None  # who encoded the text: elasticsearch or local; None without a text
+    text_model_id: str | None = None  # id of the text model in Elasticsearch, if it encoded the text
+    note: str | None = None  # for the user: what did not work, and what was done instead
     took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
-    facets: Facets | None = None  # where they were asked for
-    listed: int | None = None  # hits in all, where that is not `matching`: by date come only the nearest that match
+    facets: Facets | None = None  # None if nobody asked for them
+    listed: int | None = None  # number of all hits if it is not `matching`: a search by date lists only the nearest
 
     @property
     def relevant(self) -> int | None:
-        """How many of the first hits really match, up to the last that does; None where that cannot be told."""
+        """Return the number of hits up to the last one that really matches, or None if that is not known."""
         if not self.hits or any(hit.matches is None for hit in self.hits):
             return None
         return max((place for place, hit in enumerate(self.hits, start=1) if hit.matches), default=0)

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose. The message is safe to show a user: what happened, and the remedy.
+"""Every error that this package raises on purpose. A user may see its message: what happened, and the remedy.
 
 ImageSearchError
 ├── SettingError               a setting has a value that cannot be used
@@ -7,31 +7,31 @@ ImageSearchError
 │   ├── ImageUnreadableError   not an image, or a damaged one
 │   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
 ├── CorpusError                the folder of photos is missing or empty
-├── MetadataError              the metadata file cannot be read, or lines of it cannot be used
-├── DataDirError               DATA_DIR cannot be written to
+├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
+├── DataDirError               DATA_DIR is not writable
 ├── ModelError
-│   ├── ModelUnavailableError  the model's files cannot be had, or cannot be loaded
+│   ├── ModelUnavailableError  the model's files are not available, or cannot be loaded
 │   ├── ModelMismatchError     two models whose embeddings cannot be compared
 │   └── TextModelError         the text model inside Elasticsearch cannot encode
 │       ├── MachineLearningMissingError  this Elasticsearch has no machine learning
 │       ├── TextModelLicenceError        its licence does not include machine learning
 │       ├── TextModelPermissionError     the user may not use it
 │       ├── TextModelMissingError        the model is not in Elasticsearch
-│       ├── TextModelIncompleteError     its upload broke off
+│       ├── TextModelIncompleteError     its upload is incomplete
 │       ├── TextModelStoppedError        it is there, but not started
-│       ├── TextModelStartingError       it is being started
-│       ├── TextModelFailedError         it did not start, or broke down
+│       ├── TextModelStartingError       it is still starting
+│       ├── TextModelFailedError         it did not start, or failed later
 │       ├── TextModelMemoryError         the ML nodes have too little memory for it
 │       ├── TextModelBusyError           its queue is full
 │       ├── TextModelSlowError           it did not answer in time
-│       └── TextModelInputError          it does not take this text, and may take others
+│       └── TextModelInputError          it refuses this text; it may accept others
 ├── ElasticsearchError
 │   ├── UnreachableError       nothing answers at ES_HOST
 │   ├── SlowError              no answer in time
 │   ├── AuthenticationError    wrong user, password or API key
 │   ├── PermissionDeniedError  right credentials, too few privileges
 │   ├── CertificateError       the server's certificate is not signed by ES_CA_CERTS
-│   ├── ServerVersionError     an Elasticsearch this client cannot talk to
+│   ├── ServerVersionError     an Elasticsearch that this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
 │       └── DiskFullError      its disk is full
 ├── IndexStateError
@@ -39,7 +39,7 @@ ImageSearchError
 │   ├── IndexForeignError      an index of that name exists, but is not ours
 │   ├── IndexBusyError         another run writes into it
 │   ├── IndexEmptyError        it holds no photos
-│   └── ImageNotFoundError     no document with that image_id
+│   └── ImageNotFoundError     it has no document with that image_id
 └── EmbeddedNodeError
     ├── NodeDownloadError      the embedded node's jars cannot be fetched
     ├── NodePortError          its port is taken
@@ -48,16 +48,16 @@ ImageSearchError
     └── NodeStartError         it did not start for another reason
 """
 
-PASSING = (429, 502, 503, 504)  # HTTP statuses of what passes: too busy, not there yet
+PASSING = (429, 502, 503, 504)  # HTTP statuses of failures that end by themselves: too busy, not there yet
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, in one line; its type where it says nothing."""
+    """Return the first line of a library's error, or the name of its type if it has no text."""
     return next(iter(str(error).strip().splitlines()), "").strip() or type(error).__name__
 
 
 class ImageSearchError(Exception):
-    """Base of all errors here; `code` is the stable name that the JSON API gives it."""
+    """Base of all errors here. `code` is the stable name of the error in the JSON API."""
 
     code = "internal_error"
 
@@ -81,13 +81,13 @@ class ImageError(ImageSearchError):
 
 
 class ImageUnreadableError(ImageError):
-    """Not an image, or a damaged one."""
+    """A file that is not an image, or a damaged image."""
 
     code = "image_unreadable"
 
 
 class ImageTooLargeError(ImageError):
-    """An image of more pixels or bytes than allowed."""
+    """An image with more pixels or bytes than allowed."""
 
     code = "image_too_large"
 
@@ -99,13 +99,13 @@ class CorpusError(ImageSearchError):
 
 
 class MetadataError(ImageSearchError):
-    """The metadata file cannot be read, or lines of it cannot be used."""
+    """The metadata file cannot be read, or some of its lines cannot be used."""
 
     code = "metadata_unusable"
 
 
 class DataDirError(ImageSearchError):
-    """The folder for thumbnails and locks cannot be written to."""
+    """The folder for thumbnails and locks is not writable."""
 
     code = "data_dir_unusable"
 
@@ -117,13 +117,13 @@ class ModelError(ImageSearchError):
 
 
 class ModelUnavailableError(ModelError):
-    """A model whose files cannot be had or loaded."""
+    """A model whose files are not available, or cannot be loaded."""
 
     code = "model_unavailable"
 
 
 class ModelMismatchError(ModelError):
-    """Two models whose embeddings cannot be compared: the index's and the one at hand, or image and text model."""
+    """Two models whose embeddings cannot be compared: those of index and encoder, or of images and texts."""
 
     code = "model_mismatch"
 
@@ -141,7 +141,7 @@ class MachineLearningMissingError(TextModelError):
 
 
 class TextModelLicenceError(TextModelError):
-    """A licence that does not include machine learning, or one that has ended."""
+    """A licence that does not include machine learning, or that has expired."""
 
     code = "ml_licence"
 
@@ -153,31 +153,31 @@ class TextModelPermissionError(TextModelError):
 
 
 class TextModelMissingError(TextModelError):
-    """No such model in Elasticsearch."""
+    """A model that is not in Elasticsearch."""
 
     code = "text_model_missing"
 
 
 class TextModelIncompleteError(TextModelError):
-    """A model whose upload broke off."""
+    """A model whose upload is incomplete."""
 
     code = "text_model_incomplete"
 
 
 class TextModelStoppedError(TextModelError):
-    """A model that is stored, but not started."""
+    """A model that is stored in Elasticsearch, but not started."""
 
     code = "text_model_stopped"
 
 
 class TextModelStartingError(TextModelError):
-    """A model that is being started."""
+    """A model that is still starting."""
 
     code = "text_model_starting"
 
 
 class TextModelFailedError(TextModelError):
-    """A model that did not start, or broke down."""
+    """A model that did not start, or that failed later."""
 
     code = "text_model_failed"
 
@@ -189,7 +189,7 @@ class TextModelMemoryError(TextModelError):
 
 
 class TextModelBusyError(TextModelError):
-    """A model with more texts waiting than its queue holds."""
+    """A model whose queue of texts is full."""
 
     code = "text_model_busy"
 
@@ -201,13 +201,13 @@ class TextModelSlowError(TextModelError):
 
 
 class TextModelInputError(TextModelError):
-    """A text that the model does not take, as it may others."""
+    """A text that the model refuses. It may accept others."""
 
     code = "text_model_input"
 
 
 class ElasticsearchError(ImageSearchError):
-    """Elasticsearch could not do what was asked."""
+    """Elasticsearch could not answer a request."""
 
     code = "elasticsearch_error"
 
@@ -231,7 +231,7 @@ class AuthenticationError(ElasticsearchError):
 
 
 class PermissionDeniedError(ElasticsearchError):
-    """Elasticsearch knows the user, who lacks a privilege; or its licence does not allow it."""
+    """Elasticsearch knows the user, but the user lacks a privilege, or the licence does not allow the request."""
 
     code = "elasticsearch_permission"
 
@@ -253,7 +253,7 @@ class ServerVersionError(ElasticsearchError):
 
 
 class RequestError(ElasticsearchError):
-    """Elasticsearch refused a request: HTTP status, and type and reason of its error."""
+    """Elasticsearch refused a request. `status` is the HTTP status, `kind` and `reason` are those of its error."""
 
     code = "elasticsearch_request"
 
@@ -265,13 +265,13 @@ class RequestError(ElasticsearchError):
 
 
 class DiskFullError(RequestError):
-    """Elasticsearch writes nothing, because its disk is full."""
+    """Elasticsearch does not write, because its disk is full."""
 
     code = "elasticsearch_disk_full"
 
 
 class IndexStateError(ImageSearchError):
-    """The index is not in a state to do what was asked."""
+    """The index is in a state that does not allow what was asked."""
 
     code = "index_unusable"
 
@@ -301,13 +301,13 @@ class IndexEmptyError(IndexStateError):
 
 
 class ImageNotFoundError(IndexStateError):
-    """No document with that image_id."""
+    """The index has no document with that image_id."""
 
     code = "image_not_found"
 
 
 class EmbeddedNodeError(ImageSearchError):
-    """The embedded Elasticsearch node could not do what was asked."""
+    """The embedded Elasticsearch node cannot be used."""
 
     code = "local_node_error"
 
@@ -325,7 +325,7 @@ class NodePortError(EmbeddedNodeError):
 
 
 class NodeMemoryError(EmbeddedNodeError):
-    """Not enough memory for the embedded node's heap."""
+    """There is not enough memory for the embedded node's heap."""
 
     code = "local_node_memory"
 
@@ -337,6 +337,6 @@ class NodeDataError(EmbeddedNodeError):
 
 
 class NodeStartError(EmbeddedNodeError):
-    """The embedded node did not start."""
+    """The embedded node did not start, for another reason."""
 
     code = "local_node_start"

@@ -1,4 +1,4 @@
-"""How well the search of an index does: on captions of its photos, and against exact search."""
+"""The quality of the search of an index: recall of the captions of its photos, and agreement with exact search."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RANKS = (1, 5, 10)
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecall:
-    """Text-to-image recall@k in one language: k -> share of captions whose photo is among the first k."""
+    """Text-to-image recall@k in one language. `recall_at`: k -> share of captions whose photo is among the first k."""
 
     language: str
     captions: int
@@ -24,7 +24,7 @@ class TextRecall:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnRecall:
-    """Agreement of approximate with exact search, over photos of the index as queries."""
+    """Agreement of approximate and exact search. The queries are photos of the index."""
 
     queries: int
     k: int
@@ -32,7 +32,10 @@ class AnnRecall:
 
 
 def text_recall(search: ImageSearch, captions: dict[str, dict[str, list[str]]]) -> list[TextRecall]:
-    """Recall of every language's captions; only of photos that are in the index."""
+    """Return the recall of each language's captions, English first.
+
+    `captions` is language -> text -> image_ids. Photos that are not in the index do not count.
+    """
     present = search.index.documents.file_states().keys()
     found = []
     for language, texts in sorted(captions.items(), key=lambda item: (item[0] != "en", item[0])):
@@ -73,14 +76,15 @@ def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> Ann
 
 
 def recall_at_k(found: Sequence[str], relevant: Collection[str], *, k: int) -> float:
-    """Share of the relevant photos that are among the first k found, in [0, 1]."""
+    """Return the share of the relevant photos that are among the first k found, in [0, 1]."""
     return len(set(found[:k]) & set(relevant)) / len(relevant)
 
 
 def ann_recall_at_k(found_scores: Sequence[float], exact_scores: Sequence[float], *, k: int) -> float:
-    """Share of the first k found by approximate search that exact search ranks as high, in [0, 1].
+    """Return the share of the first k hits of approximate search that belong to the first k of exact search, in [0, 1].
 
-    Compared by score, as ann-benchmarks does, so that photos of equal similarity may stand for each other.
+    Scores are compared, not photos, so that of photos with equal similarity any one is right. ann-benchmarks does the
+    same.
     """
     if not exact_scores:
         return 1.0
@@ -90,9 +94,9 @@ def ann_recall_at_k(found_scores: Sequence[float], exact_scores: Sequence[float]
 
 
 class ExactNearest:
-    """The k nearest of all embeddings to each query, by comparing every one; fed page by page.
+    """The k nearest of all embeddings to each query, found by comparing every one. Call `feed` for each page of them.
 
-    `queries` has shape (n, dims); `scores` comes out with shape (n, k), (1 + cosine) / 2, best first.
+    `queries` has shape (n, dims). `scores` has shape (n, k): (1 + cosine) / 2, best first.
     """
 
     def __init__(self, queries: Embeddings, *, k: int) -> None:
@@ -101,7 +105,7 @@ class ExactNearest:
         self.scores = np.full((len(queries), k), -np.inf, np.float32)
 
     def feed(self, embeddings: Embeddings) -> None:
-        """Takes the next embeddings, shape (m, dims)."""
+        """Compare the next embeddings, shape (m, dims)."""
         scores = (1 + self._queries @ embeddings.T) / 2
         merged = np.concatenate([self.scores, scores], axis=1)
         self.scores = -np.sort(-merged, axis=1)[:, : self._k]

@@ -1,4 +1,4 @@
-"""Log lines as LOG_FORMAT says: for people, or one JSON object each."""
+"""The formats of log lines that LOG_FORMAT chooses from: text for people, or one JSON object a line."""
 
 import json
 import logging
@@ -8,47 +8,47 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 LOG_FORMATS = ("text", "json")
-CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: controls, lone surrogates, line and paragraph separators
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: controls, lone surrogates, line and paragraph separators
 
 Fields = Callable[[], Mapping[str, Any]]
 
 
 def nothing_more() -> Mapping[str, Any]:
-    """No fields."""
+    """Return no fields."""
     return {}
 
 
 def log_formatter(log_format: str, *, fields: Fields = nothing_more) -> logging.Formatter:
-    """The formatter for one of LOG_FORMATS; `fields` gives what is to stand in every line as of now.
+    """Return the formatter for one of LOG_FORMATS. `fields` returns the current fields, which every line gets.
 
-    What a record itself brings, as `extra={"fields": {...}}`, only JSON shows: its message says the same to people.
+    A record's own fields, `extra={"fields": {...}}`, are only in JSON: its message says the same to people.
     """
     return JsonLines(fields) if log_format == "json" else TextLines(fields)
 
 
 class TextLines(logging.Formatter):
-    """Lines such as gunicorn's own; a message cannot pass for two of them, nor command the terminal."""
+    """Lines such as gunicorn's own. A message is always one line, and cannot control the terminal."""
 
     def __init__(self, fields: Fields) -> None:
         super().__init__("%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]")
         self._fields = fields
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """The line, without a traceback."""
+        """Return the line, without a traceback."""
         in_brackets = "".join(f"[{value}] " for value in self._fields().values())
         record.message = in_brackets + printable(record.message)
         return super().formatMessage(record)
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger and message, then the fields."""
+    """One JSON object a line: time, level, logger, message, then the fields."""
 
     def __init__(self, fields: Fields) -> None:
         super().__init__()
         self._fields = fields
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
@@ -63,7 +63,10 @@ class JsonLines(logging.Formatter):
 
 
 def printable(text: str, *, plain: str = "") -> str:
-    """`text` without what commands a terminal: names and messages may hold anything. Characters of `plain` stay."""
+    """Return `text` with all characters that control a terminal escaped, except those in `plain`.
+
+    File names and error messages may contain any characters.
+    """
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in CONTROLS and char not in plain else char
         for char in text

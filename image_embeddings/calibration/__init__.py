@@ -1,1 +1,1 @@
-"""What likeness is usual in an index, and so which hits really match."""
+"""Measuring what likeness is usual in an index, to tell which hits really match."""

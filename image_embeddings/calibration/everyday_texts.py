@@ -1,8 +1,9 @@
-"""What people search their photos for, in general: the texts against which a query's own likeness is held.
+"""Everyday search texts, which show how likeness between texts and photos is spread in an index.
 
-Short phrases over many subjects and in the languages that the models know, written for this purpose. Which photos an
-index holds does not matter: the texts only say where texts lie, as a whole, and how far one is from photos that it
-does not speak of (`calibration.calibrate`). A few of them will describe photos of any index; that is allowed for.
+They are short phrases on many subjects, in the languages that the models know, and were written for this purpose. It
+does not matter which photos an index holds. The texts only show where texts lie on the whole, and how far a text is
+from photos that it does not describe (`likeness.calibrate`). A few of them describe photos of any index. That is
+allowed for.
 """
 
 from functools import cache

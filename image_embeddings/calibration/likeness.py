@@ -1,17 +1,9 @@
-"""Which hits really match: the level of likeness that photos which have nothing to do with a query do not reach.
+"""Tell which hits really match, by what likeness is usual in the user's own index.
 
-A kNN search always finds its k nearest, matching or not, and their cosines alone do not tell: they lie elsewhere for
-every model, for texts than for photos, and for one query than for another. Here they are held against what is usual in
-the user's own index. No captions and no labels are needed. docs/cutoff.md has the reasons, the sources and the figures.
-
-1. *Likeness*: the cosine of query and photo after the mean photo of the index has been taken from the photo, and from
-   the query the mean of its own kind, photos or texts. What all photos share, what all texts share, and a query that is
-   somewhat near to everything so no longer count; unrelated things lie around 0 in every model.
-2. *Spread*: the standard deviation of the likeness between photos drawn from the index and everyday texts, and among
-   those photos themselves.
-3. *Level*: as many spreads as the nearest of N photos would reach whose likeness is normal noise: fewer than one of N
-   is expected above it ("a contrario": Desolneux, Moisan and Morel, 2000). 2.5 spreads in 150 photos, 4.3 in 100,000.
-4. For photos, no more than what all but a few (ALONE) of the index's own photos reach by their nearest other one.
+A kNN search always finds k photos, even if none matches. *Likeness* is the cosine of query and photo after the mean
+photo is subtracted from the photo, and the mean of the query's kind from the query. *Spread* is its standard deviation
+between everyday texts and photos of the index, or among these photos. *Level* is the likeness, in spreads, that fewer
+than one of N unrelated photos is expected to reach. docs/cutoff.md has the method, its sources and the figures.
 """
 
 from __future__ import annotations
@@ -29,22 +21,22 @@ from numpy.typing import NDArray
 from image_embeddings.documents import JSON, Embedding, Embeddings
 
 VERSION = 1
-COHORT = 1_000  # photos drawn from the index that are enough to calibrate on
-FEWEST_PHOTOS = 20  # different ones, below which nothing can be said
+COHORT = 1_000  # so many random photos of the index are enough to calibrate it
+FEWEST_PHOTOS = 20  # with fewer different photos, there is no verdict
 FEWEST_TEXTS = 50
-FALSE_ALARMS = 1.0  # unrelated photos of the whole index that are expected to reach the level
-# Share of the index's own photos that may be told, as queries, that no other one matches. Some of them have none: where
-# that was measured, 3 to 5 % of the photos that do have a match were told so.
+FALSE_ALARMS = 1.0  # number of unrelated photos, of the whole index, that are expected to reach the level
+# Share of the index's own photos that may, as queries, get the verdict that no other photo matches. For some of them
+# that is true. In the measurements of docs/cutoff.md, 3 to 5 % of the photos that do have a match got the verdict.
 ALONE = 0.07
-SUITS_ALL = 3.0  # spreads by which a text may be nearer to all photos than everyday ones are, before all match it
-CANCELLED = 1e-3  # of the longest part; what is left of a combined query is rounding
-SAME = 1 - 1e-5  # cosine of what are copies of one photo; rounding alone costs less
+SUITS_ALL = 3.0  # if a text is nearer to all photos than everyday texts are, by more spreads than this, all match it
+CANCELLED = 1e-3  # share of the longest part; if a combined query is shorter, it is only a rounding error
+SAME = 1 - 1e-5  # cosine from which two photos are copies; rounding costs less than the difference to 1
 
 Likeness = NDArray[np.float32]  # shape (n,), cosines of centred embeddings in [-1, 1]
 
 
 class QueryKind(Enum):
-    """What a query is; texts and photos lie apart in the space of most models."""
+    """The kind of a query. Texts and photos lie apart in the space of most models."""
 
     TEXT = "text"
     PHOTO = "photo"
@@ -52,44 +44,49 @@ class QueryKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """How near queries of one kind are to photos that they have nothing to do with."""
+    """How near queries of one kind are to photos that are unrelated to them."""
 
     centre: Embedding  # mean embedding of such queries; not of unit length
-    spread: float  # of the likeness: its standard deviation
-    similarity_spread: float  # of the plain cosine of one query to the photos: its standard deviation, the usual one
-    mean_similarity: float  # plain cosine of query and mean photo: mean over such queries, and standard deviation
-    mean_similarity_spread: float
+    spread: float  # standard deviation of the likeness
+    similarity_spread: float  # usual standard deviation of the plain cosines of one query and the photos
+    mean_similarity: float  # mean plain cosine of such a query and a photo
+    mean_similarity_spread: float  # standard deviation, over such queries, of their mean plain cosine to the photos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What is usual in one index, by one model; kept in the `_meta` of its mapping."""
+    """What likeness is usual in one index, with its model. The index keeps it in the `_meta` of its mapping."""
 
-    photos: int  # in the index when it was calibrated
+    photos: int  # number of photos in the index when it was calibrated
     photo: Background
-    text: Background | None = None  # None where no texts could be encoded
+    text: Background | None = None  # None if no texts could be encoded
 
     def background(self, kind: QueryKind) -> Background | None:
-        """What is usual for queries of that kind; None where it is not known."""
+        """Return what is usual for queries of that kind, or None if it is not known."""
         return self.text if kind is QueryKind.TEXT else self.photo
 
     def level(self, kind: QueryKind, *, photos: int) -> float | None:
-        """The likeness from which a photo really matches, where `photos` of them are searched; None: no verdict.
+        """Return the likeness from which a photo really matches, or None if there can be no verdict.
 
-        Of a few photos it asks as much as of FEWEST_PHOTOS: the best of three is far from being alike for that.
+        `photos` is the number of photos that are searched. For fewer than FEWEST_PHOTOS, the level is the one for
+        FEWEST_PHOTOS: the best of three photos need not be like the query at all.
         """
         background = self.background(kind)
         return background.spread * expected_top(max(photos, FEWEST_PHOTOS)) if background else None
 
     def likeness(self, query: Embedding, hits: Embeddings, *, kind: QueryKind) -> Likeness | None:
-        """Cosines of a query, shape (dims,), and photos, (n, dims), after centring: shape (n,); None: not known."""
+        """Return the cosines of a query, shape (dims,), and photos, shape (n, dims), after centring: shape (n,).
+
+        Return None if it is not known what is usual for queries of that kind.
+        """
         background = self.background(kind)
         return _unit(hits - self.photo.centre) @ _unit(query - background.centre) if background else None
 
     def matches(self, query: Embedding, hits: Embeddings, *, kind: QueryKind, photos: int) -> NDArray[np.bool_] | None:
-        """Which of the hits really match, shape (n,); none of them: nothing here does. None: no verdict.
+        """Return which hits really match, shape (n,), or None if there can be no verdict.
 
-        `hits` are their embeddings, shape (n, dims), `photos` the number of photos that were searched.
+        If it is all False, nothing in the index matches. `hits` are the embeddings of the hits, shape (n, dims), and
+        `photos` is the number of photos that were searched.
         """
         likeness, level = self.likeness(query, hits, kind=kind), self.level(kind, photos=photos)
         if likeness is None or level is None:
@@ -99,20 +96,20 @@ class Calibration:
         return np.asarray(likeness >= level)
 
     def suits_all(self, query: Embedding) -> bool:
-        """Whether a text is so near to the photos as a whole that it says what they have in common."""
+        """Return whether a text is so near to the photos on the whole that it describes what they have in common."""
         if self.text is None:
             return False
         beyond = float(query @ self.photo.centre) - self.text.mean_similarity
         return beyond > SUITS_ALL * self.text.mean_similarity_spread
 
     def combined(self, parts: Sequence[WeightedEmbedding]) -> Embedding:
-        """One embedding that ranks photos by the weighted sum of the parts' z-scores, each part having the same say.
+        """Return one embedding that ranks photos by the weighted sum of the parts' z-scores, shape (dims,).
 
-        A part's z-score is its cosine, less its mean, over the usual spread of its kind; the means only shift all
-        photos alike. Parts of a kind without a background count as the other kind does.
+        So texts and photos count the same. A part's z-score is its cosine minus the mean, divided by the usual spread
+        of its kind. The means can be left out, because they shift all photos alike. If one kind has no background, that
+        of photos is used.
 
-        Raises:
-            ValueError: there is no part, or they cancel out.
+        Raise ValueError if there is no part, or if the parts cancel each other out.
         """
         spreads = [(self.background(part.kind) or self.photo).similarity_spread for part in parts]
         return weighted_sum(
@@ -120,13 +117,13 @@ class Calibration:
         )
 
     def to_json(self) -> JSON:
-        """As it is kept in `_meta`: about 3 KB at 512 dims."""
+        """Return the calibration as the index keeps it in `_meta`: about 3 KB at 512 dims."""
         text = _background_json(self.text) if self.text else None
         return {"version": VERSION, "photos": self.photos, "photo": _background_json(self.photo), "text": text}
 
     @staticmethod
     def from_json(body: Mapping[str, Any] | None) -> Calibration | None:
-        """What `to_json` gave; None where there is nothing, or what another version made."""
+        """Return the calibration in the result of `to_json`, or None if there is none or another version made it."""
         if not body or body.get("version") != VERSION:
             return None
         text = _background_of(body["text"]) if body["text"] else None
@@ -134,7 +131,7 @@ class Calibration:
 
 
 class WeightedEmbedding(NamedTuple):
-    """The embedding of a text or photo that is searched for; a negative weight asks for photos unlike it."""
+    """The embedding of a text or photo to search for. With a negative weight, hits are unlike it."""
 
     embedding: Embedding
     kind: QueryKind
@@ -142,10 +139,9 @@ class WeightedEmbedding(NamedTuple):
 
 
 def weighted_sum(parts: Sequence[WeightedEmbedding]) -> Embedding:
-    """The sum of the parts by their weights, shape (dims,), of unit length.
+    """Return the weighted sum of the parts, shape (dims,), scaled to unit length.
 
-    Raises:
-        ValueError: there is no part, or they cancel out.
+    Raise ValueError if there is no part, or if the parts cancel each other out.
     """
     weighed = [part.embedding * part.weight for part in parts]
     total = np.sum(weighed, axis=0)
@@ -156,11 +152,11 @@ def weighted_sum(parts: Sequence[WeightedEmbedding]) -> Embedding:
 
 
 def calibrate(cohort: Embeddings, texts: Embeddings | None = None, *, photos: int) -> Calibration | None:
-    """What is usual in an index, from a random sample of its photos and everyday texts; None: too little to tell.
+    """Return what likeness is usual in an index, or None if the index has fewer than FEWEST_PHOTOS different photos.
 
-    `cohort` has shape (n, dims), up to COHORT rows, all photos of a smaller index; `texts` (m, dims) are
-    `everyday_texts.everyday_texts()` by the same model, None where it cannot encode texts. `photos` is the size of the
-    index. Copies of a photo count once.
+    `cohort` are the embeddings of up to COHORT random photos of the index, shape (n, dims), or of all if there are
+    fewer. `texts` are the embeddings of `everyday_texts.everyday_texts()` by the same model, shape (m, dims), or None
+    if it cannot encode texts. `photos` is the size of the index. Copies of a photo count once.
     """
     cohort = _different(cohort)
     if len(cohort) < FEWEST_PHOTOS:
@@ -170,9 +166,9 @@ def calibrate(cohort: Embeddings, texts: Embeddings | None = None, *, photos: in
 
 
 def expected_top(photos: int) -> float:
-    """How many standard deviations the nearest of so many unrelated photos reaches: fewer than one is beyond.
+    """Return the number of standard deviations that fewer than one of so many unrelated photos is expected to reach.
 
-    The likeness of unrelated things is taken as normal; 1.6 for 20 photos, 2.5 for 150, 4.3 for 100,000.
+    This takes the likeness of unrelated things as normal. It is 1.6 for 20 photos, 2.5 for 150 and 4.3 for 100,000.
     """
     return -NormalDist().inv_cdf(FALSE_ALARMS / photos)
 
@@ -190,7 +186,7 @@ def _text_background(texts: Embeddings, cohort: Embeddings) -> Background:
 
 
 def _photo_background(cohort: Embeddings) -> Background:
-    """Among the photos themselves; a photo is no query for itself."""
+    """Return what is usual among the photos themselves. A photo is not compared with itself."""
     similarity = _others(cohort @ cohort.T)
     return Background(
         centre=cohort.mean(axis=0),
@@ -202,10 +198,10 @@ def _photo_background(cohort: Embeddings) -> Background:
 
 
 def _photo_spread(likeness: Embeddings) -> float:
-    """The spread of photos' likeness to the others, shape (n, n - 1), bounded by what is usual between neighbours.
+    """Return the spread of the photos' likeness to the others, shape (n, n - 1), with an upper bound.
 
-    In an index of one subject, or of few, the nearest photos match and yet stand out little. At the level that follows
-    from the bound, all but a share of ALONE of these photos match another.
+    In an index of one subject, or of few, the nearest photos match, but stand out little. With the bound, the level is
+    so low that all of these photos match another one, except a share of ALONE.
     """
     nearest = float(np.quantile(likeness.max(axis=1), ALONE))
     return min(float(likeness.std()), max(nearest, 0.0) / expected_top(len(likeness)))
@@ -217,19 +213,19 @@ def _like(cohort: Embeddings) -> Embeddings:
 
 
 def _others(square: Embeddings) -> Embeddings:
-    """The rows of a square matrix without its diagonal: (n, n) -> (n, n - 1)."""
+    """Return the rows of a square matrix without its diagonal: (n, n) -> (n, n - 1)."""
     n = len(square)
     return square[~np.eye(n, dtype=bool)].reshape(n, n - 1)
 
 
 def _different(embeddings: Embeddings) -> Embeddings:
-    """The rows without later copies of earlier ones."""
+    """Return the rows without those that are copies of earlier ones."""
     copies = np.triu(embeddings @ embeddings.T >= SAME, k=1).any(axis=0)
     return embeddings[~copies]
 
 
 def _unit(rows: Embeddings) -> Embeddings:
-    """At unit length; what has no length, an embedding right at the centre, is like nothing."""
+    """Return the rows at unit length. An embedding exactly at the centre has no length, and stays zero."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).eps), np.float32)
 

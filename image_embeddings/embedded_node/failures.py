@@ -1,4 +1,4 @@
-"""Why the embedded node did not start, read from the log of its start; and checks that tell beforehand."""
+"""The reasons why the embedded node does not start: read from the log of its start, or checked before it."""
 
 import errno
 import re
@@ -18,8 +18,8 @@ from image_embeddings.errors import (
 )
 
 WAY_OUT = "Or set ES_HOST to use an Elasticsearch of your own."
-OVERHEAD = 400 * 2**20  # Beside its heap the process was seen to take 265 MB after indexing 20,000 embeddings.
-LEAST_DISK = 300 * 2**20  # The node's own low watermark: below it, it puts no new index on the disk.
+OVERHEAD = 400 * 2**20  # Seen: besides its heap, the process takes 265 MB after it has indexed 20,000 embeddings.
+LEAST_DISK = 300 * 2**20  # The node's own low watermark: with less space, it puts no new index on the disk.
 
 _PORT = re.compile(r"BindHttpException|BindTransportException|Address already in use")
 _MEMORY = re.compile(
@@ -33,7 +33,7 @@ _CAUSE = re.compile(r"Exception: |Error: |Caused by: |^Error |Another process", 
 
 
 def explain(log: Path, *, home: Path, heap: str, java: str) -> EmbeddedNodeError:
-    """The error that fits what `log`, the output of a start that failed, says."""
+    """Return the error that fits the text of `log`, the output of a start that failed."""
     text = _read(log)
     if _PORT.search(text):
         return NodePortError(f"The embedded node's port was taken while it started. Run the command again. {WAY_OUT}")
@@ -55,7 +55,7 @@ def explain(log: Path, *, home: Path, heap: str, java: str) -> EmbeddedNodeError
 
 
 def data_error(home: Path, why: str) -> NodeDataError:
-    """The error for data that another version of Elasticsearch wrote."""
+    """Return the error for data that another version of Elasticsearch wrote."""
     return NodeDataError(
         f"The embedded node's data in {home} was written by another version of Elasticsearch: {why}. Use the version "
         f"of this program that wrote it, or delete that folder and index the photos again. {WAY_OUT}"
@@ -63,7 +63,7 @@ def data_error(home: Path, why: str) -> NodeDataError:
 
 
 def damaged_error(home: Path, why: str) -> NodeDataError:
-    """The error for data that cannot be read."""
+    """Return the error for data that cannot be read."""
     return NodeDataError(
         f"The embedded node's data in {home} is damaged: {why}. Delete that folder and index the photos again (the "
         f"photos themselves are not in it). {WAY_OUT}"
@@ -71,11 +71,7 @@ def damaged_error(home: Path, why: str) -> NodeDataError:
 
 
 def check_memory(heap: str) -> None:
-    """Passes where the machine has memory to spare for the heap and the rest of the process.
-
-    Raises:
-        NodeMemoryError: it has not.
-    """
+    """Raise NodeMemoryError if the machine lacks the memory for the heap and the rest of the process."""
     needed = heap_bytes(heap) + OVERHEAD
     available = psutil.virtual_memory().available
     if available < needed:
@@ -87,28 +83,24 @@ def check_memory(heap: str) -> None:
 
 
 def check_disk(home: Path) -> None:
-    """Passes where the disk has room for the node to work.
-
-    Raises:
-        NodeStartError: it has not.
-    """
+    """Raise NodeStartError if the disk lacks the room that the node needs."""
     if is_disk_full(home):
         raise disk_full(home)
 
 
 def is_disk_full(home: Path) -> bool:
-    """Whether the disk lacks the room that the node needs."""
+    """Return whether the disk lacks the room that the node needs."""
     return shutil.disk_usage(home).free < LEAST_DISK
 
 
 def heap_bytes(heap: str) -> int:
-    """1073741824 for 1g."""
+    """Return the size of a heap in bytes, such as 1073741824 for 1g."""
     return int(heap[:-1]) * {"m": 2**20, "g": 2**30}[heap[-1].lower()]
 
 
 @contextmanager
 def readable_file_errors(home: Path) -> Iterator[None]:
-    """Turns a failure to read or write the node's folder into a NodeStartError that names it."""
+    """Turn a failure to read or write the node's folder into a NodeStartError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -121,7 +113,7 @@ def readable_file_errors(home: Path) -> Iterator[None]:
 
 
 def disk_full(home: Path) -> NodeStartError:
-    """The error for a disk without that room."""
+    """Return the error for a disk that lacks the room that the node needs."""
     return NodeStartError(
         f"The disk of the embedded node's folder {home} is full: it needs {_megabytes(LEAST_DISK)} free. Free some "
         "space (thumbnails below DATA_DIR are made anew as they are needed), or set DATA_DIR to a folder on another "
@@ -134,7 +126,10 @@ def _read(log: Path) -> str:
 
 
 def _last_lines(text: str) -> str:
-    """The lines that name causes, else the last ones; a Java stack trace buries them."""
+    """Return the last lines that name a cause, or the last of all lines if none does.
+
+    The end of a Java stack trace seldom names the cause.
+    """
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "  (none: it was killed, perhaps for want of memory)"

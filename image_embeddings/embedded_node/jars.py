@@ -1,4 +1,4 @@
-"""Elasticsearch's jars, fetched once from Maven Central and laid out as the node wants to find them."""
+"""Elasticsearch's jars: fetched once from Maven Central, and arranged in the folders that the node expects."""
 
 import errno
 import shutil
@@ -13,15 +13,15 @@ from filelock import FileLock
 
 from image_embeddings.errors import NodeDownloadError, first_line
 
-VERSION = "9.5.3"  # with another one, run tools/node_jars.py
+VERSION = "9.5.3"  # after a change, run tools/node_jars.py
 _LIST = "jars.txt"
 _NEEDED = (f"elasticsearch-{VERSION}.jar", f"transport-netty4-{VERSION}.jar")
 
-# What jgo is seen to raise without a network, on a server's refusal, and on a damaged file in its cache
-# (requests' errors are OSErrors; jgo asserts that a file it is about to write does not exist yet).
+# What jgo was seen to raise without a network, if a server refuses, and if a file in its cache is damaged. Errors of
+# `requests` are OSErrors. jgo asserts that a file that it is about to write does not exist yet.
 _FETCH_ERRORS = (OSError, RuntimeError, ValueError, KeyError, AssertionError, ParseError, zipfile.BadZipFile)
 
-_CONNECTIONS = 8  # downloads at a time
+_CONNECTIONS = 8  # number of downloads at the same time
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,14 +40,13 @@ FetchJars = Callable[[Path], Iterable[Path]]
 
 
 def install_jars(folder: Path, *, fetch: FetchJars, notify: Callable[[str], None]) -> None:
-    """Makes `folder` a complete Elasticsearch home (lib, modules, plugins); returns at once where it is one already.
+    """Make `folder` a complete Elasticsearch home (lib, modules, plugins). Return at once if it exists already.
 
-    The folder appears under its name only when it is complete, so an interrupted download leaves nothing that a later
-    run would trust. `fetch` gets an empty scratch folder, and returns the paths of the jars.
+    The folder gets its name only when it is complete. So an interrupted download leaves nothing that a later run would
+    use. `fetch` gets an empty scratch folder, and returns the paths of the jars.
 
-    Raises:
-        NodeDownloadError: the jars cannot be fetched.
-        OSError: the folder cannot be written, or the disk is full.
+    Raise NodeDownloadError if the jars cannot be fetched, and OSError if the folder cannot be written or the disk is
+    full.
     """
     if folder.is_dir():
         return
@@ -67,16 +66,17 @@ def install_jars(folder: Path, *, fetch: FetchJars, notify: Callable[[str], None
 
 
 def fetch_from_maven(scratch: Path) -> list[Path]:
-    """The jars from the user's Maven cache or Maven Central; with a cache of its own where the user's is damaged.
+    """Return the jars, each from the user's Maven cache or else from Maven Central.
 
-    jgo writes downloads under their final names, so one that was cut off stays in the user's cache as a broken file.
+    If the user's cache is damaged, the jars are fetched into `scratch` instead. jgo writes downloads under their final
+    names, so an interrupted one stays in the user's cache as a damaged file.
     """
     from jgo.constants import default_jgo_cache, default_maven_repo
 
     try:
         cache = default_jgo_cache()
         cache.mkdir(parents=True, exist_ok=True)
-        # jgo's downloads are not safe for two processes at once.
+        # jgo's downloads are not safe if two processes run them at the same time.
         with FileLock(cache / "image-search.lock"):
             jars = _download(default_maven_repo())
             _check(jars)
@@ -93,9 +93,9 @@ def read_coordinates() -> list[str]:
 def _download(repository: Path) -> list[Path]:
     """Return the node's jars, each from `repository` or else from Maven Central.
 
-    Only jgo's Maven half is used. Its environments sort jars into modules and others by a JDK, which they look for on
-    the machine and then on GitHub; the node does not need that. Its way from two coordinates to all jars takes 140
-    requests, one after the other, so that the list comes with the package.
+    Only the Maven part of jgo is used. Its environments use a JDK to sort jars into modules and others. They look for
+    the JDK on the machine and then on GitHub. The node does not need that. To find all jars from two coordinates, jgo
+    needs 140 requests, one after the other. So the list of all jars is part of the package.
     """
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
@@ -133,14 +133,14 @@ def _check(jars: list[Path]) -> None:
 
 
 def _lay_out(jars: list[Path], home: Path) -> None:
-    # HTTP and transport live in a module with a class loader of its own.
+    # The code for HTTP and transport is in a module with a class loader of its own.
     netty = home / "modules" / "transport-netty4"
     for folder in (netty, home / "lib", home / "plugins"):
         folder.mkdir(parents=True)
     (netty / "plugin-descriptor.properties").write_text(_DESCRIPTOR, encoding="utf-8")
     for jar in jars:
         part = netty if jar.name.startswith(("netty-", "transport-netty4")) else home / "lib"
-        # A copy: a hard link would share the fate of the file in the user's Maven cache.
+        # A copy, because a hard link would change if the file in the user's Maven cache changes.
         shutil.copyfile(jar, part / jar.name)
 
 

@@ -1,4 +1,4 @@
-"""Which Java runs the embedded node: the JDK that the user named, where it serves, else the one from a pip package."""
+"""The Java that runs the embedded node: the JDK that the user names, if it is usable, else the JRE of a pip package."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LIBRARIES = ("libjvm.so", "libjvm.dylib", "jvm.dll")
 
 @dataclass(frozen=True, kw_only=True)
 class JavaRuntime:
-    """A Java that can run the node: its library, and whether it has the SIMD vector module."""
+    """A Java that can run the node. `simd` is whether it has the vector module, `library` is its shared library."""
 
     home: Path
     version: int
@@ -22,10 +22,9 @@ class JavaRuntime:
 
 
 def choose_java(java_home: Path | None, *, notify: Callable[[str], None]) -> JavaRuntime:
-    """The Java at `java_home` where it is 21 or newer, else the bundled JRE with one line to `notify` saying why.
+    """Return the Java at `java_home` if it is 21 or newer, else the bundled JRE. `notify` gets a line that says why.
 
-    Raises:
-        NodeStartError: the bundled JRE is not there or damaged.
+    Raise NodeStartError if the bundled JRE is missing or damaged.
     """
     if java_home is not None:
         try:
@@ -42,10 +41,9 @@ def choose_java(java_home: Path | None, *, notify: Callable[[str], None]) -> Jav
 
 
 def read_java(home: Path) -> JavaRuntime:
-    """The Java installed at `home`, as its `release` file describes it.
+    """Return the Java installed at `home`, as its `release` file describes it.
 
-    Raises:
-        ValueError: not a Java installation, a damaged one, or one older than 21; says which.
+    Raise ValueError, which says why, if it is no Java installation, is damaged, or is older than 21.
     """
     release = _release(home)
     version = _major(release.get("JAVA_VERSION", ""))
@@ -76,7 +74,7 @@ def _release(home: Path) -> dict[str, str]:
 
 
 def _major(version: str) -> int:
-    """21 for 21.0.7 or 21-ea, 8 for 1.8.0_292."""
+    """Return the major number of a version: 21 for 21.0.7 or 21-ea, 8 for 1.8.0_292."""
     parts = version.replace("-", ".").split(".")
     number = parts[1] if parts[0] == "1" and len(parts) > 1 else parts[0]
     if not number.isdigit():

@@ -1,9 +1,15 @@
-"""The embedded Elasticsearch: one node on the loopback interface, in a process of its own that outlives the command.
+"""The embedded Elasticsearch: one node on the loopback interface. Its process still runs after the command has ended.
 
-Files in its home: `jars-VERSION/` (the program), `data/`, `config/` (written at each start), `logs/`, `node.json`
-(ports and version, kept from start to start), `process.json` (the process that runs, written by that process),
-`kept.json` (the process that was started by hand) and two locks: `start.lock` is held by the one command that starts
-or stops the node, `process.lock` by the node while it lives.
+Files in its home:
+
+- `jars-VERSION/`: the program
+- `data/`, `logs/`
+- `config/`: written at each start
+- `node.json`: ports and version, for the next start
+- `process.json`: the process that runs; that process writes it
+- `kept.json`: the process, if it was started by hand
+- `start.lock`: held by the one command that starts or stops the node
+- `process.lock`: held by the node while it runs
 """
 
 import http.client
@@ -37,19 +43,20 @@ _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "image_embeddings.embedded_node.server"
 _LOOPBACK = "127.0.0.1"
-# Below the ports that systems lend to outgoing connections (from 32768), so that a stopped node's port stays free.
+# Below the ports that systems use for outgoing connections (from 32768), so that a stopped node's port stays free.
 _PORTS = range(20_000, 32_000)
 _PORT_TRIES = 100
 _START_TRIES = 3
 _PAUSE = 0.05
 _RELEASE_SECONDS = 5.0
-SETTLING_SECONDS = 1.0  # in which another command that has just found the node connects to it
+SETTLING_SECONDS = 1.0  # time for a command that has just found the node to connect to it
 
-# $0 is the log, $@ the command. In a C locale Java cannot open a folder with an umlaut in its name.
+# $0 is the log, $@ the command. The locale is set because in the locale C, Java cannot open a folder with an umlaut in
+# its name.
 _DETACHED = 'LC_ALL=C.UTF-8 exec "$@" >>"$0" 2>&1 & echo $!'
 
-# Watermarks: the defaults are shares of the disk (85, 90, 95 %), which leave a laptop's disk "full" with 50 GB free.
-# Absolute ones still stop writing while a truly full disk has room for the node to stay sound.
+# The default watermarks are shares of the disk (85, 90, 95 %). To them, a laptop's disk with 50 GB free is "full".
+# Absolute watermarks still stop writes before the disk is so full that the node's data could be damaged.
 _SETTINGS = """\
 cluster.name: image-search
 node.name: embedded
@@ -88,7 +95,7 @@ rootLogger.appenderRef.file.ref = file
 
 @dataclass(frozen=True, kw_only=True)
 class RunningNode:
-    """The embedded node that runs: where it answers, and which process it is."""
+    """An embedded node that runs: its address and its process."""
 
     url: str
     pid: int
@@ -99,7 +106,7 @@ class RunningNode:
 
 
 class EmbeddedNode:
-    """The embedded node of one folder: starts it, stops it, tells whether it runs."""
+    """The embedded node of one folder. Start it, stop it, or ask whether it runs."""
 
     def __init__(
         self,
@@ -112,10 +119,10 @@ class EmbeddedNode:
         start_timeout: float = 120.0,
         stop_timeout: float = 30.0,
     ) -> None:
-        """The node whose files are in `home`; nothing is started or written yet.
+        """Describe the node whose files are in `home`. Nothing is started or written yet.
 
-        `jars` is where the program is kept (default: in `home`), so that nodes can share it; `fetch_jars` gets it.
-        Times are in seconds.
+        `jars` is the folder of the program (default: one in `home`), so that nodes can share it. `fetch_jars` downloads
+        the program. Times are in seconds.
         """
         self.home = home.resolve()
         self.heap = heap
@@ -127,18 +134,18 @@ class EmbeddedNode:
         self.start_log = self.home / "logs" / "start.log"
 
     def start(self, *, notify: Notify = _log.info) -> RunningNode:
-        """The node that runs already, else one that was started now; it answers.
+        """Return the running node, and start it if none runs. It answers requests when this returns.
 
         Raises:
             NodeDownloadError: its jars cannot be fetched.
-            NodeMemoryError: too little memory for its heap.
+            NodeMemoryError: there is too little memory for its heap.
             NodePortError: no port is free.
             NodeDataError: its data was written by a newer version, or is damaged.
-            NodeStartError: anything else; has the last lines of the log.
+            NodeStartError: it does not start for another reason. The message has the last lines of the log.
         """
         with self._hold_start_lock():
             found = self.status()
-            # One that was just killed may still look alive; then it ends, and another is started.
+            # A node that was just killed may still seem to run. Then it ends, and another one is started.
             if found is not None and (running := self._answering(found.pid)) is not None:
                 return running
             self._wait_for_files()
@@ -150,16 +157,17 @@ class EmbeddedNode:
             return running
 
     def stop(self, *, unless_used_within: float | None = None, notify: Notify = _log.warning) -> bool:
-        """Whether there was a node to stop; it is gone when this returns. Its data stays.
+        """Stop the node, and return whether there was one to stop. Its process has ended when this returns.
 
-        With `unless_used_within`, nothing is stopped if a client is connected now or within that many seconds.
+        The data stays. If `unless_used_within` is given, the node is not stopped if a client is connected now or within
+        that many seconds.
 
         Raises:
-            NodeStartError: the folder cannot be used, or the process belongs to someone else.
+            NodeStartError: the folder cannot be used, or the process belongs to another user.
         """
         if not self.home.is_dir():
             return False
-        with self._hold_start_lock():  # a node that is being started is waited for: who starts it will connect
+        with self._hold_start_lock():  # wait for a node that is just starting: whoever starts it will connect
             running = self.status()
             if running is None or (unless_used_within is not None and self.in_use(within=unless_used_within)):
                 return False
@@ -169,7 +177,7 @@ class EmbeddedNode:
             return True
 
     def status(self) -> RunningNode | None:
-        """The node that runs, or None; one that is just starting runs, but does not answer yet."""
+        """Return the node that runs, or None. A node that is just starting runs, but does not answer yet."""
         state = read_json(self.home / STATE_NAME)
         try:
             running = RunningNode(
@@ -185,31 +193,28 @@ class EmbeddedNode:
         return running if self._runs(running.pid) else None
 
     def keep(self) -> None:
-        """Note that the node that runs was started by hand, so that no web server stops it at its end."""
+        """Record that the running node was started by hand, so that no web server stops it when it ends."""
         if running := self.status():
             write_json(self.home / "kept.json", {"pid": running.pid})
 
     def is_kept(self) -> bool:
-        """Return whether the node that runs was started by hand."""
+        """Return whether the running node was started by hand."""
         running = self.status()
         return running is not None and read_json(self.home / "kept.json").get("pid") == running.pid
 
     def is_disk_full(self) -> bool:
-        """Whether the disk of its folder lacks the room that it needs."""
+        """Return whether the disk of its folder lacks the room that the node needs."""
         return self.home.is_dir() and failures.is_disk_full(self.home)
 
     def check_disk(self) -> None:
-        """Passes where the disk has room for the node to work.
-
-        Raises:
-            NodeStartError: it has not.
-        """
+        """Raise NodeStartError if the disk lacks the room that the node needs."""
         failures.check_disk(self.home)
 
     def in_use(self, *, within: float = 0.0) -> bool:
-        """Whether a client is connected to the node that runs, now or within that many seconds.
+        """Return whether a client is connected to the running node, now or within that many seconds.
 
-        Clients keep their connections open while they live: this tells whether a web app or an indexing run is there.
+        Clients keep their connections open as long as they run. So the answer is whether a web app or an indexing run
+        uses the node.
         """
         deadline = time.monotonic() + within
         while True:
@@ -230,15 +235,15 @@ class EmbeddedNode:
                 yield
 
     def _wait_for_files(self) -> None:
-        """Returns when no node holds the folder; after a kill, threads keep its files and ports for a moment longer.
+        """Wait until no node holds the folder. After a kill, threads keep its files and ports for a moment.
 
-        A process that keeps them for good is not waited for: the next start will say that it is there.
+        Return in any case after _RELEASE_SECONDS. If a process still holds the folder, the next start says so.
         """
         with suppress(Timeout), FileLock(self.home / LOCK_NAME).acquire(timeout=_RELEASE_SECONDS):
             return
 
     def _prepare(self, notify: Notify) -> JavaRuntime:
-        """Everything that can be known to be wrong before a process starts, and the files it needs."""
+        """Check everything that can be checked before a process starts, write its files, and return its Java."""
         if os.pathsep in str(self.jars):
             raise NodeStartError(
                 f"Java cannot use a folder with '{os.pathsep}' in its name: {self.jars}. Set DATA_DIR to another one. "
@@ -260,7 +265,7 @@ class EmbeddedNode:
             raise failures.data_error(self.home, f"{written_by}, which is newer than {VERSION}")
 
     def _launch(self, java: JavaRuntime) -> RunningNode:
-        """The node, started and answering; on other ports where another program is quicker to take the chosen ones."""
+        """Start the node and return it when it answers. Try other ports if another program takes the chosen ones."""
         for tries_left in reversed(range(_START_TRIES)):
             http_port = self._configure()
             running = self._answering(self._spawn(java, http_port))
@@ -272,7 +277,7 @@ class EmbeddedNode:
         raise failure
 
     def _configure(self) -> int:
-        """Writes the node's settings, with the ports it had before where they are still free; the HTTP port."""
+        """Write the node's settings and return its HTTP port. The ports stay the same if they are still free."""
         known = read_json(self.home / "node.json")
         http_port = _free_port(known.get("http_port"))
         transport_port = _free_port(known.get("transport_port"), other_than=http_port)
@@ -290,7 +295,10 @@ class EmbeddedNode:
         return http_port
 
     def _spawn(self, java: JavaRuntime, http_port: int) -> int:
-        """The id of a new process of its own session that is no child of this one, so nobody has to reap it."""
+        """Start the node's process and return its id. It has a session of its own and is not a child of this process.
+
+        So nobody has to wait for its end.
+        """
         self.start_log.write_bytes(b"")
         command = [sys.executable, "-m", _MODULE, "--home", str(self.home), "--jars", str(self.jars)]
         command += ["--library", str(java.library), "--http-port", str(http_port), "--version", VERSION]
@@ -309,8 +317,8 @@ class EmbeddedNode:
         options = [
             f"-Xmx{self.heap}",
             f"-Xms{min(failures.heap_bytes(self.heap), 128 * 2**20)}",
-            # Seen on two cores: 275 MB resident after a start instead of 415 MB with the default collector (and its
-            # usual -Xms512m), in the same time.
+            # Seen on two cores: 275 MB resident after a start. With the default collector (and its usual -Xms512m) it
+            # was 415 MB, in the same time.
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
             f"-XX:ErrorFile={self.home / 'logs' / 'java-crash.log'}",
@@ -322,7 +330,7 @@ class EmbeddedNode:
         return [*options, f"--add-modules={VECTOR_MODULE}"] if java.simd else options
 
     def _answering(self, pid: int) -> RunningNode | None:
-        """The node, once it answers; None if process `pid` ends first and no other was quicker to start."""
+        """Return the node when it answers, or None if process `pid` ends before that and no other node runs."""
         deadline = time.monotonic() + self.start_timeout
         while time.monotonic() < deadline:
             running = self.status()
@@ -350,9 +358,9 @@ class EmbeddedNode:
         )
 
     def _runs(self, pid: int) -> bool:
-        """Whether `pid` is the node of this home, not another program that got its number meanwhile.
+        """Return whether `pid` is the node of this home, and not another program that has got the same id since.
 
-        Its command line tells. Start times do not: they shift when a laptop's clock is set.
+        The command line shows this. Start times do not, because they shift if a laptop's clock is set.
         """
         try:
             process = psutil.Process(pid)
@@ -390,7 +398,7 @@ def _has_clients(running: RunningNode) -> bool:
 
 
 def _ends_within(process: psutil.Process, *, within: float) -> bool:
-    """Whether the process ends within that many seconds; a zombie has ended."""
+    """Return whether the process ends within that many seconds. A zombie counts as ended."""
     deadline = time.monotonic() + within
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
@@ -400,7 +408,10 @@ def _ends_within(process: psutil.Process, *, within: float) -> bool:
 
 
 def _is_usable(running: RunningNode) -> bool:
-    """Whether all that was ever written can be read; an index that has no place on the disk yet holds nothing."""
+    """Return whether everything that was written can be read.
+
+    An index that has no place on the disk yet does not matter, because it is empty.
+    """
     answer = _request(running, "/_cluster/health?wait_for_status=yellow&timeout=1s")
     if answer is None:
         return False
@@ -419,7 +430,7 @@ def _lacks_new_indices_only(running: RunningNode) -> bool:
 
 
 def _request(running: RunningNode, path: str) -> dict[str, Any] | None:
-    """The JSON answer, or None where nobody answers; by http.client, because a proxy must not come between."""
+    """Return the JSON answer, or None if there is none. This uses http.client, which never goes through a proxy."""
     connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=5)
     try:
         connection.request("GET", path)
@@ -433,7 +444,7 @@ def _request(running: RunningNode, path: str) -> dict[str, Any] | None:
 
 def _free_port(remembered: object, *, other_than: int | None = None) -> int:
     if isinstance(remembered, int) and 0 < remembered < 65_536 and remembered != other_than:
-        deadline = time.monotonic() + 1  # A node that just ended lets go of its files before its ports.
+        deadline = time.monotonic() + 1  # A node that has just ended releases its files before its ports.
         while time.monotonic() < deadline:
             if _can_listen(remembered):
                 return remembered
@@ -449,7 +460,7 @@ def _free_port(remembered: object, *, other_than: int | None = None) -> int:
 
 def _can_listen(port: int) -> bool:
     with socket.socket() as listener:
-        # As Elasticsearch does, so that connections of a node just stopped do not count.
+        # Elasticsearch does the same. So open connections of a node that was just stopped do not block the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((_LOOPBACK, port))

@@ -1,6 +1,6 @@
 """The embedded node's own process: a Java virtual machine in Python that runs Elasticsearch until SIGTERM.
 
-`node.EmbeddedNode` starts it. It imports nothing heavy before it has said, in its state file, that it is there.
+`node.EmbeddedNode` starts it. It writes its state file before it imports anything heavy.
 """
 
 import argparse
@@ -21,16 +21,17 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> None:
-    """Runs the node of `--home` until SIGTERM; its output is the log of this start."""
+    """Run the node of `--home` until SIGTERM. The output is the log of this start."""
     sys.excepthook = _end_at_once
     arguments = _arguments()
-    # Blocked here, so that every thread of the virtual machine inherits it and sigwait alone gets them, whenever sent.
+    # The signals are blocked here, so that every thread of the virtual machine inherits the mask. Then only sigwait
+    # gets them, whenever they are sent.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
-        # Some seconds, because a killed predecessor holds its lock until the system has taken it apart.
+        # Some seconds, because a killed process holds its lock until the system has cleaned up after it.
         lock = FileLock(arguments.home / LOCK_NAME).acquire(timeout=5)
     except Timeout:
         sys.exit("Another process runs the node of this folder.")
@@ -62,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _start(arguments: argparse.Namespace) -> Any:
-    """The running org.elasticsearch.node.Node, made as Elasticsearch's own main class makes it."""
+    """Start an org.elasticsearch.node.Node and return it. Elasticsearch's own main class takes the same steps."""
     import jpype
 
     classpath = [str(jar) for jar in sorted((arguments.jars / "lib").glob("*.jar"))]
@@ -85,7 +86,7 @@ def _start(arguments: argparse.Namespace) -> Any:
 
 
 def _end_at_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ends a failed start: an ordinary exit would wait for the threads that half a node left behind."""
+    """End a failed start at once. An ordinary exit would wait for the threads of the incomplete node."""
     traceback.print_exception(kind, error, trace)
     _end(1)
 

@@ -1,4 +1,4 @@
-"""The embedded node's small files, which the commands and the node's own process both read or write."""
+"""The embedded node's small files. The commands and the node's own process read and write them."""
 
 import json
 import os
@@ -10,7 +10,7 @@ STATE_NAME = "process.json"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `path` holds, or nothing where it is missing or damaged."""
+    """Return the JSON object in the file at `path`, or an empty dict if it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -19,7 +19,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Leaves `path` with `content` or, if interrupted, as it was."""
+    """Write `content` to the file at `path`. If this is interrupted, the file stays as it was."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(content), encoding="utf-8")
     partial.replace(path)

@@ -1,1 +1,1 @@
-"""Everything that speaks Elasticsearch: the connection, mapping and queries, and the index of photos."""
+"""Everything that uses Elasticsearch: the connection, the mapping, the queries, and the index of photos."""

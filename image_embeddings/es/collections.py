@@ -1,4 +1,4 @@
-"""The collections that a corpus falls into: its top-level folders, its labels, or the values of a further column.
+"""The collections of a corpus: its top-level folders, its labels, or the values of a further column.
 
 Pure functions, no I/O.
 """
@@ -13,9 +13,9 @@ from image_embeddings.es.mapping import EMBEDDING, document_of
 from image_embeddings.es.queries import by_date
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
-COLUMN = "column:"  # and the column's name
-MAX_COLLECTIONS = 200  # the largest
-EXAMPLES = 4  # photos of each
+COLUMN = "column:"  # the column's name follows
+MAX_COLLECTIONS = 200  # the largest ones are listed
+EXAMPLES = 4  # photos that are shown of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,28 +24,28 @@ class Collection:
 
     name: str
     count: int
-    examples: tuple[ImageDocument, ...]  # the latest
+    examples: tuple[ImageDocument, ...]  # the latest photos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collections:
     """The collections of an index, the largest first."""
 
-    by: str  # as the setting COLLECTIONS says it
-    total: int  # photos in the index, of which some may be in no collection
+    by: str  # value of the setting COLLECTIONS
+    total: int  # photos in the index; some may be in no collection
     found: tuple[Collection, ...]
-    filter_name: str = field(init=False)  # of the filter by which a search is limited to one of them
-    value_prefix: str = field(init=False)  # what stands before a collection's name in a value of that filter
+    filter_name: str = field(init=False)  # name of the filter that limits a search to one of them
+    value_prefix: str = field(init=False)  # text before a collection's name in a value of that filter
 
     def __post_init__(self) -> None:
-        """Derive the filter from `by`."""
+        """Set the filter's name and prefix from `by`."""
         name, _, column = self.by.partition(":")
         object.__setattr__(self, "filter_name", name)
         object.__setattr__(self, "value_prefix", f"{column}=" if column else "")
 
 
 def collections_search(by: str) -> JSON:
-    """A search for all collections with their counts and examples, in one aggregation."""
+    """Return the body of a search for all collections with their counts and examples, in one aggregation."""
     newest = {"size": EXAMPLES, "sort": by_date(), "_source": {"excludes": [EMBEDDING]}}
     terms = {**_terms(by), "size": MAX_COLLECTIONS}
     aggs = {"collections": {"terms": terms, "aggs": {"examples": {"top_hits": newest}}}}
@@ -53,7 +53,7 @@ def collections_search(by: str) -> JSON:
 
 
 def collections_of(answer: Mapping[str, Any], by: str) -> Collections:
-    """What the answer to `collections_search` names."""
+    """Return the collections in the answer to `collections_search`."""
     buckets = answer["aggregations"]["collections"]["buckets"]
     before_name = _column_prefix(by) if by.startswith(COLUMN) else ""
     return Collections(

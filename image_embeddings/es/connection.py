@@ -1,4 +1,4 @@
-"""The connection to Elasticsearch: address and credentials, its version, and its errors in words with a remedy."""
+"""The connection to Elasticsearch: address, credentials, version, and its errors as ours, each with a remedy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 OLDEST_SERVER = (8, 19)
-NOT_RECOVERED = "1"  # the id of the block on all indices until their state is read
-DISK_FULL = "read-only-allow-delete"  # the block that Elasticsearch puts on an index, in its words
+NOT_RECOVERED = "1"  # id of the block on all indices, until Elasticsearch has read their state
+DISK_FULL = "read-only-allow-delete"  # part of Elasticsearch's name for the block on an index
 
 
 def connect(
@@ -41,12 +41,12 @@ def connect(
     timeout: float = 30,
     is_disk_full: Callable[[], bool] = lambda: False,
 ) -> Cluster:
-    """The cluster at `hosts` or `cloud_id`; nothing is sent yet. `timeout` is that of each request, in seconds.
+    """Return the cluster at `hosts` or `cloud_id`. Nothing is sent yet.
 
-    `is_disk_full` tells of an Elasticsearch on this machine whether its disk is: full, it says only that it is busy.
+    `timeout` is the time that each request may take, in seconds. `is_disk_full` returns whether the disk of an
+    Elasticsearch on this machine is full. Elasticsearch itself then says only that it is busy.
 
-    Raises:
-        SettingError: the address, the Cloud ID or the CA file cannot be used.
+    Raise SettingError if the address, the Cloud ID or the CA file cannot be used.
     """
     from elasticsearch import Elasticsearch
 
@@ -56,13 +56,13 @@ def connect(
         "node_class": NineOrEightNode,
         "request_timeout": timeout,
         "retry_on_timeout": False,
-        # Not 503: Elasticsearch says it after half a minute of waiting for itself, and the user is to hear of it then.
+        # Not 503: Elasticsearch answers it after it has waited for half a minute. The user should then see the error.
         "retry_on_status": (429, 502, 504),
     }
     if api_key:
         options["api_key"] = api_key
     elif user:
-        # Encoded here: the client itself takes ASCII only.
+        # Encoded here, because the client itself accepts ASCII only.
         options["basic_auth"] = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
     if cloud_id or any(host.startswith("https:") for host in hosts):
         options |= {"verify_certs": verify_certs}
@@ -70,7 +70,7 @@ def connect(
         options |= {} if verify_certs else {"ssl_show_warn": False}
     address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
     try:
-        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would look at the file only later
+        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would read the file only later
         return Cluster(Elasticsearch(**address, **options), is_disk_full=is_disk_full)
     except (ValueError, OSError) as error:
         raise SettingError(
@@ -82,7 +82,7 @@ def connect(
 class Cluster:
     """One Elasticsearch, of one node or many.
 
-    `version` (major, minor) is taken for the server's instead of asking it. `is_disk_full`: see `connect`.
+    If `version` (major, minor) is given, the server is not asked for its own. `is_disk_full`: see `connect`.
     """
 
     def __init__(
@@ -97,20 +97,19 @@ class Cluster:
         self._is_disk_full = is_disk_full
 
     def close(self) -> None:
-        """Ends its connections."""
+        """Close the connections."""
         self.client.close()
 
     @property
     def address(self) -> str:
-        """Where Elasticsearch is looked for."""
+        """Return the addresses of its nodes, with commas between them."""
         nodes = self.client.transport.node_pool.all()
         return ", ".join(f"{node.config.scheme}://{node.host}:{node.port}" for node in nodes)
 
     def server_version(self) -> tuple[int, int]:
-        """Major and minor version of the server, asked once.
+        """Return the major and minor version of the server. It is asked only once.
 
-        Raises:
-            ServerVersionError: older than 8.19, or no Elasticsearch.
+        Raise ServerVersionError if it is older than 8.19, or if it is not Elasticsearch.
         """
         if self._version is None:
             with self.errors():
@@ -134,7 +133,7 @@ class Cluster:
 
     @contextmanager
     def errors(self, *, needs: str = "the cluster privilege 'monitor'") -> Iterator[None]:
-        """Turns what the client library raises into our errors; `needs` are the privileges that the request takes."""
+        """Turn errors of the client library into ours. `needs` names the privileges that the request needs."""
         import elasticsearch
         from elasticsearch.helpers import ScanError
 
@@ -195,7 +194,7 @@ class Cluster:
         return self.refusal(status=error.status_code, kind=kind, reason=reason)
 
     def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
-        """Why Elasticsearch refused a request, or one document of it."""
+        """Return the error for a request, or for one document of it, that Elasticsearch refused."""
         if DISK_FULL in reason or (status in PASSING and self._is_disk_full()):
             return self._disk_full(status=status, kind=kind, reason=reason)
         return RequestError(
@@ -212,11 +211,9 @@ class Cluster:
         )
 
     def check_allocation(self, index: str) -> None:
-        """Passes where a node has taken, or will take, the first shard of an index.
+        """Return if a node has taken, or will take, the first shard of an index.
 
-        Raises:
-            DiskFullError: no node has room for it.
-            RequestError: none may take it for another reason.
+        Raise DiskFullError if no node has room for it, and RequestError if no node may take it for another reason.
         """
         with self.errors():
             found = self.client.cluster.allocation_explain(index=index, shard=0, primary=True)
@@ -234,10 +231,9 @@ class Cluster:
         )
 
     def check_recovered(self) -> None:
-        """Passes where Elasticsearch knows its indices; just after its start, it takes them for missing.
+        """Return if Elasticsearch knows its indices. Just after its start, it reports all of them as missing.
 
-        Raises:
-            RequestError: it does not know them yet.
+        Raise RequestError if it does not know them yet.
         """
         with self.errors():
             state = self.client.cluster.state(metric="blocks", filter_path="blocks.global")
@@ -266,7 +262,7 @@ def _type_and_reason(error: Any) -> tuple[str, str]:
 
 
 def _last_cause(error: Any) -> str:
-    """The innermost of the errors that a connection error wraps, in words."""
+    """Return the message of the innermost error that a connection error wraps."""
     errors = getattr(error, "errors", ())
     inner = errors[-1] if errors else error
     while inner.__cause__ is not None:

@@ -1,4 +1,4 @@
-"""The documents of an index, one for each photo: written, read, changed and removed."""
+"""Writing, reading, changing and removing the documents of an index, one for each photo."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PACKED_VECTORS_SINCE = (9, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """A document that Elasticsearch did not take."""
+    """A document that Elasticsearch refused."""
 
     image_id: str
     error: RequestError
 
     @property
     def reason(self) -> str:
-        """Return in words why it was not taken."""
+        """Return a sentence that says why it was refused."""
         return f"Elasticsearch refused it: {self.error.reason}"
 
 
@@ -46,10 +46,10 @@ class Documents:
     def __init__(self, client: IndexClient) -> None:
         self._client = client
 
-    # Writing. Each method yields what Elasticsearch refused. Consume it whole: it writes while it is iterated.
+    # Writing. Each method yields what Elasticsearch refused. It writes while the caller iterates: iterate to the end.
 
     def add(self, documents: Iterable[tuple[ImageDocument, Embedding]], *, chunk_size: int = 500) -> Iterator[Rejected]:
-        """Write documents with their embeddings, shape (dims,); each replaces the one of the same image_id.
+        """Write documents with their embeddings, shape (dims,). Each replaces the one with the same image_id.
 
         Yield the documents that were refused.
         """
@@ -70,9 +70,9 @@ class Documents:
         chunk_size: int = 500,
         changed: Callable[[str], object] = lambda image_id: None,
     ) -> Iterator[Rejected]:
-        """Set label, caption and further columns of indexed photos, by image_id; what is empty stays as it is.
+        """Set label, caption and further columns of indexed photos, by image_id. An empty value changes nothing.
 
-        Call `changed` with the image_id of each photo whose document is now another. Yield what was refused.
+        Call `changed` with the image_id of each photo whose document has changed. Yield what was refused.
         """
         actions = (
             {"_op_type": "update", "_id": image_id, "doc": mapping.metadata_body(described)}
@@ -108,7 +108,7 @@ class Documents:
                         status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
                     )
                     yield Rejected(image_id=result["_id"], error=error)
-                elif result.get("result") == "updated":  # not: noop
+                elif result.get("result") == "updated":  # and not "noop"
                     changed(result["_id"])
 
     def _vector(self, embedding: Embedding) -> Any:
@@ -122,12 +122,12 @@ class Documents:
     # Reading all photos, or many
 
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
-        """Return image_id -> size, time and hash of the file when it was indexed, for every photo.
+        """Return image_id -> size, time and hash that the file had when it was indexed, for every photo.
 
-        The format of each document is read only if `with_format`; else FORMAT stands there.
+        The format of each document is read only if `with_format` is true. Else all states have FORMAT.
         """
         self._client.refresh()
-        # From columns: reading the documents themselves takes three times as long.
+        # These are read from columns, because the documents themselves take three times as long.
         names = ["image_id", "bytes", "mtime_ns", "content_hash"]
         query = {
             "query": {"match_all": {}},
@@ -159,14 +159,17 @@ class Documents:
                 yield hit["fields"]
 
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
-        """Return the embeddings of `size` photos that `seed` draws, shape (n, dims); all if there are fewer."""
+        """Return the embeddings of `size` random photos, shape (n, dims), or all if there are fewer.
+
+        The same `seed` draws the same photos.
+        """
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
         body = {"query": {"function_score": drawn}, "size": size, "fields": [mapping.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
         return np.array([hit["fields"][mapping.EMBEDDING] for hit in hits], np.float32)
 
     def collections(self, by: str) -> Collections:
-        """Return the collections that the photos fall into, by what the setting COLLECTIONS names."""
+        """Return the collections of the photos. `by` is a value of the setting COLLECTIONS."""
         if by == NONE:
             return Collections(by=by, total=self._client.count(), found=())
         return collections_of(self._client.search(collections_search(by)), by)
@@ -215,7 +218,7 @@ class Documents:
         return np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
 
     def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
-        """Return document and embedding of a photo whose file has these bytes; None if there is none."""
+        """Return document and embedding of a photo whose file has that hash, or None if there is none."""
         body = {
             "query": {"term": {"content_hash": content_hash}},
             "size": 1,
@@ -229,7 +232,7 @@ class Documents:
 
 
 def check_image_id(image_id: str) -> None:
-    """Raise ImageNotFoundError if no photo can have that image_id: Elasticsearch refuses to look for a longer one."""
+    """Raise ImageNotFoundError if the image_id is too long for any photo. Elasticsearch would refuse the request."""
     if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
         raise _not_found(f"{image_id[:80]}…")
 

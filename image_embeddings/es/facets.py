@@ -1,6 +1,6 @@
-"""The keyword facets: what photos are filtered by, and counted by, value for value. One row makes one facet.
+"""The keyword facets: searches can filter photos by their values, and count the photos of each. A row is a facet.
 
-A row gives its field in the index, its filter and its counts in the API, and its choices on the pages.
+A row makes the field in the index, the filter and the counts in the API, and the choices on the pages.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 
 from image_embeddings.documents import MAX_IMAGE_ID_BYTES, ORIENTATIONS, ImageDocument
 
-FACET_VALUES = 100  # that are counted, the most frequent first
+FACET_VALUES = 100  # the most frequent ones are counted
 FOLDER_VALUES = 500
-MAX_VALUE_BYTES = 8_000  # four for each character of the longest that a metadata file may have
+MAX_VALUE_BYTES = 8_000  # four for each character of the longest value that a metadata file may have
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeywordFacet:
-    """A keyword of photos that searches are filtered by, and whose values are counted."""
+    """A keyword of photos. Searches can filter by it, and count the photos of each value."""
 
-    name: str  # of the parameter, and of the counts in answers
-    field: str  # of the index; its type is keyword
-    values_of: Callable[[ImageDocument], str | Sequence[str] | None]  # what the index holds of a photo
-    label: str  # what pages call it; translated in app/translations
+    name: str  # name of the parameter, and of the counts in answers
+    field: str  # field of the index; its type is keyword
+    values_of: Callable[[ImageDocument], str | Sequence[str] | None]  # returns what the index stores for a photo
+    label: str  # name on the pages; translated in app/translations
     help: str  # what the parameter does, for the API's description
-    choices: tuple[str, ...] = ()  # the only values there are, translated like the label; none: any value
-    counted: int = FACET_VALUES  # values at most
-    max_bytes: int = MAX_VALUE_BYTES  # of a value
-    strip: str = ""  # characters that are no part of a value at its ends
+    choices: tuple[str, ...] = ()  # the only values that exist, translated like the label; empty: any value
+    counted: int = FACET_VALUES  # number of values that are counted, at most
+    max_bytes: int = MAX_VALUE_BYTES  # length of a value, at most
+    strip: str = ""  # characters to remove from both ends of a value
 
 
 def _folders(document: ImageDocument) -> list[str]:
-    """Return the folder of a photo, and those above it."""
+    """Return the folder of a photo and all folders above it."""
     parts = document.image_id.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 

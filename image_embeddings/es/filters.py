@@ -1,4 +1,4 @@
-"""Which photos a search is limited to, and how many there are of each kind: filters and facets, as Elasticsearch's DSL.
+"""Filters and facets in Elasticsearch's query language: which photos a search may find, and how many of each kind.
 
 Pure functions, no I/O.
 """
@@ -18,34 +18,33 @@ from image_embeddings.documents import JSON, Bucket, Facets, Place, PlaceBucket
 from image_embeddings.errors import QueryError
 from image_embeddings.es.facets import FACET_VALUES, KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
 
-MAX_VALUES = 50  # of one filter
-COLUMN_VALUES = 500  # that are counted, of all columns
+MAX_VALUES = 50  # values of one filter
+COLUMN_VALUES = 500  # values that are counted, of all columns together
 DATE_BUCKETS = 40
 PLACE_CELLS = 500
-COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column: neither can contain it
+COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column; neither can contain it
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-_ROUNDING = ("||/y", "||/M", "||/d")  # by what a date leaves out
+_ROUNDING = ("||/y", "||/M", "||/d")  # for a date without month, without day, and a whole one
 _FORMATS = "yyyy-MM-dd||yyyy-MM||yyyy"
 _MAX_PIXELS = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What all hits have in common; each filter that is given has to hold, by any one of its values."""
+    """What all hits have in common. A hit passes each filter that is given, by one of the filter's values at least."""
 
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by the name of a keyword facet
-    columns: tuple[tuple[str, str], ...] = ()  # of the metadata file: name and value
-    taken_from: str | None = None  # YYYY, YYYY-MM or YYYY-MM-DD; the first and the last day belong to it
+    columns: tuple[tuple[str, str], ...] = ()  # name and value of columns of the metadata file
+    taken_from: str | None = None  # YYYY, YYYY-MM or YYYY-MM-DD; the first and the last day are included
     taken_to: str | None = None
-    place: Place | None = None  # a box that may reach over the date line: then west is larger than east
+    place: Place | None = None  # a box; if it crosses the date line, west is larger than east
     min_width: int | None = None  # pixels
     min_height: int | None = None
 
     def __post_init__(self) -> None:
-        """Check each filter by itself; `check_together` holds them against each other.
+        """Check each filter by itself. `check_together` checks that they do not contradict each other.
 
-        Raises:
-            QueryError: one cannot be used; says which, and what can.
+        Raise QueryError, which says what can be used instead, if a filter cannot be used.
         """
         object.__setattr__(self, "values", {name: found for name in self.values if (found := self._values(name))})
         _check_values("column", tuple(value for _, value in self.columns), max_bytes=MAX_VALUE_BYTES)
@@ -57,23 +56,21 @@ class Filters:
         _check_place(self.place)
 
     def check_together(self) -> None:
-        """Return if the filters do not contradict each other; a page shows those that do, to be mended.
+        """Raise QueryError if the filters contradict each other.
 
-        Raises:
-            QueryError: they do.
+        This is not part of `__post_init__`, because a page also shows such filters, so that the user can correct them.
         """
         if self.taken_from and self.taken_to and self.taken_from > self.taken_to + "~":
             raise QueryError(f"from is {self.taken_from}, which is after to, {self.taken_to}. Swap them.")
 
     def __bool__(self) -> bool:
-        """Whether anything is filtered."""
+        """Return whether there is any filter."""
         return self != Filters()
 
     def _values(self, name: str) -> tuple[str, ...]:
-        """Return the values of a keyword facet as they stand in the index.
+        """Return the values of a keyword facet in the form that the index has them in.
 
-        Raises:
-            QueryError: there is no such facet, or no such value.
+        Raise QueryError if there is no such facet, or no such value.
         """
         facet = KEYWORD_FACETS.get(name)
         if facet is None:
@@ -87,7 +84,7 @@ class Filters:
         return values
 
     def clauses(self) -> dict[str, list[JSON]]:
-        """The facet each filter belongs to -> its clauses."""
+        """Return facet -> clauses of the filters that belong to it."""
         found: dict[str, list[JSON]] = {
             **{name: _any_of(facet.field, self.values.get(name, ())) for name, facet in KEYWORD_FACETS.items()},
             "taken": _dates(self.taken_from, self.taken_to),
@@ -100,12 +97,12 @@ class Filters:
         return {name: clauses for name, clauses in found.items() if clauses}
 
     def all_clauses(self, *, but: str | None = None) -> list[JSON]:
-        """Every clause, but for those of one facet."""
+        """Return the clauses of all facets, except of the facet `but`."""
         return [clause for name, clauses in self.clauses().items() if name != but for clause in clauses]
 
 
 def facet_aggs(filters: Filters) -> JSON:
-    """Aggregations over the whole index: `matching`, the photos that pass the filters, and one for each facet."""
+    """Return one aggregation for each facet, to be computed over the whole index."""
     others = {name: filters.all_clauses(but=name) for name in (*KEYWORD_FACETS, "taken")}
     others["taken"] += _dates(_period(filters), _period(filters))
     values: dict[str, JSON] = {
@@ -131,7 +128,7 @@ def facet_aggs(filters: Filters) -> JSON:
             column = name.removeprefix("column ")
             include = escape_pattern(column) + f"{COLUMN_SEPARATOR}.*"
             terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": include}}
-            # Quoted: the name of an aggregation cannot hold brackets.
+            # Quoted, because the name of an aggregation cannot contain brackets.
             aggs[f"column {quote(column)}"] = _filtered_agg(filters.all_clauses(but=name), {"values": terms})
     return aggs
 
@@ -141,12 +138,12 @@ def _terms(facet: KeywordFacet) -> JSON:
 
 
 def matching_agg(filters: Filters) -> JSON:
-    """An aggregation over the whole index that counts the photos that pass the filters."""
+    """Return an aggregation that counts, in the whole index, the photos that pass the filters."""
     return _filtered_agg(filters.all_clauses(), {})
 
 
 def facets_of(aggregations: Mapping[str, Any], filters: Filters) -> Facets:
-    """What the answer to `facet_aggs` counts."""
+    """Return the counts in the answer to `facet_aggs`."""
     taken, step = _date_buckets(aggregations["taken"], step=_step(filters))
     return Facets(
         values={name: _buckets(aggregations[name]) for name in KEYWORD_FACETS},
@@ -168,7 +165,7 @@ def _buckets(aggregation: Mapping[str, Any]) -> tuple[Bucket, ...]:
 
 
 def _period(filters: Filters) -> str | None:
-    """The month or the year within which photos are asked for; None where it is longer."""
+    """Return the month or the year that the date filters lie in, or None if they span more than a year."""
     first, last = filters.taken_from or "", filters.taken_to or ""
     for length in (len("2024-05"), len("2024")):
         if first[:length] == last[:length] and len(first[:length]) == length:
@@ -177,12 +174,12 @@ def _period(filters: Filters) -> str | None:
 
 
 def _step(filters: Filters) -> str:
-    """Days where one month is asked for, else months."""
+    """Return "day" if the date filters lie in one month, else "month"."""
     return "day" if len(_period(filters) or "") == len("2024-05") else "month"
 
 
 def _date_buckets(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
-    """By day or month as they were counted; by year where months are too many to look at."""
+    """Return the counts by day or month, or by year if there are too many months to look at, and which of these."""
     found = {bucket["key_as_string"]: bucket["doc_count"] for bucket in aggregation["values"]["buckets"]}
     if step == "month" and len(found) > DATE_BUCKETS:
         step, months, found = "year", found, Counter()
@@ -192,7 +189,10 @@ def _date_buckets(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[B
 
 
 def _columns(aggregations: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Bucket, ...]]]:
-    """By column; one that is filtered by is counted without that filter, so that its other values can be added."""
+    """Yield each column and its counts. A filter by a column does not limit that column's own counts.
+
+    So a user can add further values to the filter.
+    """
     found: dict[str, list[Bucket]] = {}
     for bucket in _buckets(aggregations["columns"]):
         name, _, value = bucket.value.partition(COLUMN_SEPARATOR)
@@ -220,7 +220,10 @@ def _place_bucket(bucket: Mapping[str, Any]) -> PlaceBucket:
 
 
 def escape_pattern(text: str) -> str:
-    """A pattern of Lucene's for that text; its syntax has more signs than Python's, quotes and numeric ranges."""
+    """Return a Lucene pattern that matches exactly this text.
+
+    `re.escape` is not enough: Lucene also gives a meaning to quotes and to numeric ranges.
+    """
     return re.sub(r"\W", r"\\\g<0>", text)
 
 
@@ -248,7 +251,7 @@ def _box(place: Place | None) -> list[JSON]:
 
 
 def _zoom(place: Place | None) -> int:
-    """The tiles' precision at which a box is some sixteen of them wide."""
+    """Return the zoom level at which a box is about sixteen tiles wide."""
     width = 360.0 if place is None else (place[3] - place[1]) % 360 or 360.0
     return min(24, 4 + max(0, round(math.log2(360 / width))))
 

@@ -1,4 +1,4 @@
-"""The Elasticsearch index of photos as a whole: made, replaced, rebuilt and removed, and what it records of itself."""
+"""Making, replacing, rebuilding and removing the Elasticsearch index of photos, and what it records about itself."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.nearest import Nearest
 
 REBUILD_SUFFIX = "-rebuild"
-ALLOCATION_SECONDS = 5  # after this time, a new index that no node has taken is asked why
+ALLOCATION_SECONDS = 5  # if no node has taken a new index by then, Elasticsearch is asked for the reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexState:
-    """What an index was built with, and the run that fills it now, if there is one."""
+    """What an index was built with, and the indexing run that is in progress, if there is one."""
 
     backing_index: str
     model: ModelInfo
     corpus: str | None = None  # the folder that was indexed last
-    indexing: JSON | None = None  # {"done": n, "total": n, "updated": seconds since the epoch, "stopped": by the user}
-    oldest_format: int = FORMAT  # the oldest that one of its documents may have
-    calibration: Calibration | None = None  # what likeness is usual in it
+    # {"done": n, "total": n, "updated": seconds since the epoch, "stopped": whether the user has stopped it}
+    indexing: JSON | None = None
+    oldest_format: int = FORMAT  # no document has an older format than this
+    calibration: Calibration | None = None  # what likeness is usual in the index
 
 
 class ImageIndex:
@@ -47,14 +48,14 @@ class ImageIndex:
         self.nearest = Nearest(self._client, self.documents)
 
     def refresh(self) -> None:
-        """Make everything that has been written visible to searches."""
+        """Make everything that was written visible to searches."""
         self._client.refresh()
 
     def count(self) -> int:
         """Return the number of photos in the index."""
         return self._client.count()
 
-    # What it records of itself
+    # What the index records about itself
 
     def state(self) -> IndexState:
         """Return what the index was built with.
@@ -80,7 +81,7 @@ class ImageIndex:
         )
 
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
-        """Record in the mapping's `_meta` how far an indexing run is, or by None that it has ended."""
+        """Record in the mapping's `_meta` how far an indexing run is. None records that it has ended."""
         meta = mapping.meta(
             model=state.model,
             corpus=state.corpus,
@@ -92,19 +93,19 @@ class ImageIndex:
             self._client.writer.indices.put_mapping(index=self.name, meta=meta, properties={})
 
     def add_missing_fields(self) -> None:
-        """Give an index that an older version made the fields of this version's documents, if it lacks any."""
+        """Add fields that this version's documents have, if an older version made the index without them."""
         body = next(iter(self._mappings().values()))
         missing = mapping.missing_properties(body.get("properties", {}))
         if missing:
             with self._client.errors():
                 self._client.writer.indices.put_mapping(index=self.name, properties=missing)
 
-    # Made and removed
+    # Making and removing
 
     def create(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
-        """Make a new, empty index for embeddings of `model`, which takes the place of an older one in one step.
+        """Make a new, empty index for embeddings of `model`. It replaces an older one in one step.
 
-        Raise IndexForeignError if the name stands for several indices, and RequestError if Elasticsearch refuses the
+        Raise IndexForeignError if the name is that of several indices, and RequestError if Elasticsearch refuses the
         name or the mapping, or if no node has room. The older index then stays as it was.
         """
         return self._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
@@ -112,31 +113,31 @@ class ImageIndex:
     def drop(self) -> None:
         """Remove the index with all its documents, if it exists.
 
-        Raise IndexForeignError if the name stands for several indices.
+        Raise IndexForeignError if the name is that of several indices.
         """
         for name in self._backing_indices():
             self._delete(name)
 
     def at(self, backing_index: str) -> ImageIndex:
-        """Return this index by the name behind the alias: what is written by that name never lands in another one."""
+        """Return this index under its own name instead of the alias. Writes then never go into another index."""
         return type(self)(self.cluster, name=backing_index)
 
-    # Rebuilt beside itself
+    # Rebuilding the index beside itself
 
     @property
     def rebuild(self) -> ImageIndex:
-        """The index that is filled to take the place of this one, by an alias of its own. It need not exist."""
+        """The index that is filled to replace this one. It has an alias of its own, and may not exist."""
         return type(self)(self.cluster, name=f"{self.name}{REBUILD_SUFFIX}")
 
     def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
-        """Make a new, empty index beside this one, as `rebuild`. This one still answers searches.
+        """Make a new, empty index beside this one, under the name of `rebuild`. This one still answers searches.
 
         Raise RequestError if Elasticsearch refuses the name or the mapping, or if no node has room.
         """
         return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
     def finish_rebuild(self, backing_index: str) -> None:
-        """Put the index behind `rebuild` in the place of this one, in one step, and remove this one.
+        """Replace this index by the one behind `rebuild`, in one step, and remove this one.
 
         A second call does no harm. Raise IndexMissingError if there is no such index.
         """
@@ -149,7 +150,7 @@ class ImageIndex:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         body = mapping.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
-        if not older:  # one request: a run that is cut off leaves no index without a name
+        if not older:  # in the same request, so that an interrupted run leaves no index without the alias
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
             with self._client.errors():
@@ -159,7 +160,7 @@ class ImageIndex:
             if not answer["shards_acknowledged"]:
                 self._check_allocation(backing_index)
         except RequestError as error:
-            # Or the first answer was lost, and the client repeated the request.
+            # This kind means that the first answer was lost, and the client repeated the request.
             if error.kind != "resource_already_exists_exception":
                 raise
         if older:
@@ -167,7 +168,7 @@ class ImageIndex:
         return IndexState(backing_index=backing_index, model=model, corpus=corpus)
 
     def _check_allocation(self, backing_index: str) -> None:
-        """Return if a node takes the new index, now or later; else remove it.
+        """Return if a node takes the new index, now or later. Else remove the index.
 
         Raise DiskFullError if the nodes lack room for it, and RequestError if no node may take it for another reason.
         """
@@ -178,14 +179,14 @@ class ImageIndex:
             raise
 
     def _point_alias_to(self, backing_index: str, *, replaced: Sequence[str], also: Sequence[JSON] = ()) -> None:
-        """Let the alias stand for an index, and remove the indices that it replaces, in one step."""
+        """Point the alias to an index, and remove the indices that it replaces, in one step."""
         actions: list[JSON] = [{"remove_index": {"index": name}} for name in replaced if name != backing_index]
         actions.append({"add": {"index": backing_index, "alias": self.name, "is_write_index": True}})
         try:
             with self._client.errors():
                 self._client.writer.indices.update_aliases(actions=[*actions, *also])
         except (IndexMissingError, RequestError):
-            if self._backing_indices() != [backing_index]:  # else only the answer to the first attempt was lost
+            if self._backing_indices() != [backing_index]:  # if equal, only the first answer was lost
                 raise
 
     def _delete(self, backing_index: str) -> None:
@@ -193,14 +194,14 @@ class ImageIndex:
             self._client.writer.indices.delete(index=backing_index)
 
     def _backing_indices(self) -> list[str]:
-        """Return the one index behind the name, or none."""
+        """Return the name of the one index behind the alias, or an empty list."""
         try:
             return list(self._mappings())
         except IndexMissingError:
             return []
 
     def _mappings(self) -> dict[str, Mapping[str, Any]]:
-        """Return the mapping of the one index behind the name, by that index's own name."""
+        """Return index name -> mapping, of the one index behind the alias."""
         with self._client.errors():
             answer = self._client.writer.indices.get_mapping(index=self.name).body
         if len(answer) != 1:

@@ -1,4 +1,4 @@
-"""The requests to one index: its name, its connection, and the errors of Elasticsearch in our words."""
+"""The requests to one index: its name, its connection, and the errors of Elasticsearch as ours."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class IndexClient:
-    """What speaks to Elasticsearch about one index; `ImageIndex`, `Documents` and `Nearest` share it.
+    """Sends the requests to one index. `ImageIndex`, `Documents` and `Nearest` share it.
 
-    `name` is that of the index or of an alias that stands for it.
+    `name` is the name of the index, or an alias of it.
     """
 
     def __init__(self, cluster: Cluster, *, name: str) -> None:
         self.cluster = cluster
         self.name = name
         self.writer: Elasticsearch = cluster.client
-        # A search that runs while a rebuild takes the place of the index is refused with 503. The client repeats it.
+        # If a rebuild replaces the index during a search, Elasticsearch refuses it with 503. The client repeats it.
         self.reader: Elasticsearch = cluster.client.options(retry_on_status=PASSING)
 
     def search(self, body: JSON, *, client: Elasticsearch | None = None, **parameters: Any) -> Mapping[str, Any]:
-        """Return the answer to a search, sent by `reader` unless another `client` is given.
+        """Return the answer to a search. `reader` sends it, unless another `client` is given.
 
-        `parameters` go into the address of the request. Raise errors as `errors` does.
+        `parameters` are added to the URL of the request. Raise errors as `errors` does.
         """
         with self.errors():
             answer = (client or self.reader).search(index=self.name, body=body, **parameters)
@@ -38,7 +38,7 @@ class IndexClient:
         return result
 
     def refresh(self) -> None:
-        """Make everything that has been written visible to searches."""
+        """Make everything that was written visible to searches."""
         with self.errors():
             self.writer.indices.refresh(index=self.name)
 
@@ -49,9 +49,9 @@ class IndexClient:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the client library raises into our errors, each with a remedy.
+        """Turn errors of the client library into ours, each with a remedy.
 
-        Raise IndexMissingError if there is no such index, and an ElasticsearchError for all else.
+        Raise IndexMissingError if there is no such index, and an ElasticsearchError for any other failure.
         """
         try:
             with self.cluster.errors(
@@ -67,9 +67,9 @@ class IndexClient:
             raise
 
     def _check_really_missing(self) -> None:
-        """Return if the index does not exist. An Elasticsearch that has just started knows none of its indices.
+        """Return if the index really does not exist. An Elasticsearch that has just started knows no index.
 
-        Raise RequestError, of a kind that passes, if it is still starting.
+        Raise RequestError, with a status in PASSING, if it is still starting.
         """
         self.cluster.check_recovered()
         with self.cluster.errors():

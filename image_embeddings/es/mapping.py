@@ -1,4 +1,4 @@
-"""What an index holds: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
+"""The contents of an index: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
 
 import re
 import unicodedata
@@ -17,9 +17,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
-    """Settings and mapping of a new index for embeddings of `model`."""
+    """Return settings and mapping of a new index for embeddings of `model`."""
     return {
-        # A replica as soon as a second node is there to hold it.
+        # Elasticsearch adds a replica as soon as there is a second node for it.
         "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
         "mappings": {
             "dynamic": "strict",
@@ -30,7 +30,7 @@ def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None =
 
 
 def properties(*, dims: int, vector_index_type: str) -> JSON:
-    """The fields of an index: the embedding, and those of a document."""
+    """Return the fields of an index: the embedding, and those of a document."""
     vector = {
         "type": "dense_vector",
         "dims": dims,
@@ -42,7 +42,7 @@ def properties(*, dims: int, vector_index_type: str) -> JSON:
 
 
 def document_properties() -> JSON:
-    """The fields of a document but for its embedding."""
+    """Return the fields of a document, except the embedding."""
     return {
         "image_id": {"type": "keyword"},
         "name": {"type": "text"},
@@ -62,7 +62,7 @@ def document_properties() -> JSON:
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
         "format": {"type": "byte"},
         **{facet.field: {"type": "keyword"} for facet in KEYWORD_FACETS.values()},
-        # Derived, for searches by words (each from what one request writes) and for facets.
+        # Derived fields, for searches by words and for facets. Each is made from values that one request writes.
         "words": {"type": "text"},
         "label_words": {"type": "text"},
         "extra_words": {"type": "text"},
@@ -71,7 +71,7 @@ def document_properties() -> JSON:
 
 
 def missing_properties(mapped: Mapping[str, Any]) -> JSON:
-    """Those of a document that an index made by an older version lacks, given the `properties` of its mapping."""
+    """Return the fields of a document that an older index lacks. `mapped` are the `properties` of its mapping."""
     return {name: field for name, field in document_properties().items() if name not in mapped}
 
 
@@ -83,9 +83,9 @@ def meta(
     oldest_format: int = FORMAT,
     calibration: JSON | None = None,
 ) -> JSON:
-    """The mapping's `_meta`: what the index was built with and from, and the indexing run in progress.
+    """Return the mapping's `_meta`: model and folder of the index, and the indexing run in progress.
 
-    `oldest_format` is the least `format` that a document of it may have; `calibration` says what likeness is usual.
+    `oldest_format` is the lowest `format` that a document of it may have. `calibration` says what likeness is usual.
     """
     body: JSON = {"image_search": META_VERSION, "oldest_format": oldest_format, **asdict(model)}
     known = {"corpus": corpus, "indexing": indexing, "calibration": calibration}
@@ -93,7 +93,7 @@ def meta(
 
 
 def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
-    """The model that a mapping's `_meta` names; None where the index is not one of ours."""
+    """Return the model that a mapping's `_meta` names, or None if the index is not one of ours."""
     if meta_body.get("image_search") != META_VERSION:
         return None
     values = {name: meta_body[name] for name in ModelInfo.__dataclass_fields__}
@@ -101,7 +101,7 @@ def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
 
 
 def document_body(document: ImageDocument, *, vector: Any) -> JSON:
-    """The source of one document; `vector` as the server takes it (packed string or list of floats)."""
+    """Return the source of one document. `vector` is a packed string or a list of floats, as the server reads it."""
     parts = document.image_id.split("/")
     body = {
         EMBEDDING: vector,
@@ -118,19 +118,19 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
 
 
 def metadata_body(metadata: PhotoMetadata) -> JSON:
-    """The part of a document's source that a metadata file gives."""
+    """Return the part of a document's source that comes from a metadata file."""
     values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
     values |= _derived(label=metadata.label, extra=metadata.extra)
     return {name: value for name, value in values.items() if value}
 
 
 def words_of(texts: Iterable[str]) -> str:
-    """The words in names, as Elasticsearch's analysis would not part them: `IMG_1234` has two."""
+    """Return the words in names, with spaces between. `IMG_1234` has two; Elasticsearch would read it as one."""
     return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
 
 
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
-    """What searches by words and facets read of a metadata file's columns."""
+    """Return the fields that searches by words and facets read, from a metadata file's columns."""
     values = {
         "label_words": words_of([label or ""]),
         "extra_words": words_of(extra.values()),
@@ -140,7 +140,7 @@ def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
 
 
 def document_of(source: Mapping[str, Any]) -> ImageDocument:
-    """The document that a hit's `_source` (without its embedding) stands for."""
+    """Return the document in a hit's `_source`, which comes without the embedding."""
     location = source.get("location")
     values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
     values["location"] = (location["lat"], location["lon"]) if location else None

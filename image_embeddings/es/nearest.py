@@ -24,13 +24,13 @@ LOOKUP_SINCE = (9, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class RawHit:
-    """One hit as Elasticsearch gave it."""
+    """One hit in Elasticsearch's answer."""
 
     document: ImageDocument
-    # (1 + cosine) / 2 of its embedding; None if only its words were found, or if nothing was searched for.
+    # (1 + cosine) / 2 of its embedding; None if only its words were found, or if there is no query.
     score: float | None
     by_words: bool = False  # words of the text are in its name, caption or label
-    embedding: Embedding | None = None  # if it was asked for
+    embedding: Embedding | None = None  # None if nobody asked for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,15 @@ class RawResult:
 
     hits: tuple[RawHit, ...]
     total: int  # documents in the index
-    matching: int  # those of them that pass the filters
-    backing_index: str | None  # the index behind the alias that answered; None without hits
+    matching: int  # documents that pass the filters
+    backing_index: str | None  # the index behind the alias, which answered; None without hits
     facets: Facets | None = None
 
 
 class Nearest:
     """The kNN searches of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails.
 
-    `k` is the number of hits wanted after the first `offset` ones; `options` says what else is asked for.
+    `k` is the number of hits after the first `offset` ones. `options` says what else the search asks for.
     """
 
     def __init__(self, client: IndexClient, documents: Documents) -> None:
@@ -70,16 +70,16 @@ class Nearest:
         options: SearchOptions | None = None,
         seconds: float = 12,
     ) -> RawResult:
-        """Return the photos nearest to a text that Elasticsearch encodes itself, by its model `model_id`.
+        """Return the photos nearest to a text that Elasticsearch encodes itself, with its model `model_id`.
 
-        It is one request, sent once, which may take `seconds`.
+        It is one request, which is sent only once and may take `seconds`.
         """
         query = queries.text_model_query(model_id=model_id, text=text)
         client = self._client.writer.options(request_timeout=seconds, max_retries=0)
         return self._search(query, k=k, offset=offset, options=options, client=client)
 
     def to_photo(self, image_id: str, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
-        """Return the photos nearest to an indexed one, itself left out; one request if the server is 9.4 or later.
+        """Return the photos nearest to an indexed one, without that one. A server of 9.4 or later needs one request.
 
         Raise ImageNotFoundError if there is no such photo.
         """
@@ -91,11 +91,11 @@ class Nearest:
         try:
             return self._search(query, k=k, offset=offset, options=options)
         except RequestError:
-            self._documents.get(image_id)  # raises if the photo is what is missing
+            self._documents.get(image_id)  # raises if it is the photo that is missing
             raise
 
     def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
-        """Return the photos that pass the filters, by date: near to nothing."""
+        """Return the photos that pass the filters, by date. There is no query that they are near to."""
         return self._search(None, k=k, offset=offset, options=options)
 
     def _search(
@@ -130,7 +130,7 @@ class Nearest:
     def _scores(
         self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None
     ) -> dict[str, float | None]:
-        """Return image_id -> score of the embedding; a second search scores the hits that were found by words only."""
+        """Return image_id -> score of the embedding. A second search scores the hits that only words found."""
         scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
         unscored = [image_id for image_id, score in scores.items() if score is None]
         if unscored:

@@ -1,4 +1,4 @@
-"""Opens the index that the settings name, on the embedded node or on another Elasticsearch."""
+"""Open the index that the settings name, on the embedded node or on another Elasticsearch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ Notify = Callable[[str], None]
 
 
 def silent(line: str) -> None:
-    """Takes a line for the user and drops it."""
+    """Ignore a line that is meant for the user."""
 
 
 def embedded_node(settings: Settings) -> EmbeddedNode:
-    """The embedded node that these settings stand for; nothing is started."""
+    """Return the embedded node that these settings describe. Nothing is started."""
     return EmbeddedNode(settings.data_dir / "elasticsearch", heap=settings.es_heap, java_home=settings.java_home)
 
 
 def uses_embedded_node(settings: Settings) -> bool:
-    """Whether Elasticsearch is the embedded node, because no other is named."""
+    """Return whether Elasticsearch is the embedded node, because the settings name no other."""
     return not (settings.es_host or settings.es_cloud_id)
 
 
 def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = silent) -> ImageIndex:
-    """The index that the settings name; starts the embedded node where they name no Elasticsearch."""
+    """Return the index that the settings name. Start the embedded node if they name no Elasticsearch.
+
+    `timeout` is the time that each request may take, in seconds. Raise SettingError if the address cannot be used, and
+    EmbeddedNodeError if the embedded node does not start.
+    """
     hosts = [host.strip() for host in settings.es_host.split(",")] if settings.es_host else []
     if uses_embedded_node(settings):
         hosts = [embedded_node(settings).start(notify=notify).url]
@@ -47,7 +51,7 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = sile
 
 
 def node_moved(settings: Settings, index: ImageIndex) -> bool:
-    """Whether Elasticsearch is the embedded node, and does not run any more where `index` looks for it."""
+    """Return whether Elasticsearch is the embedded node, and no longer runs at the address that `index` uses."""
     if not uses_embedded_node(settings):
         return False
     running = embedded_node(settings).status()
@@ -55,7 +59,7 @@ def node_moved(settings: Settings, index: ImageIndex) -> bool:
 
 
 def state_of(index: ImageIndex) -> IndexState | None:
-    """What the index records of itself; None where there is no index."""
+    """Return what the index records about itself, or None if there is no index."""
     try:
         return index.state()
     except IndexMissingError:

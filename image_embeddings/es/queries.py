@@ -9,46 +9,47 @@ from image_embeddings.es.filters import Filters, facet_aggs, matching_agg
 from image_embeddings.es.mapping import EMBEDDING, words_of
 
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
-BY_DATE_DEPTH = 200  # nearest photos that are sorted by date
+BY_DATE_DEPTH = 200  # number of nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
 BY_EMBEDDING, BY_WORDS = "embedding", "words"  # names of the parts of a hit's score
-# Of Elasticsearch's BM25 beside (1 + cosine) / 2, and cosine 0: where it is not known what is usual in the index.
+# Used if it is not known what is usual in the index: the weight of Elasticsearch's BM25 beside (1 + cosine) / 2, and
+# the score of a photo that is not among the nearest, that of cosine 0.
 WORD_WEIGHT = 0.02
 FAR_SCORE = 0.5
-MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, for k too
-# Quantised index types rank by rounded vectors. Scoring three times as many candidates again on the full ones makes the
-# scores exact, and the first k nearly always the true ones; Elasticsearch's own default for bbq_hnsw.
+MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
+# Quantised index types rank by rounded vectors. So three times as many candidates are scored again on the full vectors.
+# This makes the scores exact, and the first k nearly always the true ones. 3 is Elasticsearch's default for bbq_hnsw.
 RESCORE_OVERSAMPLE = 3.0
 
 
 def vector_query(embedding: Embedding) -> JSON:
-    """The part of a kNN clause that searches near an embedding at hand."""
+    """Return the part of a kNN clause that searches near an embedding, shape (dims,)."""
     return {"query_vector": embedding.tolist()}
 
 
 def lookup_query(*, index: str, image_id: str) -> JSON:
-    """The part of a kNN clause that searches near an indexed photo; Elasticsearch 9.4 and later."""
+    """Return the part of a kNN clause that searches near an indexed photo. It needs Elasticsearch 9.4 or later."""
     return {"query_vector_builder": {"lookup": {"index": index, "id": image_id, "path": EMBEDDING}}}
 
 
 def text_model_query(*, model_id: str, text: str) -> JSON:
-    """The part of a kNN clause that has Elasticsearch encode the text, by the model it runs under `model_id`."""
+    """Return the part of a kNN clause that searches near a text, which Elasticsearch's model `model_id` encodes."""
     return {"query_vector_builder": {"text_embedding": {"model_id": model_id, "model_text": text}}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """What else a search asks for, besides the nearest photos."""
+    """What a search asks for besides the nearest photos."""
 
     filters: Filters = field(default_factory=Filters)
-    without: Sequence[str] = ()  # image_ids that are left out
-    among: Sequence[str] = ()  # image_ids that alone are looked at; none: all
-    words: str = ""  # a text whose words are looked for in names, captions and labels too
+    without: Sequence[str] = ()  # image_ids to leave out
+    among: Sequence[str] = ()  # the only image_ids to search; empty: all
+    words: str = ""  # a text whose words are also looked for in names, captions and labels
     word_weight: float = WORD_WEIGHT
-    far_score: float = FAR_SCORE  # of photos that have the words and are not among the nearest
+    far_score: float = FAR_SCORE  # score of photos that have the words but are not among the nearest
     sort: str = RELEVANCE
     facets: bool = False
-    embeddings: bool = False  # of the hits
+    embeddings: bool = False  # whether to return those of the hits
 
 
 def photo_search(
@@ -58,9 +59,9 @@ def photo_search(
     offset: int = 0,
     options: SearchOptions | None = None,
 ) -> JSON:
-    """A search for the k nearest photos after the first `offset` ones, with the size of the whole index beside them.
+    """Return the body of a search for the k nearest photos after the first `offset` ones, and for the index's size.
 
-    `query` is one of the `*_query` parts above; without one, all photos come, by date.
+    `query` is one of the `*_query` parts above. Without one, the search is for all photos, by date.
     """
     options = options or SearchOptions()
     filters = options.filters.all_clauses() + ([without(options.without)] if options.without else [])
@@ -95,9 +96,9 @@ def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JS
 
 
 def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> JSON:
-    """A query whose score is that of the embedding, and so much more as words of the text are in the photo's own.
+    """Return a query that adds, to the score of the embedding, a score for words of the text in the photo's own words.
 
-    Photos that have the words and are not among the nearest count as if they were as near as most are to anything.
+    A photo that has the words but is not among the nearest gets `far_score` for its embedding.
     """
     words = {"query": words_of([options.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
     own = {"bool": {"must": {"multi_match": words}, "filter": list(filters)}}
@@ -114,13 +115,13 @@ def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> J
 
 
 def by_date(sort: str = NEWEST) -> list[JSON]:
-    """The order of the dates photos were taken on; those without one come last."""
+    """Return the sort order by the date of the photo. Photos without a date come last."""
     order = "asc" if sort == OLDEST else "desc"
     return [{"taken": {"order": order, "missing": "_last"}}, {"mtime_ns": order}]
 
 
 def without(image_ids: Sequence[str]) -> JSON:
-    """A filter that leaves photos out."""
+    """Return a filter that leaves out these photos."""
     return {"bool": {"must_not": _ids(image_ids)}}
 
 
@@ -129,12 +130,12 @@ def _ids(image_ids: Sequence[str]) -> JSON:
 
 
 def embedding_score(hit: Mapping[str, Any]) -> float | None:
-    """What a hit's embedding scored, (1 + cosine) / 2; None where only its words were found."""
+    """Return the score of a hit's embedding, (1 + cosine) / 2, or None if only its words were found."""
     parts = hit.get("matched_queries")
     score = hit["_score"] if parts is None else parts.get(BY_EMBEDDING)
     return None if score is None else float(score)
 
 
 def is_by_words(hit: Mapping[str, Any]) -> bool:
-    """Whether words of the text are the photo's own."""
+    """Return whether words of the text are among the photo's own words."""
     return BY_WORDS in hit.get("matched_queries", ())

@@ -1,4 +1,4 @@
-"""Waits for an Elasticsearch that is away or overloaded, and asks it again."""
+"""Repeat requests while Elasticsearch is away or overloaded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Result = TypeVar("Result")
 
 
 def patiently(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-    """Calls the function; again where Elasticsearch is away or overloaded, with growing pauses, for PATIENCE_SECONDS.
+    """Call the function and return its result. Repeat the call while Elasticsearch is away or overloaded.
 
-    For what does no harm when it is done twice: each document replaces the one of its image_id. A request that takes
-    all that time by itself is sent a second time.
+    Pauses between calls grow. Raise the last error after PATIENCE_SECONDS. A request that takes all that time by itself
+    is still sent a second time. Use this only for calls that do no harm if they are repeated. To write documents is one
+    such call: each document replaces the one with its image_id.
     """
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(passes),
@@ -34,7 +35,7 @@ def patiently(function: Callable[..., Result], *arguments: Any, **options: Any) 
 
 
 def passes(error: BaseException) -> bool:
-    """Whether what failed may succeed later without anything being changed."""
+    """Return whether a request that failed may succeed later, without any change to it."""
     return isinstance(error, UnreachableError | SlowError) or (
         isinstance(error, RequestError) and error.status in PASSING
     )

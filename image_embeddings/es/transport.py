@@ -1,4 +1,4 @@
-"""The connection to one Elasticsearch node, of version 9 or 8."""
+"""The connection to one node of Elasticsearch 9 or 8."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NINE, _EIGHT = "compatible-with=9", "compatible-with=8"
 
 
 class NineOrEightNode(Urllib3HttpNode):
-    """A connection that asks in the form of version 9, and from its first refusal on in that of version 8.
+    """A connection that sends requests in the form of version 9, and after the first refusal in that of version 8.
 
-    The client of version 9 names only its own form, which servers of version 8 refuse whatever the request; what we
-    send is the same in both.
+    The client of version 9 names only its own form in the headers. Servers of version 8 refuse that for any request.
+    The bodies that we send are the same in both forms.
     """
 
     _eight = False
@@ -30,7 +30,7 @@ class NineOrEightNode(Urllib3HttpNode):
         headers: HttpHeaders | None = None,
         request_timeout: Any = None,
     ) -> NodeApiResponse:
-        """The node's answer; asked twice where it turns out to be of version 8."""
+        """Return the node's answer. If the node turns out to be of version 8, send the request again."""
 
         def ask() -> NodeApiResponse:
             return super(NineOrEightNode, self).perform_request(
@@ -42,7 +42,7 @@ class NineOrEightNode(Urllib3HttpNode):
             self._eight = True
             answer = ask()
         elif not self._eight and answer.meta.status < 400:
-            # It is of version 9: from now on requests go out as the client makes them.
+            # The node is of version 9: from now on, send requests as the client makes them.
             self.perform_request = super().perform_request  # type: ignore[method-assign]
         return answer
 

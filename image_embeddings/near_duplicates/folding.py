@@ -1,13 +1,14 @@
-"""What is made of the hits of a search once Elasticsearch has ranked them."""
+"""Folding near-duplicates: hits that look the same are put under the first of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from image_embeddings.documents import Hit
 
-ALIKE = 0.02  # similarity to the query, and share of width to height, by which near-duplicates differ at most
+ALIKE = 0.02  # greatest difference of near-duplicates in similarity to the query, and in the ratio of width to height
 
-# By how much fingerprints of one picture differ, saved, scaled or brightened a little: bits of 64, and levels of 256.
+# Greatest difference between fingerprints of one picture that was saved again, scaled, or made a little brighter: in
+# bits of 64, and in levels of 256.
 SAME_BITS = 4
 SAME_COLOUR = 16
 
@@ -25,9 +26,9 @@ def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
 
 
 def _are_near_duplicates(one: Hit, other: Hit) -> bool:
-    """Return whether two hits look the same, and have the same shape and similarity to the query.
+    """Return whether two hits look the same, and have nearly the same shape and similarity to the query.
 
-    The last two are a check, for drawings on white look alike.
+    Shape and similarity are checked too, because the fingerprints of different drawings on white are alike.
     """
     if one.document.content_hash == other.document.content_hash:
         return True
@@ -41,7 +42,7 @@ def _are_near_duplicates(one: Hit, other: Hit) -> bool:
 
 
 def look_the_same(one: str | None, other: str | None) -> bool:
-    """Return whether two fingerprints are those of near-duplicates; False if one is not known."""
+    """Return whether two fingerprints are those of near-duplicates. Return False if one is not known."""
     if not (one and other):
         return False
     bits = int(one[:16], 16) ^ int(other[:16], 16)

@@ -1,1 +1,1 @@
-"""Search of the indexed photos."""
+"""Searching the indexed photos."""

@@ -1,4 +1,4 @@
-"""One attempt at a search: its stages on a stopwatch, the photos that it finds, and which of them really match."""
+"""One attempt at a search: the time of its stages, the photos that it finds, and which of them really match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from image_embeddings.text_model.choice import TextPath, TextPaths
 
 
 class Stopwatch:
-    """Milliseconds spent in each stage, and in all since it was made."""
+    """The milliseconds spent in each stage, and in total since the stopwatch was made."""
 
     def __init__(self) -> None:
         self._begin = perf_counter()
@@ -27,7 +27,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage; also if the block fails."""
+        """Add the time that the block takes to a stage, even if the block fails."""
         begin = perf_counter()
         try:
             yield
@@ -35,23 +35,23 @@ class Stopwatch:
             self._stages[name] = self._stages.get(name, 0.0) + (perf_counter() - begin) * 1000
 
     def took_ms(self) -> dict[str, float]:
-        """Return the milliseconds of each stage so far, and of everything as `total`."""
+        """Return the milliseconds of each stage so far. `total` is the time since the stopwatch was made."""
         stages = {**self._stages, "total": (perf_counter() - self._begin) * 1000}
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """The photos that are nearest to a query."""
+    """The photos nearest to a query."""
 
     raw: RawResult
-    targets: Sequence[WeightedEmbedding] = ()  # what hits are meant to be like or unlike; for the verdict
+    targets: Sequence[WeightedEmbedding] = ()  # what hits should be like or unlike; for the verdict
     path: TextPath | None = None  # who encoded the texts; None without a text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One attempt at a search: what it works with, and which photos it wants."""
+    """One attempt at a search: the index and models that it uses, and the photos that it asks for."""
 
     index: ImageIndex
     opened: OpenedIndex
@@ -72,10 +72,10 @@ class Attempt:
 
 
 def verdicts(neighbours: Neighbours, calibration: Calibration | None) -> list[bool | None]:
-    """Return for each hit whether it matches everything that is wanted, or has the words; None: it cannot be told.
+    """Return for each hit whether it matches every part of positive weight, or has words of the text.
 
-    It can be told if the index is calibrated for queries of this kind, and if the embeddings of query and hits were
-    asked for. docs/cutoff.md has the method.
+    All are None, which means unknown, if the index is not calibrated for queries of this kind, or if the embeddings of
+    query and hits were not asked for. docs/cutoff.md has the method.
     """
     hits = neighbours.raw.hits
     unknown: list[bool | None] = [None] * len(hits)

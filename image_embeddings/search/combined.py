@@ -1,4 +1,4 @@
-"""Several texts and photos that are searched for together."""
+"""Search for several texts and photos together."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def near_parts(parts: Sequence[Part], attempt: Attempt) -> Neighbours:
 
 
 def _combine(targets: Sequence[WeightedEmbedding], calibration: Calibration | None) -> Embedding:
-    """Return one embedding for all parts. A calibrated index lets texts and photos count the same."""
+    """Return one embedding for all parts. If the index is calibrated, texts and photos count the same."""
     try:
         return calibration.combined(targets) if calibration else weighted_sum(targets)
     except ValueError:

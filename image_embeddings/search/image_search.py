@@ -42,15 +42,15 @@ from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-ATTEMPTS = 3  # at a search, if the index is replaced in between
+ATTEMPTS = 3  # of one search, if the index is replaced while it runs
 
 
 class ImageSearch:
-    """Searches one index with the models that it was built with.
+    """Search of one index with the models that it was built with.
 
-    `encoder_for` makes the encoder for what an index was built with. It is called at the first use, and again if the
-    index behind the name is replaced by another one. `text_paths` chooses who encodes texts; by default that encoder
-    does. May be used from several threads.
+    `encoder_for` makes the encoder for the model of an index. It is called at the first use, and again if another index
+    replaces the one behind the name. `text_paths` chooses who encodes texts. By default, that encoder does. Several
+    threads may use the object at the same time.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ImageSearch:
         return self._search(near_image, k=k, offset=offset, limits=limits)
 
     def like(self, image_id: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
-        """Return the k photos nearest to an indexed one, itself left out. No encoder is needed.
+        """Return the k photos nearest to an indexed one, without that one. No encoder is needed.
 
         Raise ImageNotFoundError if there is no such photo in the index.
         """
@@ -103,11 +103,11 @@ class ImageSearch:
     def by_parts(
         self, parts: Sequence[Part], *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]
     ) -> SearchResult:
-        """Return the k photos nearest to several texts and photos together; unlike those of negative weight.
+        """Return the k photos nearest to several texts and photos together. They are unlike parts of negative weight.
 
         Indexed photos of positive weight are not among the hits.
 
-        Raise QueryError if there are no parts or too many, if none is of positive weight, or if they cancel each other
+        Raise QueryError if there are no parts or too many, if none has a positive weight, or if they cancel each other
         out. Raise ImageNotFoundError if one of the photos is not in the index.
         """
         parts = clean_parts(parts)
@@ -161,7 +161,7 @@ class ImageSearch:
         if opened.is_replaced(self.index):
             self._forget(opened)
             opened = self._open(Stopwatch())
-        # If the app may not stand in, Elasticsearch is asked anew: nothing else tells whether texts can be searched.
+        # If only Elasticsearch may encode texts, it is asked anew. Nothing else shows whether searches by text work.
         look = self.text_paths.choose if self.text_paths.may_stand_in else self.text_paths.report
         path = look(self.index.cluster, opened.state.model)
         try:
@@ -174,7 +174,7 @@ class ImageSearch:
                 encoder.encode_texts(["a photo"])
 
     def text_encoder(self) -> dict[str, str | None]:
-        """Return who encodes texts as things are now, and why; `used` is None if nobody can."""
+        """Return who encodes texts now, and why. `used` is None if nobody can."""
         try:
             path = self.text_path()
         except (ModelError, ElasticsearchError) as error:
@@ -182,7 +182,7 @@ class ImageSearch:
         return {"used": path.encoder, "text_model_id": path.model_id, "why": path.why}
 
     def text_path(self) -> TextPath:
-        """Return who encodes texts as things are now.
+        """Return who encodes texts now.
 
         Raise ModelError, PermissionDeniedError or RequestError if nobody can.
         """
@@ -199,9 +199,10 @@ class ImageSearch:
         without: tuple[str, ...] = (),
         ranked: bool = True,
     ) -> SearchResult:
-        """Return what `find` gives. If it is `ranked` and sorted by date, only what is known to match, if anything is.
+        """Return the result of `find`. Call it again if the index is replaced while it searches.
 
-        It is called again if the index was replaced while it searched.
+        If the search is `ranked` and its hits are sorted by date, they are only those that are known to match. If none
+        is known to match, they are all of the nearest.
         """
         check_range(k, offset)
         stopwatch = Stopwatch()
@@ -223,13 +224,13 @@ class ImageSearch:
                 if ranked and options.sort != RELEVANCE:
                     attempt = _among_matching(find, attempt)
                 neighbours = find(attempt)
-            except (RequestError, ModelError) as error:  # for other dims than the index's, say
+            except (RequestError, ModelError) as error:  # for example if the dims are not the index's
                 if not (_is_index_lost(error) and attempt_number < ATTEMPTS) and not opened.is_replaced(self.index):
                     raise
             else:
                 if neighbours.raw.backing_index in (None, opened.state.backing_index):
                     return _result(neighbours, attempt, fold=limits.get("fold", False))
-            self._forget(opened)  # the index was replaced meanwhile: its embeddings may be another model's
+            self._forget(opened)  # the index was replaced: its embeddings may be those of another model
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
 
     def _open(self, stopwatch: Stopwatch) -> OpenedIndex:
@@ -245,7 +246,10 @@ class ImageSearch:
 
 
 def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> Attempt:
-    """Return the same attempt among those of the nearest photos that match; among all of them if none is known to."""
+    """Return the same attempt, limited to those of the nearest photos that match.
+
+    If none is known to match, it is limited to all of the nearest photos.
+    """
     options = replace(attempt.options, sort=RELEVANCE, facets=False, embeddings=True)
     nearest = find(replace(attempt, k=BY_DATE_DEPTH, offset=0, options=options))
     image_ids = [hit.document.image_id for hit in nearest.raw.hits]
@@ -255,7 +259,10 @@ def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> 
 
 
 def _is_index_lost(error: Exception) -> bool:
-    """Return whether the index was removed during the search. Elasticsearch does so before it names the next one."""
+    """Return whether the index was removed during the search.
+
+    Elasticsearch removes the old index before it gives the alias to the next one.
+    """
     return (
         isinstance(error, RequestError)
         and error.kind == "search_phase_execution_exception"

@@ -1,4 +1,4 @@
-"""What a search keeps of the index that it has opened: its state, its encoder, and the embeddings of texts."""
+"""What a search keeps of the index that it has opened: the state, the encoder, and embeddings of texts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from image_embeddings.es.image_index import ImageIndex, IndexState
 if TYPE_CHECKING:
     from image_embeddings.search.attempt import Stopwatch
 
-TEXTS_KEPT = 1_000  # embeddings of texts; 2 kB each at 512 dims
-STATE_SECONDS = 30.0  # how old the state may be that a verdict is made from
-MISSING_SECONDS = 60.0  # in which a model that could not be had is not asked for again
+TEXTS_KEPT = 1_000  # number of embeddings of texts that are kept; 2 kB each at 512 dims
+STATE_SECONDS = 30.0  # greatest age of the state that a verdict may use
+MISSING_SECONDS = 60.0  # time after which a model that was not available is looked for again
 
 
 class OpenedIndex:
-    """One index behind the name: its state, and the encoder of its model from the first search that needs it.
+    """One index behind the name: its state, and the encoder of its model, which the first search that needs it loads.
 
-    If the index behind the name is replaced, another `OpenedIndex` takes the place of this one. `lock` is held while
-    an encoder is loaded, so that they are loaded one at a time. May be used from several threads.
+    If the index behind the name is replaced, another `OpenedIndex` replaces this one. `lock` is held while an encoder
+    is loaded, so that only one is loaded at a time. Several threads may use the object at the same time.
     """
 
     def __init__(self, state: IndexState, *, encoder_for: Callable[[ModelInfo], Encoder], lock: threading.Lock) -> None:
@@ -36,15 +36,15 @@ class OpenedIndex:
         self._encoder_for = encoder_for
         self._lock = lock
         self._encoder: Encoder | None = None
-        self._missing: tuple[ModelUnavailableError, float] | None = None  # why there is none; until when that counts
+        self._missing: tuple[ModelUnavailableError, float] | None = None  # why there is none, and until when
         self._embedding_of_text = lru_cache(TEXTS_KEPT)(_encode_text)
 
     def is_replaced(self, index: ImageIndex) -> bool:
-        """Return whether another index stands behind the name now."""
+        """Return whether there is another index behind the name now."""
         return index.state().backing_index != self.state.backing_index
 
     def renew_state(self, index: ImageIndex) -> None:
-        """Read the state anew if it is older than STATE_SECONDS: a run may have calibrated the index since."""
+        """Read the state anew if it is older than STATE_SECONDS. A run may have calibrated the index since."""
         if time.monotonic() - self._state_read_at > STATE_SECONDS:
             state = index.state()
             self._state_read_at = time.monotonic()
@@ -52,9 +52,9 @@ class OpenedIndex:
                 self.state = state
 
     def encoder(self, stopwatch: Stopwatch) -> Encoder:
-        """Return the encoder of the index's model; load it if this is the first use.
+        """Return the encoder of the index's model. Load it at the first use.
 
-        Raise ModelUnavailableError if it cannot be had, and ModelMismatchError if it is not the model of the index.
+        Raise ModelUnavailableError if it is not available, and ModelMismatchError if it is not the model of the index.
         """
         if self._encoder is None:
             with self._lock, stopwatch.stage("load"):
@@ -74,16 +74,16 @@ class OpenedIndex:
         return encoder
 
     def encode_text(self, text: str, stopwatch: Stopwatch) -> Embedding:
-        """Return the embedding of a text, shape (dims,), read-only; raise as `encoder` does.
+        """Return the embedding of a text, shape (dims,), read-only. Raise errors as `encoder` does.
 
-        It is kept, because people look at further pages of what they searched for, and search for it again.
+        It is kept, because people look at further pages of a search, and search for the same text again.
         """
         encoder = self.encoder(stopwatch)
         with stopwatch.stage("encode"):
             return self._embedding_of_text(encoder, text)
 
     def encode_image(self, image: Image.Image, stopwatch: Stopwatch) -> Embedding:
-        """Return the embedding of an upright RGB image, shape (dims,); raise as `encoder` does."""
+        """Return the embedding of an upright RGB image, shape (dims,). Raise errors as `encoder` does."""
         encoder = self.encoder(stopwatch)
         with stopwatch.stage("encode"):
             embedding: Embedding = encoder.encode_images([image])[0]

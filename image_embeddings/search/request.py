@@ -1,4 +1,4 @@
-"""What can be searched for, and how a search may be limited. It is checked before anything is sent."""
+"""What can be searched for, and how a search can be limited. All of it is checked before a request is sent."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import RELEVANCE, SORTS, SearchOptions
 
 MAX_K = 1_000
-MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset at most
-MAX_TEXT = 1_000  # characters of a query
+MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset, at most
+MAX_TEXT = 1_000  # characters of a query, at most
 MAX_PARTS = 10
 MAX_WEIGHT = 10.0
-WORDS = 0.5  # spreads of the similarity that one unit of BM25 counts: docs/benchmarks.md
+WORDS = 0.5  # one unit of BM25 counts as so many spreads of the similarity: docs/benchmarks.md
 
 
 class Limits(TypedDict, total=False):
-    """What every search may be limited by, besides k and offset."""
+    """What every search can be limited by, besides k and offset."""
 
     filters: Filters
-    sort: str  # of SORTS: relevance, or of the nearest photos, those that match by date: newest or oldest first
-    words: bool  # whether words of a text are looked for in names, captions and labels (default), or not
+    sort: str  # one of SORTS: relevance, or newest or oldest first, of those nearest photos that match
+    words: bool  # whether to look for words of a text in names, captions and labels (default: yes)
     facets: bool  # whether to count the photos of each kind (default: no)
     verdict: bool  # whether to say which hits really match (default: no)
-    fold: bool  # whether near-duplicates are folded under the first of them (default: no)
+    fold: bool  # whether to fold near-duplicates under the first of them (default: no)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +42,14 @@ class Indexed:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One of several things to search for together: a text, an upright RGB image, or a photo of the index."""
+    """One part of a combined query: a text, an upright RGB image, or a photo of the index."""
 
     what: str | Image.Image | Indexed
-    weight: float = 1.0  # below zero: hits are to be unlike it
+    weight: float = 1.0  # below zero: hits should be unlike it
 
 
 def clean_text(text: str) -> str:
-    """Return the text of a query in one line. Raise QueryError if it is empty or too long."""
+    """Return the text of a query as one line. Raise QueryError if it is empty or too long."""
     text = " ".join(text.split())
     if not text:
         raise QueryError("The search text is empty. Type what the photo shows, in your own words.")
@@ -59,7 +59,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_parts(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts of a query, their texts in one line.
+    """Return the parts of a query, each text as one line.
 
     Raise QueryError, which says why, if they cannot be searched for together.
     """
@@ -70,7 +70,7 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
     if not any(part.weight > 0 for part in parts):
         raise QueryError("Everything is to be left out. Give a text or a photo to search for, too.")
     for part in parts:
-        if not 0 < abs(part.weight) <= MAX_WEIGHT:  # also if it is not a number
+        if not 0 < abs(part.weight) <= MAX_WEIGHT:  # this also refuses NaN
             raise QueryError(f"A weight is {part.weight}. It is a number up to {MAX_WEIGHT}, below zero to leave out.")
     return [replace(part, what=clean_text(part.what)) if isinstance(part.what, str) else part for part in parts]
 
@@ -78,7 +78,7 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
 def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> SearchOptions:
     """Return what a search asks for besides the nearest photos.
 
-    Raise QueryError if it cannot be sorted that way, or if its filters contradict each other.
+    Raise QueryError if there is no such order, or if the filters contradict each other.
     """
     sort = limits.get("sort", RELEVANCE)
     if sort not in SORTS:
@@ -96,9 +96,9 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
 
 
 def weigh_words(options: SearchOptions, calibration: Calibration | None) -> SearchOptions:
-    """Return the search with its words weighed against the embedding, by how much similarities to texts usually spread.
+    """Return the options with a weight of words that fits the index, whose similarities to texts have their own spread.
 
-    It is left as it is if it has no words, or if that is not known.
+    Return them unchanged if there are no words, or if it is not known what is usual in the index.
     """
     usual = calibration.text if calibration else None
     if not (options.words and usual):
@@ -108,7 +108,7 @@ def weigh_words(options: SearchOptions, calibration: Calibration | None) -> Sear
 
 
 def check_range(k: int, offset: int) -> None:
-    """Raise QueryError if `k` hits cannot be had after the first `offset` ones."""
+    """Raise QueryError if a search cannot return `k` hits after the first `offset` ones."""
     if not 1 <= k <= MAX_K:
         raise QueryError(f"k is {k}. It is the number of photos wanted, from 1 to {MAX_K}.")
     if not 0 <= offset <= MAX_DEPTH - k:

@@ -1,7 +1,7 @@
-"""From the text of a query to its neighbours, or to its embedding.
+"""Encoding the text of a query, and finding the photos nearest to it.
 
-The text is encoded by the text model inside Elasticsearch, or here by the local encoder, as TEXT_ENCODER says and as
-things are.
+Either the text model inside Elasticsearch encodes the text, or the local encoder here. This depends on TEXT_ENCODER,
+and on which of them work.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from image_embeddings.search.attempt import Attempt, Neighbours
 from image_embeddings.text_model.choice import TextPath
 from image_embeddings.text_model.model import TextModel, ask_while_busy
 
-VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, to tell what matches
+VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, for the verdict
 
 Result = TypeVar("Result")
 
 
 def near_text(text: str, attempt: Attempt) -> Neighbours:
-    """Return the photos nearest to a text; raise a ModelError if nobody can encode it.
+    """Return the photos nearest to a text. Raise a ModelError if nobody can encode it.
 
-    If Elasticsearch encodes it, encoding and search are one request. A verdict then takes a second one.
+    If Elasticsearch encodes the text, encoding and search are one request. A verdict then needs a second one.
     """
 
     def search_there(model_id: str) -> Neighbours:
@@ -41,7 +41,7 @@ def near_text(text: str, attempt: Attempt) -> Neighbours:
 
 
 def encode_text(text: str, attempt: Attempt) -> tuple[Embedding, TextPath]:
-    """Return the embedding of a text, shape (dims,), and who encoded it; raise a ModelError if nobody can."""
+    """Return the embedding of a text, shape (dims,), and who encoded it. Raise a ModelError if nobody can."""
 
     def encode_there(model_id: str) -> Embedding:
         with attempt.stopwatch.stage("encode"):
@@ -54,12 +54,12 @@ def encode_text(text: str, attempt: Attempt) -> tuple[Embedding, TextPath]:
 def _by_text_encoder(
     text: str, attempt: Attempt, *, there: Callable[[str], Result], here: Callable[[Embedding], Result]
 ) -> tuple[Result, TextPath]:
-    """Return what `there` gives, or `here` in its place, and who encoded the text.
+    """Return the result of `there` or `here`, and who encoded the text.
 
-    `there` lets Elasticsearch encode the text and gets the id of the text model; `here` gets the local embedding. It
-    is called if the local encoder is chosen, and under TEXT_ENCODER=auto if `there` fails for the text model. If
-    Elasticsearch refuses the request for an unknown reason, the index may be that reason. Only if `here` then succeeds
-    does the text model count as failed.
+    `there` lets Elasticsearch encode the text. It gets the id of the text model. `here` gets the local embedding. It is
+    called if the local encoder is chosen, and with TEXT_ENCODER=auto also if `there` fails because of the text model.
+    If Elasticsearch refuses the request for an unknown reason, that reason may be the index. The text model counts as
+    failed only if `here` then succeeds.
     """
     paths, cluster, model = attempt.text_paths, attempt.index.cluster, attempt.opened.state.model
     path = paths.choose(cluster, model)
@@ -87,7 +87,7 @@ def _by_text_encoder(
 
 
 def _search_by_text_model(text: str, model_id: str, attempt: Attempt) -> RawResult:
-    """Return what Elasticsearch finds near a text that it encodes itself; ask again while the model is busy."""
+    """Return what Elasticsearch finds near a text that it encodes itself. Ask again while the model is busy."""
 
     def ask(seconds: float) -> RawResult:
         return attempt.index.nearest.to_text(
@@ -99,7 +99,7 @@ def _search_by_text_model(text: str, model_id: str, attempt: Attempt) -> RawResu
 
 
 def _targets_of_text_model(text: str, model_id: str, attempt: Attempt) -> list[WeightedEmbedding]:
-    """Return the embedding that a verdict needs; nothing if no verdict is wanted, or if it cannot be had just now."""
+    """Return the embedding that a verdict needs, or nothing if no verdict is wanted or Elasticsearch fails."""
     if not attempt.options.embeddings:
         return []
     try:

@@ -1,1 +1,1 @@
-"""Serving the web app: the server, and whether it can listen."""
+"""Serving the web app: the server, and a check that it can listen."""

@@ -1,4 +1,7 @@
-"""Whether a server can listen at an address. Imports nothing of ours: `make run` asks before it does anything else."""
+"""A check that a server can listen at an address.
+
+It imports nothing of ours, because `make run` runs this file by itself before it starts anything.
+"""
 
 import os
 import socket
@@ -6,7 +9,7 @@ import sys
 
 
 def listening_error(host: str, port: int | str) -> str | None:
-    """Return why nothing can be served at `host` and `port`, or None if it can."""
+    """Return why no server can listen at `host` and `port`, or None if one can."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, int(port)), family=family).close()

@@ -1,4 +1,4 @@
-"""The web app's server: gunicorn in this process, with the settings of app/gunicorn.conf.py."""
+"""The web app's server: gunicorn in this process, with the settings in app/gunicorn.conf.py."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
-    """Serve the web app until Ctrl-C, SIGTERM or SIGHUP, and end by SystemExit as gunicorn does.
+    """Serve the web app until Ctrl-C, SIGTERM or SIGHUP. It ends with SystemExit, as gunicorn does.
 
-    The embedded node is started first if the settings name no Elasticsearch. It is stopped at the end, unless somebody
-    else uses it or `node start` started it.
+    The embedded node is started first if the settings name no Elasticsearch. It is stopped at the end, unless another
+    client uses it or `node start` has started it.
 
     Raises:
-        ImageSearchError: nothing can be served at that address, or the web app is not there.
+        ImageSearchError: no server can listen at that address, or the web app is missing.
         EmbeddedNodeError: the embedded node does not start.
     """
     if error := listening_error(host, port):
@@ -39,7 +39,7 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     node = embedded_node(settings) if uses_embedded_node(settings) else None
-    master = os.getpid()  # workers are forks of this process, and leave this function as well
+    master = os.getpid()  # workers are forks of this process, and also leave this function
     try:
         if node:
             node.start(notify=notify)
@@ -51,14 +51,14 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
 
 
 def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
-    """Return the settings with the folder that the index records as IMAGE_DIR, unless that is set."""
+    """Return the settings with IMAGE_DIR replaced by the folder that the index records, unless IMAGE_DIR is set."""
     if is_set("IMAGE_DIR"):
         return settings
     try:
         index = open_index(settings, timeout=5)
         state = state_of(index)
-        index.cluster.close()  # else this process would count as one that uses the node
-    except (ElasticsearchError, IndexStateError):  # the web app says so itself, and looks again
+        index.cluster.close()  # else this process would count as a client of the node
+    except (ElasticsearchError, IndexStateError):  # the web app reports it, and tries again
         return settings
     folder = Path(state.corpus) if state and state.corpus else settings.image_dir
     if folder == settings.image_dir or not folder.is_dir():
@@ -68,9 +68,9 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
 
 
 def trust_own_names(settings: Settings, host: str) -> Settings:
-    """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine is served.
+    """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine can reach the server.
 
-    A web site could else point a name of its own here.
+    Otherwise a web site could make one of its own names point to this machine.
     """
     if settings.trusted_hosts is not None or not _is_loopback(host):
         return settings
@@ -78,7 +78,7 @@ def trust_own_names(settings: Settings, host: str) -> Settings:
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a server that listens at `host`."""
+    """Return whether only this machine can reach a server that listens at `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -89,7 +89,7 @@ def _make_gunicorn(settings: Settings, *, bind: str) -> Any:
     from gunicorn.app.base import Application
 
     class WebServer(Application):  # type: ignore[misc]
-        """gunicorn with our settings; GUNICORN_CMD_ARGS goes before those, as always."""
+        """gunicorn with our settings. As always, GUNICORN_CMD_ARGS overrides them."""
 
         def load_config(self) -> None:
             self.load_config_from_file(str(APP / "gunicorn.conf.py"))
@@ -105,12 +105,12 @@ def _make_gunicorn(settings: Settings, *, bind: str) -> Any:
 
 
 def _end_at_hangup(server: Any) -> None:
-    """Have SIGHUP end the server: gunicorn itself would live on without its terminal."""
+    """Make SIGHUP end the server. Otherwise gunicorn would still run after its terminal is closed."""
     signal.signal(signal.SIGHUP, lambda *_: os.kill(server.pid, signal.SIGTERM))
 
 
 def _load_app() -> Any:
-    """Return the package `app` that is beside this library, whatever else of that name there is on the path."""
+    """Return the package `app` beside this library, even if the path has another module of that name."""
     spec = importlib.util.spec_from_file_location("app", APP / "__init__.py", submodule_search_locations=[str(APP)])
     assert spec is not None
     assert spec.loader is not None
