@@ -47,7 +47,7 @@ def test_unrelated_text_models_are_refused(kind):
 
 
 def paired(rng, *, noise, dims=DIMS):
-    """Return texts made of their photos' embeddings and `noise` times as much noise, apart from the photos as in CLIP."""
+    """Return texts: the photos' embeddings plus `noise` times as much noise, moved away from the photos as in CLIP."""
     images = rng.normal(size=(PAIRS, dims)) * np.arange(1, dims + 1) ** -0.5
     other = rng.normal(size=(PAIRS, dims)) * np.arange(1, dims + 1) ** -0.5
     return images + noise * other + 3 * rng.normal(size=dims), images

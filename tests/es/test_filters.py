@@ -25,7 +25,7 @@ def test_a_filter_that_makes_no_sense_says_why(filters, said):
         Filters(**filters)
 
 
-def test_empty_filters_make_no_clause():
+def test_empty_filters_are_false():
     assert not Filters()
     assert not Filters(values={"folder": ("", "/")})
     assert Filters(min_width=1)
