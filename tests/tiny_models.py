@@ -100,7 +100,7 @@ def make_text_folder(
 
 
 def make_pair(folder: Path) -> tuple[Path, Path]:
-    """Make tiny models under the names and with the 512 dims of the real ones: CLIP's, and its multilingual text model."""
+    """Make tiny models with the names and the 512 dims of the real ones: CLIP and its multilingual text model."""
     return (
         make_clip_folder(folder / "clip-ViT-B-32", dims=512),
         make_text_folder(

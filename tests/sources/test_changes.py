@@ -118,7 +118,7 @@ def test_a_link_in_a_circle_counts_as_a_missing_folder(tmp_path):
 
 
 @pytest.mark.parametrize("system_tells", [True, False])
-def test_changes_of_other_files_do_not_count(photos, system_tells):
+def test_irrelevant_events_are_no_changes(photos, system_tells):
     (photos / "data").mkdir()
     make_events = system_events if system_tells else refused(errno.ENOSPC)
     by_another_path = photos / "warm" / ".." / "data"
@@ -150,7 +150,7 @@ def test_a_linked_folder_outside_is_not_watched(photos, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_name_that_is_not_unicode_is_a_change_and_ends_nothing(photos, watch):
+def test_a_name_that_is_not_unicode_is_a_change_and_does_not_end_the_watch(photos, watch):
     save(photos / "new.png", colour="white").rename(os.fsdecode(os.fsencode(photos) + b"/\xff.png"))
     assert watch.wait(LONG)
     Path(os.fsdecode(os.fsencode(photos) + b"/\xff")).mkdir()
@@ -346,7 +346,7 @@ def test_one_folder_more_than_the_system_watches_is_noticed(photos):
     assert said[3:] == ["noticed"] * 2
 
 
-def test_too_many_programs_that_watch_have_a_message_of_their_own(photos):
+def test_the_limit_of_watching_programs_has_a_message_of_its_own(photos):
     said = said_in_namespace(photos, "new.png", before=limit("max_inotify_instances", 0))
     assert "max_user_instances" in said[0]
     assert said[1:] == ["watching", "noticed"]
