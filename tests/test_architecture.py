@@ -217,7 +217,7 @@ def test_the_library_imports_neither_the_app_nor_flask():
     assert [name_of(path) for path in sources("image_embeddings") if roots(imports(path)) & web] == []
 
 
-def test_the_app_uses_public_names_only_and_knows_no_model_and_no_elasticsearch():
+def test_the_app_uses_public_names_only_and_imports_no_model_and_no_elasticsearch():
     public = {f"image_embeddings.{name}" for name in image_embeddings.__all__} | {
         "image_embeddings.errors.ImageSearchError"
     }

@@ -286,7 +286,7 @@ def test_a_cluster_is_neither_indexed_into_nor_stopped(image: Path, cluster: dic
     assert run(image, "gunicorn", **cluster)[1] == ["gunicorn "]
 
 
-def test_a_cluster_is_indexed_into_when_asked_for(image: Path) -> None:
+def test_a_cluster_is_indexed_into_if_the_setting_asks_for_it(image: Path) -> None:
     assert run(image, "gunicorn", ES_HOST="https://a:9200", INDEX_FIRST="yes")[1] == ["index", "gunicorn "]
 
 

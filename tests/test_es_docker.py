@@ -87,7 +87,7 @@ def test_ports_are_open_to_this_machine_alone() -> None:
     assert ports == ["127.0.0.1:9200:9200", "127.0.0.1:5601:5601"]
 
 
-def test_kibana_starts_only_when_asked_for() -> None:
+def test_kibana_starts_only_with_its_profile() -> None:
     assert [name for name, service in SERVICES.items() if "profiles" not in service] == [
         "certificates",
         "elasticsearch",

@@ -1,4 +1,4 @@
-"""The right text models of a space are told from unrelated ones: many seeded draws of each kind."""
+"""The check tells the right text models of a space from unrelated ones, in many seeded draws of each kind."""
 
 import numpy as np
 import pytest

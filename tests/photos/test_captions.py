@@ -85,7 +85,7 @@ def test_the_caption_of_xmp_goes_first_and_keywords_of_both_count_once():
     assert found == Words(caption="new", keywords=("b", "a", "c"))
 
 
-def test_an_empty_caption_is_none():
+def test_an_empty_caption_is_ignored():
     assert words(xmp=xmp(captions={"x-default": " \n"}), iptc=iptc(caption=b"  ")).caption is None
 
 

@@ -89,7 +89,7 @@ def test_photos_are_found_by_their_metadata(index, cluster, query):
     assert [hit["_id"] for hit in hits] == ["a.jpg"]
 
 
-def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
+def test_a_time_without_a_zone_counts_as_utc(index, cluster):
     list(index.documents.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
     index.refresh()
     noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
