@@ -1,4 +1,4 @@
-"""A stand-in for elasticsearch-certutil (and unzip): the flags we use, and zip files laid out like the real one's.
+"""A stand-in for elasticsearch-certutil (and unzip): the flags that we use, and zip files with the real layout.
 
 The layout is that of CertificateTool.java in elastic/elasticsearch: ca/ca.{crt,key}, and NAME/NAME.{crt,key}.
 """

@@ -1,4 +1,4 @@
-"""Our commands: in this process, which has the libraries loaded, or in one of their own, as people start them."""
+"""Our commands, run in this process, which has loaded the libraries, or in a process of their own, as people do."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ SCRIPT = ("image_embeddings/create-image-embeddings.py",)
 
 
 def run_here(environ: Mapping[str, str], *arguments: str, command: click.Command = cli.main) -> Result:
-    """What a command says, in this process; what it does to environment and signals is undone.
+    """Run a command in this process and return its result; undo its changes to environment and signals.
 
     An exception that would be a traceback is raised. click takes the terminal to be 80 wide, whatever COLUMNS says.
     """
@@ -33,7 +33,7 @@ def run_here(environ: Mapping[str, str], *arguments: str, command: click.Command
 def run_process(
     environ: Mapping[str, str], *arguments: str, command: tuple[str, ...] = MODULE
 ) -> subprocess.CompletedProcess[str]:
-    """What a command says, in a process of its own."""
+    """Run a command in a process of its own and return its result."""
     return subprocess.run(
         [sys.executable, *command, *arguments],
         cwd=ROOT,

@@ -15,8 +15,8 @@ from tests import exiftool, goldens
 from tests.browser import chromium
 from tests.waiting import LONG
 
-# No test asks the model hub, here and in the commands that tests start. Not in pytest_configure: the library reads it
-# once, and a conftest of a folder below may import that before.
+# No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
+# library reads the variable once, and a conftest of a folder below may import the library earlier.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # Started in the background by a shell, this process ignores SIGINT, and so would all that it starts.
+    # If a shell starts this process in the background, it ignores SIGINT, and so would all processes that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_cores()
     Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
@@ -35,7 +35,7 @@ def pytest_configure(config):
 
 
 def compile_translations():
-    """What `make test` does before the tests, for those who run pytest themselves."""
+    """Compile the translations as `make test` does, for users who run pytest themselves."""
     folder = ROOT / "app" / "translations"
     if stale_languages(folder):
         subprocess.run(
@@ -51,14 +51,14 @@ def pytest_report_header():
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    """Stop the nodes of test processes that Ctrl-C ended before they could do so."""
+    """Stop the nodes of test processes that Ctrl-C ended before they could stop them."""
     folder = session.config._tmp_path_factory.getbasetemp()
     for state in folder.glob("popen-*/**/process.json"):
         EmbeddedNode(state.parent).stop()
 
 
 class SharedTemplates(BytecodeCache):
-    """The compiled templates of all apps of this process: each app would compile them for itself, in a second."""
+    """The compiled templates, shared by all apps of this process: each app would need a second to compile its own."""
 
     def __init__(self):
         self.compiled = {}
@@ -73,13 +73,13 @@ class SharedTemplates(BytecodeCache):
 
 @pytest.fixture(scope="session")
 def outage(request):
-    """Seconds that a connection is lost for."""
+    """The seconds for which a connection is lost."""
     return request.config.getoption("--outage")
 
 
 @pytest.fixture(scope="session")
 def node_jars(tmp_path_factory):
-    """Elasticsearch's jars, laid out once for all nodes of the test session."""
+    """Elasticsearch's jars, unpacked once for all nodes of the test session."""
     folder = tmp_path_factory.mktemp("jars") / f"jars-{VERSION}"
     install_jars(folder, fetch=fetch_from_maven, notify=print)
     return folder
@@ -87,7 +87,7 @@ def node_jars(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
-    """The address of one real node for the whole test session. Failing to start is a failure, never a skip."""
+    """The address of one real node for the whole test session. A failed start is a failure, never a skip."""
     node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
         yield node.start().url

@@ -10,14 +10,14 @@ VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?::(?P<operator>[-?])(?P<rest>[^
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
-    """(instruction, arguments) in order, continued lines joined and comments dropped."""
+    """Return (instruction, arguments) in order, with continued lines joined and comments removed."""
     lines = [line for line in dockerfile.read_text().splitlines() if line and not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "")
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined.splitlines())]
 
 
 def in_build_context(path: str, dockerignore: Path) -> bool:
-    """Whether .dockerignore lets `path` through: the last rule that matches it or a parent decides."""
+    """Return whether .dockerignore includes `path`: the last rule that matches it or a parent decides."""
     pure = PurePosixPath(path)
     candidates = [str(pure), *map(str, pure.parents)]
     kept = True
@@ -31,7 +31,7 @@ def in_build_context(path: str, dockerignore: Path) -> bool:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Like Docker's own matching, a star does not reach over a slash."""
+    """Match as Docker does: a star does not match a slash."""
     parts, pattern_parts = path.split("/"), pattern.split("/")
     if pattern_parts[0] == "**":
         return any(_matches("/".join(parts[start:]), "/".join(pattern_parts[1:])) for start in range(len(parts)))
@@ -39,7 +39,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
-    """`text` with ${A}, ${A:-default}, ${A:?message} and $$ replaced as docker compose does.
+    """Return `text` with ${A}, ${A:-default}, ${A:?message} and $$ replaced as docker compose does.
 
     Raises:
         LookupError: a required variable is empty.
@@ -57,6 +57,6 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
 
 
 def env_file(path: Path) -> dict[str, str]:
-    """The variables of a .env file."""
+    """Return the variables of a .env file."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)

@@ -1,4 +1,4 @@
-"""The distribution's exiftool, an independent reader of what photos say of themselves."""
+"""The distribution's exiftool, an independent reader of the metadata in photos."""
 
 import os
 import shutil
@@ -7,16 +7,16 @@ import subprocess
 from tests.waiting import LONG
 
 MISSING = "exiftool is missing, and tests hold captions against it. On Debian: apt-get install libimage-exiftool-perl"
-NEEDED = bool(os.environ.get("CI"))  # a test that does without it would say nothing there
+NEEDED = bool(os.environ.get("CI"))  # without exiftool, such a test would check nothing there
 
 
 def executable() -> str | None:
-    """The path of exiftool, if it is installed."""
+    """Return the path of exiftool if it is installed."""
     return shutil.which("exiftool")
 
 
 def describe() -> str:
-    """Version and path, for pytest's header."""
+    """Return version and path, for pytest's header."""
     path = executable()
     if path is None:
         return f"none: {MISSING}"

@@ -1,4 +1,4 @@
-"""Small real classes that stand where something large or slow would."""
+"""Small real classes that replace something large or slow."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ COLOURS = {
 
 
 class ColourEncoder(Encoder):
-    """Embeds an image by its mean colour and a text by the colours that it names: rank is foreseeable."""
+    """Embeds an image by its mean colour and a text by the colours that it names, so ranks are predictable."""
 
     model_id = "colour"
     dims = 4
@@ -41,7 +41,7 @@ class ColourEncoder(Encoder):
 
 
 class RecordedProgress:
-    """A progress bar that remembers."""
+    """A progress bar that records its updates."""
 
     def __init__(self, total: int = 0) -> None:
         self.total = total

@@ -6,7 +6,7 @@
         front.order(answer_cut, path="*/_bulk", every=3)    # each third bulk request, from the first on
         front.clear()
 
-What it orders is counted from the time of the order; requests that no order takes pass through.
+Requests and seconds of an order are counted from the time of the order. Requests that no order takes pass through.
 """
 
 import http.client
@@ -30,7 +30,7 @@ NO_SHARD = ServerError(503, "unavailable_shards_exception", "primary shard is no
 
 @dataclass
 class Order:
-    """A fault, the requests that it takes, and how many it took."""
+    """A fault, the requests that it takes, and how many it has taken."""
 
     fault: Callable[["_FaultyHandler"], None]
     path: str = "*"
@@ -58,12 +58,12 @@ class Order:
         return True
 
     def left(self) -> float:
-        """Seconds until its end."""
+        """The seconds until its end."""
         return self.ends - time.monotonic() if self.ends else float("inf")
 
 
 class FaultyFront:
-    """The front, as tests hold it."""
+    """The front, as tests use it."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -71,17 +71,17 @@ class FaultyFront:
         self._lock = threading.Lock()
 
     def order(self, fault: Callable[["_FaultyHandler"], None], **when: object) -> Order:
-        """From now on, requests get that fault: see Order."""
+        """Let requests get that fault from now on; the arguments are the fields of Order."""
         self._orders.append(Order(fault, **when))
         return self._orders[-1]
 
     def clear(self) -> None:
-        """Ends all faults; requests that got no answer never will."""
+        """End all faults; requests that got no answer never will."""
         for order in self._orders:
             order.over.set()
 
     def close(self) -> None:
-        """Ends all faults, and so the requests that wait for their end."""
+        """End all faults, and so the requests that wait for their end."""
         self.clear()
 
     def taking(self, path: str) -> Order | None:
@@ -98,7 +98,7 @@ class _FaultyHandler(FrontHandler):
         self.order.fault(self) if self.order else super().respond()
 
     def from_node(self, body: bytes) -> tuple[int, bytes]:
-        """The node's answer to this request with that body."""
+        """Return the node's answer to this request with that body."""
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
         with closing(http.client.HTTPConnection(self.server.node, timeout=LONG)) as node:
             node.request(self.command, self.path, body, headers)
@@ -117,7 +117,7 @@ def dropped(handler: _FaultyHandler) -> None:
 
 
 def silent(handler: _FaultyHandler) -> None:
-    """No answer comes, however long one waits."""
+    """No answer comes, for as long as the client waits."""
     handler.order.over.wait(max(0.0, min(handler.order.left(), 300)))
     dropped(handler)
 
@@ -135,7 +135,7 @@ def request_cut(handler: _FaultyHandler) -> None:
 
 
 def answer_cut(handler: _FaultyHandler) -> None:
-    """The node does what it is asked to, and half of its answer comes."""
+    """The node does what it is asked, and half of its answer comes."""
     status, answer = handler.from_node(handler.body)
     handler.send_response(status)
     handler.send_header("X-Elastic-Product", "Elasticsearch")
@@ -147,13 +147,13 @@ def answer_cut(handler: _FaultyHandler) -> None:
 
 
 def answer_garbled(handler: _FaultyHandler) -> None:
-    """The node does what it is asked to, and its answer comes as if half of it were all."""
+    """The node does what it is asked, and half of its answer comes as if it were the whole."""
     status, answer = handler.from_node(handler.body)
     handler.reply(status, answer[: len(answer) // 2])
 
 
 def answer_lost(handler: _FaultyHandler) -> None:
-    """The node does what it is asked to, and nobody hears of it."""
+    """The node does what it is asked, and its answer gets lost."""
     handler.from_node(handler.body)
     dropped(handler)
 
@@ -164,12 +164,12 @@ def busy(handler: _FaultyHandler) -> None:
 
 
 def no_shard(handler: _FaultyHandler) -> None:
-    """A search whose index is removed meanwhile."""
+    """The index of a search is removed meanwhile."""
     raise NO_SHARD
 
 
 def bad_gateway(handler: _FaultyHandler) -> None:
-    """A proxy answers that Elasticsearch does not."""
+    """A proxy answers that Elasticsearch does not answer."""
     page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
     handler.send_response(502)
     handler.send_header("Content-Type", "text/html")
@@ -179,7 +179,7 @@ def bad_gateway(handler: _FaultyHandler) -> None:
 
 
 def items_refused(error: ServerError) -> Callable[[_FaultyHandler], None]:
-    """Every second item of a bulk request is refused with that error, the others are the node's."""
+    """Every second item of a bulk request is refused with that error; the others go to the node."""
 
     def refuse(handler: _FaultyHandler) -> None:
         items = _bulk_items(handler.body)
@@ -197,7 +197,7 @@ def items_refused(error: ServerError) -> Callable[[_FaultyHandler], None]:
 
 
 def _bulk_items(body: bytes) -> list[tuple[dict, bytes]]:
-    """The action of each item of a bulk request, and its lines."""
+    """Return the action of each item of a bulk request, and its lines."""
     items, lines = [], iter(body.splitlines(keepends=True))
     for line in lines:
         action = json.loads(line)
@@ -207,7 +207,7 @@ def _bulk_items(body: bytes) -> list[tuple[dict, bytes]]:
 
 @contextmanager
 def faulty_front(node_url: str) -> Iterator[FaultyFront]:
-    """A front before the node at `node_url`, without faults as yet."""
+    """Yield a front before the node at `node_url`, without faults at first."""
     server = _FaultyServer(_FaultyHandler, node_url, secured=False)
     with standing(server, FaultyFront(), None) as front:
         yield front

@@ -1,4 +1,4 @@
-"""Golden files: what others read, as it was when someone last looked. Rewritten only by `pytest --rewrite-goldens`."""
+"""Golden files: output for readers, as it was last reviewed. Only `pytest --rewrite-goldens` rewrites them."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ rewrite = False  # set by conftest.py
 
 
 def check_golden(name: str, value: Any) -> None:
-    """Asserts that `value` (text, or what JSON can hold) is what the file of that name says; a missing file fails."""
+    """Assert that `value` (text, or JSON data) equals the file of that name; a missing file fails."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     path = FOLDER / name
     if rewrite:

@@ -1,4 +1,4 @@
-"""Files that tests make on the spot."""
+"""Image files that tests make."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.fakes import COLOURS
 
 
 def colour_photos(folder: Path, *, suffix: str = ".png") -> Path:
-    """A corpus of six one-colour photos: warm/{red,yellow,magenta} and cold/deep/{green,blue,cyan}."""
+    """Make a corpus of six one-colour photos: warm/{red,yellow,magenta} and cold/deep/{green,blue,cyan}."""
     for name, place in {
         "red": "warm",
         "yellow": "warm",
@@ -27,7 +27,7 @@ def colour_photos(folder: Path, *, suffix: str = ".png") -> Path:
 def save(
     path: Path, *, colour: tuple[int, int, int] | str, size: tuple[int, int] = (64, 48), **options: object
 ) -> Path:
-    """A one-colour image file, in the format of its suffix."""
+    """Save a one-colour image file, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path, **options)
     return path
@@ -35,7 +35,7 @@ def save(
 
 @contextmanager
 def as_nobody(place: str) -> Iterator[None]:
-    """As an ordinary user: root may open every folder."""
+    """Act as an ordinary user: root may open every folder."""
     was = os.geteuid()
     if was == 0:
         os.chown(place, 65534, -1)

@@ -1,4 +1,4 @@
-"""A language in which every translation stands in brackets, so that a text without was forgotten."""
+"""A language in which every translation stands in brackets, so a text without brackets was not translated."""
 
 import re
 from html.parser import HTMLParser
@@ -11,13 +11,13 @@ from tools.translations import extracted
 
 OPEN, CLOSE = "⟦", "⟧"
 SEEN_ATTRIBUTES = ("alt", "aria-label", "data-drop", "data-words", "placeholder", "title")
-# Code, data, other languages, and what is no text.
+# Code, data, other languages, and elements without text.
 NOT_TRANSLATED = ("code", "script", "style")
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def write_translations(folder: Path, language: str) -> None:
-    """A folder of translations in which that language is the one in brackets."""
+    """Make a folder of translations in which that language has all texts in brackets."""
     catalog = Catalog(locale=language)
     for message in extracted():
         if message.id:
@@ -31,7 +31,7 @@ def write_translations(folder: Path, language: str) -> None:
 
 
 def forgotten(html: str, *, language: str, data: tuple[str, ...] = ()) -> list[str]:
-    """The texts of a page that are not translated, but for `data`: names, sizes and texts of users."""
+    """Return the texts of a page that are not translated, except `data`: names, sizes and texts of users."""
     reader = _Reader(language)
     reader.feed(html)
     reader.close()
@@ -47,7 +47,7 @@ def _without(text: str, data: tuple[str, ...]) -> str:
 
 
 def _outside_brackets(texts: list[str]) -> list[str]:
-    """A translation may go over several texts: "Model <b>conse</b>"."""
+    """Return the rest of a text without its translations, which may span several texts: "Model <b>conse</b>"."""
     found, depth = [], 0
     for text in texts:
         for part in re.split(f"([{OPEN}{CLOSE}])", text):
@@ -60,7 +60,7 @@ def _outside_brackets(texts: list[str]) -> list[str]:
 
 
 class _Reader(HTMLParser):
-    """Texts and attributes of a page as far as they are in its language."""
+    """Collects texts and attributes of a page, as far as they are in its language."""
 
     def __init__(self, language: str) -> None:
         super().__init__()

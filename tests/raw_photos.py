@@ -1,4 +1,4 @@
-"""Camera RAW files made on the spot: DNG, the one kind whose layout is public, as small as LibRaw takes it."""
+"""Camera RAW files made by tests: DNG, the one format with a public layout, as small as LibRaw accepts."""
 
 import struct
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def dng(
     entries: Sequence[Entry] = (),
     details: Sequence[Entry] = (),
 ) -> bytes:
-    """A DNG file: `image` as a sensor with a Bayer filter would see it, and a preview as JPEG or pixels (h, w, 3).
+    """Return a DNG file: `image` as a sensor with a Bayer filter sees it, and a preview as JPEG or pixels (h, w, 3).
 
     `entries` are added to its first directory, and `details` are its EXIF.
     """
@@ -49,7 +49,7 @@ def dng(
 
 
 def _append(blob: bytearray, what: bytes | list[Entry]) -> int:
-    """Where it begins in `blob`, now."""
+    """Append to `blob` and return the place where the appended bytes begin."""
     blob += bytes(len(blob) % 2)
     at = len(blob)
     blob += what if isinstance(what, bytes) else _directory(what, at=at)
@@ -78,7 +78,7 @@ def _value(kind: str, values: Sequence) -> tuple[bytes, int]:
 
 
 def _bayer(image: Image.Image) -> np.ndarray:
-    """Sixteen bits a pixel, of one colour each: red and green, below green and blue."""
+    """Return one colour for each pixel, in sixteen bits: red and green, below them green and blue."""
     pixels = np.asarray(image.convert("RGB"), np.uint16) * 257
     seen = pixels[..., 1].copy()
     seen[0::2, 0::2] = pixels[0::2, 0::2, 0]

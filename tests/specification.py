@@ -1,6 +1,6 @@
-"""Requests and answers held against Elastic's published specification (tests/contract/elasticsearch-ml-openapi.md).
+"""Checks of requests and answers by Elastic's published specification (tests/contract/elasticsearch-ml-openapi.md).
 
-The specification allows fields that it does not name. Here they count as errors, so that a misspelt one is found.
+The specification allows fields that it does not name. Here such fields are errors, so that a misspelt one is found.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.ml_front import Request
 
 FILE = Path(__file__).parent / "contract" / "elasticsearch-ml-openapi.json"
 SPECIFICATION = json.loads(FILE.read_text(encoding="utf-8"))
-# Where servers, and the clients that work with them, do other than the specification says.
+# Cases in which servers, and the clients that work with them, differ from the specification.
 EXCEPTIONS = {
     r"request: \$\.docs\[\d+\]\.text_field: .* is not of type 'object'": "a document's fields are texts, not objects",
     r"answer: .*metadata: .*'per_allocation_memory_bytes', 'per_deployment_memory_bytes'": "eland's, kept by servers",
@@ -25,9 +25,9 @@ _BASES = ("_types.RetrieverBase", "_types.query_dsl.QueryBase", "ml._types.Commo
 
 
 def complaints(request: Request) -> list[str]:
-    """What the specification does not allow in the request and its answer, exceptions aside.
+    """Return what the specification does not allow in the request and its answer, without the exceptions.
 
-    Raises LookupError for a request that the specification does not know.
+    Raises LookupError for a request that the specification does not contain.
     """
     operation = _operation(request)
     found = []
@@ -39,12 +39,12 @@ def complaints(request: Request) -> list[str]:
 
 
 def clause_complaints(schema: str, clause: Any) -> list[str]:
-    """What the named schema (`_types.KnnSearch`, say) does not allow in a clause of a search."""
+    """Return what the named schema (for example `_types.KnnSearch`) does not allow in a clause of a search."""
     return _errors("clause", clause, {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}})
 
 
 def is_error(answer: Any) -> bool:
-    """Whether it has the form of Elasticsearch's errors."""
+    """Return whether it has the form of Elasticsearch's errors."""
     error = answer["error"]
     causes = (error, *error["root_cause"])
     return set(answer) == {"error", "status"} and all({"type", "reason"} <= set(each) for each in causes)

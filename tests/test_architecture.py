@@ -1,4 +1,4 @@
-"""The import rules of docs/design.md, held against the code."""
+"""The import rules of docs/design.md, checked on the code."""
 
 import ast
 import re
@@ -131,7 +131,7 @@ MODULES = {name_of(path): path for path in SOURCES}
 
 @cache
 def imports(path, *, top_level_only=False):
-    """Modules that a file imports, those for type checking left out."""
+    """Return the modules that a file imports, without those for type checking."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if top_level_only:
         nodes = set(tree.body)
@@ -148,7 +148,7 @@ def imports(path, *, top_level_only=False):
 
 
 def our_imports(path):
-    """Our own modules that a file imports; of a package and one of its modules only the module."""
+    """Return our own modules that a file imports; of a package and one of its modules only the module."""
     found = imports(path) & MODULES.keys()
     return {name for name in found if not any(other.startswith(f"{name}.") for other in found)} - {name_of(path)}
 
@@ -158,7 +158,7 @@ def roots(modules):
 
 
 def room_of(name):
-    """The line of LAYERS that a module's room stands in, and the room."""
+    """Return the line of LAYERS in which a module's room stands, and the room."""
     place, room = min(
         ((place, room) for place, rooms in enumerate(LAYERS) for room in rooms if is_in(name, room)),
         key=lambda found: -len(found[1]),
@@ -192,7 +192,7 @@ def test_imports_point_to_lower_layers_only():
     assert upward == []
 
 
-def test_there_is_no_circle_of_imports():
+def test_there_are_no_circular_imports():
     waiting = {name: our_imports(path) for name, path in MODULES.items()}
     while free := {name for name, others in waiting.items() if not others & waiting.keys()}:
         waiting = {name: others for name, others in waiting.items() if name not in free}
@@ -212,12 +212,12 @@ def test_importing_a_module_loads_nothing_heavy():
     } == set()
 
 
-def test_nothing_points_back_to_the_app_or_knows_flask():
+def test_the_library_imports_neither_the_app_nor_flask():
     web = {"app", "flask", "apiflask", "werkzeug"}
     assert [name_of(path) for path in sources("image_embeddings") if roots(imports(path)) & web] == []
 
 
-def test_the_app_uses_public_names_only_and_knows_no_model_and_no_elasticsearch():
+def test_the_app_uses_public_names_only_and_imports_no_model_and_no_elasticsearch():
     public = {f"image_embeddings.{name}" for name in image_embeddings.__all__} | {
         "image_embeddings.errors.ImageSearchError"
     }
@@ -227,12 +227,12 @@ def test_the_app_uses_public_names_only_and_knows_no_model_and_no_elasticsearch(
         assert {module for module in used if module.startswith("image_embeddings.")} <= public, path
 
 
-def test_records_and_errors_import_nothing_of_ours():
+def test_documents_and_errors_import_no_module_of_ours():
     for name in ("documents", "errors"):
         assert "image_embeddings" not in roots(imports(MODULES[f"image_embeddings.{name}"]))
 
 
-def test_each_heavy_library_stays_at_home():
+def test_each_heavy_library_is_imported_in_one_module():
     found = {
         library: {
             name_of(path).removeprefix("image_embeddings.") for path in SOURCES if library in roots(imports(path))
@@ -264,13 +264,13 @@ def test_only_the_cli_prints_and_exits():
 
 
 @pytest.mark.parametrize("package", ["image_embeddings", "app"])
-def test_importing_a_package_stays_light(package):
+def test_importing_a_package_loads_nothing_heavy(package):
     program = f"import sys, {package}; print(sorted({set(HEAVY_HOMES)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_all_names_are_there():
+def test_all_public_names_exist():
     assert all(hasattr(image_embeddings, name) for name in image_embeddings.__all__)
 
 
@@ -280,7 +280,7 @@ def usual_test(name):
 
 
 def test_every_module_has_a_test():
-    """A test file of the module's name, in a folder of its folder's name, or the place where it is tested."""
+    """Each module has a test file of its name in a folder of its folder's name, or an entry for its tests."""
     tests = {path.relative_to(ROOT / "tests").as_posix() for path in ROOT.glob("tests/**/test_*.py")}
     packages = {name for name in MODULES if any(other.startswith(f"{name}.") for other in MODULES)}
     untested = []

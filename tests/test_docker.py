@@ -37,7 +37,7 @@ def copied() -> list[str]:
 # The Dockerfile
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_no_problem() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
@@ -119,7 +119,7 @@ def test_command_and_entrypoint_are_in_exec_form() -> None:
     assert json.loads(arguments("CMD")[0])[0] == "gunicorn"
 
 
-def test_app_has_what_the_command_and_the_healthcheck_name() -> None:
+def test_app_has_the_names_of_the_command_and_the_healthcheck() -> None:
     from app import create_app
 
     assert (ROOT / "app" / "gunicorn.conf.py").is_file()
@@ -167,7 +167,7 @@ def test_empty_build_argument_means_no_extra_index(tmp_path: Path) -> None:
     assert "--extra-index-url" not in install(tmp_path, "")
 
 
-def test_requirements_bring_no_index_of_their_own_and_keep_all_else(tmp_path: Path) -> None:
+def test_requirements_name_no_index_and_keep_everything_else(tmp_path: Path) -> None:
     install(tmp_path, "")
     before = (ROOT / "requirements.txt").read_text().splitlines()
     after = (tmp_path / "requirements.txt").read_text().splitlines()
@@ -213,21 +213,21 @@ def test_health_follows_the_status_of_healthz(server: HTTPServer, status: int, c
     assert check_health(server.server_port) == code
 
 
-def test_no_server_is_unhealthy(server: HTTPServer) -> None:
+def test_a_missing_server_is_unhealthy(server: HTTPServer) -> None:
     port = server.server_port
     server.server_close()
     assert check_health(port) == 1
 
 
-def test_health_is_not_asked_through_a_proxy(server: HTTPServer) -> None:
+def test_the_healthcheck_uses_no_proxy(server: HTTPServer) -> None:
     server.status = 200
     assert check_health(server.server_port, http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") == 0
 
 
-# The entrypoint, run with stand-ins for python and gunicorn that note down what they are asked
+# The entrypoint, run with stand-ins for python and gunicorn that record their calls
 
 
-# Notes down what is asked, but for `node status`, which says that no node runs.
+# Records the calls; `node status` is not recorded, and says that no node runs.
 NODE_STATUS = '[ "$4" != status ] || exit "${NODE_RUNS:-1}"; echo "$*" >>"$NOTES"'
 
 
@@ -272,7 +272,7 @@ def test_web_server_does_not_start_when_indexing_fails(image: Path) -> None:
     assert run(image, "gunicorn", INDEX_STATUS="1") == (1, ["index", "node stop --if-unused"])
 
 
-def test_other_commands_run_alone(image: Path) -> None:
+def test_other_commands_run_without_indexing_or_a_server(image: Path) -> None:
     assert run(image, "python", "-m", "image_embeddings", "status") == (0, ["status", "node stop --if-unused"])
 
 
@@ -286,11 +286,11 @@ def test_a_cluster_is_neither_indexed_into_nor_stopped(image: Path, cluster: dic
     assert run(image, "gunicorn", **cluster)[1] == ["gunicorn "]
 
 
-def test_a_cluster_is_indexed_into_when_asked_for(image: Path) -> None:
+def test_a_cluster_is_indexed_into_if_the_setting_asks_for_it(image: Path) -> None:
     assert run(image, "gunicorn", ES_HOST="https://a:9200", INDEX_FIRST="yes")[1] == ["index", "gunicorn "]
 
 
-def test_a_node_that_ran_before_runs_on(image: Path) -> None:
+def test_a_node_that_ran_before_keeps_running(image: Path) -> None:
     assert run(image, "gunicorn", NODE_RUNS="0")[1] == ["index", "gunicorn "]
 
 

@@ -1,4 +1,4 @@
-"""The documentation, held against the code: nothing undocumented, no default that is another, no link to nowhere."""
+"""The documentation, checked against the code: nothing undocumented, no wrong default, no broken link."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from image_embeddings.config import ROOT, load_settings, setting_rows
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "es-docker" / "README.md", *DOCS.glob("*.md")])
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-# The guide's words for things go by one name; these are the others.
+# The guide has one word for each thing; these are other words for it.
 FORBIDDEN = re.compile(r"\b(gallery|galleries|top_k|prompts?|embedders?|extractors?|filename|datapoints?)\b", re.I)
 
 
@@ -30,7 +30,7 @@ def name_of(page):
 
 
 def section(page, title):
-    """The part of a page below a second-level heading."""
+    """Return the part of a page below a second-level heading."""
     parts = re.split(r"^## ", text_of(page), flags=re.M)
     found = [part for part in parts if part.splitlines()[0] == title]
     assert found, f"docs/{page} has no section '{title}'"
@@ -38,38 +38,38 @@ def section(page, title):
 
 
 def table(text):
-    """First cell -> second cell of every table row whose first cell is code, both without backquotes."""
+    """Return first cell -> second cell of every table row whose first cell is code, both without backquotes."""
     rows = re.findall(r"^\| `([^`|]+)` \|([^|]*)\|", text, re.M)
     return {first: second.strip().strip("`") for first, second in rows}
 
 
 def slug(heading):
-    """The anchor that GitHub makes of a heading."""
+    """Return the anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 # Settings
 
 
-def test_each_setting_stands_in_env_example_once_with_its_default():
+def test_each_setting_is_in_env_example_once_with_its_default():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     expected = [f"# {row.name}={row.default or ''}" for row in setting_rows()]
     assert [line for line in expected if lines.count(line) != 1] == []
 
 
-def test_each_setting_stands_in_the_configuration_page_with_its_default():
+def test_each_setting_is_on_the_configuration_page_with_its_default():
     described = table(text_of("configuration.md"))
     assert [row.name for row in setting_rows() if described.get(row.name) != (row.default or "")] == []
 
 
-def test_neither_page_has_a_setting_that_there_is_not():
+def test_neither_page_has_an_unknown_setting():
     names = {row.name for row in setting_rows()}
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^# ([A-Z_]+)=", example, re.M)) == names
     assert {name for name in table(text_of("configuration.md")) if name.isupper()} == names
 
 
-def test_env_example_is_all_comments_and_works_as_it_is_and_uncommented():
+def test_env_example_is_all_comments_and_works_unchanged_and_uncommented():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     assert all(not line or line.startswith("#") for line in lines)
     pairs = dict(line.removeprefix("# ").split("=", 1) for line in lines if re.match(r"# [A-Z_]+=", line))
@@ -80,7 +80,7 @@ def test_env_example_is_all_comments_and_works_as_it_is_and_uncommented():
 
 
 def commands(command, path=()):
-    """Path and command of every command below a group that does something."""
+    """Return path and command of every command below a group that does something."""
     if isinstance(command, click.Group):
         return [found for name, child in command.commands.items() for found in commands(child, (*path, name))]
     return [(" ".join(path), command)]
@@ -90,7 +90,7 @@ COMMANDS = [*commands(main), ("create-image-embeddings.py", create_image_embeddi
 
 
 def section_of(command):
-    """The section of docs/cli.md whose heading names the command; several may share one."""
+    """Return the section of docs/cli.md whose heading names the command; several commands may share one."""
     titles = re.findall(r"^## (.+)$", text_of("cli.md"), re.M)
     found = [title for title in titles if command in title.split(", ")]
     assert found, f"docs/cli.md has no section for '{command}'"
@@ -103,7 +103,7 @@ OPTIONS = [
 
 
 def example_of(command):
-    """How an example of the command begins."""
+    """Return the beginning of an example of the command."""
     return f"image_embeddings/{command}" if command.endswith(".py") else f"-m image_embeddings {command}"
 
 
@@ -131,7 +131,7 @@ def test_the_default_of_each_option_is_the_right_one():
     ] == []
 
 
-def test_no_section_is_about_a_command_that_there_is_not():
+def test_no_section_is_about_an_unknown_command():
     known = {path for path, _ in COMMANDS}
     shown = re.findall(
         r"-m image_embeddings ((?:node |text-model )?[a-z-]+)", "".join(page.read_text("utf-8") for page in PAGES)
@@ -169,7 +169,7 @@ def test_the_api_page_has_every_error_code_with_its_http_status():
     assert table(section("api.md", "Errors")) == expected
 
 
-def test_each_error_code_stands_in_troubleshooting():
+def test_each_error_code_is_on_the_troubleshooting_page():
     described = section("troubleshooting.md", "Error codes")
     assert [kind.code for kind in error_classes() if f"`{kind.code}`" not in described] == []
 
@@ -184,13 +184,13 @@ def test_every_metric_is_described_and_no_other():
 
 
 def links(page):
-    """What a page links to, but for what is on the web."""
+    """Return the links of a page, without those to the web."""
     found = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
 def leads_somewhere(page, link):
-    """Whether the file of a link exists, and the heading in it if the link names one."""
+    """Return whether the file of a link exists, and the heading in it if the link names one."""
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
     if not anchor:
@@ -206,7 +206,7 @@ def test_each_link_leads_to_a_file_and_a_heading_that_exist():
 
 
 def offenders(pages, find):
-    """What `find` finds in the text of each of these pages, each find with the name of its page."""
+    """Return all results of `find` on the text of each of these pages, each with the name of its page."""
     return [f"{name_of(page)}: {found}" for page in pages for found in find(page.read_text(encoding="utf-8"))]
 
 
@@ -219,11 +219,11 @@ def test_make_targets_of_the_pages_are_in_the_makefile():
     assert offenders(PAGES, unknown_make_targets) == []
 
 
-def test_one_word_for_one_thing():
+def test_each_thing_has_one_word():
     assert offenders(PAGES, lambda text: FORBIDDEN.findall(text.replace("<filename>", ""))) == []
 
 
-def test_no_page_shows_a_path_of_somebodys_machine():
+def test_no_page_shows_a_path_of_a_developers_machine():
     pages = [*PAGES, ROOT / ".env.example"]
     assert offenders(pages, lambda text: re.findall(r"/(?:home|Users|work|root)/\S*", text)) == []
 

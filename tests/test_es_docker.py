@@ -45,7 +45,7 @@ def test_compose_file_follows_the_compose_specification() -> None:
         ("  data:\n", "  data: here\n"),
     ],
 )
-def test_the_validator_notices(right: str, wrong: str) -> None:
+def test_the_validator_notices_a_mistake(right: str, wrong: str) -> None:
     assert right in TEXT
     with pytest.raises(ValueError):
         compose(TEXT.replace(right, wrong))
@@ -62,11 +62,11 @@ def test_named_volumes_are_declared_and_used() -> None:
     assert {name for name in mounted if not name.startswith(".")} == compose().volumes.keys()
 
 
-def test_every_variable_is_in_the_example_and_the_other_way_round() -> None:
+def test_the_variables_are_those_of_the_example() -> None:
     assert {match["name"] for match in VARIABLES} == EXAMPLE.keys()
 
 
-def test_defaults_are_those_of_the_example() -> None:
+def test_defaults_equal_those_of_the_example() -> None:
     defaults = {match["name"]: match["rest"] for match in VARIABLES if match["operator"] == "-"}
     assert {**defaults, "ELASTIC_PASSWORD": ""} == EXAMPLE
 
@@ -87,34 +87,34 @@ def test_ports_are_open_to_this_machine_alone() -> None:
     assert ports == ["127.0.0.1:9200:9200", "127.0.0.1:5601:5601"]
 
 
-def test_kibana_starts_only_when_asked_for() -> None:
+def test_kibana_starts_only_with_its_profile() -> None:
     assert [name for name, service in SERVICES.items() if "profiles" not in service] == [
         "certificates",
         "elasticsearch",
     ]
 
 
-def test_mounted_files_are_here() -> None:
+def test_mounted_files_exist() -> None:
     mounts = [volume for service in SERVICES.values() for volume in service["volumes"] if volume.startswith("./")]
     assert mounts == ["./make-certificates.sh:/make-certificates.sh:ro"]
     assert (FOLDER / "make-certificates.sh").is_file()
 
 
-def test_shell_lines_are_shell() -> None:
+def test_shell_lines_are_valid_shell() -> None:
     lines = [SERVICES["elasticsearch"]["healthcheck"]["test"][1], SERVICES["kibana"]["healthcheck"]["test"][1]]
     for line in [*lines, SERVICES["kibana-password"]["command"][2]]:
         subprocess.run(["sh", "-nc", line], check=True)
 
 
 @pytest.mark.parametrize("script", ["tools/serve.sh", "es-docker/make-certificates.sh", "tools/install.sh"])
-def test_scripts_are_shell(script: str) -> None:
+def test_scripts_are_valid_shell(script: str) -> None:
     subprocess.run(["sh", "-n", ROOT / script], check=True)
 
 
 @pytest.mark.parametrize(
     ("status", "well"), [("200", True), ("403", True), ("401", False), ("408", False), ("", False)]
 )
-def test_the_node_is_well_when_it_answers_even_after_a_trial(tmp_path: Path, status: str, well: bool) -> None:
+def test_the_node_is_healthy_if_it_answers_even_after_a_trial(tmp_path: Path, status: str, well: bool) -> None:
     (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf %s '{status}'\n")
     (tmp_path / "curl").chmod(0o755)
     line = SERVICES["elasticsearch"]["healthcheck"]["test"][1].replace("$$", "$")
@@ -136,7 +136,7 @@ def test_readme_pins_no_version_of_its_own() -> None:
     assert set(re.findall(r"\b9\.\d+\.\d+\b", readme)) <= {EXAMPLE["STACK_VERSION"]}
 
 
-def test_readme_copies_the_authority_from_its_mount_to_where_the_app_looks() -> None:
+def test_readme_copies_the_authority_from_its_mount_to_the_path_that_the_app_reads() -> None:
     (command,) = re.findall(r"^docker compose cp elasticsearch:(\S+) (\S+)$", (FOLDER / "README.md").read_text(), re.M)
     mounts = [volume.split(":")[1] for volume in SERVICES["elasticsearch"]["volumes"]]
     assert command == (f"{mounts[0]}/ca/ca.crt", "../app/conf/ca.crt")

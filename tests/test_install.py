@@ -1,4 +1,4 @@
-"""`make` and tools/install.sh, with Pythons that only say they are: nothing is installed, nothing is fetched."""
+"""`make` and tools/install.sh, with stand-ins for Python: nothing is installed or downloaded."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ from tests.waiting import LONG
 
 SCRIPT = ROOT / "tools" / "install.sh"
 TOOLS = ("sh", "make", "rm", "cp", "mkdir", "chmod", "cat", "grep", "mktemp", "touch")
-# Says that it is another version, makes a virtual environment of itself, and notes down what pip and uv would be asked.
+# Claims to be another version, makes a virtual environment of itself, and records the calls of pip and uv.
 FAKE = """\
 #!/bin/sh
 case "$1" in
@@ -72,7 +72,7 @@ def pip_log(place):
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "tools").glob("*.sh")), ids=lambda path: path.name)
-def test_a_script_is_sound_shell(script):
+def test_a_script_is_valid_shell(script):
     subprocess.run(["sh", "-n", str(script)], check=True)
 
 
@@ -87,7 +87,7 @@ def test_a_python_that_is_too_old_or_new_is_refused_in_clear_words(place, versio
     assert not (place / ".venv").exists()
 
 
-def test_no_python_at_all_is_said_too(place):
+def test_a_missing_python_is_reported_too(place):
     done = install(place)
     assert done.returncode == 1
     assert "found: no python3" in done.stderr
@@ -109,13 +109,13 @@ def test_a_python_3_12_beside_a_3_14_is_chosen(place):
     assert pip_log(place).startswith("3.12:")
 
 
-def test_a_named_python_goes_first_also_with_a_blank_in_its_path(place):
+def test_a_named_python_goes_first_even_with_a_blank_in_its_path(place):
     fake_python(place, "python3", (3, 13))
     named = fake_python(place, "other pythons/python3.11", (3, 11))
     assert "Making .venv with Python 3.11.0" in install(place, PYTHON=str(named)).stdout
 
 
-def test_a_sound_environment_is_kept(place):
+def test_a_working_environment_is_kept(place):
     fake_python(place, "python3", (3, 12))
     install(place)
     assert "Making .venv" not in install(place).stdout
@@ -144,7 +144,7 @@ def test_uv_installs_from_both_indexes_what_fits_best(place):
 
 
 @pytest.mark.parametrize("uv", ["exit 1", UV.format(status=2)], ids=["cannot be had", "fails"])
-def test_pip_installs_where_uv_cannot(place, uv):
+def test_pip_installs_if_uv_cannot(place, uv):
     fake_python(place, "python3", (3, 12), uv=uv)
     done = install(place)
     assert done.returncode == 0, done.stderr
@@ -152,7 +152,7 @@ def test_pip_installs_where_uv_cannot(place, uv):
     assert pip_log(place).endswith("-m pip install --disable-pip-version-check -r ./requirements.txt\n")
 
 
-def test_uv_asks_the_index_that_pip_is_told_to_ask(place):
+def test_uv_uses_the_index_of_pips_settings(place):
     fake_python(place, "python3", (3, 12))
     install(place, PIP_INDEX_URL="https://packages.example/simple")
     assert "uv https://packages.example/simple pip install" in pip_log(place)
@@ -198,7 +198,7 @@ def make(project, *arguments, **environ):
 
 
 def noted(project, *arguments):
-    """What make has python and gunicorn do, with IMAGE_DIR before it; stand-ins note it down. No node runs."""
+    """Return the calls of python and gunicorn by make, each after its IMAGE_DIR; stand-ins record them."""
     (project / ".venv" / "bin").mkdir()
     for name in ("python", "gunicorn"):
         program = project / ".venv" / "bin" / name
@@ -221,16 +221,16 @@ def test_serve_only_serves(project):
     assert "gunicorn" in serve
 
 
-def test_plain_make_is_run(project):
+def test_make_without_a_target_is_make_run(project):
     assert make(project, "-n") == make(project, "-n", "run")
 
 
 @pytest.mark.parametrize("folder", ["/tmp/x", "photos", "../photos", "~/photos", "/tmp/my photos"])
-def test_photos_becomes_image_dir(project, folder):
+def test_the_variable_photos_becomes_image_dir(project, folder):
     assert f"IMAGE_DIR=[{folder}]" in make(project, "-f", "Makefile", "-f", "show.mk", "show", f"PHOTOS={folder}")
 
 
-def test_without_photos_image_dir_stays_as_it_was(project):
+def test_without_the_variable_photos_image_dir_stays_unchanged(project):
     assert "IMAGE_DIR=[/a]" in make(project, "-f", "Makefile", "-f", "show.mk", "show", IMAGE_DIR="/a")
 
 
@@ -242,7 +242,7 @@ def test_a_host_of_the_environment_does_not_let_the_network_in(project):
     assert '--bind "127.0.0.1:5001"' in make(project, "-n", "serve", HOST="example.org")
 
 
-def test_a_host_on_the_command_line_does(project):
+def test_a_host_on_the_command_line_lets_the_network_in(project):
     assert '--bind "0.0.0.0:5001"' in make(project, "-n", "serve", "HOST=0.0.0.0")
 
 
@@ -251,13 +251,13 @@ def check_port(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_a_free_port_passes_without_a_word():
+def test_a_free_port_passes_without_a_message():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert (check_port("127.0.0.1", str(port)).returncode, check_port("127.0.0.1", str(port)).stderr) == (0, "")
 
 
-def test_a_port_that_cannot_be_used_is_said_before_anything_is_indexed():
+def test_a_port_that_cannot_be_used_is_reported_before_anything_is_indexed():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = str(listener.getsockname()[1])
         for port in (taken, "abc", "99999"):

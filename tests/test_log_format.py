@@ -28,12 +28,12 @@ def test_a_line_for_people_has_time_process_level_fields_and_message():
 
 
 @pytest.mark.parametrize("sign", ["\n", "\r", "\x1b", "\x00", "\x85", "\x9b"])
-def test_a_message_for_people_stays_one_line_and_commands_no_terminal(sign):
+def test_a_message_for_people_stays_one_line_without_control_characters(sign):
     line = log_formatter("text").format(record("a%sb", sign))
     assert line.endswith(f"a{sign.encode('unicode_escape').decode()}b")
 
 
-def test_words_of_all_languages_stay_as_they_are():
+def test_words_of_all_languages_stay_unchanged():
     assert log_formatter("text").format(record("Hündin 犬")).endswith("Hündin 犬")
 
 
@@ -49,7 +49,7 @@ def test_a_json_line_is_an_object_with_the_fields_of_context_and_record():
     }
 
 
-def test_a_json_line_stays_one_line_traceback_and_all():
+def test_a_json_line_stays_one_line_even_with_a_traceback():
     broke = record("a\nb")
     broke.exc_info = broken()
     line = log_formatter("json").format(broke)

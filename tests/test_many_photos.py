@@ -1,4 +1,4 @@
-"""The library that tools/many_photos.py makes out of the samples."""
+"""The library that tools/many_photos.py makes of the samples."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ def contents(folder):
     }
 
 
-def test_the_same_photos_each_time_with_what_filters_need(tmp_path):
+def test_the_tool_makes_the_same_photos_each_time_with_data_for_filters(tmp_path):
     many_photos.make(tmp_path / "one", count=60)
     many_photos.make(tmp_path / "two", count=60)
     one = contents(tmp_path / "one")

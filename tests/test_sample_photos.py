@@ -72,7 +72,7 @@ def test_names_are_plain():
 
 
 def test_no_photo_is_hidden_under_another():
-    """A search folds photos that look the same; of these it folds none, whatever is searched for."""
+    """A search folds photos that look the same. It folds none of these, for any query."""
     prints = {
         photo: fingerprint(decode((IMAGES / photo).read_bytes(), max_pixels=10_000_000, what=photo).image)
         for photo in PHOTOS
@@ -159,7 +159,7 @@ def test_cut_outs_end_within_the_limits(size: tuple[int, int], expected: float):
 
 
 def test_an_enlarged_outline_has_no_steps():
-    """A slope that goes down by a whole pixel every two: three times as large, no point is off its straight line."""
+    """The slope falls by a whole pixel every two. Enlarged three times, no point is off its straight line."""
     slope = Image.new("RGBA", (80, 60), (0, 0, 0, 0))
     for column in range(80):
         slope.paste((200, 30, 30, 255), (column, 10 + column // 2, column + 1, 60))
@@ -170,7 +170,7 @@ def test_an_enlarged_outline_has_no_steps():
     assert max(off) - min(off) <= 1
 
 
-def test_colours_that_are_not_seen_do_not_shine_through_an_enlarged_outline():
+def test_hidden_colours_do_not_shine_through_an_enlarged_outline():
     image = Image.new("RGBA", (60, 60), (0, 255, 0, 0))
     image.paste((200, 30, 30, 255), (10, 10, 50, 50))
     larger = sample_photos.enlarged(image, 3.0)
@@ -189,8 +189,8 @@ def test_a_scene_is_shown_whole_and_never_enlarged(size: tuple[int, int], expect
         assert photo.getpixel((0, 0)) == pytest.approx((30, 90, 200), abs=4)
 
 
-def test_the_colours_of_a_scene_are_brought_to_srgb(tmp_path: Path):
-    """By this profile the first channel is green, and the second is red."""
+def test_the_colours_of_a_scene_are_converted_to_srgb(tmp_path: Path):
+    """In this profile the first channel is green, and the second is red."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     profile = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
     Image.new("RGB", (40, 30), (200, 30, 90)).save(tmp_path / "scene.png", icc_profile=profile)
@@ -200,7 +200,7 @@ def test_the_colours_of_a_scene_are_brought_to_srgb(tmp_path: Path):
         assert "icc_profile" not in photo.info
 
 
-def test_an_image_within_a_larger_file_is_read_from_its_byte_on(tmp_path: Path):
+def test_an_image_inside_a_larger_file_is_read_from_its_first_byte(tmp_path: Path):
     inner = save_png(tmp_path / "inner.png", Image.new("RGB", (40, 30), (30, 90, 200)))
     (tmp_path / "theme.edj").write_bytes(b"others' images" + inner.read_bytes() + b"more of them")
     sample_photos.make_photo(tmp_path / "theme.edj", tmp_path / "photo.jpg", kind=Kind.SCENE, offset=14)
@@ -208,7 +208,7 @@ def test_an_image_within_a_larger_file_is_read_from_its_byte_on(tmp_path: Path):
         assert photo.size == (40, 30)
 
 
-def test_what_is_long_and_thin_is_padded():
+def test_a_long_and_thin_image_is_padded():
     assert sample_photos.canvas_size((20, 300)) == (216, 324)
 
 
@@ -218,7 +218,7 @@ def test_a_missing_debian_package_is_named_with_both_remedies(package: str, tmp_
         sample_photos.source_folder(package, tmp_path)
 
 
-def test_what_is_missing_ends_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_source_ends_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert sample_photos.main(["--root", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
     assert "Install Debian's package: apt-get install" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The published specification as a check: that it is one, and that it finds what is wrong."""
+"""The published specification as a check: it is valid, and it finds mistakes."""
 
 from openapi_spec_validator import validate
 
@@ -8,11 +8,11 @@ from tests.ml_front import Request
 INFER = "/_ml/trained_models/m/_infer"
 
 
-def test_it_is_valid_openapi():
+def test_the_specification_is_valid_openapi():
     validate(specification.SPECIFICATION)
 
 
-def test_it_names_its_source_and_licence():
+def test_the_specification_names_its_source_and_licence():
     beside = specification.FILE.with_suffix(".md").read_text(encoding="utf-8")
     assert "elastic/elasticsearch-specification" in beside
     assert "Apache-2.0" in beside

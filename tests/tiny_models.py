@@ -1,8 +1,9 @@
-"""Tiny CLIP, DistilBERT and XLM-RoBERTa folders with random weights, in the layouts of real ones: the real loading code
-runs on them, and what they find means nothing. Only `make_aligned_text_folder` makes texts that find their photos: the
-sample photos, which it was made for.
+"""Tiny CLIP, DistilBERT and XLM-RoBERTa folders with random weights, in the layouts of real ones.
 
-The libraries are imported where they are used: a test that makes no model does not wait for them.
+The real loading code runs on them, but their hits mean nothing. Only the texts of `make_aligned_text_folder` find their
+photos: the sample photos, for which it was made.
+
+The libraries are imported inside the functions, so a test that makes no model does not wait for them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 DIMS = 32
 # Characters of the scripts that tests search in: ASCII, Latin with accents, Greek, Cyrillic, Hebrew, Arabic,
-# Devanagari, Thai, kana; then some of those that have too many.
+# Devanagari, Thai, kana; then some of the scripts with too many characters.
 _RANGES = ((33, 127), (0xC0, 0x180), (0x370, 0x400), (0x400, 0x460), (0x5D0, 0x5EB), (0x620, 0x653))
 _MORE_RANGES = ((0x900, 0x970), (0xE01, 0xE5C), (0x3041, 0x3100))
 _SINGLE = "一中猫犬狗雪上的照片海辺写真눈속의개사진바다고양이🐕🐈❄️🏔🌊📷"
@@ -31,7 +32,7 @@ POSITIONS = 130  # two of them are RoBERTa's own
 
 
 def make_clip_folder(folder: Path, *, dims: int = DIMS, seed: int = 0) -> Path:
-    """A CLIP image and text model of `dims` dims in `folder`."""
+    """Make a CLIP image and text model of `dims` dims in `folder`."""
     import torch
     from sentence_transformers import SentenceTransformer, models
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
@@ -67,9 +68,9 @@ def make_text_folder(
     vocabulary_size: int = 0,
     seed: int = 1,
 ) -> Path:
-    """A multilingual text model of the architecture of clip-ViT-B-32-multilingual-v1 in `folder`.
+    """Make a multilingual text model of the architecture of clip-ViT-B-32-multilingual-v1 in `folder`.
 
-    Of its vocabulary, what exceeds its few thousand characters is unused tokens.
+    Its vocabulary has a few thousand characters; the rest are unused tokens.
     """
     import torch
     from sentence_transformers import SentenceTransformer, models
@@ -99,7 +100,7 @@ def make_text_folder(
 
 
 def make_pair(folder: Path) -> tuple[Path, Path]:
-    """Tiny models under the names of the real ones, of their 512 dims: CLIP's, and its multilingual text model."""
+    """Make tiny models with the names and the 512 dims of the real ones: CLIP and its multilingual text model."""
     return (
         make_clip_folder(folder / "clip-ViT-B-32", dims=512),
         make_text_folder(
@@ -109,10 +110,10 @@ def make_pair(folder: Path) -> tuple[Path, Path]:
 
 
 def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
-    """A text model in the space of the CLIP model in `clip`, as far as the sample photos and their English captions go.
+    """Make a text model in the space of the CLIP model in `clip`, for the sample photos and their English captions.
 
-    Its last layer is solved for, by least squares, so that these captions come out where their photos do. Other texts
-    mean nothing to it.
+    Its last layer is solved by least squares, so that these captions get the embeddings of their photos. Other texts
+    get embeddings without a meaning.
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -128,7 +129,7 @@ def make_aligned_text_folder(folder: Path, *, clip: Path) -> Path:
 
 
 def make_mclip_folder(folder: Path, *, dims: int = DIMS, seed: int = 2, safe: bool = False) -> Path:
-    """An M-CLIP model as its makers publish them; the config of its transformer goes into a folder beside it."""
+    """Make an M-CLIP model in its published layout; the config of its transformer goes into a folder beside it."""
     import torch
     from safetensors.torch import save_file
     from transformers import XLMRobertaModel
@@ -152,7 +153,7 @@ def make_mclip_folder(folder: Path, *, dims: int = DIMS, seed: int = 2, safe: bo
 
 
 def make_xlm_roberta_text_folder(folder: Path, *, seed: int = 3) -> Path:
-    """What M-CLIP models are made of (XLM-RoBERTa, mean, linear layer), in sentence-transformers' layout."""
+    """Make a model of M-CLIP's parts (XLM-RoBERTa, mean, linear layer), in the layout of sentence-transformers."""
     import torch
     from sentence_transformers import SentenceTransformer, models
     from transformers import XLMRobertaModel

@@ -1,5 +1,8 @@
-"""A stand-in for the security of a real cluster, which the embedded node lacks: TLS, basic auth, API keys and `GET /`
-before the real node. All else is passed through. tests.ml_front builds on it."""
+"""A stand-in for the security of a real cluster, which the embedded node lacks.
+
+It offers TLS, basic auth, API keys and `GET /` in front of the real node. All other requests pass through.
+tests.ml_front builds on it.
+"""
 
 import base64
 import http.client
@@ -18,12 +21,12 @@ import trustme
 from tests.waiting import LONG
 
 USER, PASSWORD, API_KEY = "elastic", "pässword", "a2V5LWlkOmtleS1zZWNyZXQ="
-UPLOADER = ("uploader", "only-ascii")  # for eland, whose client fails on any other character in a password
+UPLOADER = ("uploader", "only-ascii")  # for eland: its client fails on any other character in a password
 READER = ("reader", "reads-only")  # may do nothing but `GET /`
 
 
 class ServerError(Exception):
-    """An answer in the form of Elasticsearch's errors; `more` stands beside type and reason."""
+    """An answer in the form of Elasticsearch's errors; `more` is added beside type and reason."""
 
     def __init__(self, status: int, kind: str, reason: str, **more: Any) -> None:
         super().__init__(reason)
@@ -37,10 +40,10 @@ class ServerError(Exception):
 
 
 class FrontHandler(BaseHTTPRequestHandler):
-    """Lets no stranger in, answers `GET /`, and passes all else on to the node."""
+    """Refuses requests without credentials, answers `GET /`, and passes all others on to the node."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet: in two, each answer waits 40 ms for an acknowledgement
+    wbufsize = -1  # head and body in one packet; with two, each answer would wait 40 ms for an acknowledgement
     server: "FrontServer"
     body: bytes
 
@@ -55,7 +58,7 @@ class FrontHandler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 
     def admit(self) -> None:
-        """Raises the ServerError for those who may not do this; everybody may where the server has no security."""
+        """Raise the ServerError if the user may not do this; everybody may if the server has no security."""
         sent = self.headers.get("Authorization", "")
         if not self.server.secured:
             return
@@ -67,7 +70,7 @@ class FrontHandler(BaseHTTPRequestHandler):
             raise ServerError(403, "security_exception", "action is unauthorized for user [reader]")
 
     def respond(self) -> None:
-        """Answers one who was let in."""
+        """Answer a request that was admitted."""
         if self.asks_for_root:
             self.reply(200, self.server.root)
         else:
@@ -97,11 +100,11 @@ class FrontHandler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Says nothing."""
+        """Log nothing."""
 
 
 class FrontServer(ThreadingHTTPServer):
-    """The server of a front: what its handlers know."""
+    """The server of a front, with the data for its handlers."""
 
     front: Any
     daemon_threads = True
@@ -122,16 +125,16 @@ class FrontServer(ThreadingHTTPServer):
         self.root = {"cluster_name": "front", "version": {"number": version}, "tagline": "You Know, for Search"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away, at a wrong certificate say, is no news."""
+        """Ignore a client that goes away, for example at a wrong certificate."""
 
 
 @contextmanager
 def serving(server: FrontServer, ca: trustme.CA | None) -> Iterator[str]:
-    """The address of the server, which answers: https with a certificate of `ca`, or http without one."""
+    """Yield the address of the server, which answers: https with a certificate of `ca`, or http without one."""
     if ca:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        # The handshake is left to the thread of each connection, so that one that fails stops no other.
+        # The thread of each connection does the handshake, so a failed one stops no other.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -145,7 +148,7 @@ def serving(server: FrontServer, ca: trustme.CA | None) -> Iterator[str]:
 
 @contextmanager
 def standing(server: FrontServer, front: Any, ca: trustme.CA | None) -> Iterator[Any]:
-    """What tests hold of a front whose server answers at `front.url`; it is closed afterwards."""
+    """Yield the front, whose server answers at `front.url`; close it afterwards."""
     server.front = front
     with serving(server, ca) as front.url:
         try:
@@ -163,9 +166,9 @@ def tls_front(
     product: str | None = "Elasticsearch",
     refuses: int | None = None,
 ) -> Iterator[str]:
-    """The https address of a front before the node at `node_url`, with a certificate of `ca`.
+    """Yield the https address of a front before the node at `node_url`, with a certificate of `ca`.
 
-    `refuses` is the form of requests (9, say) that a server of the version before does not take.
+    `refuses` is the form of requests (9, for example) that a server of the version before does not accept.
     """
     server = FrontServer(FrontHandler, node_url, version=version, product=product, refuses=refuses)
     with serving(server, ca) as url:
@@ -173,14 +176,14 @@ def tls_front(
 
 
 def ca_file(ca: trustme.CA, folder: Path) -> Path:
-    """The CA's certificate as a PEM file in `folder`."""
+    """Write the CA's certificate as a PEM file in `folder` and return its path."""
     path = folder / "ca.crt"
     ca.cert_pem.write_to_path(str(path))
     return path
 
 
 def cloud_id(url: str) -> str:
-    """A Cloud ID that leads to an address 127.0.0.1 (whose first part stands where Elastic puts the cluster's)."""
+    """Return a Cloud ID that leads to an address 127.0.0.1, whose first part is in the place of the cluster's id."""
     port = urlsplit(url).port
     return "test:" + base64.b64encode(f"0.0.1:{port}$127$kibana".encode()).decode()
 

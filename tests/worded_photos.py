@@ -1,4 +1,4 @@
-"""Photos with words in them, as image programs write XMP and IPTC."""
+"""Photos with words in XMP and IPTC, as image programs write them."""
 
 import struct
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def xmp(*, captions: dict[str, str] | None = None, keywords: Sequence[str] = ()) -> bytes:
-    """An XMP packet; `captions` by language."""
+    """Return an XMP packet; `captions` by language."""
     texts = "".join(f'<rdf:li xml:lang="{language}">{text}</rdf:li>' for language, text in (captions or {}).items())
     words = "".join(f"<rdf:li>{word}</rdf:li>" for word in keywords)
     return XMP.format(
@@ -19,14 +19,14 @@ def xmp(*, captions: dict[str, str] | None = None, keywords: Sequence[str] = ())
 
 
 def iptc(*, caption: bytes = b"", keywords: Sequence[bytes] = (), utf8: bool = False) -> bytes:
-    """IPTC records."""
+    """Return IPTC records."""
     entries = [(1, 90, b"\x1b%G")] if utf8 else []
     entries += [(2, 120, caption), *((2, 25, word) for word in keywords)]
     return b"".join(b"\x1c" + struct.pack(">BBH", *kind, len(data)) + data for *kind, data in entries)
 
 
 def jpeg_with_iptc(jpeg: bytes, records: bytes) -> bytes:
-    """A JPEG with IPTC where Photoshop keeps it."""
+    """Return a JPEG with IPTC in the place that Photoshop uses."""
     resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + bytes(len(records) % 2)
     segment = b"Photoshop 3.0\0" + resource
     return jpeg[:2] + b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]

@@ -1,6 +1,6 @@
 """The commands; only this package prints and exits. Exit status: 0 done, 1 failed, 2 wrong usage.
 
-A module a command or group of commands. To add one: write its module, and add it to the group below.
+Each command or group of commands has a module. To add one, write its module and add it to the group below.
 """
 
 import click

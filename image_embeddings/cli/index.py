@@ -155,7 +155,7 @@ def _watch_folder(runs: Indexing) -> FolderWatch:
 
 
 def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport, as_json: bool) -> None:
-    """Run again after each change, and print what no earlier run has printed; return at Ctrl-C."""
+    """Run again after each change, and print only results that no earlier run has printed; return at Ctrl-C."""
     skipped_before = frozenset(before.skipped)
     try:
         say(f"Watching {runs.folder} for changes. Ctrl-C ends it.")

@@ -1,4 +1,4 @@
-"""The report of an indexing run, as people read it, and the exit status that it stands for."""
+"""The report of an indexing run in words, and the exit status that follows from it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SKIPPED_SHOWN = 20
 
 
 def print_report(report: IndexReport) -> None:
-    """Print what an indexing run did, and for each skipped file the reason and what to do."""
+    """Print the counts of an indexing run, and for each skipped file the reason and the remedy."""
     click.echo(f"{report.found} photos: {_counts_text(report)} ({report.seconds:.1f} s)")
     _print_skipped(report)
 
 
 def print_change(report: IndexReport) -> None:
-    """Print in one line with the time what a run of many did, and each file that it skipped."""
+    """Print in one line, with the time, what one of many runs did, and each file that it skipped."""
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"{now}  {_counts_text(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
     _print_skipped(report)
@@ -57,7 +57,7 @@ def exit_by_report(report: IndexReport, *, is_only_run: bool = True, delete_exis
 
 
 def stopped_message(*, delete_existing: bool = False, left: int = 0) -> str:
-    """Return what to say of an indexing run that was stopped; `left` photos were still to do, if that is known."""
+    """Return the message for an indexing run that was stopped; `left` photos were still to do, if that is known."""
     without = " without --delete-existing" if delete_existing else ""
     photos = f" with {left:,} photos left" if left else ""
     return f"Stopped{photos}. What was indexed stays; the same command{without} goes on from there."

@@ -33,7 +33,7 @@ def status(as_json: bool) -> None:
 
 
 def read_status(settings: Settings) -> dict[str, Any]:
-    """Return what the settings name and what is there, by the names that the command shows.
+    """Return the settings and the state of the index, under the names that the command shows.
 
     Raises:
         ImageSearchError: Elasticsearch cannot be asked, or the index is not ours.
@@ -63,7 +63,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
 
 
 def _rebuild_text(index: ImageIndex) -> str:
-    """Return how far an unfinished rebuild is and what to do about it; empty if there is none."""
+    """Return the progress of an unfinished rebuild and what to do about it; empty if there is none."""
     try:
         state = index.rebuild.state()
     except IndexMissingError:
@@ -77,7 +77,7 @@ def _rebuild_text(index: ImageIndex) -> str:
 
 
 def _progress_text(indexing: JSON) -> str:
-    """Return how far the run is that fills the index, from what it noted there."""
+    """Return the progress of the run that fills the index, from its note in the index."""
     age = int(time.time()) - int(indexing["updated"])
     when = f"stopped {age} s ago" if indexing.get("stopped") else f"{age} s ago"
     return f"{indexing['done']} of {indexing['total']} photos, {when}"

@@ -1,4 +1,4 @@
-"""What the commands share: lines for people, JSON for programs, the progress bar, errors and interrupts."""
+"""Functions that the commands share: lines for people, JSON for programs, the progress bar, errors and interrupts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ k_option = click.option("-k", default=10, show_default=True, help="Photos wanted
 
 
 def say(line: str) -> None:
-    """Print a line for the person at the terminal, on stderr, where no program reads it."""
+    """Print a line for the person at the terminal, on stderr, so that no program reads it."""
     click.echo(printable(line, plain="\n"), err=True)
 
 
@@ -65,10 +65,10 @@ def show_errors(*, stopped: str = STOPPED) -> Iterator[None]:
 
 
 def end_process(message: str, *_signal: object) -> None:
-    """Print an error and end the process now, with exit status 1; also a signal handler.
+    """Print an error and end the process now, with exit status 1; also usable as a signal handler.
 
-    No exception is raised: libraries take one for a fault of their own, and threads may never end. Nothing is lost: all
-    that is kept is written so that a kill does no harm.
+    This raises no exception: libraries would take it for an error of their own, and threads might never end. Nothing is
+    lost: all data is written in such a way that a kill does no harm.
     """
     os.write(sys.stderr.fileno(), f"Error: {message}\n".encode())  # click may be in the middle of a line
     os._exit(1)

@@ -37,11 +37,12 @@ def choose_encoder(
     networks: Path | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
-    """The encoder that IMAGE_MODEL and TEXT_MODEL name; `auto` follows the index (`built_with`), else prefers CLIP.
+    """Return the encoder that IMAGE_MODEL and TEXT_MODEL name.
 
-    On `samples` a TEXT_MODEL shows that it belongs to the image model, before the encoder's first text, and a number
-    format that it agrees with float32. `precision` names that format, `networks` the folder of what was made of models.
-    `notify` gets the one line that says when `auto` fell back to the built-in model.
+    `auto` takes the model of the index (`built_with`). If there is no index, it prefers CLIP. `precision` names the
+    number format. `networks` is the folder for networks that are made from models. `samples` are photos with captions:
+    a TEXT_MODEL has to find these photos before it encodes its first text, and a number format has to agree with
+    float32 on them. `notify` gets one line if `auto` falls back to the built-in model.
 
     Raises:
         ModelUnavailableError: the built-in model is to run in another format than float32.
@@ -63,7 +64,7 @@ def choose_encoder(
 
 
 def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
-    """Returns where embeddings of `encoder` can be compared with those of the index.
+    """Check that embeddings of `encoder` can be compared with those of the index.
 
     Raises:
         ModelMismatchError: they cannot: another model, other weights of the same name, or other preprocessing.
@@ -107,7 +108,7 @@ def _best_available_encoder(make: Callable[[str], Encoder], *, notify: Callable[
         encoder = make(clip.CLIP)
         try:
             encoder.encode_texts(["a photo"])
-            encoder.info  # noqa: B018 - loads the image model, and shows that it works
+            encoder.info  # noqa: B018 - loads the image model, which shows that it works
         except ModelUnavailableError as error:
             reason = str(error)
         else:
@@ -128,7 +129,7 @@ def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:
 
 
 def _keeping(built_with: str) -> str:
-    """The setting that keeps an index that was built with that model, which may have come from a folder."""
+    """Return the setting that keeps an index that was built with that model; the model may have come from a folder."""
     if built_with == CONSE or clip.obtainable(built_with):
         return f"IMAGE_MODEL={built_with}"
     return "IMAGE_MODEL=FOLDER (the one it was built from)"

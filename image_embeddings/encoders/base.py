@@ -16,7 +16,7 @@ PROBE_DIMS = 16
 
 
 def _probe_image() -> Image.Image:
-    """A fixed picture with edges, colours and a gradient, so that every part of a model has a say."""
+    """Return a fixed picture with edges, colours and a gradient, which every part of a model reacts to."""
     ramp = np.add.outer(np.arange(224), 2 * np.arange(224))
     return Image.fromarray(np.stack([ramp % 256, ramp.T % 199, (ramp // 97) * 50 % 256], axis=2).astype(np.uint8))
 
@@ -24,8 +24,8 @@ def _probe_image() -> Image.Image:
 class Encoder(ABC):
     """Turns images and texts into unit-length float32 embeddings of one joint space.
 
-    Implementations give `model_id`, `dims` and `preprocessing`, and the two `_embed_*` methods, whose rows need not be
-    normalised. Images come in as upright RGB images of any size. Encoders may be used from several threads.
+    A subclass sets `model_id`, `dims` and `preprocessing`, and implements the two `_embed_*` methods. Their rows may
+    have any length. Images are upright RGB images of any size. Several threads may use an encoder.
     """
 
     model_id: str  # names the weights
@@ -34,15 +34,15 @@ class Encoder(ABC):
 
     @abstractmethod
     def _embed_images(self, images: Sequence[Any]) -> Embeddings:
-        """Raw embeddings of what `preprocess` made of images, shape (n, dims); n ≥ 1."""
+        """Return the raw embeddings of preprocessed images, shape (n, dims); n ≥ 1."""
 
     @abstractmethod
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Raw embeddings of texts, shape (n, dims); n ≥ 1."""
+        """Return the raw embeddings of texts, shape (n, dims); n ≥ 1."""
 
     @property
     def calls(self) -> int:
-        """How many calls at a time encode images fastest: 1 where the model spreads each over the cores itself."""
+        """The number of calls at a time that is fastest for images; 1 if the model spreads each call over the cores."""
         return 1
 
     @property
@@ -51,34 +51,34 @@ class Encoder(ABC):
         return "float32"
 
     def prepare_for(self, images: int) -> str:
-        """Gets ready to encode so many images; a line for the user, if there is something to say."""
+        """Get ready to encode this many images; return a line for the user, or an empty text."""
         return ""
 
     def preprocess(self, image: Image.Image) -> Any:
-        """What the model looks at of an RGB image, for `encode_preprocessed`: small, and made by any thread."""
+        """Return the model input for an RGB image, for `encode_preprocessed`; it is small. Any thread may call this."""
         return image
 
     def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embeddings of `images`, shape (n, dims), float32, unit length, in the same order."""
+        """Return the embeddings of `images`, shape (n, dims), float32, unit length, in the same order."""
         return self.encode_preprocessed([self.preprocess(image) for image in images])
 
     def encode_preprocessed(self, images: Sequence[Any]) -> Embeddings:
-        """Embeddings of what `preprocess` made of images, as by `encode_images`."""
+        """Return the embeddings of what `preprocess` returned, as `encode_images` does."""
         if not images:
             return np.empty((0, self.dims), np.float32)
         return self._normalized(self._embed_images(images), count=len(images))
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embeddings of `texts`, shape (n, dims), float32, unit length, in the same order."""
+        """Return the embeddings of `texts`, shape (n, dims), float32, unit length, in the same order."""
         if not texts:
             return np.empty((0, self.dims), np.float32)
-        # Half a surrogate pair, as a broken form may send it, is nothing that a tokenizer takes.
+        # A broken form may send half a surrogate pair. No tokenizer takes that.
         texts = [text.encode(errors="replace").decode() for text in texts]
         return self._normalized(self._embed_texts(texts), count=len(texts))
 
     @cached_property
     def info(self) -> ModelInfo:
-        """What an index built with this encoder records of it."""
+        """What an index records about the encoder that it is built with."""
         probe = self.encode_images([_probe_image()])[0, :PROBE_DIMS]
         return ModelInfo(
             model_id=self.model_id,

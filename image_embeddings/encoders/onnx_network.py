@@ -1,4 +1,4 @@
-"""Networks on the CPU by ONNX Runtime: made of torch modules once, kept as files, faster there (docs/benchmarks.md)."""
+"""Networks on the CPU by ONNX Runtime: made once from torch modules, kept as files, and faster (docs/benchmarks.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INPUT, _OUTPUT = "input", "output"
 
 
 class Network:
-    """A network in a file, run by one core per call: calls from several threads run side by side."""
+    """A network in a file; each call runs on one core, so calls from several threads run side by side."""
 
     def __init__(self, file: Path) -> None:
         import onnxruntime
@@ -38,22 +38,22 @@ class Network:
         self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, batch: Array) -> Array:
-        """What the network makes of `batch`, shape (n, ...) -> (n, d); n ≥ 1."""
+        """Return the network's output for `batch`, shape (n, ...) -> (n, d); n ≥ 1."""
         return np.asarray(self._session.run([_OUTPUT], {_INPUT: batch})[0], np.float32)
 
 
 class NetworkStore:
-    """A folder of networks that were made once; without a folder, or where it cannot be used, each is made anew."""
+    """A folder of networks that were made once; each network is made anew if there is no folder that can be used."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     def has(self, name: str) -> bool:
-        """Whether the network of that name was made before."""
+        """Return whether the network of that name was made before."""
         return self._folder is not None and (self._folder / f"{name}.onnx").is_file()
 
     def open(self, name: str, make: Callable[[Path], None]) -> Network:
-        """The network of that name; `make` writes it to a file where it is not there, or is damaged.
+        """Return the network of that name; `make` writes it to a file if it is missing or damaged.
 
         Raises:
             ModelUnavailableError: it cannot be made.
@@ -71,17 +71,17 @@ class NetworkStore:
             ) from error
 
     def _make_and_keep(self, name: str, make: Callable[[Path], None]) -> Network | None:
-        """The network, made and kept in the folder; None where that cannot be used."""
+        """Make the network, keep it in the folder and return it; return None if the folder cannot be used."""
         if not self._folder:
             return None
         file, workshop = self._folder / f"{name}.onnx", self._folder / f"{name}.making"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / f"{name}.lock"):
-                kept = _load_intact(file)  # by another process meanwhile
+                kept = _load_intact(file)  # another process has made it meanwhile
                 if kept:
                     return kept
-                shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
+                shutil.rmtree(workshop, ignore_errors=True)  # left by a process that was killed
                 workshop.mkdir()
                 try:
                     make(workshop / file.name)
@@ -90,7 +90,7 @@ class NetworkStore:
                     return network
                 finally:
                     shutil.rmtree(workshop, ignore_errors=True)
-        except OSError as error:  # read-only, as DATA_DIR may be for a web app, or full
+        except OSError as error:  # read-only, as DATA_DIR may be for a web app, or the disk is full
             _log.info("%s cannot be used: %s", self._folder, error.strerror or error)
             return None
 
@@ -123,14 +123,14 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     import joblib
 
     return int(joblib.cpu_count())
 
 
 def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> None:
-    """Writes a module that takes and gives one tensor to `file`; the first dimension of both is the batch.
+    """Write a module that takes and returns one tensor to `file`; the first dimension of both tensors is the batch.
 
     Raises:
         torch.onnx.OnnxExporterError: the module does something that ONNX cannot.
@@ -138,7 +138,7 @@ def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> Non
     import torch
 
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # of tracing: shapes are fixed but for the batch
+        warnings.simplefilter("ignore")  # tracing warns that shapes are fixed; only the batch varies here
         torch.onnx.export(
             module,
             (example,),
@@ -152,12 +152,13 @@ def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> Non
 
 
 def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
-    """Writes the network with its products of weights in int8: weights by column, activations by what each batch holds.
+    """Write the network to `target` with its products of weights in int8.
 
-    Products whose name contains one of `keep` stay in float32.
+    Weights get one scale for each column, and activations one scale for each batch. Products whose name contains one of
+    `keep` stay in float32.
 
     Raises:
-        ValueError: no name contains one of them.
+        ValueError: no product has such a name.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -166,7 +167,7 @@ def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
     kept = [node.name for node in nodes if any(part in node.name for part in keep)]
     if keep and not kept:
         raise ValueError(f"no product is called {' or '.join(keep)}")
-    with quiet(""):  # it advises a preparation that changes nothing here
+    with quiet(""):  # the library advises a preparation that changes nothing here
         quantize_dynamic(
             source,
             target,

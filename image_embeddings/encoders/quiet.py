@@ -1,4 +1,4 @@
-"""Silence for libraries that talk while they work."""
+"""Silence for libraries that print and log while they work."""
 
 import logging
 import threading
@@ -10,9 +10,9 @@ _one_at_a_time = threading.RLock()
 
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
-    """Keeps the chatter of these loggers off the terminal, "" for that of all; errors still come through.
+    """Keep messages of these loggers off the terminal, but let errors through; "" is the root logger.
 
-    Afterwards they are as they were, also where a library gave the root logger a handler meanwhile.
+    Afterwards the loggers are as before, even if a library has added a handler meanwhile.
     """
     with _one_at_a_time:
         yield from _quiet([logging.getLogger(name) for name in names])

@@ -11,7 +11,7 @@ from image_embeddings.indexing.report import RunCounts
 
 
 class Heartbeat:
-    """Notes in the index's `_meta`, before each write, how far the run is: the web app shows "still indexing"."""
+    """Notes in the index's `_meta` how far the run is, before each write; so the web app can show "still indexing"."""
 
     def __init__(self, index: ImageIndex, *, state: IndexState, counts: RunCounts) -> None:
         self._index, self._state, self._counts = index, state, counts

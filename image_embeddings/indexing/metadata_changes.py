@@ -1,4 +1,4 @@
-"""What a metadata file says of the photos, and which of it is still to be written."""
+"""The rows of a metadata file, and which of them are still to be written."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from image_embeddings.indexing.report import IndexReport
 class MetadataChanges:
     """The rows of a metadata file, and the rows that an earlier run has written into the same index."""
 
-    rows: Mapping[str, PhotoMetadata] = field(default_factory=dict)  # image_id -> what the file says
+    rows: Mapping[str, PhotoMetadata] = field(default_factory=dict)  # image_id -> row of the file
     written: Mapping[str, PhotoMetadata] = field(default_factory=dict)
     backing_index: str = ""  # the index that holds `written`
 
     def next_run(self, rows: Mapping[str, PhotoMetadata], *, backing_index: str) -> MetadataChanges:
-        """Return the changes for a run that writes `rows` into an index; what another index holds does not count."""
+        """Return the changes for a run that writes `rows` into an index; rows in another index do not count."""
         written = self.written if backing_index == self.backing_index else {}
         return MetadataChanges(rows=rows, written=written, backing_index=backing_index)
 
@@ -33,7 +33,7 @@ class MetadataChanges:
         return {key: self.rows[key] for key in shared if self.rows[key] != self.written.get(key)}
 
     def after(self, report: IndexReport) -> MetadataChanges:
-        """Return what the run of that report has written; nothing is taken for written if the run was stopped."""
+        """Return the changes after the run of that report; if the run was stopped, no row counts as written."""
         skipped = {skipped.image_id for skipped in report.skipped}
         written = {} if report.stopped else {key: row for key, row in self.rows.items() if key not in skipped}
         return replace(self, rows={}, written=written)

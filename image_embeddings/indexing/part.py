@@ -1,7 +1,7 @@
-"""One part of an indexing run: files in; documents, embeddings and skipped files out.
+"""One part of an indexing run: files go in; documents, embeddings and skipped files come out.
 
-It knows no index and no executor. A function says what is stored already. Other functions map a step over items: one
-after another, or ahead by threads. All records that go in and come out can be pickled.
+This module does not use the index or an executor. One function returns what is stored already. Other functions map a
+step over items: one after another, or ahead by threads. All records that go in and come out can be pickled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoToEncode:
-    """A photo that was read and preprocessed, and is not encoded yet."""
+    """A photo that was read and preprocessed, but is not encoded yet."""
 
     document: ImageDocument
     pixels: Any  # as the encoder wants them
@@ -44,26 +44,26 @@ class DocumentToWrite:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPhoto:
-    """What is stored already that belongs to a file."""
+    """The stored data that belongs to a file."""
 
     older: ImageDocument | None = None  # the document of the same image_id, of the same bytes or others
     same_bytes: tuple[ImageDocument, Embedding] | None = None  # of the same image_id or another
 
 
 def find_nothing(photo: PhotoBytes) -> StoredPhoto:
-    """Return that nothing is stored: every photo is new."""
+    """Return an empty StoredPhoto, for an index in which every photo is new."""
     return StoredPhoto()
 
 
 class MapFunction(Protocol):
-    """Calls a function with each item, and gives the results in the order of the items."""
+    """Calls a function with each item; the results keep the order of the items."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Return the results."""
 
 
 def map_one_by_one(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
-    """Return the results, each computed when it is asked for."""
+    """Yield the results; each is computed when it is asked for."""
     return map(function, items)
 
 
@@ -125,9 +125,9 @@ class PhotoReader:
         return DocumentToWrite(document=renamed, embedding=embedding, outcome=Outcome.REUSED)
 
     def _complete(self, photo: Photo, stored: ImageDocument, embedding: Embedding) -> DocumentToWrite:
-        """Return all that this version stores of a photo, if an older version stored less of the same bytes.
+        """Return all data that this version stores about a photo, if an older version stored less about the same bytes.
 
-        What a metadata file said of it stays, and so does its embedding.
+        The data from a metadata file stays, and so does the embedding.
         """
         caption = stored.caption or photo.document.caption
         document = replace(photo.document, label=stored.label, extra=stored.extra, caption=caption)
@@ -136,7 +136,7 @@ class PhotoReader:
         return DocumentToWrite(document=document, embedding=embedding, outcome=outcome)
 
     def _replace(self, photo: Photo, older: ImageDocument) -> PhotoToEncode:
-        """Return a photo that has changed; what a metadata file said of it stays."""
+        """Return a photo that has changed; the data from a metadata file stays."""
         document = replace(photo.document, label=older.label, extra=older.extra)
         return PhotoToEncode(document=document, pixels=self.preprocess(photo.image), outcome=Outcome.CHANGED)
 

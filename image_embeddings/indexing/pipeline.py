@@ -1,4 +1,4 @@
-"""Carries out the plan of an indexing run: read, decode, encode, write, remove; each stage works ahead of the next."""
+"""Carries out the plan of an indexing run: read, decode, encode, write, remove. Each stage works ahead of the next."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class Progress(Protocol):
-    """Shows how far a run is; tqdm's bar fits."""
+    """Shows the progress of a run; tqdm's bar fits."""
 
     def update(self, n: float | None = 1, /) -> bool | None:
         """Show that `n` more photos are done."""
@@ -115,7 +115,7 @@ def _documents(
     progress: Progress,
     stopped: Callable[[], bool],
 ) -> Iterator[DocumentToWrite]:
-    """Yield the documents of the photos to encode, as threads read, decode and encode them ahead."""
+    """Yield the documents of the photos to encode; threads read, decode and encode them ahead."""
     batches = make_documents(
         takewhile(lambda _: not stopped(), plan.to_encode),
         reader=PhotoReader(
@@ -153,7 +153,7 @@ def _skipper(counts: RunCounts, progress: Progress) -> Callable[[Skipped], None]
 
 
 def _find_stored(photo: PhotoBytes, *, plan: Plan, index: ImageIndex) -> StoredPhoto:
-    """Return what the index holds of a photo's name and bytes; it is asked only if the plan says that it holds some."""
+    """Return the stored data of a photo's name and bytes; ask the index only if the plan says that it holds some."""
     older = _get_older(photo.image_id, index) if photo.image_id in plan.changed else None
     copy = patiently(index.documents.copy_of, photo.content_hash) if photo.content_hash in plan.hashes else None
     if copy and older and older.content_hash == photo.content_hash:
@@ -169,18 +169,18 @@ def _get_older(image_id: str, index: ImageIndex) -> ImageDocument | None:
 
 
 def _removals(plan: Plan, skipped: Iterable[Skipped]) -> dict[str, str]:
-    """Return what is to be removed, with its content hash if that is known: what is gone, or is no photo any more.
+    """Return what to remove, with its content hash if that is known: files that are gone, or are no photos any more.
 
-    A photo that could only not be opened, or that Elasticsearch refused, stays as it was indexed before.
+    A photo stays as it was indexed before if it only could not be opened, or if Elasticsearch refused it.
     """
     unusable = {item.image_id for item in skipped if item.unusable} & plan.changed
     return plan.to_delete | dict.fromkeys(sorted(unusable), "")
 
 
 def update_calibration(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibration | None:
-    """Return the likeness that is usual in the index: measured anew if it grew or shrank by RECALIBRATED_AFTER.
+    """Return the usual likeness in the index; measure it anew if the index grew or shrank by RECALIBRATED_AFTER.
 
-    None if it holds fewer than FEWEST_PHOTOS photos.
+    Return None if the index holds fewer than FEWEST_PHOTOS photos.
     """
     photos = patiently(index.count)
     before = state.calibration
@@ -198,13 +198,13 @@ def update_calibration(index: ImageIndex, state: IndexState, encoder: Encoder) -
 
 @dataclass(frozen=True, kw_only=True)
 class MapAhead:
-    """A map in the order of the items, by threads, that keeps `waiting` results under way or ready to be taken."""
+    """A map that keeps the order of the items; up to `waiting` results are in work by threads or ready."""
 
     threads: int
     waiting: int
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
-        """Yield the results; when the caller takes no more, what has not begun is cancelled."""
+        """Yield the results; if the caller stops taking them, cancel the calls that have not begun."""
         futures: deque[Future[Result]] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
             try:

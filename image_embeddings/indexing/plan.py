@@ -1,4 +1,4 @@
-"""The plan of an indexing run: what is to be encoded and removed so that the index matches a folder."""
+"""The plan of an indexing run: the photos to encode and to remove so that the index matches a folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
 from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
 
-FREE_TO_DELETE = 500  # an index of so few photos is made anew in a minute: no questions asked
+FREE_TO_DELETE = 500  # an index of at most this many photos is made anew in a minute: no questions asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Plan:
     folder: Path
     to_encode: list[PhotoFile]
     to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
-    changed: frozenset[str]  # image_ids to encode of which an older version is indexed
+    changed: frozenset[str]  # image_ids to encode that are indexed in an older version
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: frozenset[str]  # content hashes of the files that are indexed
     replaced: frozenset[str]  # image_ids in the index whose place this one is to take
@@ -43,7 +43,7 @@ class Plan:
     def find_missing(self, skipped: Collection[Skipped]) -> list[str]:
         """Return the photos of `replaced` that a run skipped though they may still be there, sorted.
 
-        They, or the folder that they are in, could not be opened, or Elasticsearch refused them.
+        They or their folder could not be opened, or Elasticsearch refused them.
         """
         missing = {item.image_id for item in skipped if not item.unusable}
         folders = tuple(f"{image_id}/" for image_id in missing)
@@ -59,16 +59,17 @@ def make_plan(
     prune: bool = False,
     leave_out: Path | None = None,
 ) -> Plan:
-    """Compare `folder` with what is indexed, by size and time of each file.
+    """Compare `folder` with the indexed photos, by size and time of each file.
 
-    `replaced` is what an index holds whose place this one is to take: what is gone from there counts as well.
-    `leave_out` is a folder that is passed over.
+    `replaced` is the content of an index whose place this one is to take: photos that are gone from there count as
+    well. `leave_out` is a folder that is passed over.
 
-    A file that is there but cannot be indexed any more counts as gone; one in a folder that cannot be opened does not.
+    A file that is there but cannot be indexed any more counts as gone. A file in a folder that cannot be opened does
+    not.
 
     Raises:
         CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of a large
-            index would go; or the index is one of another folder (`corpus_before`), and few of its photos are here.
+            index would be removed; or the index is of another folder (`corpus_before`), and few of its photos are here.
     """
     held = indexed if replaced is None else replaced
     held_here = 0  # photos of `held` that are here by name and size; a copy of the folder has other times
@@ -106,7 +107,7 @@ def make_plan(
 
 
 def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
-    """Return whether the file is indexed as it is; what an older version of the program stored is to be completed."""
+    """Return whether the file is indexed as it is, with all data that this version of the program stores."""
     return state is not None and state.format == FORMAT and (state.bytes, state.mtime_ns) == (file.bytes, file.mtime_ns)
 
 
@@ -115,14 +116,15 @@ def _check_for_mistake(
 ) -> None:
     """Raise CorpusError if the plan looks like a mistake that would cost an index of `held` photos.
 
-    `found` photos are in the folder; `lost` of those held are not there, and `held_here` are, by name and size.
+    `found` photos are in the folder. Of the `held` photos, `lost` are not in the folder, and `held_here` are, by name
+    and size.
     """
     if not found:
         raise CorpusError(
             f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
             + (f" The index keeps its {held:,} photos; if they are to go: index --prune." if held else "")
         )
-    # Names alone tell nothing of another folder: every camera has an IMG_0001.JPG.
+    # Names alone do not identify a folder: every camera makes an IMG_0001.JPG.
     if corpus_before not in (None, folder, SAMPLE_PHOTOS) and held_here < held / 2:
         raise CorpusError(
             f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "

@@ -1,4 +1,4 @@
-"""What an indexing run is asked for, what becomes of each photo, and the report that counts it."""
+"""The options of an indexing run, the outcome of each photo, and the report that counts the outcomes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoOutcome:
-    """What became of one photo, as a fact: it has happened."""
+    """The outcome of one photo, after it has happened."""
 
     image_id: str
     outcome: Outcome
@@ -48,15 +48,15 @@ Fact = PhotoOutcome | Skipped
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """What an indexing run did."""
+    """The result of an indexing run."""
 
     found: int = 0  # photos in the folder, with those that are skipped
     encoded: int = 0  # new or changed ones, now in the index
     reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
     unchanged: int = 0
-    described: int = 0  # unchanged ones, of which more is stored now, or the metadata file says something else
+    described: int = 0  # unchanged ones, of which more is stored now, or the metadata file has other data
     deleted: int = 0  # gone from the folder, and now from the index
-    moved: int = 0  # of those deleted, the ones whose bytes are in the folder by another name
+    moved: int = 0  # deleted ones whose bytes are in the folder by another name
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
@@ -79,13 +79,13 @@ class IndexReport:
 
 
 class RunCounts:
-    """Counts what becomes of the photos while a run is under way; nothing else counts.
+    """Counts the outcomes of the photos while a run is under way; nothing else counts them.
 
-    One thread adds; others may read meanwhile.
+    One thread adds; others may read at the same time.
     """
 
     def __init__(self, *, found: int, unchanged: int = 0, skipped: Collection[Skipped] = ()) -> None:
-        """Begin with what the plan of the run knows: the photos in the folder, and those that it leaves alone."""
+        """Begin with the data of the plan: the photos in the folder, and the photos that the run leaves alone."""
         self.found = found
         self.skipped = list(skipped)
         self._counts = Counter({Outcome.UNCHANGED: unchanged})
@@ -114,7 +114,7 @@ class RunCounts:
         return {skipped.image_id for skipped in self.skipped}
 
     def report(self, *, seconds: float = 0.0, stopped: bool = False) -> IndexReport:
-        """Return the report of the run as far as it is."""
+        """Return the report of the run up to now."""
         counts = self._counts
         return IndexReport(
             found=self.found,

@@ -1,4 +1,4 @@
-"""Indexing runs as the settings say: one after another, resumable, and one at a time on this machine."""
+"""Indexing runs by the settings: repeatable, resumable, and one at a time on this machine."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def index_photos(
     stopped: Callable[[], bool] = lambda: False,
     notify: Notify = silent,
 ) -> IndexReport:
-    """Make the index hold exactly the photos of `folder` (default IMAGE_DIR); encode only what is new or changed.
+    """Make the index hold exactly the photos of `folder` (default IMAGE_DIR); encode only new and changed photos.
 
-    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; a rebuild that is
-    unfinished is continued. With `delete_existing` a new index takes its place at once. `metadata` is a CSV file of
-    what is to be known of the photos. `timeout` is in seconds, for each request to Elasticsearch.
+    With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; an unfinished
+    rebuild is continued. With `delete_existing` a new index takes the place at once. `metadata` is a CSV file with
+    further data of the photos. `timeout` is in seconds, for each request to Elasticsearch.
 
-    `progress` is called once with the number of photos to encode, and returns what shows each of them. Once `stopped`
-    returns true, the run finishes what is under way and ends. `notify` gets lines for the user.
+    `progress` is called once with the number of photos to encode; it returns an object that shows the progress. Once
+    `stopped` returns true, the run finishes the work in hand and ends. `notify` gets lines for the user.
 
     Raises:
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
@@ -74,7 +74,7 @@ def index_photos(
 
 
 class Indexing:
-    """Indexing runs of one folder into one index; connection and encoder are made once, and kept from run to run."""
+    """Indexing runs of one folder into one index; connection and encoder are made once and kept for the next runs."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Indexing:
         timeout: float = 30,
         notify: Notify = silent,
     ) -> None:
-        """Take what `index_photos` takes; nothing is opened yet."""
+        """Take the arguments of `index_photos`; nothing is opened yet."""
         self.settings = settings
         self.folder = folder or settings.image_dir
         self.metadata = metadata
@@ -180,7 +180,7 @@ class Indexing:
     def _make_plan(
         self, index: ImageIndex, state: IndexState | None, *, prune: bool, replaced: ImageIndex | None
     ) -> Plan:
-        """Return what is to be done with `index`, which is to take the place of `replaced`."""
+        """Return the plan for `index`, which is to take the place of `replaced`."""
         before = state_of(replaced) if replaced else state
         return make_plan(
             self.folder,
@@ -207,7 +207,7 @@ def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, 
 def _finish_rebuild(
     serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
 ) -> IndexReport:
-    """Put the index that was filled in place of the one that serves, unless that would lose photos."""
+    """Put the new index in place of the one that serves, unless that would lose photos."""
     waiting = _why_waiting(plan, report, prune=prune)
     if waiting:
         return replace(report, waiting=waiting)
@@ -216,7 +216,7 @@ def _finish_rebuild(
 
 
 def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
-    """Return why the index that was filled is not to take the other one's place; empty if it is to do so."""
+    """Return why the new index is not to take the other one's place; empty if it is to do so."""
     advice = rebuild_advice(plan.folder)
     if report.stopped:
         return f"The old index still serves. {advice}"
@@ -233,7 +233,7 @@ def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
 
 @contextmanager
 def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
-    """Add to an error that ends a run how to go on with the run."""
+    """Add to an error that ends a run the advice how to continue the run."""
     try:
         yield
     except (ElasticsearchError, DataDirError) as error:
@@ -244,7 +244,7 @@ def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[N
 
 
 def discard_rebuild(settings: Settings) -> bool:
-    """Remove the index that was being filled to take the place of another; return whether there was one."""
+    """Remove the index that was filled to take the place of another; return whether there was one."""
     with _lock_run(settings):
         rebuild = open_index(settings).rebuild
         was_there = state_of(rebuild) is not None

@@ -1,4 +1,4 @@
-"""Keeps an index up with its folder: a run after each change there, until it is ended from outside."""
+"""Keeps an index up to date with its folder: a run after each change, until it is ended from outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_embeddings.errors import (
     SettingError,
 )
 
-# Somebody has to act before a run can succeed again. All other errors may pass: drives and servers come back.
+# After these errors, somebody has to act before a run can succeed. Others may pass: drives and servers come back.
 ENDING = (
     SettingError,
     ModelError,
@@ -25,14 +25,14 @@ ENDING = (
     CertificateError,
     IndexForeignError,
 )
-FIRST_PAUSE = 5.0  # seconds after an error; each next one twice as long
+FIRST_PAUSE = 5.0  # seconds after an error; each further pause is twice as long
 LONGEST_PAUSE = 300.0
 
 Result = TypeVar("Result")
 
 
 class Changes(Protocol):
-    """What tells of changes; `sources.changes.FolderWatch` fits."""
+    """A source of changes; `sources.changes.FolderWatch` fits."""
 
     def wait(self, seconds: float = math.inf) -> bool:
         """Wait at most `seconds` for a change; return whether there is one that was not returned before."""
@@ -44,8 +44,9 @@ class Changes(Protocol):
 def keep_up(run: Callable[[], Result], *, changes: Changes, notify: Callable[[str], None]) -> Iterator[Result]:
     """Yield what `run` returns, each time after something has changed; this never ends by itself.
 
-    A run that fails for a reason that may pass is repeated: after the next change, and at the latest after a pause,
-    which grows. `notify` gets the error, unless it is the one of the time before, and a line when it has passed.
+    A run that fails for a reason that may pass is repeated after the next change, and at the latest after a pause. The
+    pauses grow. `notify` gets the error, unless it is the same as the time before, and a line when the error has
+    passed.
 
     Raises:
         ImageSearchError: one of ENDING.

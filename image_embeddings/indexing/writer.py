@@ -1,4 +1,4 @@
-"""Writes to the index, and says what became of each photo; waits for an Elasticsearch that is away or too busy."""
+"""Writes to the index and reports the outcome of each photo; waits while Elasticsearch is away or too busy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from image_embeddings.indexing.part import DocumentToWrite
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.sources.photo_folder import Skipped
 
-WRITE_SECONDS = 5.0  # after which what has been encoded is written, however little
+WRITE_SECONDS = 5.0  # after which all encoded photos are written, even if they are few
 
 
 class Writer:
-    """Writes documents in groups, some of which are under way while the next one is gathered.
+    """Writes documents in groups; some groups are on their way while the next one is gathered.
 
-    A group is `chunk_size` documents, or what came in WRITE_SECONDS. A writer is used once.
+    A group is `chunk_size` documents, or those that came in WRITE_SECONDS. A writer is used once.
     """
 
     def __init__(self, index: ImageIndex, *, before_write: Callable[[], object], options: IndexOptions) -> None:
@@ -34,7 +34,7 @@ class Writer:
         self._pool = ThreadPoolExecutor(options.bulks_in_flight, thread_name_prefix="write")
 
     def write_all(self, documents: Iterable[DocumentToWrite]) -> Iterator[Fact]:
-        """Write the documents as they come; yield what became of each as soon as it is known.
+        """Write the documents as they come; yield the outcome of each as soon as it is known.
 
         Raises:
             ElasticsearchError: one could not be written.
@@ -71,7 +71,7 @@ class Writer:
         return write_patiently(write, pairs)
 
     def _settle(self, *, most: int) -> Iterator[Fact]:
-        """Wait until at most `most` groups are under way; yield what became of the documents of the others."""
+        """Wait until at most `most` groups are on their way; yield the outcomes of the documents of the others."""
         while len(self._under_way) > most:
             group, future = self._under_way.popleft()
             rejected = future.result()
@@ -87,7 +87,7 @@ class Writer:
 
 
 def describe_photos(index: ImageIndex, metadata: Mapping[str, PhotoMetadata], *, chunk_size: int) -> Iterator[Fact]:
-    """Write what a metadata file says of photos whose files have not changed; yield those that it changes something of.
+    """Write the data of a metadata file for photos whose files have not changed; yield the photos that this changes.
 
     Raises:
         ElasticsearchError: one could not be written.
@@ -118,9 +118,10 @@ def remove_photos(index: ImageIndex, hashes: Mapping[str, str], *, chunk_size: i
 
 
 def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids: Iterable[str]) -> list[Rejected]:
-    """Write photos; write again those for which Elasticsearch is only too busy; return those that it refuses for good.
+    """Write photos, again while Elasticsearch is only too busy for them; return those that it refuses for good.
 
-    `write` writes the photos of these image_ids and returns those that were rejected. To write one twice does no harm.
+    `write` writes the photos of these image_ids and returns those that were rejected. Writing a photo twice does no
+    harm.
     """
     waiting = list(image_ids)
     refused: list[Rejected] = []
@@ -138,5 +139,5 @@ def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids:
 
 
 def as_skipped(rejected: Iterable[Rejected]) -> Iterator[Skipped]:
-    """Return what Elasticsearch refused, as photos that the run skips."""
+    """Return the photos that Elasticsearch refused, as photos that the run skips."""
     return (Skipped(image_id=item.image_id, reason=item.reason) for item in rejected)

@@ -1,4 +1,4 @@
-"""Where the texts of queries are encoded: by the text model inside Elasticsearch, or here by the local encoder."""
+"""The choice of who encodes the texts of queries: the text model inside Elasticsearch, or the local encoder."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from image_embeddings.text_model.model import TextModel
 
 AUTO, LOCAL, ELASTICSEARCH = "auto", "local", "elasticsearch"
 RECHECK_SECONDS = 60.0
-MISSED_SECONDS = 3600.0  # how long a note is shown where machine learning was taken away for good
-TEXT_SECONDS = 12.0  # for a text encoded in Elasticsearch, whose own patience with its model is 10
-AUTO_SECONDS = 5.0  # the same where the local encoder stands by
-REQUESTS = 3  # of a look
-# No news to whoever searches, unless Elasticsearch has encoded before.
+MISSED_SECONDS = 3600.0  # how long a note is shown if machine learning was taken away for good
+TEXT_SECONDS = 12.0  # for a text encoded in Elasticsearch, which itself waits 10 for its model
+AUTO_SECONDS = 5.0  # the same, if the local encoder can take over
+REQUESTS = 3  # of one check
+# Users who search are not told of these, unless Elasticsearch has encoded before.
 USUAL = (
     MachineLearningMissingError,
     TextModelLicenceError,
@@ -44,9 +44,9 @@ USUAL = (
     PermissionDeniedError,
     TextModelMissingError,
 )
-# Failures of a search that the model's state does not show: "started" is then no reason to try at once.
+# Failures of a search that the model's state does not show. Then the state "started" is no reason to try at once.
 UNSEEN = (TextModelSlowError, TextModelBusyError, TextModelError, RequestError)
-# What a look may end with where searches may still work. If Elasticsearch is gone, they say so themselves.
+# Errors of a check after which searches may still work. If Elasticsearch is gone, searches say so themselves.
 CANNOT_TELL = (ModelError, PermissionDeniedError, RequestError, SlowError, ServerVersionError)
 MEANWHILE = "Meanwhile the app encodes texts itself."
 INSTEAD = "Or let the app encode texts itself: TEXT_ENCODER=auto."
@@ -60,23 +60,24 @@ class TextPath:
 
     encoder: str  # elasticsearch or local
     why: str
-    model_id: str | None = None  # of the text model in Elasticsearch, where that encodes
-    note: str | None = None  # for whoever searches: what is not as it should be, and what is done instead
+    model_id: str | None = None  # of the text model in Elasticsearch, if that encodes
+    note: str | None = None  # for the user who searches: what is wrong, and what is done instead
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
     model: ModelInfo
     path: TextPath
-    check_at: float | None = None  # when to look again; None: it stands
-    failed: Exception | None = None  # what a search failed with, where that is why
+    check_at: float | None = None  # when to check again; None if the choice stays
+    failed: Exception | None = None  # the error of a search, if that is the reason for the choice
 
 
 class TextPaths:
-    """Chooses the path as TEXT_ENCODER (`setting`) says: once, and for `auto` again a while after it could not be had.
+    """Chooses the path that TEXT_ENCODER (`setting`) asks for.
 
-    `model_id_for` gives the id of the text model that belongs to an index's image model, None where there is none;
-    `is_known` whether an id is known to belong to an image model. May be used from several threads.
+    The choice is made once. With `auto` it is made again some time after Elasticsearch could not encode. `model_id_for`
+    returns the id of the text model that belongs to an index's image model, or None if there is none. `is_known`
+    returns whether an id is known to belong to an image model. Several threads may use one object.
     """
 
     def __init__(
@@ -87,27 +88,27 @@ class TextPaths:
         is_known: Callable[[str, ModelInfo], bool] = lambda model_id, model: False,
     ) -> None:
         self.setting = setting
-        self.may_stand_in = setting == AUTO  # the app for Elasticsearch
+        self.may_stand_in = setting == AUTO  # whether the app encodes if Elasticsearch cannot
         self.patience_seconds = AUTO_SECONDS if self.may_stand_in else TEXT_SECONDS
         self._model_id_for = model_id_for
         self._is_known = is_known
         self._now = time.monotonic
         self._lock = threading.Lock()
         self._choice: _Choice | None = None
-        self._missed: tuple[ModelInfo, float] | None = None  # Elasticsearch encoded for it, and then could not; when
+        self._missed: tuple[ModelInfo, float] | None = None  # the model, and when that encoder was lost
 
     def choose(self, cluster: Cluster, model: ModelInfo) -> TextPath:
-        """The path for an index built with `model`; Elasticsearch is asked at the first time and when a check is due.
+        """Return the path for an index built with `model`; ask Elasticsearch the first time and when a check is due.
 
         Raises:
-            ModelError, RequestError: TEXT_ENCODER=elasticsearch, and the text model there cannot encode; says why.
+            ModelError, RequestError: TEXT_ENCODER=elasticsearch, and the text model there cannot encode.
         """
         choice = self._choice
         usable = choice is not None and choice.model == model
         if choice and usable and not self._due(choice):
             return choice.path
         if not self._lock.acquire(blocking=not usable) and choice:
-            return choice.path  # another thread is looking just now
+            return choice.path  # another thread is checking now
         try:
             newer = self._choice
             if newer and newer is not choice and newer.model == model:
@@ -117,10 +118,10 @@ class TextPaths:
             self._lock.release()
 
     def report(self, cluster: Cluster, model: ModelInfo) -> TextPath:
-        """The path as Elasticsearch is now; searches take it too, unless they have just seen it fail all the same.
+        """Return the path as Elasticsearch is now; searches use it too, unless they have just seen it fail.
 
         Raises:
-            ModelError, RequestError: as `choose`.
+            ModelError, RequestError: as for `choose`.
         """
         with self._lock:
             choice = self._choice
@@ -131,10 +132,10 @@ class TextPaths:
     def after_failure(
         self, error: TextModelError | RequestError, *, path: TextPath, cluster: Cluster, model: ModelInfo
     ) -> TextPath:
-        """The path for a query that Elasticsearch failed to encode on `path`, and for later ones if need be.
+        """Return the path for a query that Elasticsearch failed to encode on `path`; later queries use it if necessary.
 
         Raises:
-            TextModelError: TEXT_ENCODER=elasticsearch: the failure, in words that fit the model's state by now.
+            TextModelError: TEXT_ENCODER=elasticsearch; the error describes the state that the model has by now.
         """
         if isinstance(error, TextModelInputError) and self.may_stand_in:
             return TextPath(encoder=LOCAL, why=str(error), note=f"{error} {MEANWHILE}")
@@ -158,7 +159,7 @@ class TextPaths:
         return self._chosen(_Choice(model=model, path=TextPath(encoder=ELASTICSEARCH, why=why, model_id=model_id)))
 
     def _check(self, cluster: Cluster, model: ModelInfo, model_id: str | None) -> str:
-        """Returns why the text model can be used."""
+        """Return why the text model can be used."""
         if model_id is None:
             raise ModelMismatchError(
                 f"The index was built with '{model.model_id}', for which no text model is known that Elasticsearch "
@@ -176,7 +177,7 @@ class TextPaths:
         return f"the text model '{model_id}' is started"
 
     def _without(self, error: Exception, *, model: ModelInfo, failed: Exception | None = None) -> TextPath:
-        """The local path in place of Elasticsearch's, if the setting lets it."""
+        """Return the local path in place of Elasticsearch's; raise `error` if the setting does not allow that."""
         if not self.may_stand_in:
             self._choice = None
             raise type(error)(f"{error} {INSTEAD}") from error
@@ -193,7 +194,7 @@ class TextPaths:
         return self._chosen(_Choice(model=model, path=path, check_at=check_at, failed=failed))
 
     def _misses(self, model: ModelInfo, *, usual: bool) -> bool:
-        """Whether Elasticsearch has encoded before; forgotten after a while where it is not meant to any more."""
+        """Return whether Elasticsearch has encoded before; forget it after a while if it is not meant to encode."""
         if self._missed is None or self._missed[0] != model:
             return False
         return not (usual and self._now() - self._missed[1] > MISSED_SECONDS)
@@ -205,7 +206,7 @@ class TextPaths:
     def _in_its_state(
         self, error: TextModelError | RequestError, *, cluster: Cluster, model_id: str
     ) -> TextModelError | RequestError:
-        """The error as the model's state has it, where the search says no more than that no such model is started."""
+        """Return a more exact error from the model's state, if the search only says that no such model is started."""
         if not isinstance(error, TextModelStoppedError | RequestError):
             return error
         try:

@@ -1,4 +1,4 @@
-"""Loading a text model into Elasticsearch: traced, uploaded and started by eland."""
+"""Installation of a text model in Elasticsearch: eland traces, uploads and starts it."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ from image_embeddings.text_model.model import (
 if TYPE_CHECKING:
     from eland.ml.pytorch import PyTorchModel
 
-OLDEST_SERVER = (9, 1)  # the first whose libtorch is no older than the torch that traces here
+OLDEST_SERVER = (9, 1)  # the first with a libtorch that is at least as new as the torch that traces here
 NEEDS = "the cluster privileges 'monitor' and 'manage_ml'"
 PART_SECONDS = 300.0  # for the upload of one part
-START_TIMEOUT = "50s"  # how long one request waits for the start; eland's client gives up after 60
-START_SECONDS = 600.0  # how long we wait
+START_TIMEOUT = "50s"  # for which one request waits for the start; eland's client gives up after 60
+START_SECONDS = 600.0  # for which we wait in all
 
 Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is to be loaded."""
+    """The text model to load."""
 
     name: str  # a sentence-transformers folder, or a name on the hub
-    image_model: str  # whose embeddings its own are compared with; stored beside the model
-    max_tokens: int  # where texts are cut
+    image_model: str  # its embeddings are compared with the text model's; the name is stored with the model
+    max_tokens: int  # longer texts are cut
     quantize: bool = False  # 8-bit weights in the linear layers
 
 
 def install(
     model: TextModel, source: Callable[[], Source], *, clear_previous: bool = False, again: str, notify: Notify
 ) -> TextModelStatus:
-    """Loads a model and waits until it is started; one that is there already is replaced only by `clear_previous`.
+    """Load a model and wait until it is started; a model that is there already is replaced only with `clear_previous`.
 
-    `source` tells what to load; it is called only where something is to be loaded. `again` is the command for users to
-    begin anew with, after an upload that broke off.
+    `source` returns what to load; it is called only if something is to be loaded. `again` is the command with which
+    users can begin anew after an upload that broke off.
 
     Raises:
         TextModelError: there is no machine learning, no licence or too little memory for it, or the upload broke off.
-        ModelUnavailableError: the model cannot be had, or eland cannot trace it.
+        ModelUnavailableError: the model cannot be found, or eland cannot trace it.
         ServerVersionError: the server is too old for what is traced here.
     """
     _check_version(model)
@@ -115,7 +115,7 @@ def _upload(model: TextModel, source: Source, *, again: str, notify: Notify) -> 
             )
             definition, config, vocabulary = traced.save(folder)
         config.metadata = {**(config.metadata or {}), IMAGE_MODEL: source.image_model}
-        before = model.status()  # minutes may have gone by
+        before = model.status()  # tracing may have taken minutes
         if before.state != MISSING:
             notify(f"Removing the '{model.model_id}' that is there")
             _remove(model, before)
@@ -136,7 +136,7 @@ def _remove(model: TextModel, before: TextModelStatus) -> None:
 
 
 def _start(model: TextModel) -> None:
-    """Has the model started; returns also where that takes longer than one request."""
+    """Start the model; return even if the start takes longer than one request."""
     try:
         with _errors(model):
             _stored(model).start(timeout=START_TIMEOUT)
@@ -145,7 +145,7 @@ def _start(model: TextModel) -> None:
 
 
 def _when_started(model: TextModel) -> TextModelStatus:
-    """The status once the model is neither stored nor starting any more.
+    """Return the status as soon as the model is neither stored nor starting any more.
 
     Raises:
         TextModelError: it does not start, or takes longer than START_SECONDS.
@@ -163,7 +163,7 @@ def _when_started(model: TextModel) -> TextModelStatus:
 
 
 def _stored(model: TextModel) -> PyTorchModel:
-    """eland's view of the model. The client asks once: too little memory, too, is a 429 to it."""
+    """Return eland's view of the model. Its client does not repeat a 429, which also means too little memory."""
     from eland.ml.pytorch import PyTorchModel
 
     client = model.cluster.client.options(request_timeout=PART_SECONDS, retry_on_status=(502, 503, 504))
@@ -178,7 +178,7 @@ def _errors(model: TextModel) -> Iterator[None]:
 
 @contextmanager
 def _broken_off(again: str) -> Iterator[None]:
-    """Says how to go on after an upload that broke off."""
+    """Add to an error of an upload that broke off how to begin anew."""
     try:
         yield
     except TextModelLicenceError:
@@ -192,7 +192,7 @@ def _broken_off(again: str) -> Iterator[None]:
 
 @contextmanager
 def _trace_errors(name: str) -> Iterator[None]:
-    """Names the model that cannot be traced; leaves out what torch and transformers have to say while they trace."""
+    """Turn errors of tracing into one that names the model; silence torch and transformers while they trace."""
     try:
         with warnings.catch_warnings(), quiet("transformers", "sentence_transformers"):
             warnings.simplefilter("ignore")

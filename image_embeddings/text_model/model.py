@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 INSTALL = "python -m image_embeddings text-model install"
 STATUS = "python -m image_embeddings text-model status"
 TASK = "text_embedding"
-TEXT_FIELD = "text_field"  # the name by which it takes its text
-IMAGE_MODEL = "image_model"  # the image model that a text model was loaded for, in its metadata
+TEXT_FIELD = "text_field"  # the field from which the model takes its text
+IMAGE_MODEL = "image_model"  # key in its metadata: the image model that the text model was loaded for
 
 STARTED, STARTING, STOPPING, FAILED = "started", "starting", "stopping", "failed"
 STORED, INCOMPLETE, MISSING, NO_LICENCE, NO_ML = "stored", "incomplete", "missing", "no_licence", "no_ml"
@@ -52,7 +52,7 @@ Result = TypeVar("Result")
 
 class _Trouble(NamedTuple):
     error: type[TextModelError]
-    what: str  # goes on after: The text model 'x' …
+    what: str  # the rest of a sentence that begins: The text model 'x' …
     remedy: str
 
 
@@ -119,10 +119,10 @@ _FORBIDDEN = _Trouble(
     "Give the user the cluster privilege 'monitor_ml', or for text-model install 'manage_ml'",
 )
 
-# What Elasticsearch's reasons look like, from its own code (docs/design.md). The first that fits counts.
+# Patterns of Elasticsearch's reasons, from its own code (docs/design.md). The first that matches counts.
 _REASONS = (
     (r"non-compliant for \[ml\]", _STATES[NO_LICENCE]),
-    (r"is not an inference service model or a deployed ml model", _STATES[STORED]),  # or missing: it does not say
+    (r"is not an inference service model or a deployed ml model", _STATES[STORED]),  # or it is missing: same message
     (r"No known trained model|Could not find trained model \[", _STATES[MISSING]),
     (r"Could not find trained model definition|Model definition truncated", _STATES[INCOMPLETE]),
     (r"must be deployed to use", _STATES[STORED]),
@@ -142,25 +142,25 @@ _REASONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TextModelStatus:
-    """What Elasticsearch says of the text model."""
+    """The state of the text model, as Elasticsearch reports it."""
 
     model_id: str
     state: str  # started, starting, stopping, failed, stored, incomplete, missing, no_licence, no_ml
-    dims: int | None = None  # None: not known
-    image_model: str | None = None  # the image model it was loaded for, where `text-model install` loaded it
-    task: str | None = None  # text_embedding, if it is of use here
+    dims: int | None = None  # None if it is not known
+    image_model: str | None = None  # that it was loaded for, if `text-model install` loaded it
+    task: str | None = None  # only text_embedding is of use here
     detail: str = ""
 
     @property
     def error(self) -> TextModelError | None:
-        """Why it cannot encode texts now; None where it can."""
+        """The reason why it cannot encode texts now; None if it can."""
         return None if self.state == STARTED else _error(_STATES[self.state], self.model_id, self.detail)
 
     def check_fits(self, model: ModelInfo, *, known: bool) -> None:
-        """Returns where its embeddings can be compared with those of an index built with `model`.
+        """Check that its embeddings can be compared with those of an index built with `model`.
 
-        A model that eland's own command loaded says nothing of an image model; it is taken where its id is `known` to
-        belong to the index's.
+        A model that was loaded by eland's own command does not name an image model. It is accepted if its id is `known`
+        to belong to the index's image model.
 
         Raises:
             ModelMismatchError: it does other work, has other dims, or was loaded for another image model.
@@ -194,12 +194,13 @@ class TextModel:
         self.model_id = model_id
 
     def status(self, *, seconds: float | None = None) -> TextModelStatus:
-        """What state it is in; three requests, for model, deployment and licence.
+        """Return its state, from three requests: for the model, the deployment and the licence.
 
-        `seconds` is how long each may take, and that it is made once; else it is as with any request.
+        If `seconds` is given, each request is made once and may take that long. Otherwise they are made as all requests
+        are.
 
         Raises:
-            ElasticsearchError, TextModelError: Elasticsearch does not tell.
+            ElasticsearchError, TextModelError: Elasticsearch does not answer the question.
         """
         client = self.cluster.client.options(request_timeout=seconds, max_retries=0) if seconds else self.cluster.client
         try:
@@ -211,10 +212,10 @@ class TextModel:
         return self._barred(client) or found
 
     def embed(self, text: str, *, seconds: float) -> Embedding:
-        """The embedding of a text, shape (dims,), as Elasticsearch encodes it within so many seconds.
+        """Return the embedding of a text, shape (dims,), unit length; Elasticsearch has to encode it within `seconds`.
 
         Raises:
-            TextModelError: the model cannot encode the text, and why.
+            TextModelError: the model cannot encode the text; the error says why.
         """
         client = self.cluster.client.options(request_timeout=seconds, max_retries=0)
         with text_model_errors(self.model_id), self.cluster.errors(needs="the cluster privilege 'monitor_ml'"):
@@ -248,9 +249,10 @@ class TextModel:
         )
 
     def _barred(self, client: Elasticsearch) -> TextModelStatus | None:
-        """The status of every model, where machine learning is switched off or the licence does not include it.
+        """Return the status of all models, if machine learning is switched off or the licence does not include it.
 
-        None, too, where nobody says so: some users may not ask, and what does not work will say so itself.
+        Return None otherwise, and also if Elasticsearch does not say: some users may not ask. Then the request that
+        does not work raises the error.
         """
         try:
             with self.cluster.errors():
@@ -275,7 +277,7 @@ def _state(model: Mapping[str, Any], deployment: Mapping[str, Any] | None) -> st
 
 
 def _failure(deployment: Mapping[str, Any]) -> str:
-    """Why a deployment failed, as an insertion; nothing where it did not, or where Elasticsearch does not say."""
+    """Return why a deployment failed, in brackets; empty if it did not, or if Elasticsearch does not say."""
     routes = [node.get("routing_state", {}) for node in deployment.get("nodes", [])]
     reasons = [deployment.get("reason"), *(route.get("reason") for route in routes)]
     return next((f" ({reason})" for reason in reasons if reason), "")
@@ -283,7 +285,7 @@ def _failure(deployment: Mapping[str, Any]) -> str:
 
 @contextmanager
 def text_model_errors(model_id: str) -> Iterator[None]:
-    """Turns refusals that a text model is the reason of into errors that name it, with a remedy in each."""
+    """Turn refusals whose reason is a text model into errors that name the model and a remedy."""
     try:
         yield
     except PermissionDeniedError as error:
@@ -306,12 +308,13 @@ def _error(trouble: _Trouble, model_id: str, detail: str = "") -> TextModelError
 
 
 def ask_while_busy(ask: Callable[[float], Result], *, model_id: str, seconds: float) -> Result:
-    """Return what `ask` gives, a request that makes Elasticsearch encode a text; ask again while the model is busy.
+    """Return what `ask` returns; call it again while the model is busy.
 
-    `ask` gets the seconds that are left. All attempts together end within `seconds`; the pauses between them grow.
+    `ask` makes a request that lets Elasticsearch encode a text. It gets the seconds that are left. All attempts
+    together end within `seconds`. The pauses between them grow.
 
     Raises:
-        TextModelError: the model cannot encode the text, and why.
+        TextModelError: the model cannot encode the text; the error says why.
     """
     deadline = time.monotonic() + seconds
 

@@ -1,4 +1,4 @@
-"""The text model inside Elasticsearch that belongs to an image model: its id, its state, and its installation."""
+"""The text model inside Elasticsearch that belongs to an image model: its id, its state and its installation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from image_embeddings.text_model.model import INSTALL, NO_ML, TextModel, TextMod
 
 
 def text_model_id(settings: Settings, *, image_model: str) -> str | None:
-    """The id in Elasticsearch of the text model that belongs to an image model; None where none is known."""
+    """Return the id in Elasticsearch of the text model that belongs to an image model; None if none is known."""
     text_model = settings.text_model or clip.TEXT_MODELS.get(image_model)
     if image_model == CONSE or (text_model and clip.is_for_the_app_only(text_model)):
         return None
@@ -27,17 +27,17 @@ def text_model_id(settings: Settings, *, image_model: str) -> str | None:
 
 
 def is_known_text_model(settings: Settings, model_id: str, model: ModelInfo) -> bool:
-    """Whether the id is that of the text model made for the image model, or the user has set it."""
+    """Return whether the id is that of the text model made for the image model, or the user has set it."""
     made_for_it = clip.TEXT_MODELS.get(model.model_id)
     own_id = clip.elasticsearch_model_id(made_for_it) if made_for_it else None
     return model_id == own_id or model_id == settings.es_text_model_id != DEFAULT_TEXT_MODEL_ID
 
 
 def text_model_status(settings: Settings) -> TextModelStatus:
-    """The state of the text model inside Elasticsearch that these settings and the index stand for.
+    """Return the state of the text model inside Elasticsearch that belongs to these settings and the index.
 
     Raises:
-        ModelMismatchError: there is none for the index's image model, or another is in its place.
+        ModelMismatchError: there is none for the index's image model, or another one has its id.
     """
     if uses_embedded_node(settings):
         return TextModelStatus(model_id=settings.es_text_model_id, state=NO_ML)
@@ -58,11 +58,11 @@ def install_text_model(
     clear_previous: bool = False,
     notify: Notify = silent,
 ) -> TextModelStatus:
-    """Loads a text model (default: the one of the index's image model) into Elasticsearch and waits for its start.
+    """Load a text model into Elasticsearch and wait until it is started; by default the one of the index's image model.
 
     Raises:
         ModelMismatchError: its embeddings cannot be compared with those in the index.
-        ImageSearchError: it could not be loaded or started; says how to go on.
+        ImageSearchError: it could not be loaded or started; the error says how to go on.
     """
     if uses_embedded_node(settings):
         raise MachineLearningMissingError(
@@ -99,7 +99,7 @@ def install_text_model(
 
 
 def _install_command(*, model: str | None, quantize: bool) -> str:
-    """The command as it was given, to begin anew."""
+    """Return the command that the user has given, to run it again."""
     options = [f"--model {shlex.quote(model)}" if model else "", "--quantize" if quantize else "", "--clear-previous"]
     return " ".join([INSTALL, *filter(None, options)])
 
@@ -118,7 +118,7 @@ def _text_source(
     quantize: bool,
     notify: Notify,
 ) -> Source:
-    """The text model of the settings, once it is known to fit the image model as far as that can be seen here."""
+    """Return the text model of the settings, after a check that it fits the image model as far as can be seen here."""
     name = clip.text_source(settings.text_model or "", beside=settings.image_model)
     notify(f"Looking at '{name}'")
     facts = clip.text_model_facts(name)
@@ -153,7 +153,7 @@ def _no_text_model(image_model: str) -> ModelMismatchError:
 
 
 def _image_model(settings: Settings, state: IndexState | None) -> str:
-    """The image model of the index, or of the one that would be made."""
+    """Return the image model of the index, or of the index that would be made."""
     if state:
         return state.model.model_id
     return clip.CLIP if settings.image_model == AUTO else clip.model_id_of(settings.image_model)

@@ -1,4 +1,4 @@
-"""An album that differs in all that can be filtered by: sample photos with dates, places and cameras, and a table."""
+"""An album for tests of filters: sample photos with dates, places and cameras, and a metadata file."""
 
 import csv
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ ROME, OSLO, FIJI, TONGA = (41.9, 12.5), (59.9, 10.7), (-17.5, 178.5), (-21.1, -1
 
 @dataclass(frozen=True, kw_only=True)
 class AlbumPhoto:
-    """A photo of the album: a sample photo by another name, and what is said of it."""
+    """A sample photo under another name, with its metadata."""
 
     image_id: str
     of: str
-    taken: str | None = None  # as EXIF writes it
+    taken: str | None = None  # in the form of EXIF
     place: tuple[float, float] | None = None
     camera: str = ""
     shelf: str = ""
@@ -43,7 +43,7 @@ ALBUM = (
 
 
 def make_album(folder: Path) -> Path:
-    """Makes the photos below `folder`; gives the metadata file that belongs to them."""
+    """Make the photos below `folder`; return the metadata file that belongs to them."""
     for photo in ALBUM:
         target = folder / photo.image_id
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What axe-core finds wrong with a page."""
+"""Checks of a page by axe-core."""
 
 from axe_playwright_python.sync_playwright import Axe
 
@@ -6,8 +6,8 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 
 def violations(page):
-    """What axe finds wrong, by rule and place."""
+    """Return the violations that axe finds, by rule and place."""
     page.evaluate("Promise.allSettled(document.getAnimations().map(animation => animation.finished))")
     found = Axe().run(page, options=RULES).response
-    assert len(found["passes"]) > 15  # it has looked
+    assert len(found["passes"]) > 15  # axe has checked something
     return [(rule["id"], node["target"], node["any"]) for rule in found["violations"] for node in rule["nodes"]]

@@ -1,4 +1,4 @@
-"""Which Chromium the browser tests drive: the distribution's."""
+"""The Chromium for the browser tests: the distribution's."""
 
 import shutil
 import subprocess
@@ -9,12 +9,12 @@ MISSING = "Chromium is missing, and the tests in tests/browser need it. On Debia
 
 
 def executable() -> str | None:
-    """The path of Chromium, if it is installed."""
+    """Return the path of Chromium if it is installed."""
     return shutil.which("chromium")
 
 
 def describe() -> str:
-    """Path and version, for pytest's header."""
+    """Return path and version, for pytest's header."""
     path = executable()
     if path is None:
         return f"none: {MISSING}"

@@ -9,7 +9,7 @@ from tests.browser import chromium, webapp
 from tests.browser.album import make_album
 from tests.browser.visit import PATIENCE, watched
 
-# Chromium asks nobody but the site: no updates, no proxy. /dev/shm is small in containers.
+# Chromium sends requests only to the site: no updates, no proxy. /dev/shm is small in containers.
 FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -21,7 +21,7 @@ FLAGS = (
 expect.set_options(timeout=PATIENCE)
 
 
-# Package scope: Playwright's event loop ends here, before other tests that may want one of their own.
+# Package scope: so Playwright's event loop ends before other tests, which may need a loop of their own.
 @pytest.fixture(scope="package")
 def browser():
     executable = chromium.executable()
@@ -60,14 +60,14 @@ def album_address(elasticsearch_url, tmp_path_factory):
 
 @pytest.fixture
 def visit_album(browser, album_address):
-    """Opens pages of the album's site, under the same watch as `visit`."""
+    """Opens pages of the album's site, with the same checks as `visit`."""
     with watched(browser, album_address) as visit:
         yield visit
 
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens pages of the site; fails where one of them logs an error, breaks the CSP or asks another origin."""
+    """Opens pages of the site; fails if one of them logs an error, breaks the CSP or requests another origin."""
     with watched(browser, address) as visit:
         yield visit
 

@@ -1,4 +1,4 @@
-"""What several tests of filters do: on small and large screens, with and without scripts."""
+"""Actions that several tests of filters share: on small and large screens, with and without scripts."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""Pages of searches that the index of the tests cannot make: the app's own templates, filled with hits from here."""
+"""Result pages that the index of the tests cannot produce: the app's own templates, filled with hits made here."""
 
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tests.browser.webapp import PHOTOS
 
 @dataclass(frozen=True, kw_only=True)
 class OneSearch:
-    """Services whose search finds the same, whatever it is asked for."""
+    """Services whose search returns the same result for every query."""
 
     result: SearchResult
     settings: object = field(default_factory=lambda: load_settings({}))
@@ -33,7 +33,7 @@ class OneSearch:
 
 
 def photo(image_id: str) -> ImageDocument:
-    """A sample photo, as it may be indexed."""
+    """A sample photo as an indexed document."""
     with Image.open(PHOTOS / image_id) as image:
         small = BytesIO()
         image.resize((16, 16 * image.height // image.width)).save(small, "WEBP", quality=30)
@@ -43,7 +43,7 @@ def photo(image_id: str) -> ImageDocument:
 
 
 def judged(*image_ids: str, relevant: int | None = None, folded: tuple[str, ...] = ()) -> SearchResult:
-    """Hits of those photos, the last ones folded under the first."""
+    """Return hits of those photos; the last ones are folded under the first."""
     under = tuple(Hit(rank=1, score=0.7, document=photo(image_id)) for image_id in folded)
     hits = [
         Hit(
@@ -59,6 +59,6 @@ def judged(*image_ids: str, relevant: int | None = None, folded: tuple[str, ...]
 
 
 def page_of(result: SearchResult, *, query: str = "q=a+cat") -> str:
-    """The page of results, as the app makes it."""
+    """Return the page of results that the app makes."""
     app = create_app(load_settings({}), services=OneSearch(result=result))  # type: ignore[arg-type]
     return app.test_client().get(f"/image_search?{query}").text

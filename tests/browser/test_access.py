@@ -1,4 +1,4 @@
-"""Whether everybody can use the pages: by axe-core's rules, in light and dark, on phones and desktops; their weight."""
+"""Accessibility of the pages by axe-core's rules, in light and dark, on phones and desktops; and their weight."""
 
 from functools import partial
 
@@ -14,25 +14,25 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 RESULTS = "/image_search?q=a+cat+with+green+eyes"
 CATS = ("cats/tabby-cat.jpg", "cats/tiger.jpg")
 ERROR = "/image_search?q=a+cat&k=0"
-LARGEST_FIRST_LOAD = 100_000  # bytes on their way, before photos
+LARGEST_FIRST_LOAD = 100_000  # bytes transferred, without photos
 
 looks = pytest.mark.parametrize(("scheme", "width"), [("dark", 360), ("light", 1440)])  # each of them once
 
 
 @pytest.fixture
 def look(visit, scheme, width):
-    """Opens a page in that size and those colours; on a phone, by touch."""
+    """Open a page in that size and those colours; a phone uses touch."""
     return partial(visit, **seen(scheme, width))
 
 
 @pytest.fixture
 def look_at_album(visit_album, scheme, width):
-    """The same for the album's site."""
+    """Open a page of the album's site in the same way."""
     return partial(visit_album, **seen(scheme, width))
 
 
 def seen(scheme, width):
-    """What a browser context is told of a screen."""
+    """Return the options of a browser context for a screen."""
     phone = width < 600
     size = {"width": width, "height": 780 if phone else 900}
     return {"viewport": size, "color_scheme": scheme, "has_touch": phone, "is_mobile": phone}
@@ -49,7 +49,7 @@ FILTERED = "folder=italy&folder=norway&from=2019&to=2024&place=30,-20,70,40&labe
 
 @looks
 @pytest.mark.parametrize("path", ["/", f"/image_search?q=a+cat&{FILTERED}", "/image_search?place=-30,170,-10,-170"])
-def test_axe_finds_nothing_wrong_with_the_filters_and_what_is_in_force(look_at_album, path):
+def test_axe_finds_nothing_wrong_with_the_filters_and_the_filters_in_force(look_at_album, path):
     page = look_at_album(path)
     page.get_by_text("Filter and sort").click()
     expect(page.locator(".map circle").first).to_be_visible()
@@ -119,17 +119,17 @@ def test_axe_finds_nothing_wrong_with_stacks_lines_and_notices(look):
         bodies.pop()
 
 
-def test_axe_would_find_something(visit):
+def test_axe_finds_a_violation_if_there_is_one(visit):
     page = visit("/")
     page.evaluate("document.querySelector('.thumbnail').removeAttribute('alt')")
     assert "image-alt" in {rule for rule, *_ in violations(page)}
 
 
-# How it is used
+# Size and touch
 
 
 @pytest.mark.parametrize("path", ["/", RESULTS, ERROR])
-def test_the_first_load_is_small_before_photos(visit, path):
+def test_the_first_load_without_photos_is_small(visit, path):
     page = visit(path)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
@@ -143,7 +143,7 @@ def test_the_first_load_is_small_before_photos(visit, path):
 
 
 def check_large_enough(touched, *, least):
-    """Fail if there are fewer of them, or if one is too small for a finger (WCAG 2.2, 2.5.8)."""
+    """Fail if there are fewer than expected, or if one is too small for a finger (WCAG 2.2, 2.5.8)."""
     boxes = touched.evaluate_all(
         "all => all.map(one => ({html: one.outerHTML, ...one.getBoundingClientRect().toJSON()}))"
     )
@@ -152,18 +152,18 @@ def check_large_enough(touched, *, least):
 
 
 @pytest.mark.parametrize("path", ["/", RESULTS])
-def test_on_a_phone_all_that_is_touched_is_large_enough(visit, path):
+def test_on_a_phone_all_touch_targets_are_large_enough(visit, path):
     page = visit(path, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
     check_large_enough(page.locator(":is(main, header) :is(a, button, select):visible"), least=41)
 
 
-def test_on_a_phone_all_of_the_filters_is_large_enough_to_touch(visit_album):
+def test_on_a_phone_all_filters_are_large_enough_to_touch(visit_album):
     page = visit_album(f"/image_search?{FILTERED}", viewport={"width": 360, "height": 780}, is_mobile=True)
     page.get_by_text("Filter and sort").click()
     check_large_enough(page.locator(".filters :is(a, button, select, label, [type=date]):visible, .tags a"), least=26)
 
 
-def test_on_a_phone_one_searches_opens_a_photo_and_goes_back_by_touch(visit):
+def test_on_a_phone_touch_is_enough_to_search_open_a_photo_and_go_back(visit):
     page = visit("/", viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
     page.get_by_role("searchbox").fill("a hot air balloon")
     with page.expect_navigation():

@@ -1,4 +1,4 @@
-"""The search bar: chips by mouse, keyboard, finger and without JavaScript, and the address that says all of it."""
+"""The search bar: chips by mouse, keyboard, finger and without JavaScript; its address holds the whole search."""
 
 import re
 
@@ -17,7 +17,7 @@ plain = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no sc
 
 
 def chips(page):
-    """What the chips say, one a line."""
+    """Return the texts of the chips, one a line."""
     return [" ".join(text.split()) for text in page.locator(".chip summary").all_inner_texts()]
 
 
@@ -26,7 +26,7 @@ def open_chip(page, name):
 
 
 def press(page, name):
-    """Presses the first button of that name that leads to another page."""
+    """Press the first button of that name that leads to another page."""
     with page.expect_navigation():
         page.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
 
@@ -36,7 +36,7 @@ def expect_parts(page, address):
 
 
 @plain
-def test_a_text_is_typed_to_a_photo_which_stays(visit, scripts):
+def test_a_typed_text_is_added_to_a_photo(visit, scripts):
     page = visit(f"/similar_image?id={LION}", java_script_enabled=scripts)
     search(page, "snow")
     expect_parts(page, f"q=snow&like={LION}")
@@ -45,7 +45,7 @@ def test_a_text_is_typed_to_a_photo_which_stays(visit, scripts):
 
 
 @plain
-def test_a_typed_text_takes_the_place_of_the_only_one(visit, scripts):
+def test_a_typed_text_replaces_the_only_text(visit, scripts):
     page = visit("/image_search?q=dog", java_script_enabled=scripts)
     search(page, "cat")
     expect(page).to_have_url("/image_search?q=cat&k=20")
@@ -53,7 +53,7 @@ def test_a_typed_text_takes_the_place_of_the_only_one(visit, scripts):
 
 
 @plain
-def test_a_sign_makes_a_part_of_its_own(visit, scripts):
+def test_a_plus_or_minus_sign_starts_another_part(visit, scripts):
     page = visit("/", java_script_enabled=scripts)
     search(page, "dog -people +snow")
     expect_parts(page, "q=dog&q=snow&without=people")
@@ -61,7 +61,7 @@ def test_a_sign_makes_a_part_of_its_own(visit, scripts):
 
 
 @plain
-def test_what_else_and_what_not_is_typed_in_the_menu(visit, scripts):
+def test_further_and_excluded_texts_are_typed_in_the_menu(visit, scripts):
     page = visit("/image_search?q=dog", java_script_enabled=scripts)
     page.locator(".add summary").click()
     page.get_by_label("And also").fill("snow")
@@ -71,7 +71,7 @@ def test_what_else_and_what_not_is_typed_in_the_menu(visit, scripts):
 
 
 @plain
-def test_chips_are_removed_turned_and_weighed(visit, scripts):
+def test_chips_are_removed_inverted_and_weighted(visit, scripts):
     page = visit(MIXED, java_script_enabled=scripts)
     open_chip(page, "people")
     press(page, "2 times")
@@ -98,14 +98,14 @@ def test_the_back_button_leads_through_the_edits(visit):
     assert chips(page) == ["+ lion.jpg", "− Without: people"]
 
 
-def test_an_address_that_is_shared_shows_the_same(visit):
+def test_a_shared_address_shows_the_same_search(visit):
     page, other = visit(MIXED), visit(MIXED)
     assert shown(page) == shown(other)
     assert chips(other) == ["+ lion.jpg", "− Without: people"]
     expect(other.get_by_role("searchbox")).to_have_value("dog")
 
 
-def test_by_keyboard_one_goes_from_the_field_to_the_chips_and_removes_them(visit):
+def test_the_keyboard_moves_from_the_field_to_the_chips_and_removes_them(visit):
     page = visit(MIXED)
     field = page.get_by_role("searchbox")
     field.fill("")
@@ -153,7 +153,7 @@ def test_filters_in_force_stay_with_a_new_text_and_are_cleared(visit):
     expect_parts(page, "q=stripes")
 
 
-def test_a_photo_of_the_lightbox_comes_to_the_search(visit):
+def test_a_photo_in_the_lightbox_can_be_added_to_the_search(visit):
     page = visit(f"/image_search?q=dog&like={LION}&weight=1&weight=2#photo={TIGER}")
     press(page, "Add to the search")
     expect_parts(page, f"q=dog&like={LION}&like={TIGER}&weight=1&weight=2&weight=1")
@@ -163,7 +163,7 @@ def test_a_photo_of_the_lightbox_comes_to_the_search(visit):
 
 
 def send_truck(page, *, scripts):
-    """Searches by the photo of a truck; without a script a button sends it."""
+    """Search by the photo of a truck; without a script, press the button that sends it."""
     if scripts:
         choose(page, PHOTOS / TRUCK)
     else:
@@ -184,14 +184,14 @@ def test_an_upload_stays_while_texts_and_chips_come_and_go(visit, scripts):
     expect_parts(page, "q=snow")
 
 
-def test_a_pasted_photo_comes_to_what_is_there(visit):
+def test_a_pasted_photo_is_added_to_the_search(visit):
     page = visit(MIXED)
     bring(page, TRUCK, by=("paste",))
     assert chips(page) == ["+ lion.jpg", "+ your photo", "− Without: people"]
     expect(page.get_by_role("searchbox")).to_have_value("dog")
 
 
-def test_further_photos_of_an_upload_come_by_themselves(page):
+def test_more_results_of_an_upload_load_by_themselves(page):
     choose(page, PHOTOS / TRUCK)
     button = page.get_by_role("button", name="More photos")
     button.dispatch_event("click")
@@ -200,7 +200,7 @@ def test_further_photos_of_an_upload_come_by_themselves(page):
     expect(page.locator("#range")).to_have_text("1–60")
     assert len(shown(page)) == len(set(shown(page))) == 60
     page.mouse.wheel(0, 20_000)
-    expect(page.locator("#range")).to_have_text(re.compile(r"^1–(80|1\d\d)$"))  # more come while the end is near
+    expect(page.locator("#range")).to_have_text(re.compile(r"^1–(80|1\d\d)$"))  # more load near the end
     photos = shown(page)
     assert len(photos) == len(set(photos)) >= 80
 
@@ -239,7 +239,7 @@ def test_filters_of_an_upload_are_cleared(page):
     assert shown(page)[0] == TRUCK
 
 
-def test_by_touch_a_photo_is_taken_by_the_camera(visit):
+def test_a_touch_screen_offers_the_camera(visit):
     page = visit("/", **PHONE)
     page.locator(".add summary").tap()
     camera = page.get_by_label("Take a photo")
@@ -249,7 +249,7 @@ def test_by_touch_a_photo_is_taken_by_the_camera(visit):
     assert shown(page)[0] == TRUCK
 
 
-def test_where_there_is_a_mouse_no_camera_is_offered(page):
+def test_no_camera_is_offered_if_there_is_a_mouse(page):
     page.locator(".add summary").click()
     expect(page.get_by_label("And also")).to_be_visible()
     expect(page.get_by_label("Take a photo")).to_be_hidden()
@@ -259,7 +259,7 @@ def test_where_there_is_a_mouse_no_camera_is_offered(page):
 
 
 @pytest.mark.parametrize("path", ["/", "/image_search?q=dog"])
-def test_on_a_phone_the_text_has_a_row_and_what_can_be_added_another(visit, path):
+def test_on_a_phone_the_text_and_the_add_buttons_have_a_row_each(visit, path):
     page = visit(path, **PHONE)
     for row in ((".brand", "#q", ".go"), (".pick", ".add summary", ".by-image label")):
         boxes = [page.locator(f"header {place}").bounding_box() for place in row]

@@ -1,4 +1,4 @@
-"""Several photos at once: a row for each, one photo of them, and all of them together."""
+"""Searches by several photos: a row for each, one photo of them, and all of them together."""
 
 import numpy as np
 import pytest
@@ -45,20 +45,20 @@ def dropped(page):
     return drop(page, TRUCK, "captions.csv", TIGER)
 
 
-def test_each_dropped_photo_has_a_row_and_one_that_is_none_says_so_there(dropped):
+def test_each_dropped_photo_has_a_row_and_a_bad_file_has_an_error_there(dropped):
     assert (first_of(dropped, "fire-truck.jpg"), first_of(dropped, "tiger.jpg")) == (TRUCK, TIGER)
     expect(row(dropped, "captions.csv")).to_contain_text("no known image format")
     expect(row(dropped, "fire-truck.jpg").get_by_alt_text("The photo you sent")).to_be_visible()
 
 
-def test_a_row_leads_to_all_that_its_photo_finds(dropped):
+def test_a_row_links_to_all_results_of_its_photo(dropped):
     press(dropped, "All results – tiger.jpg")
     assert shown(dropped)[0] == TIGER
     assert len(shown(dropped)) == 20
     expect(dropped.locator(".chip")).to_have_count(1)
 
 
-def test_all_are_searched_by_together(dropped):
+def test_all_photos_can_be_searched_by_together(dropped):
     press(dropped, "Search by all of them together")
     assert {TRUCK, TIGER} & set(shown(dropped)[:2])
     expect(dropped.locator(".chip")).to_have_count(2)
@@ -72,7 +72,7 @@ def test_a_row_scrolls_by_itself_and_the_page_does_not(visit):
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_photos_of_a_row_open_and_lead_on(dropped):
+def test_photos_of_a_row_open_in_the_lightbox_and_lead_to_the_next(dropped):
     row(dropped, "tiger.jpg").locator("a.photo").first.click()
     expect(dropped.locator("#lightbox-name")).to_have_text("tiger.jpg")
 
@@ -96,7 +96,7 @@ def large(tmp_path):
     return paths
 
 
-def test_photos_that_are_too_large_together_are_sent_in_small(page, large):
+def test_photos_that_are_too_large_together_are_sent_in_a_smaller_size(page, large):
     assert sum(path.stat().st_size for path in large) > 15_000_000
     page.locator("#ask").evaluate("form => { form.dataset.limit = 10_000_000 }")
     with page.expect_request("**/similar_image") as request, page.expect_navigation():

@@ -55,21 +55,21 @@ def test_the_command_line(address):
     assert (refused.returncode, refused.stderr[:6]) == (1, "Error:")
 
 
-def test_a_photo_of_ones_own_with_other_parts(client):
+def test_a_photo_file_with_other_parts(client):
     photo = PHOTOS / "cats" / "tiger.jpg"
     found = client.search(image=photo, without=["people", "snow"], k=1, fold=True)
     assert [hit["image_id"] for hit in found["hits"]] == ["cats/tiger.jpg"]
     assert client.file("cats/tiger.jpg") == photo.read_bytes()
 
 
-def test_pages_follow_one_another_without_gap_or_double(client):
+def test_pages_follow_one_another_without_gaps_or_duplicates(client):
     total = client.status()["total"]
     names = [hit["image_id"] for hit in client.hits("a bird", page_size=50)]
     assert len(set(names)) == len(names) == total
     assert names[:70] == [hit["image_id"] for hit in client.hits("a bird", most=70, page_size=50)]
 
 
-def test_what_the_server_refuses_is_an_error_with_its_code(client, module):
+def test_a_refusal_of_the_server_is_an_error_with_its_code(client, module):
     with pytest.raises(module.ApiError, match=r"k.*\[.*, request [0-9a-f]{32}\]") as refused:
         client.search("a bird", k=0)
     assert refused.value.code

@@ -1,4 +1,4 @@
-"""A part of a photo is chosen by dragging, by two presses and by keyboard, and searched for."""
+"""A part of a photo is chosen by dragging, by two presses or by keyboard, and then searched for."""
 
 import re
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobil
 
 @pytest.mark.parametrize("part", ["20,20,50,60", "10,45,90,5", "45,0,5,100"])
 @pytest.mark.parametrize("context", [PHONE, {}], ids=["phone", "desktop"])
-def test_the_part_that_was_searched_for_is_shown_small(visit, part, context):
+def test_the_part_searched_for_is_shown_as_a_small_picture(visit, part, context):
     page = visit(f"/image_search?like={HUSKY}%23xywh%3Dpercent:{part}", **context)
     box = page.locator(".query .cut").bounding_box()
     assert box["width"] <= 224
@@ -28,7 +28,7 @@ def test_the_part_that_was_searched_for_is_shown_small(visit, part, context):
 
 @pytest.fixture
 def chooser(visit):
-    """The page with the photo from the lightbox, of which a part is to be chosen."""
+    """The page with a photo from the lightbox, ready to choose a part of it."""
     return begin(visit(OPENED))
 
 
@@ -40,7 +40,7 @@ def begin(page):
 
 
 def at(page, x, y):
-    """The place on the screen of a place in the photo, in shares."""
+    """Return the point on the screen for a point in the photo, given as shares of its width and height."""
     box = page.locator("#part .whole").bounding_box()
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
@@ -51,7 +51,7 @@ def take(page):
 
 
 def part_of(address):
-    """left, top, width and height in percent, and the photo."""
+    """Return left, top, width and height in percent, and the photo."""
     found = re.search(r"like=([^#]+)#xywh=percent:([\d.,]+)&", unquote(address) + "&")
     return found[1], [float(number) for number in found[2].split(",")]
 
@@ -74,14 +74,14 @@ def test_a_rectangle_is_dragged(chooser):
     expect_searched(chooser, [20, 10, 40, 40])
 
 
-def test_without_dragging_two_corners_are_pressed(chooser):
+def test_pressing_two_corners_replaces_dragging(chooser):
     chooser.mouse.click(*at(chooser, 0.7, 0.2))
     chooser.mouse.click(*at(chooser, 0.4, 0.9))
     take(chooser)
     expect_searched(chooser, [40, 20, 30, 70])
 
 
-def test_by_keyboard_the_part_moves_and_changes_its_size(chooser):
+def test_the_keyboard_moves_and_resizes_the_part(chooser):
     for key in ["ArrowLeft", "ArrowUp", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowDown"]:
         chooser.keyboard.press(key)
     expect(chooser.locator("#part [role=status]")).to_contain_text("52 by 52 percent")
@@ -99,14 +99,14 @@ def test_the_part_stays_inside_the_photo(chooser):
     expect_searched(chooser, [0, 25, 50, 75])
 
 
-def test_escape_leads_back_to_the_photo_which_stays_open(chooser):
+def test_escape_leads_back_to_the_open_photo(chooser):
     chooser.keyboard.press("Escape")
     expect(chooser.locator("#part")).to_be_hidden()
     expect(chooser.locator("#lightbox-name")).to_have_text("husky.jpg")
     expect(chooser).to_have_url(OPENED)
 
 
-def test_a_finger_drags_a_rectangle_and_moves_nothing_else(visit):
+def test_a_finger_drags_a_rectangle_and_scrolls_nothing(visit):
     page = begin(visit(OPENED, **PHONE))
     touch = page.context.new_cdp_session(page)
     places = [at(page, share, share) for share in (0.1, 0.2, 0.4, 0.5)]
@@ -118,7 +118,7 @@ def test_a_finger_drags_a_rectangle_and_moves_nothing_else(visit):
     expect_searched(page, [10, 10, 40, 40])
 
 
-def test_the_chip_of_a_part_is_the_part_and_can_be_another(visit):
+def test_the_chip_of_a_part_shows_the_part_and_can_change_it(visit):
     page = visit(f"/image_search?q=snow&like={HUSKY}%23xywh=percent:20,10,50,50")
     expect(page.locator(".chip svg.cut")).to_be_visible()
     page.locator(".chip summary").click()
@@ -144,7 +144,7 @@ def test_a_part_of_an_upload_is_searched_for(page):
     assert part != whole
 
 
-def test_without_javascript_nothing_offers_what_needs_it(visit):
+def test_without_javascript_nothing_that_needs_it_is_offered(visit):
     page = visit(f"/similar_image?id={HUSKY}", java_script_enabled=False)
     page.locator(".chip summary").click()
     expect(page.get_by_role("button", name="Leave this out instead")).to_be_visible()

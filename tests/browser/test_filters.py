@@ -1,4 +1,4 @@
-"""Filters as people use them: the form, the tags of what is in force, the dates; with and without JavaScript."""
+"""Filters as people use them: the form, the tags of the filters in force, the dates; with and without JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +16,7 @@ def apply(page):
 
 @screens
 @scripts
-def test_several_values_are_chosen_seen_as_tags_and_taken_away_one_by_one(visit_album, screen, scripts):
+def test_several_values_are_chosen_shown_as_tags_and_removed_one_by_one(visit_album, screen, scripts):
     page = visit_album("/", **screen, java_script_enabled=scripts)
     unfold(page)
     form(page).get_by_label("norway").check()
@@ -33,7 +33,7 @@ def test_several_values_are_chosen_seen_as_tags_and_taken_away_one_by_one(visit_
     assert len(shown(page)) == 7
 
 
-def test_filters_narrow_a_search_and_the_search_stays(visit_album):
+def test_filters_narrow_a_search_and_keep_its_text(visit_album):
     page = visit_album("/image_search?q=a+cat")
     unfold(page)
     form(page).get_by_label("R5").check()
@@ -57,7 +57,7 @@ def test_further_columns_and_sizes_can_be_chosen(visit_album):
     assert shown(page) == ["pacific/islands/balloon.jpg"]
 
 
-def test_by_keyboard_alone(visit_album):
+def test_the_keyboard_alone_is_enough(visit_album):
     page = visit_album("/image_search?q=a+cat")
     page.locator(".filters > summary").focus()
     page.keyboard.press("Enter")
@@ -121,7 +121,7 @@ def test_bars_lead_into_a_year_and_a_day_and_out_again(visit_album, screen, scri
     assert len(shown(page)) == 7
 
 
-def test_the_date_fields_say_what_is_asked_for_and_take_other_days(visit_album):
+def test_the_date_fields_show_the_chosen_days_and_accept_others(visit_album):
     page = visit_album("/image_search?from=2019&to=2021#taken")
     assert set(shown(page)) == {"norway/husky.jpg", "norway/dingo.jpg"}
     expect(page.get_by_label("From", exact=True)).to_have_value("2019-01-01")
@@ -131,7 +131,7 @@ def test_the_date_fields_say_what_is_asked_for_and_take_other_days(visit_album):
     assert tags(page) == ["Taken: 1 January 2019 to 31 December 2020"]
 
 
-def test_the_highest_bar_is_that_of_most_photos(visit_album):
+def test_the_highest_bar_is_the_one_with_the_most_photos(visit_album):
     page = visit_album("/")
     unfold(page)
     heights = page.locator(".bars rect").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")

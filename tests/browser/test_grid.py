@@ -1,4 +1,4 @@
-"""The photos as rows: proportions, no gaps, nothing that jumps; captions, previews, the arrow keys."""
+"""The grid of photos: rows, proportions, no gaps, nothing that jumps; captions, previews, the arrow keys."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ BOXES = """images => images.map(image => ({
 
 
 def rows(page):
-    """The boxes of the photos, by row."""
+    """Return the boxes of the photos, by row."""
     found = {}
     for box in tiles(page).evaluate_all(BOXES):
         found.setdefault(round(box["top"]), []).append(box)
@@ -66,7 +66,7 @@ def test_chromium_counts_no_layout_shift(visit):
     assert shifts == 1
 
 
-def test_a_caption_comes_when_it_is_asked_for(visit):
+def test_a_caption_appears_on_hover_and_focus(visit):
     page = visit(RESULTS)
     caption = page.locator("figcaption").nth(1)
     expect(caption).to_have_css("opacity", "0")
@@ -78,14 +78,14 @@ def test_a_caption_comes_when_it_is_asked_for(visit):
     expect(caption).to_have_css("opacity", "1")
 
 
-def test_a_caption_is_always_there_where_nothing_hovers(visit):
+def test_a_caption_is_always_there_if_the_device_cannot_hover(visit):
     page = visit(RESULTS, has_touch=True, is_mobile=True, viewport={"width": 360, "height": 780})
     expect(page.locator("figcaption").nth(1)).to_have_css("opacity", "1")
     box = page.locator(".tile .like").nth(1).bounding_box()
     assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
 
 
-def test_thumbnails_come_in_gently_and_at_once_for_those_who_want_no_motion(visit):
+def test_thumbnails_fade_in_unless_the_user_wants_no_motion(visit):
     page = visit("/")
     expect(page.locator(".thumbnail.waiting")).to_have_count(0)
     assert page.locator(".thumbnail").first.evaluate("i => getComputedStyle(i).transitionDuration") == "0.3s"
@@ -121,6 +121,6 @@ def test_down_and_up_lead_from_row_to_row(photos):
     expect(photos.first).to_be_focused()
 
 
-def test_at_the_edge_the_arrows_do_what_they_always_do(photos):
+def test_at_the_edge_the_arrow_keys_keep_their_usual_effect(photos):
     press(photos, "ArrowLeft", "ArrowUp")
     expect(photos.first).to_be_focused()

@@ -1,4 +1,4 @@
-"""Hits that match only loosely, photos folded under others, previews: pages as the app makes them of such hits."""
+"""Pages of hits that match only loosely, of folded photos, and of previews, as the app makes them of such hits."""
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +15,7 @@ NOTHING = "Nothing here really matches"
 
 @pytest.fixture
 def showing(visit):
-    """Opens the page of such a search; the photos come from the site."""
+    """Open the page of such a search; the photos come from the site."""
 
     def open_page(result, later=None, **context):
         page = visit("/", **context)
@@ -38,21 +38,21 @@ def test_a_line_stands_before_the_first_that_matches_only_loosely(showing, javas
     expect(page.get_by_text(NOTHING)).to_have_count(0)
 
 
-def test_where_nothing_matches_the_page_says_so_once(showing):
+def test_if_nothing_matches_the_page_says_so_once(showing):
     page = showing(judged(*CATS, relevant=0))
     expect(page.get_by_text(NOTHING)).to_be_visible()
     expect(page.get_by_text(LOOSELY)).to_have_count(0)
 
 
 @pytest.mark.parametrize("relevant", [None, 3])
-def test_where_all_match_or_nobody_knows_there_is_no_line(showing, relevant):
+def test_there_is_no_line_if_all_match_or_there_is_no_verdict(showing, relevant):
     page = showing(judged(*CATS, relevant=relevant))
     expect(page.get_by_text(LOOSELY)).to_have_count(0)
     expect(page.get_by_text(NOTHING)).to_have_count(0)
 
 
 @pytest.mark.parametrize("relevant", [0, 2, 3])
-def test_the_line_stands_at_its_place_when_more_photos_come(showing, relevant):
+def test_the_line_stands_at_its_place_when_more_photos_load(showing, relevant):
     more = ("dogs/husky.jpg", "birds/crow.jpg")
     page = showing(judged(*CATS, relevant=relevant), later=judged(*more, relevant=0))
     page.get_by_role("link", name="More photos").click()
@@ -68,7 +68,7 @@ FOLDED = ("cats/lion.jpg", "flowers/daffodil.jpg")
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_photos_folded_under_another_come_and_go_by_its_badge(showing, javascript):
+def test_the_badge_of_a_photo_shows_and_hides_the_photos_folded_under_it(showing, javascript):
     page = showing(judged(*CATS[:2], folded=FOLDED), java_script_enabled=javascript)
     badge = page.locator(".stack summary")
     expect(badge).to_have_text("2")
@@ -80,7 +80,7 @@ def test_photos_folded_under_another_come_and_go_by_its_badge(showing, javascrip
     expect(page.locator(".tile:visible")).to_have_count(2)
 
 
-def test_the_lightbox_passes_over_what_is_folded(showing):
+def test_the_lightbox_passes_over_folded_photos(showing):
     page = showing(judged(*CATS[:2], folded=FOLDED))
     page.locator(".grid a.photo").first.click()
     page.keyboard.press("ArrowRight")

@@ -1,4 +1,4 @@
-"""The pages in other languages: chosen at the foot of a page, spoken by the scripts, and with room for long words."""
+"""The pages in other languages: chosen at the foot of a page, used by the scripts, and with room for long words."""
 
 import pytest
 from playwright.sync_api import expect
@@ -22,7 +22,7 @@ every_language = pytest.mark.parametrize("language", LANGUAGES)
 
 @pytest.fixture
 def look(visit):
-    """Opens a page in a browser of that language."""
+    """Open a page in a browser of that language."""
 
     def open_page(path, language, *, width=1440, **context):
         phone = width < 600
@@ -50,7 +50,7 @@ def test_a_language_chosen_at_the_foot_stays(visit, javascript):
     assert page.context.cookies()[0]["sameSite"] == "Lax"
 
 
-def test_english_can_be_chosen_against_the_browser(look):
+def test_english_can_be_chosen_although_the_browser_prefers_another_language(look):
     page = look("/", "ja")
     expect(page).to_have_title("画像検索")
     follow(page, "English")
@@ -104,11 +104,11 @@ def overlap(one, other):
     return not (apart_x or apart_y)
 
 
-# Spoken by the scripts
+# In the scripts
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-def test_the_lightbox_and_its_details_speak_german(look, width):
+def test_the_lightbox_and_its_details_are_in_german(look, width):
     page = look(f"{RESULTS}#photo=cats/tiger.jpg", "de", width=width)
     page.get_by_role("button", name="Details").click()
     details = page.get_by_role("complementary", name="Details")
@@ -119,21 +119,21 @@ def test_the_lightbox_and_its_details_speak_german(look, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_the_lightbox_speaks_japanese(look):
+def test_the_lightbox_is_in_japanese(look):
     page = look(f"{RESULTS}#photo=cats/tiger.jpg", "ja")
     page.get_by_role("button", name="詳細").click()
     expect(page.get_by_role("complementary", name="詳細")).to_contain_text("ピクセル、")
     assert violations(page) == []
 
 
-def test_further_photos_come_in_german(look):
+def test_photos_that_load_later_are_in_german(look):
     page = look("/image_search?q=a+bird", "de")
-    page.get_by_role("link", name="Weitere Fotos").dispatch_event("click")  # not scrolled to, which brings more yet
+    page.get_by_role("link", name="Weitere Fotos").dispatch_event("click")  # scrolling there would load more
     expect(page.locator("#said")).to_have_text("Fotos 1 bis 40 von 202 werden angezeigt.")
     expect(page.locator(".query .count")).to_contain_text("1–40 von 202 Fotos")
 
 
-def test_what_fails_is_said_in_french_and_what_the_server_says_is_marked_as_english(look, visit):
+def test_failures_are_in_french_and_messages_of_the_server_are_marked_as_english(look, visit):
     page = look("/image_search?q=a+bird", "fr")
     gone = {"status": 503, "body": '<p class="notice error">Gone.</p>'}
     page.route("**/image_search?*offset=*", lambda route: route.fulfill(**gone))
@@ -141,7 +141,7 @@ def test_what_fails_is_said_in_french_and_what_the_server_says_is_marked_as_engl
     expect(page.get_by_role("alert")).to_have_text("Impossible de charger d’autres photos. Gone.")
     expect(page.get_by_role("alert").locator("[lang=en]")).to_have_text("Gone.")
     expect(page.get_by_role("link", name="Réessayer")).to_be_visible()
-    visit.problems.clear()  # Chromium's own line on it
+    visit.problems.clear()  # Chromium's own message about it
 
 
 FACTS = {
@@ -183,14 +183,14 @@ DATA = ("zebra", "cats", "tiger.jpg", "lion.jpg", "MB")
 
 @pytest.fixture
 def page_in_brackets(tmp_path):
-    """A page of results whose translations, and those alone, stand in brackets."""
+    """A page of results on which only translated texts stand in brackets."""
     write_translations(tmp_path, "ja")
     app = create_app(load_settings({}), services=OneSearch(result=judged("cats/tiger.jpg", "cats/lion.jpg")))
     app.extensions["babel"].translation_directories[:] = [str(tmp_path)]
     return app.test_client().get(RESULTS, headers={"Accept-Language": "ja"}).text
 
 
-def test_the_scripts_forget_no_text(look, visit, page_in_brackets):
+def test_the_scripts_leave_no_text_untranslated(look, visit, page_in_brackets):
     page = look("/", "ja")
     page.route("**/image_search?*", lambda route: route.fulfill(body=page_in_brackets, content_type="text/html"))
     page.route("**/api/v1/images/**", lambda route: route.fulfill(json=EVERY_FACT))
@@ -206,7 +206,7 @@ def test_the_scripts_forget_no_text(look, visit, page_in_brackets):
     page.route("**/image_search?*offset*", lambda route: route.abort())
     page.evaluate("document.querySelector('#more a').click()")
     expect(page.get_by_role("alert")).not_to_be_empty()
-    visit.problems.clear()  # Chromium's own line on it
+    visit.problems.clear()  # Chromium's own message about it
     seen += page.locator("#more").evaluate("more => more.outerHTML")
     assert seen.count("⟦") > 25
     assert forgotten(seen, language="ja", data=DATA) == []

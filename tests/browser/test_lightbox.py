@@ -1,4 +1,4 @@
-"""A photo large over the page: by mouse, keyboard and finger, its address, its details."""
+"""The lightbox, a photo large over the page: by mouse, keyboard and finger; its address and its details."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def results(visit):
 
 @pytest.fixture
 def opened(results):
-    """The results with the first photo open."""
+    """The page of results with the first photo open."""
     return open_first(results)
 
 
@@ -70,7 +70,7 @@ def test_a_tile_opens_another_tab_as_links_do(results):
     assert other.value.url.endswith(f"/image/{FIRST}")
 
 
-def test_arrow_keys_lead_on_and_back_and_escape_closes(results):
+def test_arrow_keys_move_on_and_back_and_escape_closes(results):
     results.locator(".grid a.photo").first.press("Enter")
     expect_photo(results, FIRST)
     results.keyboard.press("ArrowRight")
@@ -81,7 +81,7 @@ def test_arrow_keys_lead_on_and_back_and_escape_closes(results):
     expect_closed(results)
 
 
-def test_the_focus_stays_inside_and_goes_to_the_photo_seen_last(opened):
+def test_the_focus_stays_inside_and_then_returns_to_the_last_photo_seen(opened):
     opened.keyboard.press("ArrowRight")
     expect_photo(opened, SECOND)
     for _ in range(12):
@@ -91,7 +91,7 @@ def test_the_focus_stays_inside_and_goes_to_the_photo_seen_last(opened):
     expect(photo(opened, SECOND)).to_be_focused()
 
 
-def test_buttons_lead_on_and_close(opened):
+def test_buttons_move_on_and_close(opened):
     expect(opened.get_by_role("button", name="Previous photo")).to_be_hidden()
     opened.get_by_role("button", name="Next photo").click()
     expect_photo(opened, SECOND)
@@ -128,10 +128,10 @@ def test_a_shared_address_opens_a_photo_that_the_page_does_not_show(visit):
     expect(page.get_by_role("button", name="Next photo")).to_be_hidden()
 
 
-def test_an_address_of_no_photo_says_so(visit):
+def test_the_address_of_an_unknown_photo_shows_an_error(visit):
     page = visit("/#photo=cats/nope.jpg")
     expect(page.get_by_role("alert")).to_contain_text("There is no photo 'cats/nope.jpg'")
-    visit.problems.clear()  # Chromium's own line on the 404
+    visit.problems.clear()  # Chromium's own message about the 404
     page.keyboard.press("Escape")
     expect(page).to_have_url("/")
 
@@ -142,7 +142,7 @@ def test_neighbours_are_loaded_ahead(visit):
         page.locator(".grid a.photo").first.click()
 
 
-def test_further_photos_come_while_one_goes_through_them(opened):
+def test_more_photos_load_while_the_user_goes_through_them(opened):
     ids = shown(opened)
     for _ in ids[1:]:
         opened.keyboard.press("ArrowRight")
@@ -151,7 +151,7 @@ def test_further_photos_come_while_one_goes_through_them(opened):
     expect(opened.locator("#lightbox .place")).to_have_text(f"{len(ids) + 1} of 202")
 
 
-def test_a_photo_that_cannot_be_had_says_so(visit):
+def test_a_photo_that_cannot_be_loaded_shows_an_error(visit):
     page = visit(RESULTS)
     page.route("**/image/**", lambda route: route.abort())
     open_first(page)
@@ -201,7 +201,7 @@ def described(results):
     return results
 
 
-def test_the_panel_tells_what_is_known(described):
+def test_the_panel_shows_all_known_details(described):
     panel = described.get_by_role("complementary", name="Details")
     for line in LINES:
         expect(panel.locator(".facts")).to_contain_text(line.replace("\n", ""))
@@ -242,7 +242,7 @@ def test_the_link_is_copied(visit):
     assert page.evaluate("navigator.clipboard.readText()").endswith(f"{RESULTS}#photo={FIRST}")
 
 
-def test_more_like_this_leads_on(described):
+def test_more_like_this_leads_to_similar_photos(described):
     with described.expect_navigation():
         described.get_by_role("dialog").get_by_role("link", name="More like this").click()
     expect(described.get_by_alt_text(f"The photo searched for: {FIRST}")).to_be_visible()
@@ -260,7 +260,7 @@ def test_the_photo_searched_for_opens_too(visit):
 
 
 def swipe(page, x, y):
-    """A finger across the photo, as far as that."""
+    """Move a finger across the photo by that distance."""
     touch = page.context.new_cdp_session(page)
     at = {"x": 180, "y": 350}
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
@@ -278,7 +278,7 @@ def on_phone(visit):
     return page
 
 
-def test_a_finger_leads_on_and_back_and_puts_away(on_phone):
+def test_a_finger_moves_on_and_back_and_closes(on_phone):
     swipe(on_phone, -150, 10)
     expect_photo(on_phone, SECOND)
     swipe(on_phone, 150, -10)

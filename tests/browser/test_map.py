@@ -21,7 +21,7 @@ def places(page):
 
 @screens
 @scripts
-def test_clusters_lead_in_and_out_again(visit_album, screen, scripts):
+def test_clusters_zoom_in_and_links_zoom_out_again(visit_album, screen, scripts):
     page = visit_album("/", **screen, java_script_enabled=scripts)
     unfold(page)
     europe, *pacific = places(page)
@@ -45,11 +45,11 @@ def test_one_photo_leads_to_its_part_of_the_world(visit_album):
     page = visit_album("/?#place")
     go(page, "1 photo near 17.5° S, 178.5° E")
     assert shown(page) == ["pacific/truck.jpg"]
-    assert places(page) == []  # there is nothing further in
+    assert places(page) == []  # this is the closest view
     expect(map_of(page).get_by_label("1 photo near 17.5° S, 178.5° E")).to_be_visible()
 
 
-def test_over_the_date_line_both_sides_are_on_one_map(visit_album):
+def test_a_map_over_the_date_line_shows_both_sides(visit_album):
     page = visit_album(PACIFIC)
     assert set(shown(page)) == {"pacific/truck.jpg", "pacific/islands/balloon.jpg"}
     fiji, tonga = (map_of(page).locator("circle").nth(place).bounding_box() for place in (0, 1))
@@ -60,7 +60,7 @@ def test_over_the_date_line_both_sides_are_on_one_map(visit_album):
     expect(map_of(page).locator("image")).to_have_count(2)
 
 
-def test_by_keyboard_a_cluster_is_seen_to_have_the_focus_and_leads_on(visit_album):
+def test_a_cluster_shows_the_keyboard_focus_and_zooms_in(visit_album):
     page = visit_album(PACIFIC)
     link = map_of(page).get_by_role("link").first
     before = link.locator("circle").evaluate("circle => getComputedStyle(circle).strokeWidth")
@@ -82,7 +82,7 @@ def test_on_a_phone_clusters_are_large_enough_to_touch(visit_album):
     assert min(min(box["width"], box["height"]) for box in boxes) >= 24
 
 
-def test_the_map_is_drawn_by_this_server_only(visit_album):
+def test_the_map_comes_from_this_server_only(visit_album):
     page = visit_album("/")
     unfold(page)
     page.wait_for_load_state("networkidle")

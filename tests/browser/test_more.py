@@ -1,4 +1,4 @@
-"""Further photos on the same page: they come near the end or by the link, and are there again after coming back."""
+"""More photos on the same page: they load near the end or by the link, and are there again after coming back."""
 
 import pytest
 from playwright.sync_api import expect
@@ -17,7 +17,7 @@ def results(visit):
 
 
 def load_more(page):
-    """Presses the link where it is: scrolling there asks for more photos by itself, and how many come is a race."""
+    """Press the link without scrolling to it: scrolling loads more photos by itself, and how many is a race."""
     page.get_by_role("link", name="More photos").dispatch_event("click")
 
 
@@ -33,12 +33,12 @@ def offset(page):
     return page.evaluate("scrollY")
 
 
-def test_nothing_is_asked_for_until_somebody_goes_down(results):
+def test_nothing_is_loaded_until_the_user_scrolls_down(results):
     results.wait_for_load_state("networkidle")
     expect_tiles(results, 20)
 
 
-def test_more_photos_come_near_the_end_until_there_are_no_more(results):
+def test_more_photos_load_near_the_end_until_there_are_no_more(results):
     link = results.get_by_role("link", name="More photos")
     while link.count():
         scroll_to_the_end(results)
@@ -47,7 +47,7 @@ def test_more_photos_come_near_the_end_until_there_are_no_more(results):
     expect(results).to_have_url(RESULTS)
 
 
-# An observer that tells of the moments before, too, as those of a busy browser do.
+# An observer that also reports earlier moments, as that of a busy browser does.
 TELLS_LATE = """
 window.IntersectionObserver = class extends IntersectionObserver {
   constructor(tell, options) {
@@ -58,7 +58,7 @@ window.IntersectionObserver = class extends IntersectionObserver {
 """
 
 
-def test_more_photos_come_in_a_browser_that_tells_of_several_moments_at_once(visit):
+def test_more_photos_load_if_the_observer_reports_several_moments_at_once(visit):
     page = visit("/")
     page.add_init_script(TELLS_LATE)
     page.goto(RESULTS)
@@ -68,13 +68,13 @@ def test_more_photos_come_in_a_browser_that_tells_of_several_moments_at_once(vis
     expect(page.locator(".tile").nth(20)).to_be_attached()
 
 
-def test_the_count_goes_along_and_is_read_out(results):
+def test_the_count_is_updated_and_read_out(results):
     load_more(results)
     expect(results.locator("#said")).to_have_text("Photos 1 to 40 of 202 are shown.")
     expect(results.locator(".query .count")).to_contain_text("1–40 of 202 photos")
 
 
-def test_by_keyboard_the_focus_goes_to_the_first_new_photo(results):
+def test_the_keyboard_focus_moves_to_the_first_new_photo(results):
     results.get_by_role("link", name="More photos").press("Enter")
     expect(results.locator(".grid a.photo").nth(20)).to_be_focused()
 
@@ -87,12 +87,12 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("said", FAILURES)
-def test_what_fails_says_so_and_can_be_tried_again(visit, said):
+def test_a_failure_is_shown_and_can_be_tried_again(visit, said):
     page = visit(RESULTS)
     page.route(LATER, FAILURES[said])
     load_more(page)
     expect(page.get_by_role("alert")).to_have_text(f"No more photos could be loaded. {said}")
-    visit.problems.clear()  # Chromium's own line on it
+    visit.problems.clear()  # Chromium's own message about it
     page.unroute(LATER)
     page.get_by_role("link", name="Try again").press("Enter")
     expect_tiles(page, 40)
@@ -116,7 +116,7 @@ def test_the_link_opens_in_another_tab_as_links_do(results):
     assert "offset=20" in opened.value.url
 
 
-def test_who_comes_back_stands_where_he_stood(results):
+def test_coming_back_restores_the_scroll_position(results):
     load_more(results)
     expect_tiles(results, 40)
     place = results.locator(".tile").nth(35)
@@ -131,7 +131,7 @@ def test_who_comes_back_stands_where_he_stood(results):
     results.wait_for_function("y => Math.abs(scrollY - y) < 250", arg=stood)
 
 
-def test_a_new_search_begins_at_the_top(results):
+def test_a_new_search_starts_at_the_top(results):
     scroll_to_the_end(results)
     expect(results.locator(".tile").nth(20)).to_be_attached()
     results.goto("/image_search?q=a+dog")

@@ -1,4 +1,4 @@
-"""How the pages behave as pages: files, titles, keyboard, small and dark screens, no JavaScript."""
+"""General behaviour of the pages: files, titles, keyboard, small and dark screens, no JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
@@ -24,7 +24,7 @@ def test_every_page_has_a_title_and_is_free_of_errors_and_foreign_requests(visit
     assert visit.problems == []
 
 
-def test_the_policy_is_in_force_and_a_breach_is_noticed(visit):
+def test_the_policy_is_in_force_and_the_tests_notice_a_breach(visit):
     page = visit("/")
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=\"https://example.invalid/x.png\">')")
     expect(page.locator("img[src*=invalid]")).to_have_count(1)
@@ -75,7 +75,7 @@ def press(page, *keys):
         page.keyboard.press(key)
 
 
-def test_on_the_home_page_one_types_at_once(page):
+def test_on_the_home_page_the_search_box_has_the_focus(page):
     page.keyboard.type("a hot air balloon")
     with page.expect_navigation():
         press(page, "Enter")
@@ -94,13 +94,13 @@ def test_tab_leads_to_the_skip_link_and_the_search_box(visit):
     assert shown(page)[0] == "vehicles/fire-truck.jpg"
 
 
-def test_the_skip_link_leads_past_the_search(visit):
+def test_the_skip_link_jumps_over_the_search(visit):
     page = visit(RESULTS)
     press(page, "Tab", "Enter", "Tab")
     expect(page.locator(".grid a.photo").first).to_be_focused()
 
 
-def test_the_file_chooser_opens_by_keyboard(visit):
+def test_the_keyboard_opens_the_file_chooser(visit):
     page = visit(RESULTS)
     page.locator(".add summary").focus()
     press(page, "Tab")
@@ -110,7 +110,7 @@ def test_the_file_chooser_opens_by_keyboard(visit):
     assert chooser.value.is_multiple()
 
 
-def test_the_focus_can_be_seen_wherever_it_is(visit):
+def test_the_focus_is_visible_on_every_element(visit):
     page = visit(RESULTS)
     for _ in range(10):
         press(page, "Tab")

@@ -1,4 +1,4 @@
-"""Finding photos in a real browser, in every way that the pages offer."""
+"""Searches in a real browser, in every way that the pages offer."""
 
 import pytest
 from playwright.sync_api import expect
@@ -41,7 +41,7 @@ def test_a_dropped_or_pasted_file_finds_its_photo_first(page, by):
     assert similarities(page)[0] >= 0.99
 
 
-def test_files_dragged_over_the_page_are_invited_until_they_leave(page):
+def test_files_dragged_over_the_page_show_an_invitation_until_they_leave(page):
     root = page.locator("html")
     drag = "kind => document.body.dispatchEvent(new DragEvent(kind, {bubbles: true, dataTransfer: carried}))"
     page.evaluate("window.carried = new DataTransfer(); carried.items.add(new File(['x'], 'x.jpg'))")
@@ -76,7 +76,7 @@ def test_as_many_photos_as_chosen_are_shown(page):
     expect(page.locator("#k")).to_have_value("50")
 
 
-def test_another_number_of_photos_is_shown_at_once_where_there_is_a_search(visit):
+def test_another_number_of_photos_is_shown_at_once_if_there_is_a_search(visit):
     page = visit("/image_search?q=an+animal&like=cats/tiger.jpg")
     with page.expect_navigation():
         show(page, "10")
@@ -90,7 +90,7 @@ def test_as_many_photos_as_chosen_are_shown_for_an_upload_too(page):
     assert len(shown(page)) == 10
 
 
-def test_a_later_page_leads_back(visit):
+def test_a_later_page_links_back(visit):
     page = visit("/image_search?q=a+bird&offset=20")
     assert page.get_by_role("link", name="More photos").get_attribute("href").endswith("offset=40")
     later = shown(page)
@@ -98,7 +98,7 @@ def test_a_later_page_leads_back(visit):
     assert not set(shown(page)) & set(later)
 
 
-def test_the_last_page_leads_no_further(visit):
+def test_the_last_page_has_no_link_to_a_next_page(visit):
     page = visit("/image_search?q=a+bird&k=100&offset=150")
     assert len(shown(page)) == 52
     expect(page.get_by_role("link", name="More photos")).to_have_count(0)

@@ -1,5 +1,7 @@
-"""Texts encoded inside Elasticsearch, in a real browser: loaded by the command, searched by the page, and lost on the
-way. Elasticsearch's machine learning is stood in for by tests.ml_front, before the real node."""
+"""Texts encoded inside Elasticsearch, in a real browser: the command loads the model, the page searches, and it fails.
+
+tests.ml_front, in front of the real node, stands in for Elasticsearch's machine learning.
+"""
 
 import subprocess
 import sys
@@ -22,7 +24,7 @@ PHOTO, CAPTION = "wild-animals/zebra.jpg", "A zebra."  # one of the captions tha
 
 @pytest.fixture(scope="module")
 def secured(elasticsearch_url, tmp_path_factory):
-    """Machine learning with TLS and a password, before the real node."""
+    """Machine learning with TLS and a password, in front of the real node."""
     folder = tmp_path_factory.mktemp("front")
     ca = trustme.CA()
     with ml_front(elasticsearch_url, folder=folder / "models", ca=ca) as front:
@@ -60,12 +62,12 @@ def address(environ):
 
 @pytest.fixture
 def front(secured, visit):
-    """The front; whatever it was told in the test is taken back, and the web app knows."""
+    """The front without any faults; the web app knows that the faults of the last test are over."""
     front, _ = secured
     yield front
     front.clear()
     front.ml_enabled = True
-    visit("/api/v1/status")  # looks at once, where searches look again after a minute
+    visit("/api/v1/status")  # this checks at once; searches check again only after a minute
 
 
 def note(page):
@@ -80,7 +82,7 @@ def test_a_text_is_encoded_in_elasticsearch_and_finds_its_photo(visit, front):
     expect(note(page)).to_have_count(0)
 
 
-def test_without_machine_learning_texts_are_still_found_and_the_page_says_how(visit, front):
+def test_without_machine_learning_searches_by_text_still_work_and_the_page_says_how(visit, front):
     page = visit("/")
     search(page, CAPTION)
     before = shown(page)

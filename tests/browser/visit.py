@@ -1,4 +1,4 @@
-"""Pages under watch, and what a visitor does and sees on them."""
+"""Browser pages with checks, and the actions of a visitor on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 from tests.browser.webapp import PHOTOS
 
-PATIENCE = 60_000  # milliseconds: for what a page does, more than it needs on a busy machine
+PATIENCE = 60_000  # milliseconds; more than a page needs for anything on a busy machine
 
-# The events of a browser where a file is dropped on the page or pasted, one after another.
+# The events of a browser, in order, if a file is dropped on the page or pasted.
 _BRING_FILE = """(element, [kinds, name, type, bytes]) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(bytes)], name, {type}));
@@ -23,7 +23,7 @@ _BRING_FILE = """(element, [kinds, name, type, bytes]) => {
 
 
 class Visit:
-    """Opens pages of the site at `address`, each in a browser context of its own, and notes what goes wrong there."""
+    """Opens pages of the site at `address`, each in a browser context of its own, and records all problems there."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         self.problems: list[str] = []
@@ -32,22 +32,22 @@ class Visit:
         self._pages: list[Page] = []
 
     def __call__(self, path: str, **context: Any) -> Page:
-        """The page at `path`, in a new context with these options."""
+        """Open the page at `path`, in a new context with these options."""
         page = self._browser.new_context(base_url=self._address, **context).new_page()
         page.set_default_timeout(PATIENCE)
         self._pages.append(page)
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
-        page.on("filechooser", lambda chooser: None)  # caught from here on: later, a key press could come before
+        page.on("filechooser", lambda chooser: None)  # handled here: else, a key press may come before the dialog
         page.on("request", lambda request: self._note_request(request.url))
         page.goto(path)
         return page
 
     def close(self) -> None:
-        """Ends the contexts of all pages."""
+        """End the contexts of all pages."""
         for page in self._pages:
-            page.title()  # a round trip: what the page had to say has arrived by then
+            page.title()  # a round trip; after it, all messages of the page have arrived
             page.context.close()
 
     def _note_message(self, message: ConsoleMessage) -> None:
@@ -62,7 +62,7 @@ class Visit:
 
 @contextmanager
 def watched(browser: Browser, address: str) -> Iterator[Visit]:
-    """A visit that fails where one of its pages logs an error, breaks the CSP or asks another origin."""
+    """Yield a visit that fails if one of its pages logs an error, breaks the CSP or requests another origin."""
     visit = Visit(browser, address)
     yield visit
     visit.close()
@@ -70,49 +70,49 @@ def watched(browser: Browser, address: str) -> Iterator[Visit]:
 
 
 def _is_expected(message: ConsoleMessage, *, where: str) -> bool:
-    """Whether this is Chromium's line on a page with an error status."""
+    """Return whether this is Chromium's message on a page with an error status."""
     own_status = message.page is not None and where == message.page.url
     return message.text.startswith("Failed to load resource") and own_status
 
 
 def tiles(page: Page) -> Locator:
-    """The photos of the grid."""
+    """Return the photos of the grid."""
     return page.locator(".grid .thumbnail")
 
 
 def shown(page: Page) -> list[str]:
-    """image_ids of the grid, in order."""
+    """Return the image_ids of the grid, in order."""
     found: list[str] = tiles(page).evaluate_all("images => images.map(image => image.alt)")
     return found
 
 
 def similarities(page: Page) -> list[float]:
-    """The similarities that the tiles show, in order."""
+    """Return the similarities that the tiles show, in order."""
     return [float(text) for text in page.locator(".similarity .number").all_text_contents()]
 
 
 def search(page: Page, text: str, *, button: str = "Search") -> None:
-    """Types a text, and has it searched for."""
+    """Type a text and search for it."""
     page.get_by_role("searchbox").fill(text)
     with page.expect_navigation():
         page.get_by_role("button", name=button, exact=True).click()
 
 
 def follow(page: Page, name: str) -> None:
-    """Follows the first link of that name."""
+    """Follow the first link of that name."""
     with page.expect_navigation():
         page.get_by_role("link", name=name).first.click()
 
 
 def bring(page: Page, image_id: str, *, by: tuple[str, ...]) -> None:
-    """Brings a sample photo to the page by dragging or pasting."""
+    """Bring a sample photo to the page by dragging or pasting."""
     photo = PHOTOS / image_id
     with page.expect_navigation():
         page.locator("main").evaluate(_BRING_FILE, [by, photo.name, "image/jpeg", list(photo.read_bytes())])
 
 
 def choose(page: Page, file: Path) -> None:
-    """Chooses a file in the file chooser that a click on "Search by a photo" opens."""
+    """Choose a file in the file chooser that a click on "Search by a photo" opens."""
     with page.expect_file_chooser() as chooser:
         page.locator("#image").click()
     with page.expect_navigation():

@@ -1,4 +1,4 @@
-"""The web app as a process of its own, over an index that the command line filled."""
+"""The web app as a process of its own, over an index that the command line has filled."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[str, str]:
-    """This environment with the settings of a web app on the sample photos; nothing of the user's .env counts."""
+    """Return this environment with the settings of a web app on the sample photos; the user's .env is ignored."""
     settings = {
         "ES_HOST": elasticsearch_url,
         "IMAGE_MODEL": "conse",
@@ -31,7 +31,7 @@ def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[
 
 
 def index_photos(env: Mapping[str, str], *options: str) -> None:
-    """Indexes the photos by the command that users type."""
+    """Index the photos by the command that users type."""
     command = [sys.executable, "-m", "image_embeddings", "index", *options]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -39,10 +39,10 @@ def index_photos(env: Mapping[str, str], *options: str) -> None:
 
 @contextmanager
 def served(env: Mapping[str, str], *, log: Path, options: Sequence[str] = (), ready: str = "/readyz") -> Iterator[str]:
-    """The address of gunicorn, as `make run` starts it, from when `ready` is answered; gone afterwards."""
+    """Yield the address of gunicorn, started as by `make run`, once `ready` is answered; end it afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        bind = f"fd://{listener.fileno()}"  # the port is ours already: no other process can take it meanwhile
+        bind = f"fd://{listener.fileno()}"  # the port is ours already, so no other process can take it meanwhile
         process = subprocess.Popen(
             [*GUNICORN, "--bind", bind, *options, "app:create_app()"],
             cwd=ROOT,
@@ -59,7 +59,7 @@ def served(env: Mapping[str, str], *, log: Path, options: Sequence[str] = (), re
 
 
 def _wait_until_answered(address: str, log: Path) -> None:
-    """One request is enough: the port listens already, and /readyz answers when the model is loaded."""
+    """Send one request and wait for the answer: the port listens already, and /readyz waits for the model."""
     try:
         with _OPENER.open(address, timeout=LONG) as answer:
             assert answer.status == 200

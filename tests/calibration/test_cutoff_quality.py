@@ -1,4 +1,4 @@
-"""What "nothing here really matches" is worth with the built-in model on real photos; docs/cutoff.md has it in full."""
+"""The quality of the verdict "nothing here really matches", by the built-in model on real photos: docs/cutoff.md."""
 
 import csv
 
@@ -25,7 +25,7 @@ def rows_of(path):
 
 
 class Samples:
-    """The sample photos, their captions in three languages, and texts of what none of them shows, as embeddings."""
+    """Embeddings of the sample photos, of their captions in three languages, and of texts that no photo shows."""
 
     def __init__(self):
         encoder = ConseEncoder()
@@ -43,7 +43,7 @@ class Samples:
         self.everyday = encoder.encode_texts(everyday_texts())
 
     def search(self, queries, *, kind=QueryKind.TEXT, among=None, itself=False):
-        """Numbers of the first hits, shape (queries, HITS), and which of them are said to match."""
+        """Return the numbers of the first hits, shape (queries, HITS), and which of them are said to match."""
         among = np.arange(len(self.photos)) if among is None else among
         calibration = calibrate(self.photos[among], self.everyday, photos=len(among))
         similarity = queries @ self.photos[among].T - 2 * (np.eye(len(queries)) if itself else 0)
@@ -61,7 +61,7 @@ def samples():
 
 
 @pytest.mark.parametrize(("language", "most"), [("en", 0.06), ("de", 0.08), ("zh", 0.05)])
-def test_a_caption_whose_photo_is_found_is_seldom_told_that_nothing_matches(samples, language, most):
+def test_a_caption_that_finds_its_photo_seldom_matches_nothing(samples, language, most):
     of_language = samples.languages == language
     hits, said = samples.search(samples.captions[of_language])
     found = (hits == samples.shown[of_language][:, None]).any(axis=1)
@@ -70,30 +70,30 @@ def test_a_caption_whose_photo_is_found_is_seldom_told_that_nothing_matches(samp
 
 
 @pytest.mark.parametrize(("scenes", "least"), [(False, 0.22), (True, 0.18)], ids=["cut-outs", "all"])
-def test_texts_of_what_no_photo_shows_are_told_so_far_more_often(samples, scenes, least):
+def test_texts_that_no_photo_shows_match_nothing_far_more_often(samples, scenes, least):
     _, said = samples.search(samples.absent, among=None if scenes else np.flatnonzero(~samples.scenes))
     assert (~said.any(axis=1)).mean() >= least  # seen: 0.331 with cut-outs alone, 0.212 with all
 
 
-def test_captions_of_animals_are_told_that_nothing_matches_where_there_are_none(samples):
+def test_captions_of_animals_often_match_nothing_if_there_are_no_animals(samples):
     animal = np.isin(samples.folders, list(ANIMALS))
     _, said = samples.search(samples.captions[animal[samples.shown]], among=np.flatnonzero(~animal))
     assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.41
 
 
-def test_a_photo_seldom_matches_nothing_while_there_are_others_of_its_folder(samples):
+def test_a_photo_seldom_matches_nothing_if_there_are_others_of_its_folder(samples):
     hits, said = samples.search(samples.photos, kind=QueryKind.PHOTO, itself=True)
     found = (samples.folders[hits] == samples.folders[:, None]).any(axis=1)
     assert (~said[found].any(axis=1)).mean() <= 0.07  # seen: 0.050
 
 
-def test_photos_of_animals_often_match_nothing_where_there_are_none(samples):
+def test_photos_of_animals_often_match_nothing_if_there_are_no_animals(samples):
     animal = np.isin(samples.folders, list(ANIMALS))
     _, said = samples.search(samples.photos[animal], kind=QueryKind.PHOTO, among=np.flatnonzero(~animal))
     assert (~said.any(axis=1)).mean() >= 0.3  # seen: 0.66
 
 
-def test_hits_that_are_said_to_match_are_right_more_often_than_all(samples):
+def test_matching_hits_are_right_more_often_than_all_hits(samples):
     hits, said = samples.search(samples.captions)
     right = samples.folders[hits] == samples.folders[samples.shown][:, None]
     assert right[said].mean() >= right.mean() + 0.1  # seen: 0.51 of 0.37

@@ -16,7 +16,7 @@ from image_embeddings.calibration.likeness import (
 )
 
 DIMS, SUBJECTS, PHOTOS, TEXTS = 256, 60, 600, 250
-ABSENT = 20  # the last subjects are those of no photo
+ABSENT = 20  # the last subjects have no photo
 EACH = PHOTOS // (SUBJECTS - ABSENT)
 
 
@@ -70,21 +70,21 @@ def test_a_text_matches_the_photos_of_its_subject_and_hardly_any_other(space, ca
     assert np.mean(others) <= 1.5  # seen: 0.8; expected: fewer than one
 
 
-def test_texts_of_what_no_photo_shows_mostly_match_nothing(space, calibration):
+def test_texts_that_no_photo_shows_mostly_match_nothing(space, calibration):
     absent = range(SUBJECTS - ABSENT, SUBJECTS)
     told = [not found_by(calibration, space.text_of(subject), space.photos, QueryKind.TEXT).any() for subject in absent]
     assert np.mean(told) >= 0.3  # seen: 0.45; fewer than one photo above the level on average leaves 1/e of them
 
 
-def test_a_photo_matches_those_of_its_subject_and_one_of_another_subject_none(space, calibration):
+def test_a_photo_matches_photos_of_its_subject_only(space, calibration):
     known, unknown = space.photos_of([0])[0], space.photos_of([SUBJECTS - 1])[0]
     assert found_by(calibration, known, space.photos, QueryKind.PHOTO)[space.shown == 0].all()
     assert not found_by(calibration, unknown, space.photos, QueryKind.PHOTO).any()
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.5, 3.0])
-def test_where_a_model_puts_all_photos_and_all_texts_does_not_matter(gap):
-    """CLIP's texts lie in one corner, its photos in another; there, plain cosines are all alike."""
+def test_the_place_of_all_photos_and_of_all_texts_does_not_matter(gap):
+    """CLIP's texts lie in one corner, its photos in another. There, all plain cosines are alike."""
     space = Space(gap=gap)
     calibration = space.calibration()
     present = found_by(calibration, space.text_of(0), space.photos, QueryKind.TEXT)
@@ -124,12 +124,12 @@ def test_neither_copies_nor_the_order_of_photos_matter(space, calibration):
 
 
 @pytest.mark.parametrize("different", [0, 1, FEWEST_PHOTOS - 1])
-def test_of_a_few_photos_nothing_is_said_however_many_copies_there_are(space, different):
+def test_there_is_no_verdict_on_a_few_photos_even_with_many_copies(space, different):
     photos = np.repeat(space.photos[:different], 50, axis=0)
     assert calibrate(photos, space.everyday, photos=len(photos)) is None
 
 
-def test_of_few_photos_as_much_is_asked_as_of_the_fewest_that_can_be_calibrated(space, calibration):
+def test_small_indices_use_the_level_of_the_smallest_calibrated_index(space, calibration):
     hits = space.photos[:5]
     few = [
         calibration.matches(space.text_of(0), hits, kind=QueryKind.TEXT, photos=photos).tolist()
@@ -168,11 +168,11 @@ def test_a_text_of_what_all_photos_show_matches_all(space):
     assert not calibration.suits_all(space.text_of(1))
 
 
-def test_a_query_right_at_the_centre_is_like_nothing(calibration, space):
+def test_a_query_exactly_at_the_centre_is_like_nothing(calibration, space):
     assert not calibration.likeness(calibration.text.centre, space.photos, kind=QueryKind.TEXT).any()
 
 
-def test_it_survives_json(space, calibration):
+def test_a_calibration_survives_json(space, calibration):
     written = json.dumps(calibration.to_json())
     assert len(written) < 4 * DIMS * 4
     read = Calibration.from_json(json.loads(written))
@@ -182,17 +182,17 @@ def test_it_survives_json(space, calibration):
         np.testing.assert_allclose(read.likeness(query, space.photos, kind=kind), likeness, atol=1e-3)
 
 
-def test_json_of_photos_only_survives_too(space):
+def test_a_calibration_of_photos_only_survives_json(space):
     calibration = calibrate(space.photos, None, photos=PHOTOS)
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))).text is None
 
 
 @pytest.mark.parametrize("body", [None, {}, {"version": 0, "photos": 100}])
-def test_what_is_not_there_or_of_another_version_is_no_calibration(body):
+def test_missing_data_or_data_of_another_version_is_no_calibration(body):
     assert Calibration.from_json(body) is None
 
 
-def test_in_a_combined_query_each_part_has_the_same_say(space, calibration):
+def test_in_a_combined_query_each_part_counts_the_same(space, calibration):
     text, photo = space.text_of(0), space.photos[space.shown == 1][0]
     spreads = np.std(space.photos @ np.stack([text, photo]).T, axis=0)
     combined = calibration.combined(
@@ -205,7 +205,7 @@ def test_in_a_combined_query_each_part_has_the_same_say(space, calibration):
     assert np.linalg.norm(combined) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_part_taken_away_goes_to_the_end(space, calibration):
+def test_photos_of_an_excluded_part_go_to_the_end(space, calibration):
     parts = [
         WeightedEmbedding(space.text_of(0), QueryKind.TEXT),
         WeightedEmbedding(space.text_of(1), QueryKind.TEXT, -1.0),
@@ -221,11 +221,11 @@ def test_a_combined_query_of_nothing_is_refused(space, calibration):
             calibration.combined(parts)
 
 
-def test_everyday_texts_are_many_and_different():
+def test_there_are_many_different_everyday_texts():
     assert len(set(everyday_texts())) == len(everyday_texts()) > 200
     assert all(text == text.strip() and text for text in everyday_texts())
 
 
-def test_a_cohort_of_the_largest_size_is_calibrated_in_a_moment(space):
+def test_a_sample_of_the_largest_size_is_calibrated_quickly(space):
     photos = space.photos_of(np.arange(COHORT) % SUBJECTS)
     assert calibrate(photos, space.everyday, photos=1_000_000).level(QueryKind.PHOTO, photos=1_000_000)

@@ -1,4 +1,4 @@
-"""What people read of an indexing run, without a node."""
+"""The words of an indexing run for people, without a node."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def skipped(count):
     return [Skipped(image_id=f"{number}.jpg", reason="is empty") for number in range(count)]
 
 
-def test_the_report_counts_all_kinds_and_zeros_but_for_what_is_rare(capsys):
+def test_the_report_counts_all_outcomes_and_leaves_out_rare_ones_that_are_zero(capsys):
     print_report(IndexReport(found=9, encoded=3, unchanged=5, deleted=2, moved=1, skipped=skipped(1), seconds=1.25))
     out, err = capsys.readouterr()
     assert out == "9 photos: 3 encoded, 0 renamed or copied, 5 unchanged, 1 removed, 1 skipped (1.2 s)\n"
@@ -52,7 +52,7 @@ def test_only_the_first_skipped_files_are_named(capsys):
         (IndexReport(found=1, skipped=skipped(1)), "Error: No photo could be indexed; the reasons stand above.\n"),
     ],
 )
-def test_what_is_no_success_exits_with_one(report, message, capsys):
+def test_a_run_without_success_exits_with_one(report, message, capsys):
     with pytest.raises(SystemExit) as ended:
         exit_by_report(report)
     assert ended.value.code == 1
@@ -63,6 +63,6 @@ def test_a_run_of_many_may_skip_every_photo():
     exit_by_report(IndexReport(found=1, skipped=skipped(1)), is_only_run=False)
 
 
-def test_the_same_command_goes_on_but_without_building_the_index_anew():
+def test_the_advice_is_the_same_command_but_without_deleting_the_index():
     assert stopped_message(left=1200).startswith("Stopped with 1,200 photos left. What was indexed stays;")
     assert "the same command without --delete-existing goes on" in stopped_message(delete_existing=True)

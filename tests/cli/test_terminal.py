@@ -17,7 +17,7 @@ def put_back(monkeypatch):
         signal.signal(number, handler)
 
 
-def test_lines_for_people_go_to_stderr_and_command_no_terminal(capsys):
+def test_lines_for_people_go_to_stderr_without_control_characters(capsys):
     say("a\x1b[31m\nb")
     assert capsys.readouterr() == ("", "a\\x1b[31m\nb\n")
 
@@ -34,12 +34,12 @@ def test_an_error_of_ours_is_one_line_and_exit_status_one(capsys):
     assert (ended.value.code, capsys.readouterr().err) == (1, "Error: The text is empty.\n")
 
 
-def test_a_fault_of_the_program_is_no_error_for_the_user():
+def test_a_bug_is_not_shown_as_an_error_for_the_user():
     with pytest.raises(ZeroDivisionError), show_errors():
         _ = 1 / 0
 
 
-def test_an_interrupt_that_python_raises_is_said_too(capsys):
+def test_a_keyboard_interrupt_is_shown_as_an_error_too(capsys):
     with pytest.raises(SystemExit) as ended, show_errors(stopped="Stopped. It goes on later."):
         raise KeyboardInterrupt
     assert (ended.value.code, capsys.readouterr().err) == (1, "Error: Stopped. It goes on later.\n")
@@ -53,7 +53,7 @@ def test_both_signals_get_the_handler():
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == [handler, handler]
 
 
-def test_nobody_sees_a_bar_where_there_is_no_terminal(capsys):
+def test_there_is_no_progress_bar_without_a_terminal(capsys):
     with progress_bar(3, what="Indexing", unit=" photos", leave=True) as bar:
         bar.update(3)
     assert bar.disable

@@ -1,4 +1,4 @@
-"""The encoders that every contract test runs over. To add one: a name and a function that makes it."""
+"""The encoders that every contract test runs on. To add one, add a name and a function that makes it."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""What every encoder promises, whatever model is behind it."""
+"""The promises of every encoder, for every model."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -73,14 +73,14 @@ def test_odd_texts_become_unit_rows_too(encoder, text):
     assert_unit_rows(encoder.encode_texts([text]), shape=(1, encoder.dims))
 
 
-def test_nothing_becomes_an_empty_array(encoder):
+def test_an_empty_list_becomes_an_empty_array(encoder):
     for embeddings in (encoder.encode_images([]), encoder.encode_texts([])):
         assert embeddings.shape == (0, encoder.dims)
         assert embeddings.dtype == np.float32
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_images_of_any_size(encoder, size):
+def test_images_may_have_any_size(encoder, size):
     assert_unit_rows(encoder.encode_images([noise(size)]), shape=(1, encoder.dims))
 
 
@@ -105,17 +105,17 @@ def test_different_inputs_differ(encoder, images):
         assert others.max() < 0.9999
 
 
-def test_the_images_given_are_left_as_they_were(encoder):
+def test_the_given_images_are_not_changed(encoder):
     image = noise()
     encoder.encode_images([image])
     assert image == noise()
 
 
-def test_four_threads_get_what_one_gets(make_encoder, images):
+def test_four_threads_get_the_same_as_one(make_encoder, images):
     def embed(encoder):
         return np.concatenate([encoder.encode_images(images[:3]), encoder.encode_texts(TEXTS)])
 
-    shared = make_encoder()  # a new one: loading must be safe too
+    shared = make_encoder()  # a new encoder, because loading must be safe too
     with ThreadPoolExecutor(4) as threads:
         first, *others = threads.map(embed, [shared] * 4)
     for embeddings in [*others, embed(make_encoder())]:

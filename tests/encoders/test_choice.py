@@ -1,4 +1,4 @@
-"""Which encoder the settings and the index lead to. The hub cannot be reached here: HF_HUB_OFFLINE makes it sure."""
+"""The encoder that the settings and the index lead to. HF_HUB_OFFLINE makes sure that no test reaches the hub."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_auto_falls_back_to_the_built_in_model_and_says_so_in_one_line():
     assert "\n" not in said[0]
 
 
-def test_auto_follows_the_index_without_a_word():
+def test_auto_takes_the_model_of_the_index_without_a_message():
     said = []
     assert choose_encoder("auto", built_with=built_with("conse"), notify=said.append).model_id == "conse"
     assert said == []
@@ -39,16 +39,16 @@ def test_auto_never_replaces_the_model_of_an_index_by_another():
         choose_encoder("auto", built_with=built_with("clip-ViT-B-32"))
 
 
-def test_a_model_whose_name_no_hub_could_have_is_not_at_hand():
+def test_a_model_with_a_name_that_no_hub_can_have_is_not_available():
     with pytest.raises(ModelUnavailableError, match="my clip model"):
         choose_encoder("auto", built_with=built_with("my clip model"))
 
 
-def test_a_folder_is_taken_as_named(tiny_clip):
+def test_a_folder_is_used_as_named(tiny_clip):
     assert choose_encoder(str(tiny_clip)).model_id == "tiny-clip"
 
 
-def test_a_text_model_of_another_space_is_refused_when_texts_come(tiny_clip):
+def test_a_text_model_of_another_space_is_refused_at_the_first_text(tiny_clip):
     text_model = make_text_folder(tiny_clip.with_name("tiny-text"))
     encoder = choose_encoder(str(tiny_clip), text_model=str(text_model), samples=captioned_photos)
     with pytest.raises(ModelMismatchError, match=r"TEXT_MODEL '.*tiny-text'.*trained for another"):
@@ -65,7 +65,7 @@ def test_another_model_than_the_indexs_is_an_error_that_names_both_and_the_two_w
     assert "--rebuild" in said
 
 
-def test_a_model_that_is_nowhere_is_said_to_be_nowhere_first():
+def test_a_missing_model_is_reported_before_a_mismatch():
     with pytest.raises(ModelUnavailableError, match=r"'cones', which is no folder.*IMAGE_MODEL=conse"):
         choose_encoder("cones", built_with=built_with("conse"))
 
@@ -87,7 +87,7 @@ def test_a_probe_of_another_length_is_another_model():
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
-def test_the_built_in_model_knows_one_number_format(precision):
+def test_the_built_in_model_has_one_number_format(precision):
     with pytest.raises(ModelUnavailableError, match=f"ENCODER_PRECISION has value '{precision}'.*Unset it"):
         choose_encoder("conse", precision=precision)
     assert choose_encoder("conse", precision="float32").precision == "float32"

@@ -40,15 +40,15 @@ def by_the_library(folder, inputs):
     return SentenceTransformer(str(folder), device="cpu").encode(list(inputs), normalize_embeddings=True)
 
 
-def test_images_come_out_as_by_sentence_transformers(encoder, folders, photos):
+def test_images_get_the_embeddings_of_sentence_transformers(encoder, folders, photos):
     np.testing.assert_allclose(encoder.encode_images(photos), by_the_library(folders["clip"], photos), atol=1e-4)
 
 
-def test_texts_come_out_as_by_sentence_transformers(encoder, folders):
+def test_texts_get_the_embeddings_of_sentence_transformers(encoder, folders):
     np.testing.assert_allclose(encoder.encode_texts(TEXTS), by_the_library(folders["text"], TEXTS), atol=1e-4)
 
 
-def test_without_a_text_model_the_image_model_reads_texts_too(folders):
+def test_without_a_text_model_the_image_model_encodes_texts_too(folders):
     alone = ClipEncoder(str(folders["clip"]))
     expected = by_the_library(folders["clip"], ["a dog", "a cat"])
     np.testing.assert_allclose(alone.encode_texts(["a dog", "a cat"]), expected, atol=1e-4)
@@ -116,7 +116,7 @@ def aligned(folders):
 
 
 class Asked:
-    """The sample photos, and how often they were asked for."""
+    """The sample photos, with a count of how often they were asked for."""
 
     def __init__(self, photos=None):
         self.times = 0
@@ -135,12 +135,12 @@ def test_a_text_model_of_another_space_is_refused_with_the_reason(folders):
         encoder.encode_texts(["a dog"])
 
 
-def test_a_text_model_of_the_same_space_is_taken(folders, aligned):
+def test_a_text_model_of_the_same_space_is_accepted(folders, aligned):
     encoder = ClipEncoder(str(folders["clip"]), text_model=str(aligned), samples=captioned_photos)
     np.testing.assert_allclose(encoder.encode_texts(["a dog"]), by_the_library(aligned, ["a dog"]), atol=1e-4)
 
 
-def test_a_text_model_that_knows_another_language_is_taken(folders, aligned):
+def test_a_text_model_that_knows_another_language_is_accepted(folders, aligned):
     photos = [(image, {"en": "?", "xx": captions["en"]}) for image, captions in captioned_photos()]
     encoder = ClipEncoder(str(folders["clip"]), text_model=str(aligned), samples=Asked(photos))
     assert encoder.encode_texts(["a dog"]).shape == (1, DIMS)
@@ -179,7 +179,7 @@ def test_the_model_made_for_clip_is_not_checked(tmp_path, text_model):
     assert asked.times == 0
 
 
-def test_without_sample_photos_a_text_model_is_taken_with_a_warning(folders, caplog):
+def test_without_sample_photos_a_text_model_is_accepted_with_a_warning(folders, caplog):
     encoder = ClipEncoder(str(folders["clip"]), text_model=str(folders["text"]), samples=Asked([]))
     assert encoder.encode_texts(["a dog"]).shape == (1, DIMS)
     assert "cannot be checked: the sample photos are missing" in caplog.text

@@ -39,7 +39,7 @@ def encoder(folder, tmp_path):
 
 @pytest.fixture
 def speeds(monkeypatch):
-    """Name of a format -> photos a second, where tests cannot rely on a clock."""
+    """Name of a format -> photos a second, because tests cannot rely on a clock."""
     found = {"float32": 20.0, "int8": 60.0, "int8-mixed": 40.0, "bfloat16": 30.0}
     monkeypatch.setattr(clip_images, "_seconds", lambda way, calls: len(calls) / found[way.name])
     return found
@@ -63,7 +63,7 @@ def cosines(one, other):
     return (one * other).sum(axis=1)
 
 
-def test_for_many_photos_int8_is_chosen_where_it_is_fast_and_agrees(encoder, speeds, photos, expected):
+def test_for_many_photos_int8_is_chosen_if_it_is_fast_and_agrees(encoder, speeds, photos, expected):
     assert encoder.encode_images(photos[:1]) == pytest.approx(expected[:1], abs=1e-5)
     said = encoder.prepare_for(MANY)
     assert said.startswith(
@@ -111,7 +111,7 @@ def test_without_sample_photos_nothing_is_tried(folder):
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16", "float32"])
-def test_a_format_that_is_told_is_used(folder, photos, expected, tmp_path, precision):
+def test_a_format_that_is_set_is_used(folder, photos, expected, tmp_path, precision):
     encoder = ClipEncoder(folder, precision=precision, samples=captioned_photos, networks=tmp_path)
     found = encoder.encode_images(photos)
     said = encoder.prepare_for(10)
@@ -138,7 +138,7 @@ def test_texts_are_encoded_by_the_same_model_in_float32_still(encoder, speeds, f
     assert encoder.encode_texts(["a dog"]) == pytest.approx(before, abs=1e-6)
 
 
-def test_where_plain_int8_disagrees_the_told_format_is_the_variant_that_agrees_best(
+def test_if_plain_int8_disagrees_the_variant_that_agrees_best_is_used(
     encoder, folder, agreements, photos, expected, tmp_path
 ):
     agreements.add("int8")
@@ -148,7 +148,7 @@ def test_where_plain_int8_disagrees_the_told_format_is_the_variant_that_agrees_b
 
 
 def refused(folder, **choices):
-    """What is said of int8 where the choice is ours, and the error where it is told."""
+    """Return the remark on int8 if the format is chosen automatically, and the error if int8 is set."""
     said = ClipEncoder(folder, samples=captioned_photos, **choices).prepare_for(MANY)
     with pytest.raises(ModelUnavailableError) as error:
         ClipEncoder(folder, precision="int8", samples=captioned_photos, **choices).encode_images(
@@ -159,7 +159,7 @@ def refused(folder, **choices):
     return said, str(error.value)
 
 
-def test_a_network_that_cannot_be_exported_is_no_reason_to_fail(folder, speeds, monkeypatch, photos, expected):
+def test_float32_is_used_if_the_network_cannot_be_exported(folder, speeds, monkeypatch, photos, expected):
     import torch
 
     def fail(*args, **kwargs):
@@ -173,7 +173,7 @@ def test_a_network_that_cannot_be_exported_is_no_reason_to_fail(folder, speeds, 
     assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_model_that_goes_on_after_clip_is_not_cut_short(speeds, tmp_path, folder):
+def test_a_model_with_further_modules_after_clip_is_not_cut_short(speeds, tmp_path, folder):
     from sentence_transformers import SentenceTransformer, models
 
     longer = SentenceTransformer(folder, device="cpu")
@@ -183,7 +183,7 @@ def test_a_model_that_goes_on_after_clip_is_not_cut_short(speeds, tmp_path, fold
     assert ClipEncoder(str(tmp_path / "longer")).dims == 16
 
 
-def test_int8_is_for_the_cpu(folder, monkeypatch):
+def test_int8_is_for_the_cpu_only(folder, monkeypatch):
     import torch
 
     told = ClipEncoder(folder, precision="int8", samples=captioned_photos)
@@ -196,20 +196,18 @@ def test_int8_is_for_the_cpu(folder, monkeypatch):
     assert ours.prepare_for(MANY) == ""
 
 
-def test_int8_is_not_tried_where_memory_is_short_unless_it_was_made_before(
-    encoder, folder, speeds, monkeypatch, tmp_path
-):
+def test_int8_is_not_tried_if_memory_is_short_unless_the_network_exists(encoder, folder, speeds, monkeypatch, tmp_path):
     monkeypatch.setattr(clip_images, "_free_memory", lambda: 1000)
     assert "int8, in vain: to make the network takes 0.0 GB of memory, and 0.0 GB are free" in encoder.prepare_for(MANY)
     ClipEncoder(folder, precision="int8", samples=captioned_photos, networks=tmp_path / "networks").prepare_for(1)
     assert encoder.prepare_for(MANY).startswith("CLIP runs in int8.")
 
 
-def test_free_memory_is_a_part_of_that_of_the_machine():
+def test_free_memory_is_less_than_that_of_the_machine():
     assert 0 < clip_images._free_memory() < psutil.virtual_memory().total
 
 
-def test_networks_go_by_all_that_they_are_made_of(encoder, folder):
+def test_the_name_of_a_network_depends_on_all_that_it_is_made_of(encoder, folder):
     model = ClipEncoder(folder)._image_model.get()
     half = clip_images._image_half(model[0].model)
     config = model[0].model.config.vision_config
@@ -221,7 +219,7 @@ def test_networks_go_by_all_that_they_are_made_of(encoder, folder):
     assert clip_images._digest(half, config.to_json_string(), pixels) != before
 
 
-def test_formats_are_timed_with_as_many_calls_at_a_time_as_they_like():
+def test_formats_are_timed_with_their_own_number_of_calls_at_a_time():
     together, rows = threading.Barrier(3), []
 
     def embed(pixels):
@@ -247,7 +245,7 @@ def test_a_model_that_is_no_clip_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def with_outliers():
-    """A vision tower some of whose channels are 20 times as large as the others, as in models that were trained."""
+    """Return a vision tower with some channels 20 times as large as the others, as in trained models."""
     import torch
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -283,7 +281,7 @@ def test_smoothing_changes_no_embedding(with_outliers, pixels):
     np.testing.assert_allclose(by_torch(half, pixels), before, rtol=1e-3, atol=1e-3 * np.abs(before).max())
 
 
-def test_smoothing_keeps_int8_near_float32_where_there_are_outliers(with_outliers, pixels, tmp_path):
+def test_smoothing_keeps_int8_near_float32_if_there_are_outliers(with_outliers, pixels, tmp_path):
     import torch
 
     half = clip_images._image_half(with_outliers)

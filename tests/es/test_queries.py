@@ -88,17 +88,17 @@ def test_deep_pages_stay_within_the_limit_of_candidates():
         (["", "…"], ""),
     ],
 )
-def test_names_are_parted_into_words(names, words):
+def test_names_are_split_into_words(names, words):
     assert mapping.words_of(names) == words
 
 
-def test_what_is_not_known_is_no_field_of_a_document():
+def test_unknown_values_are_no_fields_of_a_document():
     names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
     names |= {"format", "orientation", "words"}
     assert set(mapping.document_body(BARE, vector=[0.0])) == names | {mapping.EMBEDDING}
 
 
-def test_the_fields_that_an_older_index_lacks_are_told():
+def test_the_fields_that_an_older_index_lacks_are_listed():
     older = {name: {} for name in mapping.document_properties() if name not in ("taken", "lens")}
     assert mapping.missing_properties(older) == {"taken": {"type": "date"}, "lens": {"type": "keyword"}}
     assert mapping.missing_properties(mapping.document_properties()) == {}

@@ -1,4 +1,4 @@
-"""The step from files to documents: no index, no threads but where a test says so."""
+"""The step from files to documents: no index, and threads only if a test says so."""
 
 import dataclasses
 import pickle
@@ -27,7 +27,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def reader(tmp_path):
-    """Makes a reader, for an index that holds what `stored` says."""
+    """Return a function that makes a reader, for an index with the data that `stored` returns."""
 
     def make(stored=None, **options):
         return PhotoReader(
@@ -49,7 +49,7 @@ def red(photos):
 
 
 def document_of(file, **changes):
-    """The document of a file as an index holds it."""
+    """Return the document of a file as an index holds it."""
     document = ImageDocument(
         image_id=file.image_id,
         width=64,
@@ -74,14 +74,14 @@ def test_a_new_photo_is_to_be_encoded(reader, photos, tmp_path):
     assert Thumbnails(tmp_path / "thumbnails").path(photo.document.content_hash).is_file()
 
 
-def test_a_changed_photo_is_to_be_encoded_and_keeps_what_a_metadata_file_said(reader, photos):
+def test_a_changed_photo_is_to_be_encoded_and_keeps_the_data_of_a_metadata_file(reader, photos):
     older = document_of(red(photos), content_hash="other")
     photo = reader(StoredPhoto(older=older)).read(red(photos))
     assert (photo.outcome, photo.document.label, photo.document.extra) == (Outcome.CHANGED, "colour", {"shelf": "3"})
     assert photo.document.location is None
 
 
-def test_a_photo_whose_bytes_are_stored_takes_document_and_embedding_from_there(reader, photos, tmp_path):
+def test_a_photo_whose_bytes_are_stored_reuses_document_and_embedding(reader, photos, tmp_path):
     stored = document_of(red(photos), image_id="other.png", mtime_ns=5)
     result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert result.outcome is Outcome.REUSED
@@ -90,7 +90,7 @@ def test_a_photo_whose_bytes_are_stored_takes_document_and_embedding_from_there(
     assert not Thumbnails(tmp_path / "thumbnails").path(stored.content_hash).exists()
 
 
-def test_a_place_that_is_not_wanted_is_not_taken_over(reader, photos):
+def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
     stored = StoredPhoto(same_bytes=(document_of(red(photos)), EMBEDDING))
     assert reader(stored, with_location=False).read(red(photos)).document.location is None
 
@@ -108,7 +108,7 @@ def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, phot
     assert (document.label, document.caption, document.extra) == ("colour", "Red.", {"shelf": "3"})
 
 
-def test_a_file_that_is_no_photo_is_skipped_for_good_and_one_that_is_gone_for_now(reader, photos):
+def test_a_file_that_is_no_photo_is_unusable_and_a_file_that_is_gone_is_only_skipped(reader, photos):
     file = red(photos)
     file.path.write_bytes(b"no photo")
     damaged = reader().read(file)
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_photo_is_skipped_for_good_and_one_that_is_gone_for_no
 
 
 def documents_of(files, reader, *, batch_size=4, **choices):
-    """Batches of documents, and what was skipped."""
+    """Return the batches of documents, and the skipped files."""
     skipped = []
     batches = make_documents(
         files, reader=reader, encoder=ColourEncoder(), batch_size=batch_size, skip=skipped.append, **choices
@@ -134,7 +134,7 @@ def as_bytes(batches):
     return [(item.document, item.embedding.tobytes(), item.outcome) for batch in batches for item in batch]
 
 
-def test_photos_come_in_order_in_batches_and_no_failure_shifts_another_photos_data(reader, photos):
+def test_photos_come_in_order_and_in_batches_and_no_failure_shifts_the_data_of_others(reader, photos):
     (photos / "cold" / "deep" / "cc.png").write_bytes(b"no photo")
     files = files_of(photos)
     batches, skipped = documents_of(files, reader())
@@ -157,7 +157,7 @@ def test_threads_give_the_same_as_one_after_another(reader, photos):
     assert as_bytes(ahead) == as_bytes(alone)
 
 
-def test_the_step_works_elsewhere_once_it_is_pickled(reader, photos):
+def test_the_step_works_in_another_process_after_pickling(reader, photos):
     sent = pickle.dumps((files_of(photos), reader()))
     (photos / "warm" / "red.png").write_bytes(b"no photo")
     files, copy = pickle.loads(sent)

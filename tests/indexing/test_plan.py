@@ -1,4 +1,4 @@
-"""The plan of a run: a folder compared with what is indexed; no index."""
+"""The plan of a run: a folder compared with the indexed photos; no index."""
 
 import dataclasses
 import tempfile
@@ -24,7 +24,7 @@ def photos(tmp_path):
 
 
 def states(photos, **changes):
-    """What an index holds of these photos; `changes` are to each of them."""
+    """Return the states of these photos in an index; `changes` apply to each of them."""
     return {
         file.image_id: dataclasses.replace(SOME_FILE, **{"bytes": file.bytes, "mtime_ns": file.mtime_ns, **changes})
         for file in photo_folder.walk(photos, skip=pytest.fail)
@@ -50,7 +50,7 @@ def test_photos_of_another_size_time_or_format_are_read_again(photos, change):
     assert work.changed == {"warm/red.png"}
 
 
-def test_what_is_gone_is_to_be_deleted_by_its_bytes(photos):
+def test_photos_that_are_gone_are_to_be_deleted_with_their_content_hashes(photos):
     work = make_plan(photos, indexed=states(photos) | {"gone.png": SOME_FILE})
     assert work.to_delete == {"gone.png": "0"}
 
@@ -70,25 +70,25 @@ def others(count):
     return {f"other/{number}.jpg": SOME_FILE for number in range(count)}
 
 
-def test_a_folder_that_lacks_most_of_a_large_index_is_questioned(photos):
+def test_a_folder_that_lacks_most_of_a_large_index_is_refused(photos):
     indexed = others(FREE_TO_DELETE + 1)
     with pytest.raises(CorpusError, match=r"--prune"):
         make_plan(photos, indexed=indexed)
     assert len(make_plan(photos, indexed=indexed, prune=True).to_delete) == len(indexed)
 
 
-def test_another_folder_than_before_is_questioned_however_small_the_index(photos, tmp_path):
+def test_another_folder_than_before_is_refused_even_for_a_small_index(photos, tmp_path):
     with pytest.raises(CorpusError, match=r"/my/photos.*INDEX_NAME.*--prune"):
         make_plan(photos, indexed=others(30), corpus_before=Path("/my/photos"))
 
 
 @pytest.mark.parametrize("before", [None, SAMPLE_PHOTOS, "the same"])
-def test_the_same_folder_and_the_sample_photos_may_go(photos, before):
+def test_photos_of_the_same_folder_and_the_sample_photos_may_be_removed(photos, before):
     corpus_before = photos if before == "the same" else before
     assert len(make_plan(photos, indexed=others(30), corpus_before=corpus_before).to_delete) == 30
 
 
-def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
+def test_a_folder_that_moved_with_its_photos_is_the_same_folder(photos):
     indexed = {
         file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
         for file in photo_folder.walk(photos, skip=pytest.fail)
@@ -96,7 +96,7 @@ def test_a_folder_that_moved_with_its_photos_is_no_other(photos):
     assert make_plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
 
 
-def test_another_folder_whose_photos_go_by_the_same_names_is_questioned_too(photos):
+def test_another_folder_with_photos_of_the_same_names_is_refused_too(photos):
     indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
     with pytest.raises(
         CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"

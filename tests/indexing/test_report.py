@@ -1,4 +1,4 @@
-"""What became of each photo, and the report that counts it."""
+"""The outcome of each photo, and the report that counts the outcomes."""
 
 import pytest
 
@@ -32,17 +32,17 @@ def test_each_outcome_has_its_place_in_the_report(kind, counted):
     assert counts.report() == IndexReport(found=7, **counted)
 
 
-def test_there_is_no_other_outcome():
-    assert len(Outcome) == 7  # a further one stands in the test above
+def test_the_test_above_has_all_outcomes():
+    assert len(Outcome) == 7  # a further one belongs in the test above
 
 
-def test_what_the_plan_knows_is_counted_from_the_beginning():
+def test_the_numbers_of_the_plan_are_counted_from_the_beginning():
     counts = RunCounts(found=3, unchanged=2, skipped=[skipped()])
     assert counts.report() == IndexReport(found=3, unchanged=2, skipped=[skipped()])
     assert counts.report().indexed == 2
 
 
-def test_a_removed_photo_whose_bytes_got_another_name_has_moved():
+def test_a_removed_photo_whose_bytes_have_another_name_counts_as_moved():
     counts = RunCounts(found=1)
     counts.add_all([outcome(Outcome.REUSED, content_hash="1"), outcome(Outcome.NEW, content_hash="2")])
     counts.add_all([outcome(Outcome.REMOVED, content_hash=content_hash) for content_hash in ("1", "2", "")])
@@ -63,10 +63,10 @@ def test_a_report_does_not_change_when_the_run_goes_on():
     assert early == IndexReport(found=2)
 
 
-def test_what_is_left_is_what_no_outcome_was_counted_of():
+def test_photos_without_an_outcome_are_left():
     report = IndexReport(found=10, encoded=3, unchanged=2, skipped=[skipped(), skipped("cold", is_folder=True)])
     assert report.left == 4
 
 
-def test_what_was_written_is_what_changed_in_the_index():
+def test_the_written_documents_are_those_that_changed_in_the_index():
     assert IndexReport(encoded=1, reused=2, unchanged=8, described=4, deleted=16).written == 23

@@ -1,4 +1,4 @@
-"""Runs after changes, as a list of what changes tells; no folder, no index."""
+"""Runs after changes, by a script of changes; no folder, no index."""
 
 import math
 
@@ -9,7 +9,7 @@ from image_embeddings.indexing import watch
 
 
 class Script:
-    """Tells of changes as planned: "change" or "pause" for each wait; then the watching is ended, as by Ctrl-C."""
+    """Reports changes by a plan: "change" or "pause" for each wait. Then the watching is ended, as by Ctrl-C."""
 
     def __init__(self, *steps):
         self.steps = list(steps)
@@ -28,7 +28,7 @@ class Script:
 
 
 class Runs:
-    """Gives or raises one outcome after the other."""
+    """Returns or raises one outcome after the other."""
 
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)
@@ -41,7 +41,7 @@ class Runs:
 
 
 def kept_up(script, run):
-    """What comes of the runs, and what is said, until the script is at its end."""
+    """Return the results of the runs and the lines for the user, until the script is at its end."""
     results, said = [], []
     try:
         for result in watch.keep_up(run, changes=script, notify=said.append):
@@ -74,7 +74,7 @@ AWAY = errors.UnreachableError("Nothing answers.")
     ],
     ids=lambda error: error.code,
 )
-def test_what_may_pass_is_said_and_tried_again_after_a_pause(error):
+def test_an_error_that_may_pass_is_reported_and_the_run_repeated_after_a_pause(error):
     script = Script("change", "pause", "change")
     results, said = kept_up(script, Runs(error, 1, 2))
     assert results == [1, 2]
@@ -87,7 +87,7 @@ def test_a_change_ends_the_pause():
     assert kept_up(Script("change", "change"), Runs(AWAY, 1))[0] == [1]
 
 
-def test_pauses_grow_up_to_the_longest_and_an_error_is_said_once():
+def test_pauses_grow_up_to_the_longest_and_an_error_is_reported_once():
     script = Script("change", *["pause"] * 9)
     results, said = kept_up(script, Runs(*[AWAY] * 10))
     assert results == []
@@ -103,17 +103,17 @@ def test_pauses_begin_anew_when_the_error_has_passed():
     assert script.done[-2:] == [watch.FIRST_PAUSE, math.inf]
 
 
-def test_another_error_is_said_too():
+def test_another_error_is_reported_too():
     said = kept_up(Script("change", "pause"), Runs(AWAY, errors.CorpusError("No photos.")))[1]
     assert len(said) == 2
 
 
 @pytest.mark.parametrize("kind", watch.ENDING, ids=lambda kind: kind.code)
-def test_what_somebody_has_to_set_right_ends_it(kind):
+def test_an_error_that_somebody_has_to_correct_ends_the_watching(kind):
     with pytest.raises(kind):
         kept_up(Script("change"), Runs(kind("x")))
 
 
-def test_a_mistake_in_the_program_ends_it():
+def test_a_bug_ends_the_watching():
     with pytest.raises(ZeroDivisionError):
         kept_up(Script("change"), Runs(ZeroDivisionError()))

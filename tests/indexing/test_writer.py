@@ -1,4 +1,4 @@
-"""Writing to an index that does what a test says; no node."""
+"""Writing to an index whose answers the test sets; no node."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from image_embeddings.sources.photo_folder import Skipped
 
 
 class Index:
-    """Takes what is written, but for the image_ids in `refused`."""
+    """Accepts all documents except the image_ids in `refused`."""
 
     def __init__(self, refused=()):
         self.refused = dict(refused)  # image_id -> HTTP statuses, one after the other
@@ -60,7 +60,7 @@ def write(index, documents, *, before_write=lambda: None, **options):
     return list(Writer(index, before_write=before_write, options=IndexOptions(**options)).write_all(documents))
 
 
-def test_documents_go_in_groups_and_each_is_told_of_once():
+def test_documents_are_written_in_groups_and_each_is_reported_once():
     index, requests = Index(), []
     names = ["a", "b", "c", "d", "e"]
     facts = write(index, map(document, names), chunk_size=2, before_write=lambda: requests.append(len(index.requests)))
@@ -69,17 +69,17 @@ def test_documents_go_in_groups_and_each_is_told_of_once():
     assert len(requests) == 3
 
 
-def test_the_outcome_of_a_document_is_the_one_that_it_came_with():
+def test_each_document_is_reported_with_its_own_outcome():
     facts = write(Index(), [document("a", Outcome.REUSED), document("b", Outcome.COMPLETED)])
     assert facts == [written("a", Outcome.REUSED), written("b", Outcome.COMPLETED)]
 
 
-def test_what_is_refused_for_good_is_skipped_and_the_rest_is_written():
+def test_a_document_that_is_refused_for_good_is_skipped_and_the_rest_is_written():
     facts = write(Index({"b": [400]}), map(document, "abc"))
     assert facts == [refused("b"), written("a"), written("c")]
 
 
-def test_what_elasticsearch_is_too_busy_for_is_sent_again_alone():
+def test_only_documents_that_elasticsearch_is_too_busy_for_are_sent_again():
     index = Index({"b": [429]})
     assert write(index, map(document, "abc")) == [written("a"), written("b"), written("c")]
     assert index.requests == [["a", "b", "c"], ["b"]]
@@ -93,13 +93,13 @@ def test_an_error_ends_the_writing():
         write(Index(), [document("a")], before_write=fail)
 
 
-def test_only_photos_of_which_the_metadata_file_says_something_else_are_told_of():
+def test_only_photos_that_the_metadata_file_changes_are_reported():
     rows = {"a": PhotoMetadata(label="new"), "b": PhotoMetadata(), "c": PhotoMetadata()}
     facts = list(describe_photos(Index({"c": [400]}), rows, chunk_size=10))
     assert facts == [refused("c"), PhotoOutcome(image_id="a", outcome=Outcome.DESCRIBED)]
 
 
-def test_removed_photos_are_told_of_with_their_bytes():
+def test_removed_photos_are_reported_with_their_content_hashes():
     facts = list(remove_photos(Index({"b": [403]}), {"a": "1", "b": "2", "c": ""}, chunk_size=10))
     assert facts == [
         refused("b"),

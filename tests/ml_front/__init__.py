@@ -1,18 +1,18 @@
-"""A stand-in for Elasticsearch's machine learning, which the embedded node lacks, before that real node.
+"""A stand-in for Elasticsearch's machine learning, in front of the real embedded node, which has none.
 
-Real are the node, the TorchScript that is uploaded and loaded, and the tokenisation (inference.py). Stood in for are
-TLS and authentication (tests.tls_front), the licence, the trained models' API with its rules and errors (api.py,
-models.py, errors.py), and `query_vector_builder.text_embedding`, which is replaced by the text's `query_vector` before
-a search goes on to the node. Everything else passes through. It shows what our code does with such answers; what a
-real cluster does beyond them, it cannot show.
+The node, the uploaded and loaded TorchScript, and the tokenisation (inference.py) are real. These are imitated: TLS and
+authentication (tests.tls_front), the licence, and the trained models' API with its rules and errors (api.py, models.py,
+errors.py). `query_vector_builder.text_embedding` is replaced by the text's `query_vector` before a search is passed on
+to the node. Everything else passes through. So tests show what our code does with such answers. They cannot show what a
+real cluster does beyond them.
 
 In a test:
 
-    with ml_front(node_url, folder=tmp_path, ca=ca) as front:   # ca=None: plain http, nobody is asked for a password
+    with ml_front(node_url, folder=tmp_path, ca=ca) as front:   # ca=None: plain http without passwords
         front.url, tls_front.USER, tls_front.PASSWORD, tls_front.API_KEY
         front.licence = "basic"               # or "trial", "platinum", "expired trial"
-        front.ml_enabled = False              # the bare node answers, as one without ML
-        front.models.memory = 2**30           # what all deployments may take together
+        front.ml_enabled = False              # the node itself answers, which has no ML
+        front.models.memory = 2**30           # bytes for all deployments together
         front.order("queue full", times=2)    # the faults of errors.FAULTS
         front.order("break off", part=3)
         front.clear("queue full")             # or all: front.clear()
@@ -20,7 +20,7 @@ In a test:
 
 By hand: `python -m tests.ml_front [--port PORT] [--data FOLDER] [--licence LICENCE]`. There, and only there,
 `POST /_front/fault` with `{"fault": "queue full", "times": 2}`, `{"clear": "queue full"}`, `{"clear": null}`,
-`{"licence": "basic"}`, `{"ml_enabled": false}` or `{"memory": 1000000}` does the same from outside.
+`{"licence": "basic"}`, `{"ml_enabled": false}` or `{"memory": 1000000}` has the same effect from outside.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ LICENCES = ("basic", "trial", "platinum", "expired trial")
 
 @dataclass
 class Request:
-    """A request that came, and what was answered. Uploaded parts are kept without their content."""
+    """A request and its answer. Uploaded parts are recorded without their content."""
 
     method: str
     path: str
     query: dict[str, str]
-    body: Any  # None where there is none, or it is not one JSON value
+    body: Any  # None if there is none, or if it is not one JSON value
     status: int = 0
-    answer: Json | None = None  # None where the node answered
+    answer: Json | None = None  # None if the node answered
 
     @property
     def line(self) -> str:
@@ -66,7 +66,7 @@ class Request:
 
 
 class MlFront:
-    """The front, as tests hold it: its address, its switches, and the requests that came."""
+    """The front, as tests use it: its address, its switches, and the requests that came."""
 
     def __init__(self, folder: Path, *, licence: str = "trial", memory: int = 2 * 2**30, steerable: bool = False):
         self.url = ""
@@ -78,14 +78,14 @@ class MlFront:
         self.requests: list[Request] = []
 
     def order(self, fault: str, *, times: int | None = None, part: int = 0) -> None:
-        """Answers with that fault of errors.FAULTS, so many times or until it is cleared."""
+        """Answer with that fault of errors.FAULTS, this many times or until it is cleared."""
         self.faults.order(fault, times=times, part=part)
 
     def clear(self, fault: str | None = None) -> None:
         self.faults.clear(fault)
 
     def close(self) -> None:
-        """Stops all models."""
+        """Stop all models."""
         for model in self.models:
             self.models.stop(model.model_id)
 
@@ -93,11 +93,11 @@ class MlFront:
         self.requests.clear()
 
     def count(self, method: str = "*", path: str = "*") -> int:
-        """How many requests came; both may have wildcards."""
+        """Return how many such requests came; method and path may have wildcards."""
         return sum(fnmatchcase(each.method, method) and fnmatchcase(each.path, path) for each in self.requests)
 
     def answer(self, request: Request) -> Json | None:
-        """The answer to a request; None where it is the node's to answer.
+        """Return the answer to a request; None if the node has to answer.
 
         Raises:
             ServerError: the answer is that error.
@@ -161,7 +161,7 @@ def ml_front(
     memory: int = 2 * 2**30,
     steerable: bool = False,
 ) -> Iterator[MlFront]:
-    """A front before the node at `node_url`, with a certificate of `ca`; models are kept in `folder` while it runs."""
+    """Yield a front before the node at `node_url`, with a certificate of `ca`; models are stored in `folder`."""
     server = _MlServer(_MlHandler, node_url, port=port, version=version, secured=ca is not None)
     with standing(server, MlFront(folder, licence=licence, memory=memory, steerable=steerable), ca) as front:
         yield front

@@ -1,4 +1,4 @@
-"""Runs the front by hand, before an embedded node of its own, until Ctrl-C: see tests.ml_front."""
+"""The front by hand, before an embedded node of its own, until Ctrl-C: see tests.ml_front."""
 
 import argparse
 import signal
@@ -15,7 +15,7 @@ from tests.tls_front import UPLOADER, ca_file
 
 
 def main() -> None:
-    """Starts node and front, prints the settings that lead there, and waits; no process and no model stays behind."""
+    """Start node and front, print the settings for them, and wait; leave no process and no model behind."""
     parser = argparse.ArgumentParser(prog="python -m tests.ml_front", description=__doc__)
     parser.add_argument("--port", type=int, default=9243)
     parser.add_argument("--data", type=Path, help="keep the index in this folder (default: a temporary one)")

@@ -1,4 +1,4 @@
-"""What the front answers: the licence, the trained models' requests, and searches by text."""
+"""The answers of the front: the licence, the requests for trained models, and searches by text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MONTH = 30 * 24 * 3600
 
 
 def answer(front: MlFront, request: Request) -> Json | None:
-    """The answer to a request; None where it is the node's to answer. Raises as MlFront.answer."""
+    """Return the answer to a request; None if the node has to answer. Raises the errors of MlFront.answer."""
     for method, pattern, answers in _ROUTES:
         found = re.fullmatch(pattern, request.path)
         if found and method == request.method:
@@ -33,7 +33,7 @@ def answer(front: MlFront, request: Request) -> Json | None:
 
 
 def with_query_vectors(front: MlFront, body: Any) -> Any:
-    """A search body in which every text embedding builder is replaced by its query vector."""
+    """Return a search body with the query vector in place of every text embedding builder."""
     if isinstance(body, list):
         return [with_query_vectors(front, each) for each in body]
     if not isinstance(body, dict):
@@ -174,7 +174,7 @@ def _infer(front: MlFront, request: Request, model_id: str) -> Json:
 
 
 def _steer(front: MlFront, request: Request) -> Json | None:
-    """The stand-in's own request, for what a test does by the control object."""
+    """Answer a request to the stand-in itself, for what a test does by the control object."""
     if not front.steerable:
         return None
     orders = dict(request.body)

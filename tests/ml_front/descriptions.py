@@ -1,4 +1,4 @@
-"""What the server tells of a trained model, in its own fields."""
+"""The server's descriptions of a trained model, with its field names."""
 
 from datetime import datetime, timezone
 
@@ -10,7 +10,7 @@ STORE = ".ml-inference-native-000002"
 
 
 def config_of(model: StoredModel, *, with_status: bool = False) -> Json:
-    """A model's entry in the answer to GET _ml/trained_models."""
+    """Return a model's entry in the answer to GET _ml/trained_models."""
     task = model.config["inference_config"]["text_embedding"]
     stored = {**task, "vocabulary": {"index": STORE}}
     return {
@@ -30,7 +30,7 @@ def config_of(model: StoredModel, *, with_status: bool = False) -> Json:
 
 
 def assignment_of(model: StoredModel) -> Json:
-    """The answer to _start."""
+    """Return the answer to _start."""
     deployment = model.deployment or Deployment(0, state="stopping")
     started = datetime.fromtimestamp(deployment.started_at, timezone.utc).isoformat(timespec="milliseconds")
     route = {"current_allocations": 1, "target_allocations": 1, "routing_state": deployment.state, "reason": ""}
@@ -46,7 +46,7 @@ def assignment_of(model: StoredModel) -> Json:
 
 
 def stats_of(model: StoredModel, faults: Faults) -> Json:
-    """A model's entry in the answer to _stats; without `deployment_stats` where it is not deployed."""
+    """Return a model's entry in the answer to _stats; without `deployment_stats` if it is not deployed."""
     sizes = {"model_size_bytes": model.total_bytes, "required_native_memory_bytes": model.required_bytes}
     stats: Json = {"model_id": model.model_id, "model_size_stats": sizes, "pipeline_count": 0}
     deployment = model.deployment

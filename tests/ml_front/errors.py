@@ -1,4 +1,4 @@
-"""The errors of Elasticsearch's trained models (9.x), word for word, and the faults that a test can order from them."""
+"""The errors of Elasticsearch's trained models (9.x), word for word, and the faults that a test can order."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ class ConnectionBroken(Exception):  # noqa: N818
     """The connection is to be closed without an answer."""
 
 
-# --- What is asked for is not there -----------------------------------------------------------------------------------
+# --- The requested model is not there ---------------------------------------------------------------------------------
 
 
 def no_config(model_id: str) -> ServerError:
@@ -33,7 +33,7 @@ def truncated_definition(model_id: str) -> ServerError:
 
 
 def no_deployed_model(model_id: str) -> ServerError:
-    """What a search gets, be the model unknown or only not deployed."""
+    """Return the error of a search, whether the model is unknown or only not deployed."""
     reason = f"[{model_id}] is not an inference service model or a deployed ml model"
     return ServerError(404, "status_exception", reason)
 
@@ -62,7 +62,7 @@ def not_allocated(model_id: str) -> ServerError:
 
 
 def not_in_use(model_id: str, state: str) -> ServerError:
-    """For the states `stopping` and `failed`."""
+    """Return the error for the states `stopping` and `failed`."""
     return ServerError(409, "status_exception", f"Trained model [{model_id}] is [{state}]")
 
 
@@ -172,55 +172,55 @@ FAULTS: dict[str, dict[str, Make]] = {
     "no definition": {"start": no_definition},
     "already started": {"start": already_started},
     "basic licence": {"put": not_licensed, "upload": not_licensed, "start": not_licensed, **_inference(not_licensed)},
-    # A search encodes in Elasticsearch's own name: its user needs no privilege for that.
+    # A search encodes with the rights of Elasticsearch itself, so its user needs no privilege for that.
     "no privilege": {"get": not_permitted, "infer": not_permitted},
     "deployed": {"delete": still_deployed},
-    # Those that answer with no error of their own:
+    # These have no error of their own:
     "break off": {},  # the connection is closed at part `part` of the upload, which is not stored
     "slow start": {},  # deployments stay `starting` until the fault is cleared; `_start` waits, up to its timeout
     "start timeout": {},  # the same, but `_start` answers 408 at once
 }
 
-# The state that `_stats` gives under these faults, whatever the deployment's own.
+# The state that `_stats` shows under these faults, in place of the deployment's own.
 STATES = {"not allocated": "starting", "stopping": "stopping", "failed": "failed"}
 
 
 @dataclass
 class Fault:
-    """A fault that was ordered: for so many more answers (None: until it is cleared), at that part of an upload."""
+    """A fault that was ordered: how many answers it still affects (None: until it is cleared), and at which part."""
 
     times: int | None = None
     part: int = 0
 
 
 class Faults:
-    """The faults in force; `changed` is notified whenever one comes or goes."""
+    """The faults in force; `changed` is notified when one is added or removed."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._active: dict[str, Fault] = {}
 
     def order(self, name: str, *, times: int | None = None, part: int = 0) -> None:
-        """Raises KeyError for a name that is not in FAULTS."""
+        """Add a fault; raise KeyError for a name that is not in FAULTS."""
         FAULTS[name]
         with self.changed:
             self._active[name] = Fault(times, part)
 
     def clear(self, name: str | None = None) -> None:
-        """Ends one fault, or all."""
+        """End one fault, or all."""
         with self.changed:
             for ended in [name] if name else list(self._active):
                 self._active.pop(ended, None)
             self.changed.notify_all()
 
     def strike(self, operation: str, model_id: str) -> None:
-        """Raises the error of the first fault that concerns the operation."""
+        """Raise the error of the first fault that concerns the operation."""
         for name in list(self._active):
             if operation in FAULTS[name] and self.hits(name):
                 raise FAULTS[name][operation](model_id)
 
     def hits(self, name: str, *, part: int = 0) -> bool:
-        """Whether the fault is in force (for that part of an upload); one of its times is then used up."""
+        """Return whether the fault is in force (for that part of an upload); this uses up one of its times."""
         with self.changed:
             fault = self._active.get(name)
             if fault is None or fault.part != part:
@@ -235,7 +235,7 @@ class Faults:
         return "slow start" in self._active or "start timeout" in self._active
 
     def state(self, own: str) -> str:
-        """The state of a deployment, as `_stats` shows it."""
+        """Return the state of a deployment that `_stats` shows."""
         return next((STATES[name] for name in self._active if name in STATES), own)
 
     def describe(self) -> dict[str, Any]:

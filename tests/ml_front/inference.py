@@ -1,6 +1,8 @@
-"""What the server's native process does with an uploaded model: loads the TorchScript, tokenises as the configuration
-says, and makes embeddings. Stand-in: tokenises by transformers' BertTokenizer, which composes accents (NFC) first; the
-server's own tokeniser leaves them as they come."""
+"""The work of the server's native process: it loads the TorchScript, tokenises texts, and makes embeddings.
+
+The tokeniser follows the uploaded configuration. It is a stand-in: transformers' BertTokenizer, which composes accents
+(NFC) first. The server's own tokeniser does not compose them.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,10 @@ class UnsupportedModelError(Exception):
 
 
 class TextEmbedder:
-    """A model that is loaded: texts in, embeddings out."""
+    """A loaded model: texts in, embeddings out."""
 
     def __init__(self, model: Path, vocabulary: Path, tokenization: dict[str, Any]) -> None:
-        """Raises RuntimeError for a file that is no TorchScript, UnsupportedModelError for forbidden operations."""
+        """Load a file; raise RuntimeError if it is no TorchScript, UnsupportedModelError for forbidden operations."""
         import torch
         from transformers import BertTokenizer
 
@@ -44,7 +46,7 @@ class TextEmbedder:
         self._tokenizer = BertTokenizer(str(vocabulary), do_lower_case=self.settings["do_lower_case"])
 
     def tokens(self, model_id: str, text: str, *, truncate: str | None = None) -> tuple[list[int], bool]:
-        """The text's token ids, and whether it was cut to the longest that the configuration allows."""
+        """Return the text's token ids, and whether it was cut to the length that the configuration allows."""
         limit = self.settings["max_sequence_length"]
         ids = self._tokenizer.encode(text, add_special_tokens=self.settings["with_special_tokens"], verbose=False)
         if len(ids) <= limit:
@@ -67,7 +69,7 @@ class TextEmbedder:
 
 
 def operations(module: torch.jit.ScriptModule) -> set[str]:
-    """The names of the operations in a model's graph, without their namespaces (aten, quantized)."""
+    """Return the names of the operations in a model's graph, without their namespaces (aten, quantized)."""
     kinds = (node.kind() for node in _nodes(module.inlined_graph))
     return {kind.partition("::")[2] for kind in kinds if not kind.startswith("prim::")}
 

@@ -1,4 +1,4 @@
-"""The trained models that tests.ml_front stores, starts and asks, by the rules of Elasticsearch's server."""
+"""The trained models that tests.ml_front stores, starts and runs, by the rules of Elasticsearch's server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VALID_ID = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?")
 
 @dataclass
 class Deployment:
-    """A model on its way into memory, or there."""
+    """A model that is loaded into memory, or is being loaded."""
 
     required_bytes: int
     loading: threading.Thread | None = None
@@ -41,7 +41,7 @@ class Deployment:
 
 @dataclass
 class StoredModel:
-    """A model as it was uploaded so far; its parts are files in `folder`."""
+    """A model as far as it was uploaded; its parts are files in `folder`."""
 
     model_id: str
     config: Json
@@ -59,18 +59,18 @@ class StoredModel:
 
     @property
     def file(self) -> Path:
-        """The whole TorchScript, joined of its parts when first asked for."""
+        """The whole TorchScript, joined from its parts when it is first needed."""
         whole = self.folder / "model.pt"
         if not whole.exists():
             with whole.open("wb") as joined:
                 for number in sorted(self.parts):
                     joined.write(self.part_file(number).read_bytes())
-                    self.part_file(number).unlink()  # a real model is half a gigabyte: not twice on the disk
+                    self.part_file(number).unlink()  # half a gigabyte is not stored twice
         return whole
 
     @property
     def required_bytes(self) -> int:
-        """The memory that the server reckons with for one allocation."""
+        """The memory that the server expects for one allocation."""
         metadata = self.config.get("metadata", {})
         sizes = metadata.get("per_deployment_memory_bytes", 0) + metadata.get("per_allocation_memory_bytes", 0)
         return int(max(240 * 2**20 + 2 * self.total_bytes, sizes + self.total_bytes))
@@ -86,14 +86,14 @@ class StoredModel:
 
 
 class TrainedModels:
-    """All models of a front, in `folder`; what they need in memory is at most `memory` bytes together."""
+    """All models of a front, in `folder`; together they may need `memory` bytes."""
 
     def __init__(self, folder: Path, faults: errors.Faults, *, memory: int) -> None:
         self.folder, self.faults, self.memory = folder, faults, memory
         self._models: dict[str, StoredModel] = {}
 
     def __getitem__(self, model_id: str) -> StoredModel:
-        """Raises the ServerError of _infer and of uploads for a model that is not there."""
+        """Return the model; raise the ServerError of _infer and of uploads if it is not there."""
         if model_id not in self._models:
             raise errors.no_model(model_id)
         return self._models[model_id]
@@ -102,7 +102,7 @@ class TrainedModels:
         return iter(list(self._models.values()))
 
     def matching(self, pattern: str) -> list[StoredModel]:
-        """Raises the ServerError of GET and _stats for an id without a wildcard that is not there."""
+        """Return the models; raise the ServerError of GET and _stats if an id without a wildcard is not there."""
         found = [model for model in self if any(fnmatchcase(model.model_id, each) for each in pattern.split(","))]
         if not found and "*" not in pattern:
             raise errors.no_config(pattern)
@@ -165,7 +165,7 @@ class TrainedModels:
     # --- Deployment ---------------------------------------------------------------------------------------------------
 
     def start(self, model_id: str, *, timeout: str, wait_for: str) -> StoredModel:
-        """The model, started, or starting if no more is waited for."""
+        """Return the model when it is started, or while it is starting if the request waits for no more."""
         model = self.matching(model_id)[0]
         deployment = self._deploy(model)
         if wait_for != "starting":
@@ -173,7 +173,7 @@ class TrainedModels:
         return model
 
     def wait_for(self, model_id: str, state: str, *, timeout: float = LONG) -> str | None:
-        """The state of the model's deployment, once it is the one given, or so many seconds went by."""
+        """Return the state of the model's deployment, once it is the given one or the seconds have passed."""
         with self.faults.changed:
             self.faults.changed.wait_for(lambda: self._state(model_id) == state, timeout)
         return self._state(model_id)
@@ -183,7 +183,7 @@ class TrainedModels:
         return deployment.state if deployment else None
 
     def stop(self, model_id: str) -> None:
-        """Ends the model's deployment, if there is one; its files are no longer read when this returns."""
+        """End the model's deployment, if there is one; its files are no longer read when this returns."""
         with self.faults.changed:
             model = self._models.get(model_id)
             if model is None or model.deployment is None:
@@ -240,7 +240,7 @@ class TrainedModels:
     # --- Inference ----------------------------------------------------------------------------------------------------
 
     def deployed(self, model_id: str) -> Deployment:
-        """Raises the ServerError that tells why the model cannot be asked now."""
+        """Return the deployment; raise the ServerError that says why the model cannot be used now."""
         deployment = self[model_id].deployment
         if deployment is None:
             raise errors.not_deployed(model_id)
@@ -251,7 +251,7 @@ class TrainedModels:
         return deployment
 
     def infer(self, model_id: str, text: str, *, truncate: str | None = None) -> tuple[list[float], bool]:
-        """The embedding of a text, and whether the text was cut."""
+        """Return the embedding of a text, and whether the text was cut."""
         deployment = self.deployed(model_id)
         if deployment.embedder is None:
             raise errors.not_allocated(model_id)
@@ -261,6 +261,6 @@ class TrainedModels:
 
 
 def seconds(duration: str) -> float:
-    """Elasticsearch's way to write a duration (`60s`, `500ms`) in seconds."""
+    """Return the seconds of a duration as Elasticsearch writes it (`60s`, `500ms`)."""
     number, unit = re.fullmatch(r"(\d+)(ms|s|m|h)", duration).groups()  # type: ignore[union-attr]
     return int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]

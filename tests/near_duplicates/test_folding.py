@@ -32,13 +32,13 @@ def test_near_duplicates_are_folded_under_the_first_and_the_order_stays():
     assert names(fold_near_duplicates(hits)) == {"a": ["c"], "b": ["d"]}
 
 
-def test_the_same_bytes_are_folded_whatever_is_known_of_them():
+def test_photos_of_the_same_bytes_are_folded_even_without_fingerprints():
     assert names(fold_near_duplicates([hit("a", None, content_hash="x"), hit("b", None, content_hash="x")])) == {
         "a": ["b"]
     }
 
 
-def test_what_only_looks_alike_is_not_folded():
+def test_photos_that_only_look_alike_are_not_folded():
     others = [
         hit("less similar", STRIPES, score=0.7),
         hit("of another shape", STRIPES, width=50),

@@ -1,4 +1,4 @@
-"""What the search bar makes of what is typed and pressed."""
+"""The parts that the search bar makes of typed text and pressed buttons."""
 
 import pytest
 from werkzeug.datastructures import MultiDict
@@ -30,7 +30,7 @@ BEACH, SUNSET, PEOPLE, LION = (
         (" ", []),
     ],
 )
-def test_a_sign_before_a_word_begins_another_part(text, parts):
+def test_a_sign_before_a_word_starts_another_part(text, parts):
     assert list(split_text(text)) == parts
 
 
@@ -44,15 +44,15 @@ def test_a_sign_before_a_word_begins_another_part(text, parts):
         ("weigh 1 0.25", [BEACH, QueryPart("like", "lion.jpg", 0.25), PEOPLE]),
     ],
 )
-def test_chips_are_removed_turned_and_weighed(edit, parts):
+def test_chips_are_removed_inverted_and_weighted(edit, parts):
     assert edit_part([BEACH, LION, PEOPLE], edit) == parts
 
 
-def test_a_weight_of_its_own_stays_when_a_part_is_turned():
+def test_a_weight_stays_when_a_part_is_inverted():
     assert edit_part([QueryPart("q", "beach", 4)], "turn 0") == [QueryPart("without", "beach", 4)]
 
 
-def test_only_one_of_several_uploads_is_left_beside_all_other_parts():
+def test_one_of_several_uploads_stays_beside_all_other_parts():
     one, two = make_part("image", 1), make_part("image", 2)
     assert edit_part([BEACH, one, two, PEOPLE], "only 2") == [BEACH, two, PEOPLE]
 
@@ -60,12 +60,12 @@ def test_only_one_of_several_uploads_is_left_beside_all_other_parts():
 @pytest.mark.parametrize(
     "edit", ["remove 3", "remove", "remove 0 1", "weigh 0", "weigh 0 1e9", "turn -1", "drop 0", "\0"]
 )
-def test_what_cannot_be_changed_so_is_a_query_error(edit):
+def test_an_impossible_change_is_a_query_error(edit):
     with pytest.raises(errors.QueryError, match="edit is"):
         edit_part([BEACH, LION, PEOPLE], edit)
 
 
-def test_an_uploaded_photo_cannot_be_left_out():
+def test_an_uploaded_photo_cannot_be_excluded():
     with pytest.raises(errors.QueryError, match="uploaded"):
         edit_part([make_part("image", 1)], "turn 0")
 
@@ -81,11 +81,11 @@ def test_one_text_is_typed_in_the_field_and_several_are_chips():
     assert (two.text, [chip.part for chip in two.chips]) == ("", [BEACH, SUNSET])
 
 
-def test_a_text_with_a_weight_of_its_own_is_a_chip():
+def test_a_text_with_a_weight_is_a_chip():
     assert make_bar([QueryPart("q", "beach", 2)], {}).text == ""
 
 
-def test_the_parameters_of_parts_give_the_same_parts_again():
+def test_the_parameters_of_parts_lead_to_the_same_parts():
     parts = [BEACH, QueryPart("like", "lion.jpg", 0.25), PEOPLE]
     assert parameters_of_parts(parts) == {
         "q": ["beach"],

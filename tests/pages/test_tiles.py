@@ -1,4 +1,4 @@
-"""How photos and hits are shown, as far as it needs no browser."""
+"""The display of photos and hits, as far as it needs no browser."""
 
 import pytest
 
@@ -42,12 +42,12 @@ def test_a_tile_has_the_proportions_of_its_photo_within_bounds(size, classes):
         (0.30, "clip-ViT-B-32", None, 1),
     ],
 )
-def test_how_near_a_similarity_is_depends_on_model_and_kind_of_query(similarity, model_id, text_encoder, level):
+def test_the_words_for_a_similarity_depend_on_model_and_kind_of_query(similarity, model_id, text_encoder, level):
     found = result(similarity, model_id=model_id, text_encoder=text_encoder)
     assert nearness(found.hits[0], found) == level
 
 
-def test_what_matches_is_never_called_loose_and_the_rest_is_nothing_else():
+def test_only_hits_that_do_not_match_are_called_loose():
     found = result(0.1, 0.9, relevant=1)
     assert nearness(found.hits[0], found) == 2
     assert nearness(found.hits[1], found) == 1
@@ -67,6 +67,6 @@ def test_hits_that_match_stand_apart_from_the_others(relevant, sizes):
     assert sum((group.hits for group in groups(found)), ()) == found.hits
 
 
-def test_a_search_that_knows_nothing_of_matches_has_one_group():
+def test_a_search_without_a_verdict_has_one_group():
     plain = SearchResult(hits=result(0.5).hits, total=1, matching=1, model_id="conse")
     assert [group.matches for group in groups(plain)] == [True]

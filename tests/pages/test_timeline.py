@@ -1,4 +1,4 @@
-"""The bars of photos by date, and the ways into a year or month and out again."""
+"""The bars of photos by date, and the links into a year or month and out again."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_a_bar_leads_to_its_period(step, begin, names):
         ("day", "2024-02-28", "2024-03-02", ["29 February 2024", "1 March 2024"]),
     ],
 )
-def test_times_without_photos_have_bars_that_lead_nowhere(step, first, last, between):
+def test_times_without_photos_have_bars_without_links(step, first, last, between):
     bars = made({first: 1, last: 2}, step=step).bars
     assert [bar.words for bar in bars[1:-1]] == [f"{period}: 0 photos" for period in between]
     assert {(bar.height, bar.href) for bar in bars[1:-1]} == {(0, None)}
@@ -63,7 +63,7 @@ def test_the_highest_bar_fills_the_height_and_the_lowest_can_be_seen():
     assert [bar.height for bar in bars] == [100, 50, 4]
 
 
-def test_a_year_stands_under_its_first_month_only():
+def test_a_year_is_written_under_its_first_month_only():
     bars = with_photos(made({"2024-05-01": 1, "2024-06-01": 1, "2025-01-01": 1}))
     assert [bar.year for bar in bars] == ["2024", "", "2025"]
 
@@ -99,7 +99,7 @@ def test_the_ways_out_are_the_longer_times_around(first, last, out):
     assert [step.href for step in made({"2024-05-01": 1}, first=first, last=last).out] == out
 
 
-def test_there_is_no_timeline_of_photos_without_dates_unless_dates_are_asked_for():
+def test_photos_without_dates_have_no_timeline_unless_the_search_has_dates():
     assert FilterForm(SearchRequest(k=1), Facets()).timeline is None
     assert FilterForm(SearchRequest(k=1, filters=Filters(taken_from="2024")), Facets()).timeline.bars == []
 

@@ -1,4 +1,4 @@
-"""The map of photos: what is drawn, and where its clusters lead."""
+"""The map of photos: its drawing, and the links of its clusters."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def view_of(made):
     return tuple(map(float, made.view.split()))
 
 
-def test_the_whole_world_is_drawn_where_no_place_is_asked_for():
+def test_the_whole_world_is_drawn_if_the_search_has_no_place():
     made = drawn(bucket(ROME), bucket(SYDNEY, count=1500))
     assert view_of(made) == (0, 0, WIDTH, HEIGHT)
     assert (made.worlds, made.wider, made.whole) == ([0], None, None)
@@ -59,20 +59,20 @@ def test_clusters_that_would_overlap_are_one_that_leads_to_all_their_photos():
     assert east - west < 2
 
 
-def test_further_in_they_lie_apart():
+def test_clusters_lie_apart_in_a_closer_view():
     made = drawn(bucket(ROME, count=2), bucket(NAPLES), place="40.8,12.4,42,14.3")
     assert [dot.number for dot in made.dots] == ["2", "1"]
     assert all(dot.radius < 0.4 for dot in made.dots)
 
 
-def test_what_is_asked_for_is_in_the_view_in_the_maps_proportions():
+def test_the_view_holds_the_place_of_the_search_in_the_proportions_of_the_map():
     x, y, width, height = view_of(drawn(place="40.8,12.4,42,14.3"))
     assert width / height == pytest.approx(WIDTH / HEIGHT, rel=1e-3)
     assert x < 2 * (180 + 12.4) < 2 * (180 + 14.3) < x + width
     assert y < 2 * (84 - 42) < 2 * (84 - 40.8) < y + height
 
 
-def test_one_photo_leads_to_a_part_of_which_something_can_be_seen_and_then_no_further_out():
+def test_a_single_photo_links_to_a_part_large_enough_to_see_and_never_zooms_out():
     [dot] = drawn(bucket(ROME)).dots
     south, west, north, east = unwrap(box(dot.href))
     assert (north - south, east - west) == pytest.approx((1, 1))
@@ -112,7 +112,7 @@ def test_a_cluster_over_the_date_line_leads_over_it():
         ("0,-40,10,40", None),
     ],
 )
-def test_the_way_out_is_a_wider_part_or_the_world(place, wider):
+def test_the_way_out_leads_to_a_wider_part_or_the_world(place, wider):
     made = drawn(place=place)
     assert made.whole == "everywhere"
     if wider is None:

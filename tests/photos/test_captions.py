@@ -28,7 +28,7 @@ def test_xmp_gives_caption_and_keywords():
     assert found == Words(caption="Am Meer & mehr", keywords=("sea", "海"))
 
 
-def test_of_several_languages_the_default_one_is_taken():
+def test_the_default_language_of_several_is_used():
     assert words(xmp=xmp(captions={"fr": "La mer", "x-default": "The sea"})).caption == "The sea"
     assert words(xmp=xmp(captions={"fr": "La mer", "de": "Das Meer"})).caption == "La mer"
 
@@ -66,13 +66,13 @@ def test_a_packet_may_be_padded_with_zeros():
     assert words(xmp=xmp(keywords=["sea"]) + b"\0" * 4_000).keywords == ("sea",)
 
 
-def test_keywords_of_something_else_are_none():
+def test_keywords_of_other_elements_are_ignored():
     packet = XMP.format("<dc:creator><rdf:Seq><rdf:li>Ada</rdf:li></rdf:Seq></dc:creator>")
     assert words(xmp=packet.encode()) == Words()
 
 
 @pytest.mark.parametrize("utf8", [True, False])
-def test_iptc_gives_caption_and_keywords_in_the_encoding_it_says(utf8):
+def test_iptc_gives_caption_and_keywords_in_its_declared_encoding(utf8):
     encoding = "utf-8" if utf8 else "cp1252"
     records = iptc(caption="Küste".encode(encoding), keywords=["été".encode(encoding), b"sea"], utf8=utf8)
     assert words(iptc=records) == Words(caption="Küste", keywords=("été", "sea"))
@@ -85,11 +85,11 @@ def test_the_caption_of_xmp_goes_first_and_keywords_of_both_count_once():
     assert found == Words(caption="new", keywords=("b", "a", "c"))
 
 
-def test_an_empty_caption_is_none():
+def test_an_empty_caption_is_ignored():
     assert words(xmp=xmp(captions={"x-default": " \n"}), iptc=iptc(caption=b"  ")).caption is None
 
 
-def test_what_is_too_long_or_too_much_is_cut():
+def test_long_texts_and_many_keywords_are_cut():
     found = words(xmp=xmp(captions={"x-default": "x" * 1_000_000}, keywords=[f"{n}" + "y" * 999 for n in range(500)]))
     assert len(found.caption) == CAPTION_LENGTH
     assert (len(found.keywords), len(found.keywords[0])) == (MAX_KEYWORDS, KEYWORD_LENGTH)
@@ -106,7 +106,7 @@ def test_entities_are_not_expanded():
     assert words(xmp=bomb.encode()) == Words()
 
 
-def test_a_billion_laughs_are_not_heard():
+def test_a_billion_laughs_attack_has_no_effect():
     lines = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     packet = xmp(captions={"x-default": "&l9;"}, keywords=["sea"]).decode()
     assert words(xmp=f'<!DOCTYPE x [<!ENTITY l0 "lol">{lines}]>{packet}'.encode()) == Words()
@@ -121,12 +121,12 @@ def test_a_billion_laughs_are_not_heard():
         '<!DOCTYPE x PUBLIC "x" "http://127.0.0.1:9/x.dtd">',
     ],
 )
-def test_a_packet_with_a_document_type_says_nothing(doctype):
+def test_a_packet_with_a_document_type_is_ignored(doctype):
     packet = xmp(captions={"x-default": "The sea"}, keywords=["a"]).decode().replace("\ufeff", "")
     assert words(xmp=f"{doctype}{packet}".encode()) == Words()
 
 
-def test_a_file_of_the_machine_is_not_read_by_an_entity():
+def test_an_entity_cannot_read_a_file_of_the_machine():
     packet = xmp(captions={"x-default": "&f;"}, keywords=["a"]).decode()
     assert words(xmp=f'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>{packet}'.encode()) == Words()
 
@@ -134,31 +134,31 @@ def test_a_file_of_the_machine_is_not_read_by_an_entity():
 @pytest.mark.parametrize(
     "data", [b"", b"\0\0", b"<", b"<a>&undefined;</a>", b'<?xml version="1.0" encoding="none"?><a/>']
 )
-def test_damaged_xmp_says_nothing(data):
+def test_damaged_xmp_is_ignored(data):
     assert words(xmp=data) == Words()
 
 
 def nested(depth):
-    """A packet with that many elements inside one another, and a keyword before them."""
+    """Return a packet with that many elements inside one another, and a keyword before them."""
     inner = "<a>" * (depth - 3) + "</a>" * (depth - 3)
     return XMP.format(f"<dc:subject><rdf:Bag><rdf:li>sea</rdf:li></rdf:Bag></dc:subject>{inner}").encode()
 
 
-def test_elements_may_be_inside_one_another_but_not_without_end():
+def test_elements_may_be_nested_up_to_a_limit():
     assert words(xmp=nested(MAX_DEPTH)).keywords == ("sea",)
     assert words(xmp=nested(MAX_DEPTH + 1)) == Words()
     assert words(xmp=nested(200_000)) == Words()
     assert words(xmp=b"<a>" * (MAX_BYTES // 3)) == Words()
 
 
-def test_a_packet_may_have_many_elements_but_not_any_number():
+def test_a_packet_may_have_many_elements_up_to_a_limit():
     packet = XMP.format("<dc:subject><rdf:Bag>{}</rdf:Bag></dc:subject>").replace("{}", "<rdf:li>sea</rdf:li>{}")
     inside = packet.count("</") - 1
     assert words(xmp=packet.format("<a/>" * (MAX_ELEMENTS - inside - 1)).encode()).keywords == ("sea",)
     assert words(xmp=packet.format("<a/>" * (MAX_ELEMENTS + 1)).encode()) == Words()
 
 
-def test_no_damage_is_an_error():
+def test_damage_is_never_an_error():
     packet = xmp(captions={"x-default": "The sea", "de": "Das Meer"}, keywords=["sea", "海"])
     chance = random.Random(13)
     found = set()
@@ -171,7 +171,7 @@ def test_no_damage_is_an_error():
     assert found > {Words(), Words(caption="The sea"), Words(caption="The sea", keywords=("sea",)), whole}
 
 
-def test_what_stands_before_the_damage_counts():
+def test_words_before_the_damage_are_used():
     packet = xmp(captions={"x-default": "whole"}, keywords=["a", "b"])
     assert words(xmp=packet[: packet.index(b"b</rdf:li>")]) == Words(caption="whole", keywords=("a",))
 
@@ -179,7 +179,7 @@ def test_what_stands_before_the_damage_counts():
 @pytest.mark.parametrize(
     "data", [b"\x1c", b"\x1c\2\x78\0", b"\x1c\2\x78\xff\xff" + b"x" * 99, b"nonsense", b"\x1c\2\x78\0\0"]
 )
-def test_damaged_iptc_says_nothing(data):
+def test_damaged_iptc_is_ignored(data):
     assert words(iptc=data) == Words()
 
 
@@ -195,7 +195,7 @@ def test_records_of_iptc_are_read_in_order():
     assert [kind for kind, _ in captions._records(iptc(caption=b"x", keywords=[b"y"]))] == [(2, 120), (2, 25)]
 
 
-# Held against exiftool, which writes the files and reads them as well
+# Compared with exiftool, which writes the files and reads them as well
 
 
 WRITTEN = {
@@ -221,7 +221,7 @@ WRITTEN = {
 
 @pytest.fixture
 def run_exiftool():
-    """Runs exiftool; returns what it prints."""
+    """Run exiftool and return its output."""
     path = exiftool.executable()
     if path is None:
         assert not exiftool.NEEDED, exiftool.MISSING
@@ -232,7 +232,7 @@ def run_exiftool():
 
 
 def by_exiftool(facts):
-    """The words that exiftool reads, by our rules: XMP's caption goes first, keywords of both, each once."""
+    """Return the words that exiftool reads, by our rules: first the caption of XMP; keywords of both, each once."""
     lists = [facts.get(name, []) for name in ("XMP-dc:Subject", "IPTC:Keywords")]
     keywords = [word for found in lists for word in (found if isinstance(found, list) else [found])]
     languages = [value for name, value in facts.items() if name.startswith("XMP-dc:Description")]

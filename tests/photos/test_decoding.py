@@ -31,25 +31,25 @@ ALL_FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"]
 
 
 @pytest.mark.parametrize("format", ALL_FORMATS)
-def test_every_format_comes_out_as_rgb_of_its_own_size(format):  # noqa: A002
+def test_every_format_is_decoded_to_rgb_of_its_own_size(format):  # noqa: A002
     photo = decoded(encoded(Image.new("RGB", (30, 20), "red"), format))
     assert (photo.image.mode, photo.image.size, photo.width, photo.height) == ("RGB", (30, 20), 30, 20)
 
 
 @pytest.mark.parametrize("format", ["AVIF", "HEIF"])
-def test_transparency_of_newer_formats_comes_out_white(format):  # noqa: A002
+def test_transparency_of_newer_formats_becomes_white(format):  # noqa: A002
     assert colour_at(encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), format)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_comes_out_white(mode):
+def test_transparency_becomes_white(mode):
     image = Image.new("RGBA", (4, 4), (255, 0, 0, 0)).convert(mode)
     if mode == "P":
         image.info["transparency"] = image.getpixel((0, 0))
     assert colour_at(encoded(image)) == (255, 255, 255)
 
 
-def test_cmyk_comes_out_as_rgb():
+def test_cmyk_becomes_rgb():
     assert colour_at(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))[0] > 200
 
 
@@ -75,7 +75,7 @@ def test_of_several_pictures_in_a_heic_file_the_primary_one_is_taken():
 @pytest.mark.parametrize(
     "format", ["PNG", "TIFF", "AVIF", "HEIF"]
 )  # the last says it in its own way, and EXIF repeats it
-def test_every_exif_orientation_comes_out_upright(orientation, format):  # noqa: A002
+def test_every_exif_orientation_becomes_upright(orientation, format):  # noqa: A002
     upright = Image.new("RGB", (40, 24), "white")
     upright.paste("red", (0, 0, 20, 12))  # red corner at the top left
     undo = {
@@ -98,7 +98,7 @@ def test_every_exif_orientation_comes_out_upright(orientation, format):  # noqa:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "AVIF", "HEIF"])
-def test_a_large_photo_is_shrunk_but_tells_its_full_size(format):  # noqa: A002
+def test_a_large_photo_is_shrunk_but_keeps_its_full_size_as_data(format):  # noqa: A002
     photo = decoded(encoded(Image.new("RGB", (4000, 2000), "green"), format))
     assert (photo.width, photo.height) == (4000, 2000)
     assert SHORT_SIDE <= min(photo.image.size) < 2 * SHORT_SIDE
@@ -169,7 +169,7 @@ def test_a_thin_image_is_shortened(size):
         (encoded(Image.new("RGB", (90, 90)), "HEIF")[:99], "no known image format"),
     ],
 )
-def test_what_is_no_image_says_why_and_names_the_file(data, reason):
+def test_a_file_that_is_no_image_is_an_error_with_reason_and_name(data, reason):
     with pytest.raises(ImageUnreadableError, match=rf"photo\.jpg .*{reason}"):
         decoded(data)
 
@@ -197,7 +197,7 @@ def test_damaged_exif_does_not_stop_a_sound_picture():
         ("HEIF", None),
     ],
 )
-def test_what_browsers_show_is_known_by_its_beginning(format, kind):  # noqa: A002
+def test_formats_that_browsers_show_are_recognised_by_their_first_bytes(format, kind):  # noqa: A002
     assert browser_type(encoded(Image.new("RGB", (8, 8)), format)[:16]) == kind
 
 

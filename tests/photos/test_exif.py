@@ -43,24 +43,24 @@ ORIGINAL, DIGITIZED, ORIGINAL_OFFSET, DIGITIZED_OFFSET, LENS_MODEL = 36867, 3686
 
 
 def detailed(details=None, **tags):
-    """EXIF with these tags (by Pillow's names), and below them the details."""
+    """Return EXIF with these tags (by the names of Pillow), and with the details below them."""
     made = Image.Exif()
     made.update({ExifTags.Base[name]: value for name, value in tags.items()})
     made.get_ifd(ExifTags.IFD.Exif).update(details or {})
     return made
 
 
-def test_the_date_is_local_time_without_a_zone_that_nobody_gave():
+def test_the_date_is_local_time_without_an_assumed_zone():
     assert taken(detailed({ORIGINAL: NOON})) == "2024-05-01T12:30:00"
 
 
 @pytest.mark.parametrize("offset", ["+02:00", "-09:30", "+00:00", "+14:00"])
-def test_the_offset_belongs_to_the_date_where_it_is_given(offset):
+def test_the_offset_belongs_to_the_date_if_it_is_given(offset):
     assert taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset})) == f"2024-05-01T12:30:00{offset}"
 
 
 @pytest.mark.parametrize("offset", ["", "   :  ", "+2", "+99:00", "Z", "+02:00\0\0x", 2, b"+02"])
-def test_an_absurd_offset_is_none(offset):
+def test_an_absurd_offset_is_ignored(offset):
     found = taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset}))
     assert found in ("2024-05-01T12:30:00", "2024-05-01T12:30:00+02:00")
 
@@ -92,11 +92,11 @@ def test_dates_as_programs_write_them_are_read(written):
         None,
     ],
 )
-def test_an_absurd_date_is_none(written):
+def test_an_absurd_date_is_ignored(written):
     assert taken(detailed({ORIGINAL: written})) is None
 
 
-def test_the_date_of_digitizing_does_where_no_other_is_of_use():
+def test_the_date_of_digitizing_is_used_if_no_other_is_valid():
     details = {ORIGINAL: "0000:00:00 00:00:00", DIGITIZED: NOON, DIGITIZED_OFFSET: "+01:00"}
     assert taken(detailed(details)) == "2024-05-01T12:30:00+01:00"
 
@@ -106,7 +106,7 @@ def test_the_date_of_the_last_change_is_not_when_it_was_taken():
 
 
 @pytest.mark.parametrize(("date", "expected"), [(NOON, "2024-05-01T12:30:00"), ("1970:01:01 00:00:00", None)])
-def test_the_date_that_libraw_gives_a_preview_counts_unless_it_is_its_zero(date, expected):
+def test_the_date_that_libraw_gives_a_preview_is_used_unless_it_is_its_zero(date, expected):
     assert taken(detailed(DateTime=date, Software="dcraw v9.26")) == expected
 
 
@@ -116,7 +116,7 @@ def test_camera_and_lens_have_names():
 
 
 @pytest.mark.parametrize("value", ["", " ", "\0", 5, 1.5, (1, 2), None, b""])
-def test_a_name_that_is_none_is_none(value):
+def test_a_name_that_is_empty_or_no_text_is_ignored(value):
     exif = detailed({LENS_MODEL: value}, Make=value, Model=value)
     assert (camera_make(exif), camera_model(exif), lens(exif)) == (None, None, None)
 
@@ -125,7 +125,7 @@ def test_a_name_of_a_megabyte_is_cut():
     assert camera_model(detailed(Model="x" * 1_000_000)) == "x" * NAME_LENGTH
 
 
-def test_damaged_directories_say_nothing():
+def test_damaged_directories_are_ignored():
     made = Image.Exif()
     made.load(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\xff\xff\xff\x7f\0\0\0\0")
     assert (taken(made), lens(made), location(made)) == (None, None, None)

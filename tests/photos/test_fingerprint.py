@@ -28,13 +28,13 @@ def saved(photo, **options):
     ],
     ids=["saved anew", "halved", "brighter"],
 )
-def test_a_photo_that_was_worked_on_a_little_still_looks_the_same(photos, change):
+def test_a_slightly_edited_photo_still_looks_the_same(photos, change):
     pairs = [(fingerprint(photo), fingerprint(change(photo))) for photo in photos]
     # Seen: all 40, by four bits of 64 at most.
     assert sum(look_the_same(*pair) for pair in pairs) >= len(pairs) - 1
 
 
-def test_other_photos_do_not(photos):
+def test_other_photos_do_not_look_the_same(photos):
     prints = [fingerprint(photo) for photo in photos]
     pairs = [(one, other) for number, one in enumerate(prints) for other in prints[:number]]
     assert sum(look_the_same(*pair) for pair in pairs) == 0
@@ -47,6 +47,6 @@ def test_plain_grounds_of_other_colours_do_not_look_the_same():
 
 
 @pytest.mark.parametrize("unknown", [None, ""])
-def test_what_is_not_known_looks_like_nothing(unknown):
+def test_a_missing_fingerprint_looks_like_nothing(unknown):
     assert not look_the_same(unknown, unknown)
     assert not look_the_same("00ff00ff00ff00ff808080", unknown)

@@ -1,4 +1,4 @@
-"""Files that a folder of photos may hold and should not: each is skipped by name, with why and what to do."""
+"""Bad files that a folder of photos may hold: each is skipped by name, with the reason and the remedy."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
 
 
 def try_read(file, *, max_pixels):
-    """The photo in a file, or what the report says of it."""
+    """Return the photo in a file, or the reason in the report."""
     try:
         return decode_photo(photo_folder.load(file), max_pixels=max_pixels)
     except (CorpusError, ImageError) as error:
@@ -34,7 +34,7 @@ def encoded(format="JPEG", **options):  # noqa: A002
 
 
 def outcomes(folder):
-    """image_id -> the photo, or the reason why it was skipped; for every file of the folder."""
+    """Return image_id -> the photo, or the reason why it was skipped, for every file of the folder."""
     skipped = []
     files = list(photo_folder.walk(folder, skip=skipped.append))
     read = [try_read(file, max_pixels=1_000_000) for file in files]
@@ -53,14 +53,14 @@ def chunk(kind, data):
 
 
 def png_of(width, height):
-    """A PNG of a few bytes that claims a size."""
+    """Return a PNG of a few bytes that claims a size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
     )
 
 
-# What is in them
+# Their content
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def png_of(width, height):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_content_that_is_no_photo_says_which_file_why_and_what_to_do(tmp_path, name, data, why):
+def test_content_that_is_no_photo_is_reported_with_file_reason_and_remedy(tmp_path, name, data, why):
     reason = outcome(tmp_path, name, data)
-    assert name not in reason  # which stands before it
+    assert name not in reason  # the name stands before the reason
     assert why in reason
     assert "save it again" in reason or "raise MAX_IMAGE_PIXELS" in reason or "copy it again" in reason
 
@@ -106,17 +106,17 @@ def test_a_photo_with_the_suffix_of_another_format_is_a_photo(tmp_path, name):
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as images.py does outside of tests
-def test_huge_and_broken_exif_costs_no_photo(tmp_path, exif):
+def test_huge_and_broken_exif_does_not_prevent_reading_the_photo(tmp_path, exif):
     assert outcome(tmp_path, "odd.jpg", encoded(exif=exif)).document.width == 90
 
 
-def test_exif_of_megabytes_costs_no_photo(tmp_path):
+def test_exif_of_megabytes_does_not_prevent_reading_the_photo(tmp_path):
     whole = encoded("PNG")
     huge = chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0" + bytes(8_000_000))
     assert outcome(tmp_path, "huge.png", whole[:33] + huge + whole[33:]).document.width == 90
 
 
-# What they are
+# Their kind
 
 
 def test_pipes_sockets_and_devices_are_neither_opened_nor_waited_for(tmp_path):
@@ -147,12 +147,12 @@ def test_links_in_a_circle_are_skipped_and_a_folder_that_holds_itself_is_walked_
     assert "remove it" in found["b.jpg"]
 
 
-def test_a_link_to_nothing_says_so(tmp_path):
+def test_a_broken_link_is_reported(tmp_path):
     (tmp_path / "a.jpg").symlink_to("gone.jpg")
     assert "a link to nothing" in outcomes(tmp_path)["a.jpg"]
 
 
-def test_what_may_not_be_read_is_skipped_and_the_rest_is_not():
+def test_unreadable_files_are_skipped_and_the_others_are_not():
     with tempfile.TemporaryDirectory() as place, as_nobody(place):
         for name in ("a.png", "b.png", "closed/c.png"):
             save(Path(place) / name, colour="red")
@@ -165,19 +165,19 @@ def test_what_may_not_be_read_is_skipped_and_the_rest_is_not():
     assert all("let this user read it" in reason for reason in found.values())
 
 
-# What they are called
+# Their names
 
 
 @pytest.mark.parametrize(
     "name",
     ["line\nbreak.png", "tab\t.png", "\x1b[31m.png", "\"quo'tes`.png", "%2e%2e.png", "写真.png", "צילום.png", "🐈.png"],
 )
-def test_any_name_is_an_image_id_as_it_stands(tmp_path, name):
+def test_any_name_is_an_image_id_unchanged(tmp_path, name):
     save(tmp_path / name, colour="red")
     assert outcomes(tmp_path)[name].document.image_id == name
 
 
-# What becomes of them meanwhile
+# Changes while they are read
 
 
 class Touched(FileIO):
@@ -211,8 +211,8 @@ def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
     assert "is not an image that can be read" in try_read(file, max_pixels=1_000_000).reason
 
 
-def test_a_file_of_more_bytes_than_a_photo_has_is_not_read(tmp_path):
+def test_a_file_with_more_bytes_than_any_photo_is_not_read(tmp_path):
     with (tmp_path / "film.jpg").open("wb") as file:
-        file.truncate(photo_folder.MAX_FILE_BYTES + 1)  # takes no room on the disk
+        file.truncate(photo_folder.MAX_FILE_BYTES + 1)  # sparse: this takes no room on the disk
     with pytest.raises(ImageTooLargeError, match="Make it smaller"):
         photo_folder.read_bytes(tmp_path / "film.jpg", what="film.jpg")

@@ -16,7 +16,7 @@ SENSOR = Image.new("RGB", (640, 480), "white")
 
 
 def marked(size, colour="red"):
-    """White with a corner of another colour at the top left."""
+    """Return a white image with a corner of another colour at the top left."""
     image = Image.new("RGB", size, "white")
     image.paste(colour, (0, 0, size[0] // 2, size[1] // 2))
     return image
@@ -33,7 +33,7 @@ def decoded(data, *, max_pixels=10_000_000):
 
 
 def reddest_corner(image):
-    """Where the red corner of an image is: which half across, which down."""
+    """Return where the red corner of an image is: the half across and the half down."""
     across, down = image.width // 4, image.height // 4
     places = [(x, y) for x in (across, 3 * across) for y in (down, 3 * down)]
     x, y = min(places, key=lambda place: image.getpixel(place)[1])
@@ -75,7 +75,7 @@ def test_a_damaged_preview_is_passed_over():
     [(1, ("left", "top")), (3, ("right", "bottom")), (6, ("right", "top")), (8, ("left", "bottom"))],
 )
 @pytest.mark.parametrize("preview", ["jpeg", "pixels", "none"])
-def test_a_camera_held_another_way_is_seen_upright(orientation, corner, preview):
+def test_a_photo_of_a_turned_camera_is_upright(orientation, corner, preview):
     stored = marked((640, 480))
     kinds = {"jpeg": jpeg(stored), "pixels": np.asarray(stored), "none": None}
     photo = decoded(dng(stored, preview=kinds[preview], orientation=orientation))
@@ -108,7 +108,7 @@ def test_a_truncated_file_is_unreadable_and_named(length):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as images.py does outside of tests
-def test_random_damage_ends_in_our_errors_or_a_picture():
+def test_random_damage_leads_to_our_errors_or_a_picture():
     whole, random = dng(marked((64, 48)), preview=jpeg(marked((128, 96)))), np.random.default_rng(5)
     for _ in range(300):
         data = np.frombuffer(whole, np.uint8).copy()
@@ -121,7 +121,7 @@ def test_random_damage_ends_in_our_errors_or_a_picture():
     "beginning",
     [CR2, b"\0\0\0\x18ftypcrx ", b"FUJIFILMCCD-RAW 0201", b"IIRO\x08\0", b"IIRS\x08\0", b"MMOR\0\0", b"IIU\0\x18\0"],
 )
-def test_a_makers_own_kind_is_known_by_its_beginning(beginning):
+def test_formats_of_camera_makers_are_recognised_by_their_first_bytes(beginning):
     assert raw.is_raw(beginning + bytes(100))
 
 
@@ -133,7 +133,7 @@ def test_an_ordinary_tiff_is_no_raw(compression):
 
 
 def tiff_with_sensor_below(order):
-    """As NEF and ARW have it: the first directory points to the one of the sensor."""
+    """Return a TIFF like NEF and ARW: the first directory points to that of the sensor."""
     header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
     first = struct.pack(f"{order}HHHIII", 1, 330, 4, 1, 26, 0)
     below = struct.pack(f"{order}HHHIHHI", 1, 262, 3, 1, 32803, 0, 0)
@@ -141,12 +141,12 @@ def tiff_with_sensor_below(order):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_tiff_that_holds_what_a_sensor_saw_is_raw_whatever_its_byte_order(order):
+def test_a_tiff_with_sensor_data_is_raw_in_either_byte_order(order):
     assert raw.is_raw(tiff_with_sensor_below(order))
 
 
 @pytest.mark.parametrize("data", [b"", b"II*\0", b"II*\0\x08\0\0\0\xff\xff", b"MM\0*\xff\xff\xff\xff", b"\xff\xd8\xff"])
-def test_what_is_cut_short_is_no_raw(data):
+def test_a_file_that_is_cut_short_is_no_raw(data):
     assert not raw.is_raw(data)
 
 

@@ -14,19 +14,19 @@ def test_a_thumbnail_is_a_small_webp_of_the_same_shape(tmp_path):
         assert (thumbnail.format, thumbnail.size) == ("WEBP", (SIZE, SIZE // 2))
 
 
-def test_a_small_photo_is_not_blown_up(tmp_path):
+def test_a_small_photo_is_not_enlarged(tmp_path):
     path = Thumbnails(tmp_path).make(Image.new("RGB", (30, 20)), content_hash="ab12")
     with Image.open(path) as thumbnail:
         assert thumbnail.size == (30, 20)
 
 
-def test_it_is_made_once(tmp_path):
+def test_a_thumbnail_is_made_once(tmp_path):
     thumbnails = Thumbnails(tmp_path)
     first = thumbnails.make(Image.new("RGB", (30, 20), "red"), content_hash="ab12").read_bytes()
     assert thumbnails.make(Image.new("RGB", (30, 20), "blue"), content_hash="ab12").read_bytes() == first
 
 
-def test_nothing_unfinished_is_left_beside_it(tmp_path):
+def test_no_unfinished_file_is_left_beside_a_thumbnail(tmp_path):
     path = Thumbnails(tmp_path).make(Image.new("RGB", (30, 20)), content_hash="ab12")
     assert list(path.parent.iterdir()) == [path]
 

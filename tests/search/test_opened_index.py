@@ -1,4 +1,4 @@
-"""What is kept of an opened index: its state for a while, its encoder for good, and the texts it encoded."""
+"""The data kept for an opened index: its state for a while, its encoder for good, and the texts it has encoded."""
 
 import threading
 from dataclasses import replace
@@ -18,7 +18,7 @@ STATE = IndexState(backing_index="photos-1", model=ColourEncoder().info)
 
 
 class Loading:
-    """Makes encoders, and remembers how often; fails as long as it is told to."""
+    """Makes encoders and counts them; fails as long as it is told to."""
 
     def __init__(self, error=None, encoder=ColourEncoder):
         self.times, self.error, self._encoder = 0, error, encoder
@@ -31,7 +31,7 @@ class Loading:
 
 
 class Recorded:
-    """An index that says its state."""
+    """An index with a given state."""
 
     def __init__(self, state):
         self.said = state
@@ -42,7 +42,7 @@ class Recorded:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that goes on when it is told to."""
+    """A clock that moves when it is told to."""
 
     class Clock:
         seconds = 1000.0
@@ -80,7 +80,7 @@ def test_threads_that_need_it_at_once_load_it_once():
     assert loading.times == 1
 
 
-def test_a_text_is_encoded_once_and_nobody_can_change_what_is_kept():
+def test_a_text_is_encoded_once_and_its_kept_embedding_cannot_be_changed():
     texts = []
 
     class Counting(ColourEncoder):
@@ -103,7 +103,7 @@ def test_no_more_texts_are_kept_than_fit():
     assert index._embedding_of_text.cache_info().currsize == opened_index.TEXTS_KEPT
 
 
-def test_a_model_that_cannot_be_had_is_asked_for_again_after_a_while(clock):
+def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(clock):
     loading = Loading(ModelUnavailableError("no file"))
     index = opened(loading)
     for _ in range(3):
@@ -130,7 +130,7 @@ def test_the_state_is_read_anew_when_it_is_old(clock):
     assert index.state == later
 
 
-def test_the_state_of_another_index_is_not_taken_for_its_own(clock):
+def test_the_state_of_another_index_is_not_used(clock):
     index, other = opened(Loading()), replace(STATE, backing_index="photos-2")
     clock.seconds += opened_index.STATE_SECONDS + 1
     index.renew_state(Recorded(other))

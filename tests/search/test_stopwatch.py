@@ -16,7 +16,7 @@ def test_times_of_one_stage_add_up_and_all_count_to_the_total():
     assert 0 < once["search"] < again["search"] <= again["total"]
 
 
-def test_a_stage_that_fails_counts_too():
+def test_a_failed_stage_counts_too():
     stopwatch = Stopwatch()
     with pytest.raises(ValueError), stopwatch.stage("encode"):
         raise ValueError

@@ -1,5 +1,7 @@
-"""Who encodes a text, and what follows from a failure; with stand-ins for Elasticsearch. The real failures of a text
-model are in tests/server/test_text_model_choice.py."""
+"""The choice of who encodes a text, and the consequences of a failure; with stand-ins for Elasticsearch.
+
+The real failures of a text model are in tests/server/test_text_model_choice.py.
+"""
 
 import threading
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ HERE = RawResult(hits=(), total=2, matching=2, backing_index=None)
 
 
 class Paths:
-    """Chooses Elasticsearch, and remembers what it failed with."""
+    """Chooses Elasticsearch, and records the errors with which it failed."""
 
     patience_seconds = 1.0
 
@@ -58,7 +60,7 @@ class Searches:
 
 
 class Refusing:
-    """A cluster that refuses to encode a text, for a reason that is not known."""
+    """A cluster that refuses to encode a text, for an unknown reason."""
 
     client = SimpleNamespace(options=lambda **options: SimpleNamespace(ml=None))
 
@@ -89,13 +91,13 @@ def test_elasticsearch_encodes_and_searches_at_once():
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
-def test_what_elasticsearch_cannot_do_is_done_here_and_noted(error):
+def test_the_app_encodes_with_a_note_if_elasticsearch_cannot(error):
     paths = Paths()
     neighbours = near_text("red", attempt(paths, Searches(to_text=error)))
     assert (neighbours.raw, neighbours.path.encoder, paths.failures) == (HERE, LOCAL, [error])
 
 
-def test_what_the_index_refuses_either_way_is_not_put_down_to_the_text_model():
+def test_a_refusal_of_the_index_is_not_blamed_on_the_text_model():
     paths, error = Paths(), RequestError("the index is closed", status=400)
     with pytest.raises(RequestError, match="closed"):
         near_text("red", attempt(paths, Searches(to_text=error, to_embedding=error)))
@@ -103,13 +105,13 @@ def test_what_the_index_refuses_either_way_is_not_put_down_to_the_text_model():
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
-def test_without_a_model_here_both_reasons_are_said(error):
+def test_without_a_local_model_the_error_has_both_reasons(error):
     with pytest.raises(ModelUnavailableError, match=f"{error} Nor has the app a model of its own .*: no file"):
         near_text("red", attempt(Paths(), Searches(to_text=error), encoder_for=no_encoder))
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
-def test_where_the_app_may_not_stand_in_the_failure_is_the_answer(error):
+def test_the_failure_is_raised_if_the_app_may_not_encode(error):
     with pytest.raises(type(error)):
         near_text("red", attempt(Paths(may_stand_in=False), Searches(to_text=error)))
 

@@ -50,17 +50,17 @@ def test_a_hit_that_has_the_words_matches(photos, calibration):
     assert verdicts(neighbours(hits, like(photos[0])), calibration) == [True]
 
 
-def test_a_hit_has_to_match_all_that_is_wanted(photos, calibration):
+def test_a_hit_has_to_match_every_wanted_part(photos, calibration):
     hits = [hit(photos[1])]
     assert verdicts(neighbours(hits, like(photos[0]), like(photos[4])), calibration) == [False]
 
 
-def test_what_is_to_be_left_out_takes_no_part(photos, calibration):
+def test_excluded_parts_do_not_count(photos, calibration):
     hits = [hit(photos[1])]
     assert verdicts(neighbours(hits, like(photos[0]), like(photos[4], weight=-1.0)), calibration) == [True]
 
 
-def test_it_is_not_told_without_calibration_query_or_embeddings(photos, calibration):
+def test_there_is_no_verdict_without_calibration_query_or_embeddings(photos, calibration):
     whole = [hit(photos[1])]
     assert verdicts(neighbours(whole, like(photos[0])), None) == [None]
     assert verdicts(neighbours(whole), calibration) == [None]

@@ -1,4 +1,4 @@
-"""A folder of photos as it was and as it is: indexing it anew asks Elasticsearch for all that a run ever asks for."""
+"""A folder of photos in two states. Indexing the second one uses every kind of request that a run ever sends."""
 
 import shutil
 from collections.abc import Callable
@@ -21,14 +21,14 @@ SAID = {f"{number}.png": PhotoMetadata(label="old", extra={"shelf": "3"}) for nu
 
 @dataclass(frozen=True)
 class Album:
-    """Two folders: in `after`, photos of `before` are unchanged, changed, renamed or gone, and others new."""
+    """Two folders: in `after`, photos of `before` are unchanged, changed, renamed or gone, and others are new."""
 
     before: Path
     after: Path
 
 
 def make_album(folder: Path) -> Album:
-    """The album, made below `folder`."""
+    """Make the album below `folder`."""
     album = Album(folder / "before", folder / "after")
     for number in range(40):
         save(album.before / f"{number}.png", colour=(number, 200, 2 * number))
@@ -48,7 +48,7 @@ def make_album(folder: Path) -> Album:
 
 
 class Interrupted(RecordedProgress):
-    """A progress bar at which something happens: photos that are done -> what happens then."""
+    """A progress bar with events: number of photos done -> function to call then."""
 
     def __init__(self, happenings: dict[int, Callable[[], object]]) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Interrupted(RecordedProgress):
 
 
 def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
-    """The report of a run, without its duration."""
+    """Return the report of a run, without its duration."""
     report = pipeline.run(
         make_plan(folder, indexed=patiently(index.documents.file_states)),
         index=index,
@@ -76,13 +76,13 @@ def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
 
 
 def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexReport:
-    """The report of a run by settings, whose embeddings are the same to the last bit from run to run."""
+    """Return the report of a run by settings, with embeddings that are the same to the last bit in every run."""
     options = replace(OPTIONS, batch_size=1)
     return runs.index_photos(settings, options=options, progress=progress, **choices)
 
 
 def contents(index):
-    """image_id -> document and embedding, as bytes."""
+    """Return image_id -> document and embedding, as bytes."""
     index.refresh()
     return {
         image_id: (index.documents.get(image_id), index.documents.embedding(image_id).tobytes())

@@ -48,7 +48,7 @@ def cluster(elasticsearch_url):
 
 @pytest.fixture
 def name(cluster):
-    """The name of an index that is not there yet, and goes after the test."""
+    """The name of an index that does not exist yet, and is removed after the test."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name
     ImageIndex(cluster, name=name).drop()
@@ -64,8 +64,10 @@ def index(cluster, name):
 
 @pytest.fixture
 def run(index, photos, tmp_path):
-    """Runs the pipeline over `photos`, with a metadata file of these lines; what it did is in the report, and in
-    `run.encoder` and `run.progress`."""
+    """Runs the pipeline over `photos`, with a metadata file of these lines, and returns the report.
+
+    `run.encoder` and `run.progress` show more of the run.
+    """
 
     def go(*lines, prune=False, **options):
         work = make_plan(photos, indexed=index.documents.file_states(), prune=prune)
@@ -87,13 +89,13 @@ def run(index, photos, tmp_path):
 
 @pytest.fixture(scope="session")
 def album(tmp_path_factory):
-    """A folder of photos as it was and as it is."""
+    """A folder of photos in two states."""
     return make_album(tmp_path_factory.mktemp("album"))
 
 
 @pytest.fixture(scope="session")
 def undisturbed(cluster, album):
-    """Report and contents of a run over the album that nothing disturbs."""
+    """Report and contents of an undisturbed run over the album."""
     index = ImageIndex(cluster, name="test-undisturbed")
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     run_over(album.before, index)
@@ -103,7 +105,7 @@ def undisturbed(cluster, album):
 
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory):
-    """Tiny models of CLIP's two halves, by the names of the real ones."""
+    """Tiny models of CLIP's two halves, under the names of the real ones."""
     folder = tmp_path_factory.mktemp("models")
     make_clip_folder(folder / "clip-ViT-B-32")
     make_text_folder(folder / "clip-ViT-B-32-multilingual-v1")
@@ -123,20 +125,20 @@ def clip_index(cluster, model_folders, tmp_path_factory):
 
 @pytest.fixture
 def front(elasticsearch_url, tmp_path):
-    """Machine learning before the real node, with nothing loaded."""
+    """Machine learning in front of the real node, with no model loaded."""
     with ml_front(elasticsearch_url, folder=tmp_path / "front") as front:
         yield front
 
 
 @pytest.fixture(scope="session")
 def ml_settings(clip_index, model_folders):
-    """The settings of someone whose cluster has machine learning, but for its address and DATA_DIR."""
+    """The settings of a user whose cluster has machine learning, without its address and DATA_DIR."""
     return {"INDEX_NAME": clip_index.name, "IMAGE_MODEL": str(model_folders / "clip-ViT-B-32")}
 
 
 @pytest.fixture
 def ml_environ(front, ml_settings, tmp_path):
-    """The settings of someone whose cluster has machine learning."""
+    """The settings of a user whose cluster has machine learning."""
     return {**ml_settings, "ES_HOST": front.url, "DATA_DIR": str(tmp_path / "data")}
 
 
@@ -176,7 +178,7 @@ def secured_ml(elasticsearch_url, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def upload_requests(secured_ml, tiny_text_model):
-    """The requests by which eland, with user and password, brought the model `m` to the secured front."""
+    """The requests with which eland, by user and password, brought the model `m` to the secured front."""
     front, ca_certs = secured_ml
     done = import_model(front.url, tiny_text_model, "--start", *with_password(ca_certs))
     assert done.returncode == 0, done.stderr
@@ -185,7 +187,7 @@ def upload_requests(secured_ml, tiny_text_model):
 
 @pytest.fixture(scope="session")
 def uploaded_model(secured_ml, upload_requests, tmp_path_factory):
-    """The model as the front received it from eland; a copy, for the front's own may be deleted."""
+    """The model that the front received from eland; a copy, because tests may delete the front's own."""
     model = secured_ml[0].models["m"]
     copied = shutil.copytree(model.folder, tmp_path_factory.mktemp("uploaded") / "m")
     return dataclasses.replace(model, folder=copied, deployment=None)
@@ -193,7 +195,7 @@ def uploaded_model(secured_ml, upload_requests, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def open_ml(elasticsearch_url, tmp_path_factory, uploaded_model):
-    """A front with machine learning, without TLS and passwords, where the model `m` is started."""
+    """A front with machine learning, without TLS and passwords; the model `m` is started."""
     with ml_front(elasticsearch_url, folder=tmp_path_factory.mktemp("open")) as front:
         upload(front, uploaded_model, "m")
         ok(front, "POST", f"{M}/deployment/_start")
@@ -202,7 +204,7 @@ def open_ml(elasticsearch_url, tmp_path_factory, uploaded_model):
 
 @pytest.fixture
 def ml(open_ml):
-    """The same, as it was at first: before and after each test."""
+    """The same front, in its first state before and after each test."""
     open_ml.forget()
     yield open_ml
     open_ml.clear()

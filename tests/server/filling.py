@@ -9,7 +9,7 @@ from tests.pictures import colour_photos
 
 
 def fill(index, folder, *, encoder=None):
-    """Makes the photos below `folder`/photos, and indexes them."""
+    """Make the photos below `folder`/photos, and index them."""
     photos = colour_photos(folder / "photos")
     pipeline.run(
         make_plan(photos, indexed=index.documents.file_states()),

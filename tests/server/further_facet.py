@@ -1,4 +1,4 @@
-"""A program that adds a row to the keyword facets, fills an index, and prints what came of the row, as JSON."""
+"""A program that adds a row to the keyword facets, fills an index, and prints the effects of the row as JSON."""
 
 import json
 import sys

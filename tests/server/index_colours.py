@@ -1,4 +1,4 @@
-"""Indexes a folder with ColourEncoder in a process of its own, for tests that kill it."""
+"""A program that indexes a folder with ColourEncoder, for tests that kill it."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.fakes import ColourEncoder, RecordedProgress
 
 
 def main(url: str, name: str, folder: str, thumbnails: str) -> None:
-    """Makes the index `name` at `url` hold the photos of `folder`."""
+    """Make the index `name` at `url` hold the photos of `folder`."""
     index = ImageIndex(connect([url]), name=name)
     pipeline.run(
         make_plan(Path(folder), indexed=index.documents.file_states()),

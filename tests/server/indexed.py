@@ -1,4 +1,4 @@
-"""Documents as tests index them, and an index as an older version made it."""
+"""Documents as tests index them, and an index in the form of an older version."""
 
 from image_embeddings.documents import ImageDocument
 from image_embeddings.es import mapping
@@ -26,7 +26,7 @@ def document(image_id, **changes):
 
 
 def as_an_older_version_made_it(index):
-    """The same index without the fields that came later; its documents are gone."""
+    """Make the same index anew without the fields that came later; its documents are gone."""
     body = mapping.index_body(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     for name in mapping.document_properties().keys() - OLD_FIELDS:
         del body["mappings"]["properties"][name]

@@ -1,4 +1,4 @@
-"""What the tests of tests.ml_front ask it."""
+"""Requests to tests.ml_front, for its tests."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def ask(front, method, path, body=None):
-    """Status and parsed answer."""
+    """Return status and parsed answer."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(front.url + path, data, {"Content-Type": "application/json"}, method=method)
     try:
@@ -26,14 +26,14 @@ def ask(front, method, path, body=None):
 
 
 def ok(front, method, path, body=None):
-    """The answer, which is a success."""
+    """Return the answer; fail if it is no success."""
     status, answer = ask(front, method, path, body)
     assert status == 200, answer
     return answer
 
 
 def fails(front, method, path, body=None):
-    """Status, type and reason of an answer that is an error, and has the form of one."""
+    """Return status, type and reason of an answer, which has to be an error in the right form."""
     status, answer = ask(front, method, path, body)
     assert specification.is_error(answer), answer
     assert answer["status"] == status
@@ -41,18 +41,18 @@ def fails(front, method, path, body=None):
 
 
 def start(front, model_id="n", query=""):
-    """As `fails`, of a start that fails."""
+    """Return the same as `fails`, for a start that fails."""
     return fails(front, "POST", f"/_ml/trained_models/{model_id}/deployment/_start{query}")
 
 
 def state(front, model_id="m"):
-    """The state in _stats; None where the model is not deployed."""
+    """Return the state in _stats; None if the model is not deployed."""
     (stats,) = ok(front, "GET", f"/_ml/trained_models/{model_id}/_stats")["trained_model_stats"]
     return stats.get("deployment_stats", {}).get("state")
 
 
 def upload(front, model, model_id="n", *, data=None, left_out=(), claimed=0, vocabulary=True, config=None):
-    """Brings a model that eland made, or the definition given, to a front; without some parts, if so told."""
+    """Bring a model that eland made, or the given definition, to a front; leave out some parts if told to."""
     data = data or model.file.read_bytes()
     path = f"/_ml/trained_models/{model_id}"
     slices = [data[begin : begin + MIB] for begin in range(0, len(data), MIB)]
@@ -65,10 +65,10 @@ def upload(front, model, model_id="n", *, data=None, left_out=(), claimed=0, voc
 
 
 def clause(vector):
-    """A kNN clause with that query vector, or the builder of one."""
+    """Return a kNN clause with that query vector, or with a builder for it."""
     return {"field": "embedding", "k": 5, "num_candidates": 40, **vector}
 
 
 def by_text(model_text, model_id="m"):
-    """A kNN clause for a text."""
+    """Return a kNN clause for a text."""
     return clause({"query_vector_builder": {"text_embedding": {"model_id": model_id, "model_text": model_text}}})

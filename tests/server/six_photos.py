@@ -1,4 +1,4 @@
-"""Six photos that differ in all that can be filtered by, as documents with their embeddings."""
+"""Documents of six photos, with embeddings, for tests of filters: they differ in every property with a filter."""
 
 from image_embeddings.documents import ImageDocument
 from tests.fakes import ColourEncoder

@@ -1,4 +1,4 @@
-"""The JSON API held against its own OpenAPI document: requests made up by schemathesis, right and wrong ones."""
+"""The JSON API compared with its own OpenAPI document: schemathesis makes up valid and invalid requests."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from tests.server.web_client import colour_app
 pytestmark = pytest.mark.server
 
 SEED = 5
-CASES = 60  # for each operation, beside those that try each limit of each parameter
+CASES = 60  # for each operation, besides those that try each limit of each parameter
 
 # The document is the same without an index; the requests go to the app of the fixture.
 api = schemathesis.openapi.from_wsgi(
@@ -35,7 +35,7 @@ def api_app(cluster, tmp_path_factory):
 
 
 def with_one_query(case):
-    """The case, with one query where it is a right one of several or none: OpenAPI has no words for that rule."""
+    """Return the case with exactly one query, if it has several or none: OpenAPI cannot express that rule."""
     fields = case.body if case.method == "POST" else case.query
     if case.meta.generation.mode.is_positive and isinstance(fields, dict) and case.path == "/api/v1/search":
         for name in sorted({"image", "q", "like"} & set(fields))[1:]:
@@ -49,15 +49,15 @@ def with_one_query(case):
 @hypothesis.settings(
     max_examples=CASES, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-def test_every_answer_is_as_the_document_says(case, api_app):
+def test_every_answer_fits_the_document(case, api_app):
     excluded = [positive_data_acceptance]
-    if case.method == "POST":  # a form's fields are texts: one value in place of a list looks like a list of one
+    if case.method == "POST":  # a form's fields are texts, so one value in place of a list looks like a list of one
         excluded.append(negative_data_rejection)
-    plain = {"Accept-Encoding": "identity"}  # without a server in between nobody decodes
+    plain = {"Accept-Encoding": "identity"}  # no server in between decodes it
     with_one_query(case).call_and_validate(app=api_app, excluded_checks=excluded, headers=plain)
 
 
-# What schemathesis does not send
+# Requests that schemathesis does not send
 
 
 NONSENSE = {
@@ -108,12 +108,12 @@ PLACES = (
 
 
 def status(app, address):
-    """The status of the answer to an address."""
+    """Return the status of the answer to an address."""
     with app.test_client().get(address) as answer:
         return answer.status_code
 
 
-def test_nonsense_is_searched_for_or_refused_but_never_a_fault(api_app):
+def test_nonsense_is_searched_for_or_refused_but_never_an_internal_error(api_app):
     asked = [(name, place) for name in NONSENSE for place in PLACES]
     answers = {(name, place): status(api_app, place.replace("{}", NONSENSE[name])) for name, place in asked}
     assert {what: code for what, code in answers.items() if code >= 500} == {}
@@ -124,7 +124,7 @@ def test_a_number_longer_than_python_reads_is_refused(api_app):
     assert {place: status(api_app, place.format("9" * 5000)) for place in places} == dict.fromkeys(places, 400)
 
 
-def test_an_id_longer_than_any_address_that_elasticsearch_reads_is_not_found(api_app):
+def test_an_id_longer_than_elasticsearch_accepts_is_not_found(api_app):
     places = [place for place in PLACES if re.search(r"(like|id|images|image|thumbnail)[=/]{}", place)]
     assert {place: status(api_app, place.format("9" * 5000)) for place in places} == dict.fromkeys(places, 404)
 

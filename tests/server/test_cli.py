@@ -1,5 +1,7 @@
-"""The commands as people run them, on the real node; with a tiny CLIP folder where the model is no matter. In a process
-of their own (`start`) where that tells more: what libraries print there, signals, exit statuses."""
+"""The commands as people run them, on the real node, with a tiny CLIP folder if the model does not matter.
+
+`start` runs a command in a process of its own, if the test is about messages of libraries, signals or exit statuses.
+"""
 
 import json
 import os
@@ -41,7 +43,7 @@ def environ(elasticsearch_url, tmp_path, photos, tiny_clip, name):
 
 @pytest.fixture
 def run(environ):
-    """Runs a command of ours in this process."""
+    """Run one of our commands in this process."""
 
     def go(*arguments, expect=0, command=main, **changes):
         done = run_here({**environ, **changes}, *arguments, command=command)
@@ -53,7 +55,7 @@ def run(environ):
 
 @pytest.fixture
 def start(environ):
-    """Runs a command of ours in a process of its own."""
+    """Run one of our commands in a process of its own."""
 
     def go(*arguments, expect=0, command=MODULE, **changes):
         done = run_process({**environ, **changes}, *arguments, command=command)
@@ -64,7 +66,7 @@ def start(environ):
 
 
 def settled(text):
-    """Output with what differs from run to run replaced."""
+    """Return the output, with all that differs from run to run replaced."""
     text = re.sub(r"\d+\.\d s\)", "SECONDS)", text)
     return re.sub(r"-?\d\.\d{3}", "COSINE", text)
 
@@ -84,12 +86,12 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_help_text_is_as_it_was(start, command):
+def test_every_help_text_equals_its_golden_file(start, command):
     shown = start(*command.split(), "--help").stdout
     check_golden(f"help-{command.replace(' ', '-') or 'main'}.txt", shown)
 
 
-def test_the_help_of_the_familiar_script_is_as_it_was(start):
+def test_the_help_of_the_familiar_script_equals_its_golden_file(start):
     check_golden("help-create-image-embeddings.txt", start("--help", command=SCRIPT).stdout)
 
 
@@ -106,7 +108,7 @@ def test_the_help_of_the_familiar_script_is_as_it_was(start):
         ["node", "restart"],
     ],
 )
-def test_wrong_usage_exits_with_two_and_says_what_is_right(run, arguments):
+def test_wrong_usage_exits_with_two_and_names_the_right_usage(run, arguments):
     assert "Usage:" in run(*arguments, expect=2).stderr
 
 
@@ -141,7 +143,7 @@ def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, ph
     assert "skipped 'away.jpg': a link" in done.stderr or "skipped 'away.jpg': a pipe" in done.stderr
 
 
-def test_a_file_name_does_not_command_the_terminal(run, start, photos):
+def test_a_file_name_cannot_send_control_characters_to_the_terminal(run, start, photos):
     name = "\x1b[31mred\nline.png"
     (photos / "warm" / "red.png").rename(photos / name)
     (photos / f"bad-{name}").write_bytes(b"no photo")
@@ -152,18 +154,18 @@ def test_a_file_name_does_not_command_the_terminal(run, start, photos):
     assert len([line for line in done.stderr.splitlines() if line.startswith("skipped ")]) == 1
 
 
-def test_what_the_metadata_file_changed_is_counted(run, tmp_path):
+def test_photos_changed_by_the_metadata_file_are_counted(run, tmp_path):
     run("index")
     (tmp_path / "photos.csv").write_text("file,label\nwarm/red.png,red\n")
     assert "6 unchanged, 1 described anew, 0 removed" in run("index", "--metadata", str(tmp_path / "photos.csv")).stdout
 
 
-def test_a_file_in_place_of_the_folder_is_told_from_none(run, photos):
+def test_a_file_in_place_of_the_folder_and_a_missing_folder_have_different_errors(run, photos):
     assert "red.png is not a folder" in run("index", str(photos / "warm" / "red.png"), expect=1).stderr
     assert "There is no folder" in run("index", str(photos / "nowhere"), expect=1).stderr
 
 
-def test_nothing_but_unreadable_photos_is_a_failure(run, tmp_path):
+def test_a_folder_of_unreadable_photos_only_is_a_failure(run, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.jpg").write_text("no photo")
     assert "No photo could be indexed" in run("index", str(tmp_path / "bad"), expect=1).stderr
@@ -220,7 +222,7 @@ def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, t
         (["evaluate", "--captions", "/no/such.csv"], {}, "captions cannot be read"),
     ],
 )
-def test_what_goes_wrong_is_one_line_with_a_remedy_and_exit_status_one(start, arguments, changes, said):
+def test_an_error_is_one_line_with_a_remedy_and_exit_status_one(start, arguments, changes, said):
     done = start(*arguments, expect=1, **changes)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -237,7 +239,7 @@ def test_evaluate_measures_captions_and_agreement_with_exact_search(run, photos,
     assert answer["text_recall"][0]["recall_at"]["10"] == 1.0
 
 
-def test_captions_without_their_columns_are_refused_by_line(run, tmp_path):
+def test_captions_without_their_columns_are_refused_with_the_line(run, tmp_path):
     run("index")
     captions = tmp_path / "captions.csv"
     captions.write_text("image_id,caption\na.png,red\n", encoding="utf-8")
@@ -254,13 +256,13 @@ def test_a_run_that_only_renamed_photos_is_a_success_though_a_file_was_skipped(r
     assert (report["deleted"], report["moved"]) == (6, 6)
 
 
-def test_what_was_only_renamed_is_not_said_to_be_removed(run, photos):
+def test_renamed_photos_are_not_counted_as_removed(run, photos):
     run("index")
     (photos / "warm" / "red.png").rename(photos / "rot.png")
     assert "1 renamed or copied, 5 unchanged, 0 removed" in run("index").stdout
 
 
-# Encodes ten photos, and the others when a file is gone: a run that does not end before it is ended.
+# Encodes ten photos, and the others only when a file is gone: a run that lasts until the test ends it.
 HELD = """\
 import os, time
 from image_embeddings import cli, encoders
@@ -319,7 +321,7 @@ cli.main()
         (["search", "--image", "app/static/images/dogs/husky.jpg"], "Error: Stopped."),
     ],
 )
-def test_an_interrupt_ends_it_at_once_also_while_a_library_loads_a_model(run, environ, photos, arguments, said):
+def test_an_interrupt_ends_a_command_at_once_even_while_a_library_loads_a_model(run, environ, photos, arguments, said):
     run("index")
     save(photos / "new.png", colour="white")
     done = run_process(environ, *arguments, command=("-c", LIBRARY))
@@ -329,12 +331,12 @@ def test_an_interrupt_ends_it_at_once_also_while_a_library_loads_a_model(run, en
 
 
 def status(environ):
-    """What `status` says; nothing in the moment in which Elasticsearch comes to know the index."""
+    """Return the output of `status`; empty in the moment in which Elasticsearch learns of the index."""
     done = run_here(environ, "status", "--json")
     return json.loads(done.stdout) if done.exit_code == 0 else {}
 
 
-def test_what_is_not_elasticsearch_is_said_to_be_none(run, photos):
+def test_a_server_that_is_not_elasticsearch_is_reported(run, photos):
     command = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ) as server:
@@ -344,7 +346,7 @@ def test_what_is_not_elasticsearch_is_said_to_be_none(run, photos):
     assert said == f"Error: What answers at http://127.0.0.1:{port} is not Elasticsearch. Look at ES_HOST.\n"
 
 
-def test_two_runs_into_one_index_do_not_meet(run, start, environ):
+def test_two_runs_into_one_index_exclude_each_other(run, start, environ):
     from filelock import FileLock
 
     run("index")
@@ -354,7 +356,7 @@ def test_two_runs_into_one_index_do_not_meet(run, start, environ):
     run("index")
 
 
-def test_the_familiar_script_takes_its_flags(run, start, elasticsearch_url):
+def test_the_familiar_script_accepts_its_flags(run, start, elasticsearch_url):
     flags = ["--es_host", elasticsearch_url, "--thread_count", "2", "--chunk_size", "3", "--timeout", "60"]
     flags += ["--no-verify_certs", "--no-delete_existing", "--no-extract_GPS_location"]
     assert "6 encoded" in start(*flags, command=SCRIPT, ES_HOST="http://127.0.0.1:9").stdout
@@ -362,15 +364,15 @@ def test_the_familiar_script_takes_its_flags(run, start, elasticsearch_url):
     assert "6 encoded" in run("--delete_existing", command=create_image_embeddings).stdout
 
 
-def test_the_embedded_node_is_started_by_need_and_stopped_by_hand(run, start, tmp_path):
+def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start, tmp_path):
     own = {"ES_HOST": "", "DATA_DIR": str(tmp_path / "own"), "ES_HEAP": "256m"}
     assert "not running" in run("node", "status", expect=1, **own).stdout
     try:
-        assert "6 encoded" in start("index", **own).stdout  # and the node outlives the process
+        assert "6 encoded" in start("index", **own).stdout  # the node outlives the process
         assert "runs at http://127.0.0.1:" in run("node", "status", **own).stdout
         assert json.loads(run("status", "--json", **own).stdout)["embedded_node"] is True
         assert "has stopped" in run("node", "stop", **own).stdout
-        assert "6 unchanged" in run("index", **own).stdout  # started again, with its data
+        assert "6 unchanged" in run("index", **own).stdout  # the node is started again, with its data
     finally:
         run("node", "stop", **own)
     assert json.loads(run("node", "status", "--json", expect=1, **own).stdout) == {"running": False}

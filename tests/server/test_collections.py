@@ -26,7 +26,7 @@ def own(cluster):
 
 @pytest.fixture
 def client(own, tmp_path):
-    """Makes a client of the app with that setting."""
+    """Return a client of the app with that setting."""
     return lambda collections="folder": make_app(own, tmp_path, collections=collections).test_client()
 
 
@@ -67,7 +67,7 @@ def test_the_largest_come_first_with_their_latest_photos_as_examples(client):
     ]
 
 
-def test_they_come_in_one_request_without_embeddings():
+def test_one_request_without_embeddings_reads_the_collections():
     body = collections_search("folder")
     assert body["size"] == 0
     terms = body["aggs"]["collections"]
@@ -91,7 +91,7 @@ def test_new_photos_are_in_the_collections_as_soon_as_a_page_has_counted_them(in
     assert len(web.get("/api/v1/collections").json["collections"]) == 2
 
 
-def test_they_are_not_asked_for_with_every_page(own, tmp_path, monkeypatch):
+def test_collections_are_not_read_for_every_page(own, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         own.documents, "collections", lambda by: asked.append(by) or Collections(by=by, total=7, found=())
@@ -121,7 +121,7 @@ def test_home_shows_cards_of_the_collections(client):
 
 
 @pytest.mark.parametrize("path", ["/", "/image_search?q=red", "/similar_image?id=rome/red.jpg", "/collections"])
-def test_every_page_lets_one_pick_a_collection(client, path):
+def test_every_page_has_the_picker_of_collections(client, path):
     page = client().get(path)
     assert picker(page) == ["All photos", "fiji (1)", "oslo (2)", "rome (3)"]
     assert picker(page, selected=True) == ["All photos"]
@@ -136,7 +136,7 @@ def test_every_page_lets_one_pick_a_collection(client, path):
         ("label=winter", ["All photos"]),
     ],
 )
-def test_the_picker_stands_at_the_one_that_is_searched_in(client, filters, selected):
+def test_the_picker_shows_the_collection_of_the_search(client, filters, selected):
     assert picker(client().get(f"/image_search?q=red&{filters}"), selected=True) == selected
 
 
@@ -162,7 +162,7 @@ def test_without_collections_there_is_nothing_to_pick(client, by):
     assert "There are no collections." in web.get("/collections").text
 
 
-def test_home_shows_so_many_and_leads_to_the_others(index, tmp_path):
+def test_home_shows_some_collections_and_links_to_the_others(index, tmp_path):
     list(index.documents.add([photo(f"{number:02}/red.jpg", "red") for number in range(15)]))
     index.refresh()
     web = make_app(index, tmp_path).test_client()

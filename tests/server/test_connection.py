@@ -1,4 +1,4 @@
-"""A cluster with TLS and authentication, as people run it: every way in, and every way it can go wrong."""
+"""A cluster with TLS and authentication, as people run it: every way to connect, and every error."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def ca_certs(ca, tmp_path):
 
 @pytest.fixture
 def environ(front, ca_certs):
-    """The settings of someone whose cluster works."""
+    """The settings of a user whose cluster works."""
     return {
         "ES_HOST": front,
         "ES_USER": tls_front.USER,
@@ -77,12 +77,12 @@ def test_a_cloud_id_works(environ, front):
     assert index.cluster.server_version() == (9, 5)
 
 
-def test_unverified_certificates_work_when_asked_for(environ):
+def test_unverified_certificates_work_if_the_setting_allows_them(environ):
     index = opened(environ, ES_CA_CERTS="", ES_VERIFY_CERTS="false")
     assert index.cluster.server_version() == (9, 5)
 
 
-def test_a_whole_index_is_made_and_removed_through_tls(environ):
+def test_an_index_is_made_filled_and_removed_through_tls(environ):
     index = opened(environ)
     index.create(model=ColourEncoder().info, vector_index_type="flat")
     assert index.state().model.model_id == "colour"
@@ -91,7 +91,7 @@ def test_a_whole_index_is_made_and_removed_through_tls(environ):
 
 @pytest.fixture
 def wrong(environ, elasticsearch_url, tmp_path):
-    """Changes to the settings that make each error."""
+    """Changes to the settings that cause each error."""
     other_ca = tmp_path / "other"
     other_ca.mkdir()
     return {
@@ -121,14 +121,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("case", "error", "said"), CASES)
-def test_each_thing_that_can_be_wrong_has_its_own_error(environ, wrong, case, error, said):
+def test_each_mistake_has_its_own_error(environ, wrong, case, error, said):
     with pytest.raises(error) as raised:
         opened(environ, **wrong[case]).state()
     assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(("case", "error", "said"), CASES)
-def test_the_browser_says_the_same(environ, wrong, case, error, said, tmp_path):
+def test_the_browser_shows_the_same_errors(environ, wrong, case, error, said, tmp_path):
     app = create_app(load_settings({**environ, **wrong[case], "DATA_DIR": str(tmp_path)}))
     page = app.test_client().get("/image_search?q=dog")
     assert page.status_code == 503
@@ -136,7 +136,7 @@ def test_the_browser_says_the_same(environ, wrong, case, error, said, tmp_path):
 
 
 @pytest.mark.parametrize(("case", "error", "said"), CASES)
-def test_the_command_line_says_the_same(environ, wrong, case, error, said, tmp_path):
+def test_the_command_line_shows_the_same_errors(environ, wrong, case, error, said, tmp_path):
     settings = {**os.environ, **environ, **wrong[case], "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "image_embeddings", "status"]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, cwd=ROOT, timeout=LONG)
@@ -145,7 +145,7 @@ def test_the_command_line_says_the_same(environ, wrong, case, error, said, tmp_p
     assert done.stderr.count("\n") == 1
 
 
-def test_a_ca_file_that_is_none_is_named(environ, tmp_path):
+def test_a_bad_ca_file_is_named(environ, tmp_path):
     (tmp_path / "bad.crt").write_text("no certificate")
     with pytest.raises(SettingError, match="ES_CA_CERTS"):
         opened(environ, ES_CA_CERTS=str(tmp_path / "bad.crt"))
@@ -153,12 +153,12 @@ def test_a_ca_file_that_is_none_is_named(environ, tmp_path):
         opened(environ, ES_CA_CERTS=str(tmp_path / "missing.crt"))
 
 
-def test_a_cloud_id_that_is_none_is_named(environ):
+def test_a_bad_cloud_id_is_named(environ):
     with pytest.raises(SettingError, match="ES_CLOUD_ID"):
         opened(environ, ES_HOST="", ES_CLOUD_ID="nonsense")
 
 
-def test_a_server_of_version_8_is_spoken_to_in_its_own_form(elasticsearch_url, ca, environ):
+def test_a_server_of_version_8_gets_requests_in_its_own_form(elasticsearch_url, ca, environ):
     with tls_front.tls_front(elasticsearch_url, ca, version="8.19.0", refuses=9) as url:
         index = opened(environ, ES_HOST=url)
         assert index.cluster.server_version() == (8, 19)
@@ -166,7 +166,7 @@ def test_a_server_of_version_8_is_spoken_to_in_its_own_form(elasticsearch_url, c
         index.drop()
 
 
-def test_an_elasticsearch_that_is_too_old_says_so(elasticsearch_url, ca, environ):
+def test_an_elasticsearch_that_is_too_old_is_reported(elasticsearch_url, ca, environ):
     with (
         tls_front.tls_front(elasticsearch_url, ca, version="8.18.4") as url,
         pytest.raises(ServerVersionError) as raised,
@@ -175,7 +175,7 @@ def test_an_elasticsearch_that_is_too_old_says_so(elasticsearch_url, ca, environ
     assert "8.18.4" in str(raised.value)
 
 
-def test_something_else_than_elasticsearch_says_so(elasticsearch_url, ca, environ):
+def test_a_server_that_is_not_elasticsearch_is_reported(elasticsearch_url, ca, environ):
     with (
         tls_front.tls_front(elasticsearch_url, ca, product=None) as url,
         pytest.raises(ServerVersionError, match="not Elasticsearch"),

@@ -44,7 +44,7 @@ from image_embeddings.es import retries
 retries.PATIENCE_SECONDS = 1
 cli.main()
 """
-BEGUN = 12  # requests until a run is in its midst
+BEGUN = 12  # requests until a run is in the middle
 
 
 @pytest.fixture
@@ -55,14 +55,14 @@ def front(elasticsearch_url):
 
 @contextmanager
 def reached_by(front, index, **options):
-    """The index by way of the front."""
+    """Return the index, reached through the front."""
     with closing(connect([front.url], **options)) as cluster:
         yield ImageIndex(cluster, name=index.name)
 
 
 @pytest.fixture
 def through_front(front, index, album):
-    """An index as it was before, by way of the front."""
+    """An index in its first state, reached through the front."""
     run_over(album.before, index)
     with reached_by(front, index) as index:
         yield index
@@ -78,15 +78,15 @@ def check_ends_well(order, index, album, undisturbed, *, described=True):
     assert (report, contents(index)) == undisturbed
 
 
-def test_a_connection_that_is_lost_for_a_while(front, through_front, album, undisturbed, outage):
+def test_a_run_survives_a_connection_that_is_lost_for_a_while(front, through_front, album, undisturbed, outage):
     order = front.order(dropped, after=BEGUN, seconds=outage)
     started = time.monotonic()
     check_ends_well(order, through_front, album, undisturbed)
     assert time.monotonic() - started > outage
 
 
-def test_a_connection_that_is_silent_for_a_while(front, through_front, album, undisturbed, outage):
-    seconds = 4 * outage  # in which requests time out twice; what is not held answers in time on a busy machine, too
+def test_a_run_survives_a_connection_that_is_silent_for_a_while(front, through_front, album, undisturbed, outage):
+    seconds = 4 * outage  # requests time out twice in it; others are answered in time even on a busy machine
     order = front.order(silent, after=BEGUN, seconds=seconds)
     started = time.monotonic()
     with reached_by(front, through_front, timeout=seconds / 2) as impatient:
@@ -95,7 +95,9 @@ def test_a_connection_that_is_silent_for_a_while(front, through_front, album, un
 
 
 @pytest.mark.parametrize("fault", [busy, bad_gateway], ids=lambda fault: fault.__name__)
-def test_an_elasticsearch_that_takes_no_requests_for_a_while(front, through_front, album, undisturbed, fault):
+def test_a_run_survives_an_elasticsearch_that_accepts_no_requests_for_a_while(
+    front, through_front, album, undisturbed, fault
+):
     check_ends_well(front.order(fault, after=BEGUN, times=30), through_front, album, undisturbed)
 
 
@@ -110,25 +112,25 @@ def test_an_elasticsearch_that_takes_no_requests_for_a_while(front, through_fron
         ("*/_refresh", 1, 8),
     ],
 )
-def test_every_kind_of_request_is_made_again(front, through_front, album, undisturbed, path, after, times):
+def test_every_kind_of_request_is_repeated(front, through_front, album, undisturbed, path, after, times):
     check_ends_well(front.order(dropped, path=path, after=after, times=times), through_front, album, undisturbed)
 
 
 @pytest.mark.parametrize(
     "fault", [request_cut, answer_cut, answer_garbled, answer_lost, busy], ids=lambda fault: fault.__name__
 )
-def test_requests_that_fail_now_and_then(front, through_front, album, undisturbed, fault):
+def test_a_run_survives_requests_that_fail_now_and_then(front, through_front, album, undisturbed, fault):
     order = front.order(fault, after=2, every=5)
-    # Asked again for a lost answer, Elasticsearch says that these documents are so already: that is not counted.
+    # After a lost answer, Elasticsearch says that these documents are unchanged. That is not counted.
     check_ends_well(order, through_front, album, undisturbed, described=fault in (request_cut, busy))
 
 
 @pytest.mark.parametrize("error", [BUSY, NO_SHARD], ids=lambda error: error.kind)
-def test_documents_that_elasticsearch_is_too_busy_for_are_sent_again(front, through_front, album, undisturbed, error):
+def test_documents_are_sent_again_if_elasticsearch_is_too_busy(front, through_front, album, undisturbed, error):
     check_ends_well(front.order(items_refused(error), path="*/_bulk", every=2), through_front, album, undisturbed)
 
 
-def test_an_index_is_made_and_moved_once_though_the_answer_is_lost(front, cluster, name):
+def test_an_index_is_made_and_moved_once_even_if_the_answer_is_lost(front, cluster, name):
     with closing(connect([front.url])) as behind_front:
         index = ImageIndex(behind_front, name=name)
         orders = [front.order(answer_lost, path=f"/{name}-2*", times=1)]
@@ -153,7 +155,7 @@ def indices_of(cluster, name):
     return cluster.client.indices.get(index=f"{name}*").body
 
 
-def test_a_search_is_asked_again_whose_index_went_meanwhile(front, through_front):
+def test_a_search_is_repeated_if_its_index_was_removed_meanwhile(front, through_front):
     orders = [front.order(no_shard, path=path, times=3) for path in ("*/_search", "*/_count")]
     assert through_front.count() == len(through_front.browse(k=100).hits)
     assert [order.hits for order in orders] == [3, 3]
@@ -164,7 +166,7 @@ def test_a_search_is_asked_again_whose_index_went_meanwhile(front, through_front
 
 @pytest.fixture
 def environ(front, name, album, tmp_path):
-    """The settings of someone who reaches Elasticsearch by way of the front."""
+    """The settings of a user who reaches Elasticsearch through the front."""
     model = make_clip_folder(tmp_path / "tiny-clip")
     environ = {"ES_HOST": front.url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")}
     return {**environ, "IMAGE_DIR": str(album.after), "IMAGE_MODEL": str(model)}
@@ -190,15 +192,15 @@ def test_a_run_that_ends_for_want_of_elasticsearch_says_how_to_go_on(front, name
     assert ImageIndex(cluster, name=name).count() == 92
 
 
-def test_a_rebuild_takes_its_place_though_elasticsearch_is_away_at_that_moment(front, name, cluster, environ):
+def test_a_rebuild_takes_its_place_even_if_elasticsearch_is_away_at_that_moment(front, name, cluster, environ):
     ImageIndex(cluster, name=name).create(model=MODEL, vector_index_type="flat")
-    order = front.order(dropped, path="/_aliases", times=4)  # all that the client asks by itself
+    order = front.order(dropped, path="/_aliases", times=4)  # all requests that the client sends by itself
     index_photos(load_settings(environ), rebuild=True)
     assert order.hits == 4
     assert (ImageIndex(cluster, name=name).count(), len(indices_of(cluster, name))) == (92, 1)
 
 
-def test_ctrl_c_twice_ends_a_run_at_once_that_waits_for_elasticsearch(front, environ):
+def test_ctrl_c_twice_ends_a_run_that_waits_for_elasticsearch_at_once(front, environ):
     front.order(dropped, path="*/_bulk")
     with command("-m", "image_embeddings", environ=environ) as run:
         for expected in ("waiting up to 120 s", "Stopping: what is under way"):

@@ -1,4 +1,4 @@
-"""A disk of ours that fills up in mid-run: a clear end, nothing broken left behind, and the next run does the rest."""
+"""Our disk fills up in mid-run: a clear error, nothing broken left behind, and the next run does the rest."""
 
 import random
 import subprocess
@@ -20,7 +20,7 @@ FULL = ["/bin/sh", "-c", 'ulimit -f 4; exec "$@"', "sh"]  # no file of more than
 
 @pytest.fixture
 def photos(tmp_path):
-    """Photos with ever more in them, so that the thumbnails of the first ones are small and those of the last large."""
+    """Photos with more and more detail, so the thumbnails of the first are small and those of the last are large."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(60):

@@ -1,4 +1,4 @@
-"""The embedded node as it really starts, stops and dies."""
+"""The embedded node: how it really starts, stops and dies."""
 
 import json
 import signal
@@ -47,14 +47,14 @@ def is_gone(pid):
 
 
 def processes_of(home):
-    """Ids of the living processes that name `home` on their command line."""
+    """Return the ids of the living processes that name `home` on their command line."""
     found = psutil.process_iter(["cmdline", "status"])
     return [p.pid for p in found if str(home) in (p.info["cmdline"] or []) and p.info["status"] != "zombie"]
 
 
 @contextmanager
 def listening_at(port):
-    """Another program's listener there, as soon as the port is free."""
+    """Listen there as another program, as soon as the port is free."""
     listeners = []
 
     def free():
@@ -74,7 +74,7 @@ def start_command(home, jars):
 
 @pytest.fixture
 def make_node(node_jars):
-    """Makes nodes, and ends them after the test."""
+    """Makes nodes, and stops them after the test."""
     made = []
 
     def make(home, **options):
@@ -142,7 +142,7 @@ def test_a_killed_node_is_noticed_and_started_again_on_another_port_if_its_own_w
     killed = node.start()
     request(killed.url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
     psutil.Process(killed.pid).kill()
-    again = node.start()  # At once: the killed one may not be quite gone.
+    again = node.start()  # At once, while the killed process may still be there.
     assert (again.url, is_gone(killed.pid)) == (killed.url, True)
     psutil.Process(again.pid).kill()
     wait_for(lambda: is_gone(again.pid))
@@ -166,7 +166,9 @@ def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_command_ended_in_mid_start_leaves_a_node_that_the_next_one_finds(make_node, tmp_path, node_jars, how):
+def test_a_command_that_is_ended_during_the_start_leaves_a_node_that_the_next_one_finds(
+    make_node, tmp_path, node_jars, how
+):
     node = make_node(tmp_path)
     with start_command(tmp_path, node_jars) as command:
         wait_for(lambda: node.status() is not None)
@@ -177,13 +179,13 @@ def test_a_command_ended_in_mid_start_leaves_a_node_that_the_next_one_finds(make
     assert node.start().pid == begun.pid
 
 
-def test_a_node_that_dies_in_its_start_is_noticed_before_the_time_is_over(make_node, tmp_path):
+def test_a_node_that_dies_while_starting_is_noticed_before_the_timeout(make_node, tmp_path):
     (tmp_path / "data" / "node.lock").mkdir(parents=True)
     with pytest.raises(errors.NodeStartError, match=r"(?s)Its last lines:.*start\.log"):
         make_node(tmp_path, start_timeout=LONG).start()
 
 
-def test_damaged_data_is_told_from_other_failures(make_node, tmp_path):
+def test_damaged_data_has_an_error_of_its_own(make_node, tmp_path):
     node = make_node(tmp_path)
     node.start()
     node.stop()

@@ -1,4 +1,4 @@
-"""A further keyword facet is one row: here the row is added, and looked for wherever people and programs meet it."""
+"""A further keyword facet needs one row: a test adds it and looks for it in all places that show facets."""
 
 import json
 import subprocess

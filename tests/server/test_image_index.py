@@ -24,12 +24,12 @@ def add(index, *names):
     return rejected
 
 
-def test_a_missing_index_says_how_to_make_one(cluster, name):
+def test_the_error_of_a_missing_index_says_how_to_make_one(cluster, name):
     with pytest.raises(IndexMissingError, match="python -m image_embeddings index"):
         ImageIndex(cluster, name=name).state()
 
 
-def test_an_index_that_elasticsearch_comes_to_know_only_now_is_not_taken_for_missing(index, monkeypatch):
+def test_an_index_that_elasticsearch_learns_of_only_now_does_not_count_as_missing(index, monkeypatch):
     hidden = index.at(f"{index.name}-later")
     recovered = hidden.cluster.check_recovered
 
@@ -77,7 +77,7 @@ def test_columns_of_any_name_are_stored(index, extra):
         {"term": {"extra.photographer": "Ada"}},
     ],
 )
-def test_photos_are_found_by_what_is_known_of_them(index, cluster, query):
+def test_photos_are_found_by_their_metadata(index, cluster, query):
     red = ENCODER.encode_texts(["red"])[0]
     list(
         index.documents.add(
@@ -89,19 +89,19 @@ def test_photos_are_found_by_what_is_known_of_them(index, cluster, query):
     assert [hit["_id"] for hit in hits] == ["a.jpg"]
 
 
-def test_a_time_without_a_zone_is_taken_as_utc(index, cluster):
+def test_a_time_without_a_zone_counts_as_utc(index, cluster):
     list(index.documents.add([(document("a.jpg", taken="2024-05-01T12:30:00"), ENCODER.encode_texts(["red"])[0])]))
     index.refresh()
     noon = {"range": {"taken": {"gte": "2024-05-01T12:00:00Z", "lt": "2024-05-01T13:00:00Z"}}}
     assert cluster.client.count(index=index.name, query=noon)["count"] == 1
 
 
-def test_an_index_of_an_older_version_takes_new_documents_after_it_got_their_fields(index):
+def test_an_index_of_an_older_version_accepts_new_documents_after_it_got_their_fields(index):
     as_an_older_version_made_it(index)
     stored = document("a.jpg", **DESCRIBED), ENCODER.encode_texts(["red"])[0]
     assert "strict" in next(iter(index.documents.add([stored]))).reason
     index.add_missing_fields()
-    index.add_missing_fields()  # which now are none
+    index.add_missing_fields()  # all fields are there now
     assert list(index.documents.add([stored])) == []
     assert index.state().model == ENCODER.info
 
@@ -111,14 +111,14 @@ def test_the_stored_embedding_is_the_one_that_was_written(index):
     np.testing.assert_allclose(index.documents.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
-def test_vectors_as_lists_do_as_well_as_packed_ones(index, cluster):
+def test_embeddings_as_lists_work_like_packed_ones(index, cluster):
     index = ImageIndex(Cluster(cluster.client, version=BEFORE_PACKED_AND_LOOKUP), name=index.name)
     add(index, "red", "green")
     np.testing.assert_allclose(index.documents.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
-def test_photos_like_an_indexed_one_leave_it_out(index, cluster, version):
+def test_photos_like_an_indexed_one_do_not_include_it(index, cluster, version):
     add(index, "red", "magenta", "cyan")
     index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
     assert [hit.document.image_id for hit in index.nearest.to_photo("red.jpg", k=10).hits] == [
@@ -128,7 +128,7 @@ def test_photos_like_an_indexed_one_leave_it_out(index, cluster, version):
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
-def test_photos_like_one_that_is_missing_is_an_error(index, cluster, version):
+def test_photos_like_a_missing_one_are_an_error(index, cluster, version):
     add(index, "red")
     index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
     with pytest.raises(ImageNotFoundError, match=r"nope\.jpg"):
@@ -188,7 +188,7 @@ def test_a_refused_document_is_named_and_the_others_are_kept(index):
     assert index.count() == 2
 
 
-def test_removing_what_is_gone_already_is_no_error(index):
+def test_removing_a_document_twice_is_no_error(index):
     add(index, "red")
     assert list(index.documents.remove(["red.jpg", "never-there.jpg"])) == []
     index.refresh()
@@ -227,7 +227,7 @@ def test_a_refused_index_leaves_the_old_one_as_it_was(index):
     assert index.count() == 1
 
 
-def test_an_index_that_no_node_may_take_is_not_made_and_it_is_said_why(index, cluster):
+def test_an_index_that_no_node_accepts_is_not_made_and_the_error_says_why(index, cluster):
     add(index, "red")
     allocation = {"cluster.routing.allocation.enable": "none"}
     cluster.client.cluster.put_settings(persistent=allocation)
@@ -241,7 +241,7 @@ def test_an_index_that_no_node_may_take_is_not_made_and_it_is_said_why(index, cl
     assert list(cluster.client.indices.get(index=f"{index.name}*")) == [index.state().backing_index]
 
 
-def test_an_alias_of_several_indices_is_touched_by_nothing(cluster, name):
+def test_an_alias_of_several_indices_is_refused_and_left_alone(cluster, name):
     for number in (1, 2):
         cluster.client.indices.create(index=f"{name}-{number}", aliases={name: {}})
     shared = ImageIndex(cluster, name=name)
@@ -254,7 +254,7 @@ def test_an_alias_of_several_indices_is_touched_by_nothing(cluster, name):
     cluster.client.indices.delete(index=f"{name}-1,{name}-2")
 
 
-def test_drop_removes_the_index_and_drop_of_nothing_is_quiet(index):
+def test_drop_removes_the_index_and_ignores_a_missing_one(index):
     index.drop()
     index.drop()
     with pytest.raises(IndexMissingError):

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Watching:
-    """A running `index --watch`, with what it has printed."""
+    """A running `index --watch`, and its output."""
 
     def __init__(self, process, out, err):
         self.process, self._out, self._err = process, out, err
@@ -34,7 +34,7 @@ class Watching:
         return self._err.read_text()
 
     def end(self, number):
-        """Its exit status after that signal; nothing that it started is left."""
+        """Send that signal and return the exit status; fail if a process is left."""
         self.process.send_signal(number)
         status = self.process.wait(LONG)
         with pytest.raises(ProcessLookupError):
@@ -44,7 +44,7 @@ class Watching:
 
 @pytest.fixture
 def watching(elasticsearch_url, cluster, name, photos, tmp_path):
-    """Starts the command with further flags, and waits until it watches; its DATA_DIR is inside the folder."""
+    """Start the command with further flags, and wait until it watches; its DATA_DIR is inside the folder."""
     environ = {
         **os.environ,
         "ES_HOST": elasticsearch_url,
@@ -76,7 +76,7 @@ def watching(elasticsearch_url, cluster, name, photos, tmp_path):
 
 @pytest.fixture
 def follows(cluster, name, photos):
-    """Returns as soon as the index holds exactly the photos of the folder."""
+    """Return as soon as the index holds exactly the photos of the folder."""
     index = ImageIndex(cluster, name=name)
 
     def on_disk():
@@ -123,14 +123,14 @@ def test_json_has_a_line_for_each_run_that_did_something(watching, follows, phot
     reports = [json.loads(line) for line in watch.out]
     assert [report["encoded"] for report in reports] == [6, 0, 0, 1]
     assert [report["described"] for report in reports] == [0, 1, 0, 0]
-    assert [len(report["skipped"]) for report in reports] == [0, 0, 1, 0]  # said once
+    assert [len(report["skipped"]) for report in reports] == [0, 0, 1, 0]  # reported once
     assert watch.end(signal.SIGTERM) == 0
 
 
-def test_a_drive_that_is_away_for_a_while_costs_no_index(watching, photos, cluster, name):
+def test_a_drive_that_is_away_for_a_while_does_not_empty_the_index(watching, photos, cluster, name):
     watch = watching("--prune")
     photos.rename(photos.with_name("away"))
-    photos.mkdir()  # as is left where a drive was mounted
+    photos.mkdir()  # a drive that is gone leaves an empty folder
     wait_for(lambda: "There are no photos" in watch.err)
     photos.rename(photos.with_name("empty"))
     photos.with_name("away").rename(photos)

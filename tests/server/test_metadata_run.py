@@ -1,4 +1,4 @@
-"""What a metadata file says of photos goes into their documents."""
+"""The data of a metadata file goes into the documents of the photos."""
 
 import pytest
 
@@ -12,20 +12,20 @@ def said(index, image_id):
     return document.label, document.caption, dict(document.extra)
 
 
-def test_new_photos_get_what_the_file_says(run, index):
+def test_new_photos_get_the_data_of_the_file(run, index):
     run("file,label,caption,album", "warm/red.png,colour,A red one.,first")
     assert said(index, "warm/red.png") == ("colour", "A red one.", {"album": "first"})
     assert said(index, "warm/yellow.png") == (None, None, {})
 
 
-def test_unchanged_photos_get_it_without_being_encoded_again(run, index):
+def test_unchanged_photos_get_the_data_without_being_encoded_again(run, index):
     run()
     report = run("file,label", "warm/red.png,colour")
     assert (report.unchanged, run.encoder.batches) == (6, [])
     assert said(index, "warm/red.png")[0] == "colour"
 
 
-def test_it_stays_when_the_photo_changes_or_moves(run, index, photos):
+def test_the_data_stays_if_the_photo_changes_or_moves(run, index, photos):
     run("file,label,album", "warm/red.png,colour,first", "warm/yellow.png,other,second")
     save(photos / "warm" / "red.png", colour="white", size=(9, 9))
     (photos / "warm" / "yellow.png").rename(photos / "moved.png")

@@ -1,5 +1,7 @@
-"""The stand-in for Elasticsearch's machine learning: uploads, deployments, inference, and searches of the real node
-behind it."""
+"""Tests of the stand-in for Elasticsearch's machine learning.
+
+They cover uploads, deployments, inference, and searches of the real node behind it.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,7 +37,7 @@ def test_a_model_says_whether_it_is_fully_defined(ml, uploaded_model):
     assert "fully_defined" not in ok(ml, "GET", M)["trained_model_configs"][0]
 
 
-def test_a_model_and_a_part_are_put_only_once(ml, uploaded_model):
+def test_a_model_and_a_part_are_accepted_only_once(ml, uploaded_model):
     sizes = {"total_parts": uploaded_model.total_parts, "total_definition_length": uploaded_model.total_bytes}
     exists = (400, "resource_already_exists_exception")
     assert fails(ml, "PUT", M, uploaded_model.config) == (*exists, "Trained machine learning model [m] already exists")
@@ -57,12 +59,12 @@ def test_impossible_parts_are_refused(ml, part, total_parts, length, reason):
     assert fails(ml, "PUT", f"{M}/definition/{part}", body) == (400, kind, f"Validation Failed: 1: {reason};")
 
 
-def test_an_id_that_elasticsearch_does_not_take_is_refused(ml, uploaded_model):
+def test_an_id_that_elasticsearch_does_not_accept_is_refused(ml, uploaded_model):
     status, _, reason = fails(ml, "PUT", "/_ml/trained_models/.__m", uploaded_model.config)
     assert (status, "Invalid model_id; '.__m'" in reason) == (400, True)
 
 
-def test_a_tokenizer_that_it_does_not_know_is_refused(ml, uploaded_model):
+def test_an_unknown_tokenizer_is_refused(ml, uploaded_model):
     task = {"text_embedding": {"tokenization": {"roberta": {}}}}
     status, _, reason = fails(ml, "PUT", "/_ml/trained_models/n", {**uploaded_model.config, "inference_config": task})
     assert (status, reason) == (400, "this stand-in knows only bert tokenization, not roberta")
@@ -86,7 +88,7 @@ def test_an_incomplete_definition_does_not_start(ml, uploaded_model, defect):
 
 
 def sine(folder):
-    """A model that uses an operation which servers do not let models use."""
+    """A model with an operation that servers do not let models use."""
     import torch
 
     class Sine(torch.nn.Module):
@@ -107,13 +109,13 @@ def test_a_forbidden_operation_does_not_start(ml, uploaded_model, tmp_path):
 
 
 @pytest.mark.parametrize("defect", [{"data": b"no model"}, {"vocabulary": False}], ids=str)
-def test_what_cannot_be_loaded_does_not_start(ml, uploaded_model, defect):
+def test_a_model_that_cannot_be_loaded_does_not_start(ml, uploaded_model, defect):
     upload(ml, uploaded_model, **defect)
     status, _, reason = start(ml)
     assert (status, "the following nodes failed with errors" in reason) == (500, True)
 
 
-def test_what_does_not_fit_into_memory_does_not_start(ml, uploaded_model):
+def test_a_model_that_does_not_fit_into_memory_does_not_start(ml, uploaded_model):
     upload(ml, uploaded_model)
     ml.models.memory = ml.models["m"].required_bytes + ml.models["n"].required_bytes - 1
     reason = "Could not start deployment because no ML nodes with sufficient capacity were found"
@@ -124,7 +126,7 @@ def test_what_does_not_fit_into_memory_does_not_start(ml, uploaded_model):
     ok(ml, "POST", "/_ml/trained_models/n/deployment/_start")
 
 
-def test_what_is_started_starts_not_again_and_is_not_deleted(ml):
+def test_a_started_model_cannot_be_started_again_or_deleted(ml):
     reason = "Cannot start deployment [m] because it has already been started"
     assert start(ml, "m") == (409, "status_exception", reason)
     reason = "Cannot delete model [m] as it is currently deployed; use force to delete the model"
@@ -166,7 +168,7 @@ def test_a_slow_start_is_waited_for_no_longer_than_asked(ml, uploaded_model):
     assert start(ml, query="?timeout=10ms") == (408, "status_exception", "Starting deployment timed out after [10ms]")
 
 
-def test_who_waits_only_for_a_deployment_to_be_starting_cannot_ask_it_yet(ml, uploaded_model):
+def test_a_deployment_that_is_only_starting_does_not_answer_yet(ml, uploaded_model):
     upload(ml, uploaded_model)
     ml.order("slow start")
     answer = ok(ml, "POST", "/_ml/trained_models/n/deployment/_start?wait_for=starting")
@@ -178,7 +180,7 @@ def test_who_waits_only_for_a_deployment_to_be_starting_cannot_ask_it_yet(ml, up
 # --- Inference --------------------------------------------------------------------------------------------------------
 
 
-def test_texts_are_answered_in_their_order(ml):
+def test_embeddings_come_in_the_order_of_the_texts(ml):
     texts = ["a dog", "un gato"]
     both = ok(ml, "POST", f"{M}/_infer", {"docs": [{"text_field": text} for text in texts]})["inference_results"]
     assert [each["predicted_value"] for each in both] == [ml.models.infer("m", text)[0] for text in texts]
@@ -235,7 +237,7 @@ def test_our_own_search_is_as_specified():
     assert specification.clause_complaints("_types.KnnSearch", body["knn"]) == []
 
 
-def test_a_search_is_by_the_models_prefix(ml, uploaded_model, forty_photos):
+def test_a_search_uses_the_prefix_of_the_model(ml, uploaded_model, forty_photos):
     upload(ml, uploaded_model, config={"prefix_strings": {"search": "photo of "}})
     ok(ml, "POST", "/_ml/trained_models/n/deployment/_start")
     vector = {"query_vector": ml.models.infer("m", "photo of a dog")[0]}
@@ -245,12 +247,12 @@ def test_a_search_is_by_the_models_prefix(ml, uploaded_model, forty_photos):
 
 
 @pytest.mark.parametrize("model_id", ["n", "x"], ids=["not deployed", "not there"])
-def test_a_search_by_a_model_that_is_not_deployed_finds_none(ml, uploaded_model, forty_photos, model_id):
+def test_a_search_by_a_model_that_is_not_deployed_is_an_error(ml, uploaded_model, forty_photos, model_id):
     upload(ml, uploaded_model)
     reason = f"[{model_id}] is not an inference service model or a deployed ml model"
     body = {"knn": by_text("a dog", model_id)}
     assert fails(ml, "POST", f"/{forty_photos}/_search", body) == (404, "status_exception", reason)
 
 
-def test_what_it_does_not_know_is_answered_by_the_node(ml, cluster):
+def test_unknown_requests_are_answered_by_the_node(ml, cluster):
     assert ok(ml, "GET", "/_cluster/health")["cluster_name"] == cluster.client.cluster.health()["cluster_name"]

@@ -1,4 +1,4 @@
-"""eland's own command against tests.ml_front: what it asks, and what it says when it fails."""
+"""eland's own command and tests.ml_front: its requests, and its messages when it fails."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.server.ml_requests import M
 pytestmark = pytest.mark.server
 
 
-def test_eland_asks_in_the_order_that_is_known_of_it(upload_requests, uploaded_model):
+def test_eland_sends_its_requests_in_the_known_order(upload_requests, uploaded_model):
     parts = [f"PUT {M}/definition/{part}" for part in range(uploaded_model.total_parts)]
     before, after = ["GET /", "GET /", f"GET {M}", f"PUT {M}"], [f"PUT {M}/vocabulary", f"POST {M}/deployment/_start"]
     assert [request.line for request in upload_requests] == before + parts + after
@@ -23,7 +23,7 @@ def test_eland_and_the_front_keep_to_the_specification(upload_requests):
 
 
 @pytest.mark.slow
-def test_eland_stops_at_a_model_that_is_there_and_replaces_it_when_told_to(secured_ml, uploaded_model, tiny_text_model):
+def test_eland_stops_at_an_existing_model_and_replaces_it_if_told_to(secured_ml, uploaded_model, tiny_text_model):
     ml, ca_certs = secured_ml
     stopped = import_model(ml.url, tiny_text_model, "--start", *with_api_key(ca_certs))
     assert (stopped.returncode, "already exists" in stopped.stderr) == (1, True)
@@ -38,7 +38,7 @@ def test_eland_stops_at_a_model_that_is_there_and_replaces_it_when_told_to(secur
     assert ml.models["m"].deployment.state == "started"
 
 
-def test_eland_is_told_of_a_connection_that_breaks_off(secured_ml, uploaded_model, tiny_text_model):
+def test_eland_fails_if_the_connection_breaks_off(secured_ml, uploaded_model, tiny_text_model):
     ml, ca_certs = secured_ml
     ml.order("break off", part=3)
     done = import_model(ml.url, tiny_text_model, *with_password(ca_certs), model_id="broken")

@@ -1,4 +1,4 @@
-"""Everything that tests.ml_front can be told to go wrong, and its licences."""
+"""All faults that tests.ml_front offers, and its licences."""
 
 import http.client
 import signal
@@ -49,7 +49,7 @@ def test_a_basic_licence_lets_nobody_upload_start_or_infer(ml, uploaded_model):
     assert answer["error"]["root_cause"][0]["license.expired.feature"] == "ml"
 
 
-def test_without_ml_the_answers_are_those_of_the_bare_node(ml, forty_photos):
+def test_without_ml_the_answers_are_those_of_the_node_itself(ml, forty_photos):
     ml.ml_enabled = False
     status, answer = ask(ml, "GET", M)
     assert (status, answer["error"]) == (400, f"no handler found for uri [{M}] and method [GET]")
@@ -131,7 +131,7 @@ def test_an_upload_breaks_off_at_the_part_that_was_ordered(ml, uploaded_model):
     assert list(ml.models["n"].parts) == [0, 1, 2]
 
 
-def test_a_front_is_steered_from_outside_only_where_it_was_told_so(ml, elasticsearch_url, tmp_path):
+def test_a_front_is_controlled_from_outside_only_if_that_is_switched_on(ml, elasticsearch_url, tmp_path):
     assert ask(ml, "POST", "/_front/fault", {"fault": "queue full"})[0] == 400
     with ml_front(elasticsearch_url, folder=tmp_path, steerable=True) as other:
         orders = {"fault": "queue full", "times": 1, "licence": "basic"}
@@ -141,7 +141,7 @@ def test_a_front_is_steered_from_outside_only_where_it_was_told_so(ml, elasticse
 
 @contextmanager
 def by_hand(folder):
-    """The process that people start, and what it prints until it is ready."""
+    """The process that people start, and its output until it is ready."""
     command = [sys.executable, "-m", "tests.ml_front", "--port", "0", "--data", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -153,7 +153,7 @@ def by_hand(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_by_hand_it_prints_settings_that_work_and_leaves_no_process(tmp_path, ending):
+def test_the_front_by_hand_prints_settings_that_work_and_leaves_no_process(tmp_path, ending):
     with by_hand(tmp_path) as (process, lines):
         settings = dict(line.strip().split("=") for line in lines if line.startswith("ES_"))
         assert open_index(load_settings(settings)).cluster.server_version() == (9, 5)

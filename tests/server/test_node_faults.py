@@ -1,4 +1,4 @@
-"""An Elasticsearch that is restarted, or whose disk fills up, in mid-run: the run ends as if undisturbed."""
+"""Elasticsearch is restarted, or its disk fills up, in the middle of a run: the run ends as if undisturbed."""
 
 import dataclasses
 import time
@@ -23,11 +23,11 @@ from tests.waiting import LONG, wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # to be free on a disk; more than any has
+WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # free space on the disk; no disk has that
 
 
 class RestartedNode(EmbeddedNode):
-    """A node that does not know its indices for its first seconds, as in a cluster, and often looks at its disk."""
+    """A node that does not know its indices for its first seconds, as in a cluster, and often checks its disk."""
 
     def _configure(self) -> int:
         port = super()._configure()
@@ -59,7 +59,7 @@ def url(node):
 
 @pytest.fixture
 def index(url, name, album):
-    """The album as it was, on that node."""
+    """The album in its first state, on that node."""
     with closing(connect([url])) as cluster:
         index = ImageIndex(cluster, name=name)
         index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
@@ -69,7 +69,7 @@ def index(url, name, album):
 
 @contextmanager
 def impatience(monkeypatch):
-    """Elasticsearch is waited for as long as a test can wait."""
+    """A short time to wait for Elasticsearch, so that a test does not take long."""
     with monkeypatch.context() as changed:
         changed.setattr(retries, "PATIENCE_SECONDS", 1)
         yield
@@ -106,7 +106,7 @@ def settings(url, name, album, tmp_path):
 
 
 def first_answer(index):
-    """What `state` answers when Elasticsearch has started, and the errors until then, which all pass."""
+    """Return the first answer of `state` after the start of Elasticsearch, and the errors before, which all pass."""
     errors = []
     while True:
         try:
@@ -144,7 +144,7 @@ def test_a_rebuild_goes_on_after_a_restart_and_the_old_index_answers_until_then(
 
 @contextmanager
 def full_disk(client):
-    """Elasticsearch takes its disk for full, and has noticed."""
+    """Make Elasticsearch treat its disk as full, and wait until it has noticed."""
     watermark = "cluster.routing.allocation.disk.watermark."
     try:
         client.cluster.put_settings(persistent={watermark + name: free for name, free in WATERMARKS.items()})
@@ -172,7 +172,7 @@ def test_a_run_waits_for_room_on_elasticsearchs_disk_and_says_so(
     assert (run.result(), contents(index)) == undisturbed
 
 
-def test_an_index_that_has_no_room_yet_keeps_nobody_from_the_others(node, index):
+def test_an_index_without_room_does_not_block_the_others(node, index):
     held = contents(index)
     with full_disk(index.cluster.client):
         roomless = f"{index.name}-roomless"

@@ -1,7 +1,7 @@
-"""The wheel: what is in it, and that it works away from the clone, unpacked or from a zip file.
+"""The wheel: its content, and that it works away from the clone, unpacked or from a zip file.
 
-It is built of a copy of the project, by the build backend of this environment, and used with this environment's
-libraries. The commands run in a folder of their own.
+The build backend of this environment builds it from a copy of the project. It uses this environment's libraries. The
+commands run in a folder of their own.
 """
 
 import csv
@@ -48,7 +48,7 @@ print(*texts @ photo)
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    """The wheel of the project as it is here."""
+    """The wheel of the project in its present state."""
     source, dist = tmp_path_factory.mktemp("source") / "project", tmp_path_factory.mktemp("dist")
     ignored = shutil.ignore_patterns("__pycache__", "ca.crt", "*.mo")
     for name in ("app", "image_embeddings"):
@@ -63,7 +63,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def unpacked(wheel, tmp_path_factory):
-    """The folder that an installer would make of it."""
+    """The folder that an installer would make of the wheel."""
     folder = tmp_path_factory.mktemp("site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -81,13 +81,13 @@ def away(tmp_path):
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """A DATA_DIR in which the tests share the network of the model conse: the first one makes it."""
+    """A DATA_DIR that the tests share for the network of the model conse: the first test makes it."""
     return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
 def run(unpacked, away, tmp_path):
-    """Runs a program by the installed package, as a user whose home is empty."""
+    """Run a program of the installed package, as a user whose home is empty."""
 
     def go(program, *arguments, expect=0, **environ):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ES_", "XDG_", "IMAGE_"))}
@@ -106,7 +106,7 @@ def run(unpacked, away, tmp_path):
     return go
 
 
-# What is in it
+# Its content
 
 
 def names_of(wheel):
@@ -149,16 +149,16 @@ def test_nothing_else_is_in_the_wheel(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_it_needs_what_requirements_txt_says(unpacked):
+def test_its_requirements_are_those_of_requirements_txt(unpacked):
     (made,) = importlib.metadata.distributions(name="image-search", path=[str(unpacked)])
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert made.requires == [line for line in lines if line and line[0] not in "#-"]
 
 
-# It works
+# Its use
 
 
-def test_help_goes_by_the_programs_own_name(run):
+def test_help_shows_the_name_of_the_program(run):
     assert run(SCRIPT, "--help").startswith("Usage: image-search [OPTIONS] COMMAND")
 
 

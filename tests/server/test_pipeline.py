@@ -47,7 +47,7 @@ def test_only_new_and_changed_photos_are_encoded(run, index, photos):
     assert index.documents.get("warm/red.png").width == 10
 
 
-def test_deleted_photos_go_from_the_index(run, index, photos):
+def test_deleted_photos_are_removed_from_the_index(run, index, photos):
     run()
     shutil.rmtree(photos / "cold")
     assert run().deleted == 3
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_never_shifts_the_others_data(run, index, pho
     assert run.progress.said == f"{len(report.skipped)} skipped"
 
 
-def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
+def test_a_photo_that_became_unreadable_is_removed_from_the_index(run, index, photos):
     run()
     (photos / "warm" / "red.png").write_bytes(b"damaged")
     report = run()
@@ -78,7 +78,7 @@ def test_a_photo_that_became_unreadable_leaves_the_index(run, index, photos):
     assert (report.deleted, index.count()) == (1, 5)
 
 
-def test_a_photo_that_can_only_not_be_opened_stays(run, index, photos):
+def test_a_photo_that_only_cannot_be_opened_stays(run, index, photos):
     run()
     (photos / "warm" / "red.png").touch()
     work = make_plan(photos, indexed=index.documents.file_states())
@@ -99,7 +99,7 @@ def carried_out(work, index, photos, encoder=None, stopped=lambda: False, **opti
     )
 
 
-def test_an_index_that_is_replaced_meanwhile_gets_nothing_of_this_run(index, photos):
+def test_an_index_that_is_replaced_meanwhile_gets_no_documents_of_this_run(index, photos):
     class Replacing(ColourEncoder):
         def _embed_images(self, images):
             index.create(model=ColourEncoder(model_id="other").info, vector_index_type="flat")
@@ -112,13 +112,13 @@ def test_an_index_that_is_replaced_meanwhile_gets_nothing_of_this_run(index, pho
     assert (index.count(), index.state().model.model_id) == (0, "other")
 
 
-def test_batches_are_as_large_as_asked(run):
+def test_batches_have_the_given_size(run):
     run(batch_size=4)
     assert run.encoder.batches == [4, 2]
 
 
-def test_as_many_batches_are_encoded_at_once_as_the_encoder_likes(index, photos):
-    together = threading.Barrier(3)  # breaks, and fails the run, where fewer calls come at a time
+def test_as_many_batches_are_encoded_at_once_as_the_encoder_asks_for(index, photos):
+    together = threading.Barrier(3)  # breaks and fails the run if there are fewer calls at a time
 
     class Meeting(ColourEncoder):
         def _embed_images(self, images):
@@ -146,12 +146,12 @@ def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
     assert nearest(index, "red") == "warm/red.png"
 
 
-def test_thumbnails_are_made_on_the_way(run, index, tmp_path):
+def test_thumbnails_are_made_during_the_run(run, index, tmp_path):
     run()
     assert Thumbnails(tmp_path / "thumbnails").path(index.documents.get("warm/red.png").content_hash).is_file()
 
 
-def test_a_place_is_stored_unless_it_is_not_wanted(run, index, photos):
+def test_a_place_is_stored_unless_places_are_switched_off(run, index, photos):
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
     save(photos / "placed.jpg", colour="white", exif=exif)
@@ -191,7 +191,7 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
     assert index.state().indexing is None
 
 
-# What is not encoded again
+# Photos that are not encoded again
 
 
 def test_a_renamed_photo_keeps_its_embedding(run, index, photos):
@@ -219,7 +219,7 @@ def test_a_photo_that_was_only_touched_is_not_encoded_again(run, index, photos):
     assert run().unchanged == 6
 
 
-def test_photos_that_change_places_change_places(run, index, photos):
+def test_photos_that_swap_names_swap_their_documents(run, index, photos):
     run()
     red, blue = photos / "warm" / "red.png", photos / "cold" / "deep" / "blue.png"
     red.rename(photos / "kept.png")
@@ -234,7 +234,7 @@ def test_photos_that_change_places_change_places(run, index, photos):
 
 
 def with_documents(index, kind):
-    """The same index, whose documents are of another class."""
+    """Return the same index, with documents of another class."""
 
     class Changed(ImageIndex):
         def __init__(self, cluster, *, name):
@@ -280,7 +280,7 @@ def test_a_group_that_elasticsearch_could_not_take_is_sent_again(index, photos, 
     assert (report.encoded, report.skipped, index.count()) == (6, [], 6)
 
 
-def test_a_run_that_is_stopped_finishes_what_it_has_in_hand_and_removes_nothing(run, index, photos):
+def test_a_run_that_is_stopped_finishes_the_work_in_hand_and_removes_nothing(run, index, photos):
     run()
     (photos / "warm" / "red.png").unlink()
     for number in range(40):

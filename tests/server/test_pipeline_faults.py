@@ -1,4 +1,4 @@
-"""An indexing run that is killed: the next one ends as if nothing had happened."""
+"""An indexing run is killed: the next one ends as if nothing had happened."""
 
 import random
 import subprocess
@@ -23,7 +23,7 @@ KILLS = 6
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Photos of many colours, some of them copies of others, and one file that is none."""
+    """Photos of many colours, some of them copies of others, and one file that is no photo."""
     folder = tmp_path_factory.mktemp("faults")
     for number in range(PHOTOS):
         save(folder / f"{number % 7}" / f"{number}.png", colour=(2 * (number % 100), 255 - number, 90), size=(400, 300))
@@ -38,7 +38,7 @@ def begun(elasticsearch_url, index, photos, tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(elasticsearch_url, cluster, photos, tmp_path_factory):
-    """What an undisturbed run leaves in an index, and how long it takes."""
+    """The content of an index after an undisturbed run, and the duration of the run."""
     index = ImageIndex(cluster, name="test-not-killed")
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A new index is filled beside the one that answers, and takes its place in one step."""
+"""A new index is filled beside the one that answers, and replaces it in one step."""
 
 import collections
 import dataclasses
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.server
 
 
 class OtherColourEncoder(ColourEncoder):
-    """Of another model, with more dims."""
+    """An encoder of another model, with more dims."""
 
     dims = 8
 
@@ -83,7 +83,7 @@ def test_the_old_index_is_gone_when_the_new_one_serves(index, cluster, tmp_path)
         index.rebuild.state()
 
 
-# By the settings, as the command does it
+# By settings, as the command does it
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def model_of(settings):
     return open_index(settings).state().model.model_id
 
 
-def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settings, models):
+def test_a_rebuild_that_is_stopped_keeps_the_old_index_and_continues_later(settings, models):
     run(settings)
     other = dataclasses.replace(settings, image_model=models[1])
     many = settings.image_dir
@@ -121,7 +121,7 @@ def test_a_rebuild_that_is_stopped_leaves_the_old_index_and_goes_on_later(settin
     assert (model_of(settings), open_index(settings).count()) == ("second", 106)
 
 
-def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
+def test_a_rebuild_is_not_continued_with_another_model(settings, models):
     run(settings)
     run(settings, rebuild=True, stopped=lambda: True)
     other = dataclasses.replace(settings, image_model=models[1])
@@ -133,7 +133,7 @@ def test_a_rebuild_is_not_gone_on_with_by_another_model(settings, models):
     assert model_of(settings) == "second"
 
 
-def test_a_rebuild_that_could_read_no_photo_leaves_the_old_index(settings):
+def test_a_rebuild_that_could_read_no_photo_keeps_the_old_index(settings):
     run(settings)
     for photo in settings.image_dir.rglob("*.png"):
         photo.write_bytes(b"damaged")
@@ -153,7 +153,7 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
 PATHS = ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]
 
 
-def test_the_web_app_answers_all_the_while(settings):
+def test_the_web_app_answers_during_a_rebuild(settings):
     run(settings)
     app = create_app(settings)
     done, answers = threading.Event(), []
@@ -177,10 +177,10 @@ def test_the_web_app_answers_all_the_while(settings):
     assert {path for path, _ in answers} == set(PATHS)
 
 
-# What must not cost the index that serves
+# Mistakes that must not destroy the index that serves
 
 
-def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tmp_path, monkeypatch):
+def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_refused(settings, tmp_path, monkeypatch):
     run(settings)
     monkeypatch.setattr(plan, "FREE_TO_DELETE", 0)
     other = dataclasses.replace(settings, image_dir=tmp_path / "other")
@@ -203,7 +203,7 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_questioned(settings, tm
     assert open_index(settings).count() == 1
 
 
-def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, monkeypatch):
+def test_a_rebuild_that_could_not_read_photos_of_the_old_index_waits(settings, monkeypatch):
     run(settings)
     old = open_index(settings).state().backing_index
     load = photo_folder.load
@@ -229,7 +229,7 @@ def test_a_rebuild_that_could_not_read_what_the_old_index_holds_waits(settings, 
     assert open_index(settings).state().backing_index != old
 
 
-def test_a_photo_that_became_none_does_not_hold_a_rebuild_up(settings):
+def test_a_file_that_is_no_photo_any_more_does_not_stop_a_rebuild(settings):
     run(settings)
     (settings.image_dir / "warm" / "red.png").write_bytes(b"no photo")
     report = run(settings, rebuild=True)

@@ -1,4 +1,4 @@
-"""Several runs of one Indexing: what is kept from run to run, and what is read anew."""
+"""Several runs of one Indexing: some data is kept from run to run, some is read anew."""
 
 import dataclasses
 import shutil
@@ -30,7 +30,7 @@ def runs(settings, tmp_path):
 
 @pytest.fixture
 def say(tmp_path):
-    """Writes the metadata file."""
+    """Write the metadata file."""
 
     def write(*lines):
         (tmp_path / "photos.csv").write_text("\n".join(["file,label", *lines]))
@@ -58,7 +58,7 @@ def test_another_model_in_the_index_is_noticed(runs, settings, say, tmp_path):
         run(runs)
 
 
-def test_the_metadata_file_is_read_anew_and_only_what_is_new_in_it_is_written(runs, settings, say):
+def test_the_metadata_file_is_read_anew_and_only_new_data_is_written(runs, settings, say):
     say("warm/red.png,colour")
     assert (run(runs).encoded, run(runs).described) == (6, 0)
     say("warm/red.png,colour", "warm/yellow.png,colour")
@@ -68,14 +68,14 @@ def test_the_metadata_file_is_read_anew_and_only_what_is_new_in_it_is_written(ru
     assert open_index(settings).documents.get("warm/red.png").label == "warm"
 
 
-def test_it_is_written_anew_into_an_index_that_was_built_anew_meanwhile(runs, settings, say):
+def test_the_data_is_written_again_into_an_index_that_was_built_anew_meanwhile(runs, settings, say):
     say("warm/red.png,colour")
     run(runs)
     index_photos(settings, rebuild=True, progress=RecordedProgress)
     assert run(runs).described == 1
 
 
-def test_a_photo_that_changes_keeps_what_the_file_says(runs, settings, say):
+def test_a_photo_that_changes_keeps_the_data_of_the_file(runs, settings, say):
     say("warm/red.png,colour")
     run(runs)
     save(settings.image_dir / "warm" / "red.png", colour="white", size=(9, 9))

@@ -34,7 +34,7 @@ def test_another_language_finds_the_same(search):
     assert ids(search.by_text("rot")) == ids(search.by_text("red"))
 
 
-def test_a_text_that_was_asked_before_is_not_encoded_again(index, tmp_path):
+def test_a_text_that_was_searched_before_is_not_encoded_again(index, tmp_path):
     texts = []
 
     class Counting(ColourEncoder):
@@ -55,7 +55,7 @@ def test_an_uploaded_photo_of_the_corpus_comes_back_first_with_similarity_one(se
     assert (hit.image_id, hit.similarity) == ("cold/deep/blue.png", pytest.approx(1, abs=1e-5))
 
 
-def test_more_like_this_leaves_the_photo_itself_out(search):
+def test_more_like_this_does_not_include_the_photo_itself(search):
     result = search.like("warm/red.png", k=10)
     assert "warm/red.png" not in ids(result)
     assert len(result.hits) == 5
@@ -68,7 +68,7 @@ def test_more_like_this_needs_no_encoder(search, index):
     assert ImageSearch(index, encoder_for=none).like("warm/red.png").hits
 
 
-def test_pages_are_ranked_on(search):
+def test_ranks_continue_on_the_next_page(search):
     first, second = search.by_text("red", k=2), search.by_text("red", k=2, offset=2)
     assert [hit.rank for hit in second.hits] == [3, 4]
     assert not set(ids(first)) & set(ids(second))
@@ -127,7 +127,7 @@ def test_other_weights_under_the_same_name_are_noticed(index, tmp_path):
         ImageSearch(index, encoder_for=lambda model: Mirrored()).by_text("red")
 
 
-def test_an_index_that_was_replaced_by_one_of_another_model_is_searched_with_that(search, index, cluster, tmp_path):
+def test_an_index_replaced_by_one_of_another_model_is_searched_with_that_model(search, index, cluster, tmp_path):
     opened = ImageSearch(index, encoder_for=lambda model: ColourEncoder(model_id=model.model_id))
     assert opened.by_text("red").model_id == "colour"
     index.drop()
@@ -139,7 +139,7 @@ def test_an_index_that_was_replaced_by_one_of_another_model_is_searched_with_tha
 
 
 class WideColourEncoder(ColourEncoder):
-    """The same in five dims."""
+    """The same encoder with five dims."""
 
     dims = 5
 

@@ -24,7 +24,7 @@ def tree_of(page):
 
 
 def fields(page, form="ask"):
-    """Names and values that the form sends as it stands."""
+    """Return names and values that the form sends unchanged."""
     found = tree_of(page).find(f".//form[@id='{form}']")
     sent = [
         (field.get("name"), field.get("value") or "") for field in found.iter("input") if field.get("type") != "file"
@@ -69,7 +69,7 @@ def test_parts_are_chips_whose_values_are_sent_again(web):
         ("q=red&add=warm/red.png%23xywh%3Dpercent:0,0,50,50", "q=red&like=warm/red.png%23xywh%3Dpercent:0,0,50,50"),
     ],
 )
-def test_what_the_form_sends_leads_to_an_address_that_says_it(web, sent, address):
+def test_the_form_leads_to_an_address_with_all_its_values(web, sent, address):
     location = web.get(f"/image_search?{sent}&k=20").location
     assert location.replace("k=20&", "").removesuffix("&k=20") == f"/image_search?{address}"
     assert web.get(location).status_code == 200
@@ -102,7 +102,7 @@ def test_a_picked_collection_takes_the_place_of_others_and_empty_fields_are_left
 
 
 @pytest.mark.parametrize("picked", ["in", "al", "in ", "all cold"])
-def test_what_cannot_be_picked_is_refused(web, picked):
+def test_an_impossible_collection_is_refused(web, picked):
     assert web.get("/image_search", query_string={"q": "red", "collection": picked}).status_code == 400
 
 
@@ -148,7 +148,7 @@ def test_further_photos_of_an_upload_are_asked_for_by_a_form(web):
     assert tree_of(following).find(".//form[@class='pager']") is None
 
 
-def test_an_upload_comes_to_the_parts_that_there_are(web):
+def test_an_upload_is_added_to_the_parts(web):
     page = web.post("/similar_image", data=upload(picture("red"), like="cold/deep/green.png", text="", k="2"))
     assert shown(page)[0] == "warm/yellow.png"
 
@@ -173,12 +173,12 @@ def test_an_upload_stays_when_another_language_is_chosen(web):
     web.delete_cookie("lang")
 
 
-def test_rows_offer_no_language_for_they_could_not_be_shown_again(web):
+def test_rows_offer_no_language_because_they_could_not_be_shown_again(web):
     page = web.post("/similar_image", data={"image": files(picture("red"), picture("blue"))})
     assert tree_of(page).find(".//nav[@class='languages']") is None
 
 
-def test_beside_a_file_that_is_no_photo_the_rest_of_the_search_stays(web):
+def test_the_rest_of_the_search_stays_if_a_file_is_no_photo(web):
     sent = upload(b"no photo", like="cold/deep/green.png", without="blue", folder="warm", text="red")
     answer = web.post("/similar_image", data=sent)
     assert answer.status_code == 415
@@ -205,14 +205,14 @@ def test_beside_a_file_that_is_no_photo_the_rest_of_the_search_stays(web):
         ("q=red&image=mine.png", "The photo was not sent", [("q", "red")]),
     ],
 )
-def test_what_cannot_be_searched_for_is_still_there_to_be_mended(web, asked, said, kept):
+def test_a_search_that_is_refused_stays_in_the_form_to_be_corrected(web, asked, said, kept):
     answer = web.get(f"/image_search?{asked}", follow_redirects=True)
     assert answer.status_code == 400
     assert said in answer.text
     assert fields(answer) == kept
 
 
-def test_a_filter_that_cannot_be_is_taken_away_by_its_tag(web):
+def test_the_tag_of_an_impossible_filter_removes_it(web):
     answer = web.get("/image_search?q=red&folder=warm&from=2024&to=2023")
     [taken] = [
         link.get("href")
@@ -222,14 +222,14 @@ def test_a_filter_that_cannot_be_is_taken_away_by_its_tag(web):
     assert taken == "/image_search?q=red&folder=warm&k=20"
 
 
-def test_filters_are_told_beside_uploads(web):
+def test_filters_are_shown_beside_uploads(web):
     one = web.post("/similar_image", data=upload(picture("red"), folder="warm"))
     rows = web.post("/similar_image", data={"image": files(picture("red"), picture("blue")), "folder": "warm"})
     for page in (one, rows):
         assert [tag.text for tag in tree_of(page).iterfind(".//ul[@class='tags']/li/span")] == ["Folder: warm"]
 
 
-def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):
+def test_after_the_last_upload_is_removed_the_search_has_an_address(web):
     carried = dict(fields(web.post("/similar_image", data=upload(picture("red")))))["picture"]
     sent = {"picture": carried, "text": "green", "edit": "remove 0", "folder": "warm"}
     answer = web.post("/similar_image", data=sent)
@@ -238,7 +238,7 @@ def test_when_the_last_upload_is_removed_the_rest_gets_an_address(web):
     assert web.get(nothing).location == "/?k=50"
 
 
-def test_filters_of_an_upload_are_seen_and_cleared(web):
+def test_filters_of_an_upload_are_shown_and_cleared(web):
     page = web.post("/similar_image", data=upload(picture("red"), folder="cold"))
     assert {image_id.partition("/")[0] for image_id in shown(page)} == {"cold"}
     assert 'value="unfilter"' in page.text
@@ -251,7 +251,7 @@ def test_filters_of_an_upload_are_seen_and_cleared(web):
 @pytest.mark.parametrize(
     "copy", ["x", "data:image/webp;base64,x", "data:text/html;base64,AAAA", "http://127.0.0.1/x.webp"]
 )
-def test_what_is_no_copy_of_a_photo_is_refused(web, copy):
+def test_a_value_that_is_no_copy_of_a_photo_is_refused(web, copy):
     answer = web.post("/similar_image", data={"picture": copy})
     assert answer.status_code == 400
     assert "Choose the photo again" in answer.text
@@ -266,7 +266,7 @@ def test_a_part_outside_of_the_photo_is_refused(web):
     assert web.post("/similar_image", data={"picture": f"{carried}#xywh=percent:90,0,20,10"}).status_code == 400
 
 
-def test_only_minus_says_what_is_missing(web):
+def test_a_search_of_only_excluded_parts_says_what_is_missing(web):
     assert "Everything is to be left out" in web.get("/image_search?q=-people", follow_redirects=True).text
 
 
@@ -281,7 +281,7 @@ def test_the_part_of_a_photo_is_shown_by_its_thumbnail_in_a_frame(web):
 
 
 def rows(page):
-    """Each row's heading, and its photos or its error."""
+    """Return the heading of each row, with its photos or its error."""
     found = []
     for row in tree_of(page).findall(".//section[@class='row']"):
         tiles = [image.get("alt") for image in row.findall(".//li//img[@class='thumbnail']")]
@@ -290,7 +290,7 @@ def rows(page):
     return found
 
 
-def test_each_of_several_photos_has_its_row_and_one_that_is_none_says_so_there(web):
+def test_each_of_several_photos_has_its_row_and_a_bad_file_has_an_error_there(web):
     page = web.post("/similar_image", data={"image": files(picture("red"), b"no photo", picture("blue"))})
     (red, first), (none, problem), (blue, last) = rows(page)
     assert (red, none, blue) == ("0.png", "1.png", "2.png")
@@ -307,7 +307,7 @@ def test_rows_keep_text_and_filters(web):
     assert [found[0] for _, found in rows(mixed)] == ["warm/yellow.png"] * 2
 
 
-def test_from_the_rows_one_photo_leads_to_all_it_finds_and_all_together_to_what_is_between(web):
+def test_the_rows_lead_to_all_results_of_one_photo_and_to_those_of_all_together(web):
     page = web.post(
         "/similar_image", data={"image": files(picture("red"), b"", picture("green")), "q": "red", "k": "3"}
     )

@@ -27,7 +27,7 @@ ENCODER = ColourEncoder()
 
 @pytest.fixture(scope="module")
 def own(cluster):
-    """An index of six photos that differ in all that can be filtered by; no test changes it."""
+    """An index of six photos that differ in every property with a filter; no test changes it."""
     index = ImageIndex(cluster, name="test-asking")
     index.drop()
     index.create(model=ENCODER.info, vector_index_type="int8_hnsw")
@@ -44,7 +44,7 @@ def client(own, tmp_path_factory):
 
 @pytest.fixture
 def ask(client):
-    """The answer of the API to a query."""
+    """Return the answer of the API to a query."""
 
     def ask(query, expect=200):
         answer = client.get(f"/api/v1/search?{query}")
@@ -77,7 +77,7 @@ def names(answer):
         ("label=winter&folder=rome", set()),
     ],
 )
-def test_filters_limit_searches_and_what_is_only_looked_through(ask, filters, found):
+def test_filters_limit_searches_and_browsing(ask, filters, found):
     searched, browsed = ask(f"q=red&{filters}"), ask(filters)
     assert set(names(searched)) == set(names(browsed)) == found
     assert searched["matching"] == browsed["matching"] == len(found)
@@ -89,7 +89,7 @@ def counts(buckets):
     return {bucket["value"]: bucket["count"] for bucket in buckets}
 
 
-def test_facets_count_what_each_further_choice_would_find(ask):
+def test_facets_count_the_photos_that_each_further_choice_would_find(ask):
     facets = ask("q=red&label=winter&facets=true")["facets"]
     assert counts(facets["folder"]) == {"oslo": 2}
     assert counts(facets["label"]) == {"winter": 2}
@@ -105,7 +105,7 @@ def test_the_facets_of_everything(ask):
     assert sum(bucket["count"] for bucket in facets["taken"]) == 4
 
 
-def test_places_are_gathered_where_they_are_near_each_other(ask):
+def test_places_near_each_other_are_grouped(ask):
     [rome] = ask("folder=rome&facets=true")["facets"]["place"]
     assert (rome["count"], rome["lat"], rome["lon"]) == (
         2,
@@ -151,7 +151,7 @@ def test_words_of_labels_and_keywords_find_their_photos(ask, text, found):
     assert set(names({"hits": [hit for hit in answer["hits"] if hit["by_words"]]})) == found
 
 
-def test_words_do_not_change_what_the_similarity_is(ask):
+def test_words_do_not_change_the_similarity(ask):
     plain = {hit["image_id"]: hit["similarity"] for hit in ask("q=red&words=false")["hits"]}
     assert {hit["image_id"]: hit["similarity"] for hit in ask("q=red")["hits"]} == pytest.approx(plain, abs=1e-5)
 
@@ -176,7 +176,7 @@ def test_a_photo_and_a_text_together(ask):
     assert (found[0], "red" in found) == ("magenta", False)
 
 
-def test_what_is_to_be_left_out_goes_down(ask):
+def test_photos_of_an_excluded_part_rank_lower(ask):
     assert names(ask("q=yellow&words=false"))[0] == "yellow"
     assert names(ask("q=yellow&without=red&weight=1&weight=1&words=false"))[0] == "green"
     assert names(ask("q=yellow&unlike=rome/red.jpg&weight=1&weight=1&words=false"))[0] == "green"
@@ -199,7 +199,7 @@ def test_an_uploaded_photo_with_a_text(client):
 
 @pytest.fixture
 def halves(cluster, name, tmp_path):
-    """A photo that is red to the left and blue to the right, among one-colour photos."""
+    """A photo that is red on the left and blue on the right, among one-colour photos."""
     photos = tmp_path / "photos"
     for colour, value in COLOURS.items():
         save(photos / f"{colour}.png", colour=value)
@@ -235,12 +235,12 @@ def test_a_part_of_a_photo_finds_what_is_in_it(halves, part, found):
     assert hits[0]["similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_a_name_that_only_looks_like_a_part_is_a_name():
+def test_an_image_id_that_only_looks_like_a_part_is_an_image_id():
     assert crops.split_fragment("a.jpg#xywh=percent:1,2") == ("a.jpg#xywh=percent:1,2", None)
 
 
 def as_older_version(index):
-    """Takes from the documents what the version before did not store."""
+    """Remove from the documents the data that the version before did not store."""
     client, fields = index.cluster.client, ["format", "preview", "fingerprint", "orientation", "words"]
     state = index.state()
     hits = client.search(index=index.name, size=100)["hits"]["hits"]
@@ -270,13 +270,13 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
     assert np.allclose(index.documents.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
 
 
-# What really matches
+# The verdict on what really matches
 
 CLUSTERS, EACH, DIMS = 40, 5, 256
 
 
 class ClusterEncoder(ColourEncoder):
-    """Embeds the text `kind N` like the photos of cluster N, and all other texts anywhere."""
+    """Embeds the text `kind N` like the photos of cluster N, and all other texts at random."""
 
     dims = DIMS
 
@@ -297,7 +297,7 @@ CENTRES = np.random.default_rng(0).normal(size=(CLUSTERS, DIMS))
 
 @pytest.fixture(scope="module")
 def clusters(cluster, tmp_path_factory):
-    """Photos in clusters, of which the last one's are named after Bob; calibrated as by an indexing run."""
+    """Photos in clusters, calibrated as by an indexing run; the photos of the last cluster are named after Bob."""
     rng = np.random.default_rng(1)
     index = ImageIndex(cluster, name="test-clusters")
     index.drop()
@@ -319,31 +319,31 @@ def kinds(result):
     return [(hit.image_id.partition("-")[0], hit.matches) for hit in result.hits]
 
 
-def test_only_what_is_of_its_kind_matches_a_photo(clusters):
+def test_only_photos_of_its_kind_match_a_photo(clusters):
     found = clusters.like("3-17.jpg", k=20, verdict=True)
     assert kinds(found)[: EACH - 1] == [("3", True)] * (EACH - 1)
     assert found.relevant == EACH - 1
 
 
-def test_only_what_is_of_its_kind_matches_a_text(clusters):
+def test_only_photos_of_its_kind_match_a_text(clusters):
     found = clusters.by_text("kind 5", k=20, words=False, verdict=True)
     assert kinds(found)[:EACH] == [("5", True)] * EACH
     assert found.relevant == EACH
 
 
-def test_nothing_matches_what_nothing_is_like(clusters):
+def test_a_query_unlike_all_photos_matches_nothing(clusters):
     found = clusters.by_text("kind 5", k=20, verdict=True, filters=Filters(values={"folder": ("nowhere",)}))
     assert (found.hits, found.relevant) == ((), None)
     without = clusters.by_text("what no photo shows", k=20, verdict=True)
     assert (len(without.hits), without.relevant) == (20, 0)
 
 
-def test_what_has_the_words_matches(clusters):
+def test_photos_with_the_words_match(clusters):
     found = clusters.by_text("bob, whom no photo shows", k=20, verdict=True)
     assert {kind for kind, matches in kinds(found) if matches} == {str(CLUSTERS - 1)}
 
 
-def test_what_matches_has_to_match_every_part(clusters):
+def test_a_match_has_to_match_every_part(clusters):
     opposite = int(np.argmin(CENTRES @ CENTRES[2]))
     one, other = (Part(what=Indexed(image_id=f"{kind}-{kind * EACH}.jpg")) for kind in (2, opposite))
     against = replace(other, weight=-0.1)
@@ -352,7 +352,7 @@ def test_what_matches_has_to_match_every_part(clusters):
 
 
 @pytest.mark.parametrize("verdict", [True, False])
-def test_by_date_come_only_those_that_match_as_far_as_that_is_known(clusters, verdict):
+def test_sorting_by_date_returns_only_matches_if_there_is_a_verdict(clusters, verdict):
     pages = [
         clusters.by_text("kind 5", k=3, offset=offset, sort="newest", words=False, verdict=verdict) for offset in (0, 3)
     ]
@@ -362,13 +362,13 @@ def test_by_date_come_only_those_that_match_as_far_as_that_is_known(clusters, ve
     assert clusters.like("5-25.jpg", sort="newest").listed == EACH - 1
 
 
-def test_by_date_what_has_the_words_comes_too(clusters):
+def test_sorting_by_date_returns_photos_with_the_words_too(clusters):
     found = clusters.by_text("bob, whom no photo shows", sort="oldest", verdict=True)
     assert kinds(found) == [(str(CLUSTERS - 1), True)] * EACH
     assert all(hit.by_words for hit in found.hits)
 
 
-def test_by_date_come_all_of_the_nearest_where_none_matches(clusters):
+def test_sorting_by_date_returns_all_of_the_nearest_if_none_matches(clusters):
     found = clusters.by_text("what no photo shows", k=20, sort="newest", verdict=True)
     assert (len(found.hits), found.listed, found.relevant) == (20, CLUSTERS * EACH, 0)
     assert clusters.browse(sort="newest").listed is None
@@ -382,7 +382,7 @@ def test_no_verdict_unless_asked_for(clusters):
 
 
 def form(page):
-    """The fields of the filter form, name -> values that would be sent; and of a filter, value -> photos."""
+    """Return the fields of the filter form, name -> values that would be sent; and for a filter, value -> photos."""
     found = html5lib.parse(page.text, namespaceHTMLElements=False).find(".//details[@class='filters']/form")
     fields = {}
     for field in found.iter("input"):
@@ -399,7 +399,7 @@ def form(page):
 
 
 def sent(fields):
-    """The values of a form's fields as its address has them."""
+    """Return the values of a form's fields in the form of its address."""
     return {name: [value for value in values if value] for name, values in fields.items()}
 
 
@@ -407,7 +407,7 @@ def shown(page):
     return set(re.findall(r'data-id="[^"]*?([^"/]+)\.jpg"', page.text))
 
 
-def test_a_page_offers_to_narrow_what_was_found(client):
+def test_a_page_offers_filters_for_its_results(client):
     fields, choices = form(client.get("/image_search?q=red&k=20"))
     assert choices["folder"] == {"rome": 3, "oslo": 2, "fiji": 1, "rome/night": 1}
     assert choices["label"] == {"winter": 2}
@@ -419,7 +419,7 @@ def test_a_page_offers_to_narrow_what_was_found(client):
     }
 
 
-def test_the_form_as_it_is_sent_finds_what_was_chosen(client):
+def test_the_form_finds_the_chosen_photos(client):
     fields, _ = form(client.get("/image_search?q=red"))
     sent = {**fields, "folder": "rome", "from": "2024-01-01", "to": ""}
     page = client.get("/image_search", query_string=sent, follow_redirects=True)

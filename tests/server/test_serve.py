@@ -1,4 +1,4 @@
-"""`serve`, as a process of its own: what it serves, and what it leaves behind."""
+"""`serve` as a process: the photos that it serves, and that it leaves nothing behind."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def free_port():
 
 @pytest.fixture
 def embedded(tmp_path, node_jars):
-    """The settings of commands with an embedded node of their own, which is gone afterwards; IMAGE_DIR is not set."""
+    """The settings of commands with an embedded node, which is removed afterwards; IMAGE_DIR is not set."""
     home = tmp_path / "data" / "elasticsearch"
     home.mkdir(parents=True)
     (home / f"jars-{VERSION}").symlink_to(node_jars)
@@ -48,7 +48,7 @@ def node_of(tmp_path):
 
 @contextmanager
 def serve(environ, tmp_path):
-    """Address, process and log of `serve` from when it answers; beside an `app.py` of somebody else."""
+    """Yield address, process and log of `serve` once it answers; it runs beside an `app.py` of somebody else."""
     (tmp_path / "app.py").write_text("raise SystemExit('this is not the web app')\n")
     port, log = free_port(), tmp_path / "serve.log"
     env = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
@@ -83,7 +83,7 @@ def status_of(address, **headers):
 
 
 def index_colours(settings, folder):
-    """Indexes six photos below `folder`, which starts the embedded node and leaves it running as `index` does."""
+    """Index six photos below `folder`; this starts the embedded node and leaves it running, as `index` does."""
     photos = folder / "photos"
     index = open_index(settings)
     index.create(model=ColourEncoder().info, vector_index_type="flat", corpus=str(photos))
@@ -113,7 +113,7 @@ def test_a_node_that_was_started_by_hand_runs_on_and_the_end_of_the_terminal_end
     assert node_of(tmp_path).status() is not None
 
 
-def test_a_port_that_is_taken_is_said_before_a_node_is_started(embedded, tmp_path):
+def test_a_port_in_use_is_reported_before_a_node_is_started(embedded, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         done = run_process(embedded, "serve", "--port", str(port))
@@ -133,7 +133,7 @@ def test_a_port_that_is_taken_is_said_before_a_node_is_started(embedded, tmp_pat
         ("192.168.1.2", None),
     ],
 )
-def test_a_server_for_this_machine_alone_answers_to_its_own_names(host, names):
+def test_a_server_for_this_machine_only_answers_to_its_own_names(host, names):
     assert web_server.trust_own_names(load_settings({}), host).trusted_hosts == names
 
 

@@ -1,5 +1,7 @@
-"""The text model inside Elasticsearch: loaded by eland, and its state in words. Elasticsearch's machine learning is
-stood in for by tests.ml_front, before the real node."""
+"""The text model inside Elasticsearch: loaded by eland, with its state in words.
+
+tests.ml_front, in front of the real node, stands in for Elasticsearch's machine learning.
+"""
 
 import json
 import shutil
@@ -61,7 +63,7 @@ def test_a_model_is_loaded_and_started(front, ml_environ):
     assert (status.dims, status.image_model) == (32, "clip-ViT-B-32")
 
 
-def test_texts_are_cut_where_sentence_transformers_cuts_them(deployed):
+def test_texts_are_cut_to_the_same_length_as_by_sentence_transformers(deployed):
     config = deployed.models[DEFAULT_TEXT_MODEL_ID].config
     assert config["inference_config"]["text_embedding"]["tokenization"]["bert"]["max_sequence_length"] == 128
 
@@ -93,7 +95,7 @@ def test_quantized_weights_make_almost_the_same_embeddings(deployed, ml_environ)
     assert rounded == pytest.approx(whole, abs=0.05)
 
 
-def test_elands_own_command_gives_the_same_embeddings(deployed, model_folders):
+def test_a_model_loaded_by_elands_own_command_gives_the_same_embeddings(deployed, model_folders):
     source = model_folders / "clip-ViT-B-32-multilingual-v1"
     command = [sys.executable, "-m", "eland.cli.eland_import_hub_model", "--url", deployed.url]
     command += ["--hub-model-id", str(source), "--es-model-id", "by-eland", "--task-type", "text_embedding"]
@@ -121,10 +123,10 @@ def test_another_folder_gets_an_id_of_its_own_name(tmp_path, folder, model_id):
     assert elasticsearch_model_id(str(tmp_path / folder)) == model_id
 
 
-# What can go wrong
+# Errors
 
 
-def test_after_an_upload_that_broke_off_the_way_on_is_said(front, ml_environ):
+def test_the_error_of_an_upload_that_broke_off_says_how_to_go_on(front, ml_environ):
     front.order("break off")
     with pytest.raises(TextModelIncompleteError, match=r"broke off: .*text-model install --clear-previous"):
         install(ml_environ)
@@ -151,23 +153,23 @@ def test_a_licence_that_ends_during_the_upload_is_named(front, ml_environ):
         install(ml_environ)
 
 
-def test_without_machine_learning_it_says_so(front, ml_environ):
+def test_without_machine_learning_there_is_an_error(front, ml_environ):
     front.ml_enabled = False
     assert state(ml_environ) == "no_ml"
     with pytest.raises(MachineLearningMissingError, match="ES_HOST"):
         install(ml_environ)
 
 
-def test_the_bare_embedded_node_has_no_machine_learning(elasticsearch_url, ml_environ):
+def test_the_embedded_node_itself_has_no_machine_learning(elasticsearch_url, ml_environ):
     assert state({**ml_environ, "ES_HOST": elasticsearch_url}) == "no_ml"
 
 
-def test_without_a_cluster_there_is_nothing_to_load_it_into(ml_environ):
+def test_without_a_cluster_a_text_model_cannot_be_loaded(ml_environ):
     with pytest.raises(MachineLearningMissingError, match="embedded Elasticsearch"):
         install({**ml_environ, "ES_HOST": ""})
 
 
-def test_too_little_memory_names_what_to_change(front, ml_environ):
+def test_the_error_of_too_little_memory_names_the_remedy(front, ml_environ):
     front.models.memory = 1_000_000
     with pytest.raises(TextModelMemoryError, match=r"MEM_LIMIT.*--quantize"):
         install(ml_environ)
@@ -176,7 +178,7 @@ def test_too_little_memory_names_what_to_change(front, ml_environ):
     assert install(ml_environ).state == "started"
 
 
-def test_a_process_that_dies_is_named(front, ml_environ):
+def test_a_process_that_dies_is_reported(front, ml_environ):
     front.order("process failed")
     with pytest.raises(TextModelFailedError, match="pytorch_inference process failed"):
         install(ml_environ)
@@ -193,21 +195,21 @@ def test_a_start_that_takes_long_is_waited_for(front, ml_environ, fault):
     assert status.state == "started"
 
 
-def test_a_deployment_that_broke_down_says_how_to_begin_anew(deployed, ml_environ):
+def test_the_error_of_a_failed_deployment_says_how_to_begin_anew(deployed, ml_environ):
     deployed.order("failed")
     assert state(ml_environ) == "failed"
     with pytest.raises(TextModelFailedError, match="--clear-previous"):
         install(ml_environ)
 
 
-def test_a_server_of_before_9_1_is_refused(elasticsearch_url, ml_environ, tmp_path):
+def test_a_server_older_than_9_1_is_refused(elasticsearch_url, ml_environ, tmp_path):
     with ml_front(elasticsearch_url, folder=tmp_path / "older", version="9.0.4") as older:
         with pytest.raises(ServerVersionError, match=r"Elasticsearch 9\.0\."):
             install({**ml_environ, "ES_HOST": older.url})
         assert older.count(*UPLOADS) == 0
 
 
-def test_a_model_of_another_image_model_is_no_success(deployed, ml_environ):
+def test_a_text_model_of_another_image_model_is_an_error(deployed, ml_environ):
     deployed.models[DEFAULT_TEXT_MODEL_ID].config["metadata"]["image_model"] = "clip-ViT-L-14"
     with pytest.raises(ModelMismatchError, match="clip-ViT-L-14"):
         state(ml_environ)
@@ -222,7 +224,9 @@ def test_a_model_of_other_dims_is_refused_before_the_upload(front, ml_environ, t
     assert front.count(*UPLOADS) == 0
 
 
-def test_a_model_of_another_name_says_what_makes_searches_use_it(front, ml_environ, tmp_path, model_folders):
+def test_the_message_for_a_model_of_another_name_says_how_searches_can_use_it(
+    front, ml_environ, tmp_path, model_folders
+):
     other = shutil.copytree(model_folders / "clip-ViT-B-32-multilingual-v1", tmp_path / "my-text")
     said = []
     status = install({**ml_environ, "IMAGE_MODEL": "auto"}, model=str(other), notify=said.append)
@@ -231,7 +235,7 @@ def test_a_model_of_another_name_says_what_makes_searches_use_it(front, ml_envir
     assert state({**ml_environ, "TEXT_MODEL": str(other)}) == "started"
 
 
-def test_a_name_that_can_be_no_id_is_refused(front, ml_environ, tmp_path, model_folders):
+def test_a_name_that_cannot_be_an_id_is_refused(front, ml_environ, tmp_path, model_folders):
     other = shutil.copytree(model_folders / "clip-ViT-B-32-multilingual-v1", tmp_path / "模型")
     with pytest.raises(ModelMismatchError, match="ES_TEXT_MODEL_ID"):
         install(ml_environ, model=str(other))
@@ -243,19 +247,19 @@ def test_a_model_that_only_the_app_can_run_is_refused_for_elasticsearch(front, m
         install(ml_environ, model=str(make_mclip_folder(tmp_path / "mclip")))
 
 
-def test_what_eland_sends_for_us_is_as_specified(front, ml_environ):
+def test_requests_of_eland_fit_the_specification(front, ml_environ):
     install(ml_environ)
     requests = [request for request in front.requests if request.path.startswith("/_ml/")]
     assert len(requests) >= 8
     assert [complaint for request in requests for complaint in specification.complaints(request)] == []
 
 
-def test_a_folder_that_is_none_is_named(front, ml_environ, tmp_path):
+def test_a_missing_folder_is_named(front, ml_environ, tmp_path):
     with pytest.raises(ModelUnavailableError, match="no folder"):
         install(ml_environ, model=str(tmp_path / "missing"))
 
 
-def test_for_the_built_in_model_there_is_nothing_to_load(front, ml_environ):
+def test_the_built_in_model_has_no_text_model_to_load(front, ml_environ):
     with pytest.raises(ModelMismatchError, match="conse"):
         install({**ml_environ, "INDEX_NAME": "test-none-yet", "IMAGE_MODEL": "conse"})
 

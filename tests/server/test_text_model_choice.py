@@ -1,5 +1,7 @@
-"""Texts encoded inside Elasticsearch or by the app: the choice, each failure, and the way back. Elasticsearch's machine
-learning is stood in for by tests.ml_front, before the real node."""
+"""Texts encoded inside Elasticsearch or by the app: the choice, each failure, and the recovery.
+
+tests.ml_front, in front of the real node, stands in for Elasticsearch's machine learning.
+"""
 
 import dataclasses
 import json
@@ -42,19 +44,19 @@ SEARCHES = ("POST", "*/_search")
 ML = ("*", "/_ml/*")
 
 
-QUEUE_SECONDS = 3.0  # for what stays busy
+QUEUE_SECONDS = 3.0  # for a model that stays busy
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """Elasticsearch may take as long as a busy machine needs; the last attempt of a text as long as the first."""
+    """Elasticsearch gets as much time as a busy machine needs, for the last attempt of a text as for the first."""
     monkeypatch.setattr(choice, "AUTO_SECONDS", LONG)
     monkeypatch.setattr(choice, "TEXT_SECONDS", LONG)
     monkeypatch.setattr(model, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """A clock that moves when it is told to."""
 
     def __init__(self):
         self.seconds = 1000.0
@@ -70,7 +72,7 @@ def clock():
 
 @pytest.fixture
 def searching(ml_environ, clock):
-    """Makes a search with the settings of someone whose cluster has machine learning, changed as told."""
+    """Returns a search with the settings of a user whose cluster has machine learning, with changes."""
 
     def search(**changes):
         opened = open_search(load_settings({**ml_environ, **changes}))
@@ -81,7 +83,7 @@ def searching(ml_environ, clock):
 
 
 def builders(front):
-    """The searches that came with a text to encode."""
+    """Return the searches that came with a text to encode."""
     return [each for each in front.requests if "text_embedding" in json.dumps(each.body)]
 
 
@@ -98,13 +100,13 @@ def test_elasticsearch_encodes_and_searches_in_one_request(deployed, searching):
     assert result.note is None
 
 
-def test_for_texts_in_elasticsearch_the_app_needs_no_model_of_its_own(deployed, searching):
+def test_the_app_needs_no_model_for_texts_encoded_in_elasticsearch(deployed, searching):
     search = searching(TEXT_ENCODER="elasticsearch", IMAGE_MODEL="clip-ViT-B-32")
     assert len(search.by_text("a red photo").hits) == 6
     search.warm_up()
 
 
-def test_auto_takes_elasticsearch_where_the_model_is_started(deployed, searching):
+def test_auto_uses_elasticsearch_if_the_model_is_started(deployed, searching):
     assert searching().by_text("red").text_encoder == "elasticsearch"
 
 
@@ -117,19 +119,19 @@ def test_auto_asks_once_and_not_at_every_query(front, searching):
     assert 0 < asked == front.count(*ML)
 
 
-def test_who_may_not_use_machine_learning_is_not_bothered_with_it(deployed, searching):
+def test_a_user_without_rights_to_machine_learning_gets_no_note(deployed, searching):
     deployed.order("no privilege")
     search = searching()
     assert (search.by_text("red").text_encoder, search.by_text("red").note) == ("local", None)
     assert "monitor_ml" in search.text_path().why
 
 
-def test_who_may_not_ask_for_its_state_may_still_search_by_it(deployed, searching):
+def test_a_user_without_rights_to_see_the_state_can_still_search_by_the_model(deployed, searching):
     deployed.order("no privilege")
     assert searching(TEXT_ENCODER="elasticsearch").by_text("red").text_encoder == "elasticsearch"
 
 
-def test_local_asks_nothing_of_the_text_model(deployed, searching):
+def test_local_sends_no_request_to_the_text_model(deployed, searching):
     search = searching(TEXT_ENCODER="local")
     assert search.by_text("red").text_encoder == "local"
     assert deployed.count(*ML) == 0
@@ -168,7 +170,7 @@ def test_an_index_of_the_built_in_model_has_no_text_model(front, index, tmp_path
         forced.by_text("red")
 
 
-def test_a_model_that_is_started_later_is_taken_up(front, searching, ml_environ, clock):
+def test_a_model_that_is_started_later_is_used(front, searching, ml_environ, clock):
     search = searching()
     assert search.by_text("red").text_encoder == "local"
     install_text_model(load_settings(ml_environ))
@@ -176,7 +178,7 @@ def test_a_model_that_is_started_later_is_taken_up(front, searching, ml_environ,
     assert search.by_text("red").text_encoder == "elasticsearch"
 
 
-def test_whoever_asks_for_the_state_has_it_taken_up_at_once(front, searching, ml_environ):
+def test_after_a_request_for_the_status_a_started_model_is_used_at_once(front, searching, ml_environ):
     search = searching()
     assert search.text_path().encoder == "local"
     install_text_model(load_settings(ml_environ))
@@ -209,16 +211,16 @@ def test_an_index_of_conse_is_never_searched_by_another_models_texts(deployed, i
 
 
 def by_elands_own_command(front, model_id=DEFAULT_TEXT_MODEL_ID):
-    """As if eland's own command had loaded the model, which tells of no image model."""
+    """Make the model look as if eland's own command had loaded it, without the name of an image model."""
     del front.models[model_id].config["metadata"]["image_model"]
 
 
-def test_a_model_by_elands_own_command_is_taken_for_the_image_model_of_its_name(deployed, searching):
+def test_a_model_by_elands_own_command_is_accepted_for_the_image_model_of_its_name(deployed, searching):
     by_elands_own_command(deployed)
     assert searching().by_text("red").text_encoder == "elasticsearch"
 
 
-def test_a_model_by_elands_own_command_is_not_taken_for_another_image_model(deployed, searching, index, ml_environ):
+def test_a_model_by_elands_own_command_is_refused_for_another_image_model(deployed, searching, index, ml_environ):
     by_elands_own_command(deployed)
     index.create(
         model=dataclasses.replace(index.state().model, model_id="clip-ViT-B-16", dims=32), vector_index_type="flat"
@@ -259,7 +261,7 @@ FAILURES = [
 
 
 def wait_no_longer_than_needed(search, fault):
-    """What stays busy is asked again and again until the patience is over."""
+    """Shorten the time in which requests are repeated while the model stays busy."""
     if fault == "queue full":
         search.text_paths.patience_seconds = QUEUE_SECONDS
 
@@ -288,7 +290,7 @@ def test_auto_answers_every_failure_locally_with_a_note(deployed, searching, fau
 
 
 @pytest.mark.parametrize(("fault", "error", "said"), FAILURES)
-def test_the_browser_and_the_api_say_the_same(deployed, ml_environ, fault, error, said):
+def test_the_browser_and_the_api_show_the_same_note(deployed, ml_environ, fault, error, said):
     web = create_app(load_settings(ml_environ)).test_client()
     wait_no_longer_than_needed(web.application.extensions["services"].search, fault)
     assert "encoded in Elasticsearch" in web.get("/image_search?q=red").text
@@ -337,7 +339,7 @@ def test_a_failing_model_is_not_asked_at_every_query(deployed, searching, clock)
     assert deployed.count("GET", "/_ml/trained_models/*/_stats") == 1
 
 
-def test_a_slow_model_is_not_tried_again_for_having_been_looked_at(deployed, searching, clock):
+def test_a_slow_model_is_not_tried_again_after_a_request_for_the_status(deployed, searching, clock):
     search = searching()
     search.by_text("red")
     deployed.order("inference timeout")
@@ -350,7 +352,7 @@ def test_a_slow_model_is_not_tried_again_for_having_been_looked_at(deployed, sea
     assert search.text_path().encoder == "elasticsearch"
 
 
-def test_where_the_app_has_no_model_either_both_reasons_are_said(deployed, searching):
+def test_if_the_app_has_no_model_either_the_error_has_both_reasons(deployed, searching):
     search = searching(IMAGE_MODEL="clip-ViT-B-32")
     assert search.by_text("red").text_encoder == "elasticsearch"
     deployed.order("failed")
@@ -358,7 +360,7 @@ def test_where_the_app_has_no_model_either_both_reasons_are_said(deployed, searc
         search.by_text("red")
 
 
-def test_what_the_index_refuses_is_not_put_down_to_the_text_model(
+def test_a_refusal_of_the_index_is_not_blamed_on_the_text_model(
     deployed, searching, cluster, index, ml_environ, clip_index
 ):
     state = clip_index.state()
@@ -372,14 +374,14 @@ def test_what_the_index_refuses_is_not_put_down_to_the_text_model(
     assert search.text_path().encoder == "elasticsearch"
 
 
-def test_a_long_text_keeps_no_other_from_elasticsearch(deployed, searching):
+def test_after_a_text_that_is_too_long_others_are_still_encoded_by_elasticsearch(deployed, searching):
     search = searching()
     deployed.order("input too large", times=1)
     assert search.by_text("a long one").text_encoder == "local"
     assert search.by_text("red").text_encoder == "elasticsearch"
 
 
-def test_a_full_queue_is_asked_again(deployed, searching):
+def test_a_request_is_repeated_if_the_queue_is_full(deployed, searching):
     search = searching()
     search.by_text("red")
     deployed.forget()
@@ -395,7 +397,7 @@ def test_a_model_stopped_meanwhile_is_named_by_its_state(deployed, searching):
     assert "not started" in search.by_text("red").note
 
 
-def test_machine_learning_missing_is_an_error_where_it_is_asked_for(front, searching):
+def test_missing_machine_learning_is_an_error_if_the_setting_demands_it(front, searching):
     front.ml_enabled = False
     with pytest.raises(MachineLearningMissingError, match=r"ES_HOST.*TEXT_ENCODER=auto"):
         searching(TEXT_ENCODER="elasticsearch").by_text("red")
@@ -414,7 +416,7 @@ def test_searches_at_once_are_all_answered_while_the_model_fails(deployed, searc
     assert [(result.text_encoder, len(result.hits)) for result in found] == [("local", 6)] * 8
 
 
-def test_an_index_replaced_by_one_of_another_model_is_searched_by_that(front, ml_environ, index, tmp_path):
+def test_an_index_replaced_by_one_of_another_model_is_searched_by_that_model(front, ml_environ, index, tmp_path):
     fill(index, tmp_path)
     search = open_search(load_settings({**ml_environ, "INDEX_NAME": index.name}))
     search._encoder_for = lambda model: ColourEncoder(model_id=model.model_id)
@@ -425,7 +427,7 @@ def test_an_index_replaced_by_one_of_another_model_is_searched_by_that(front, ml
     assert "'newer'" in search.text_paths.choose(index.cluster, index.state().model).why
 
 
-# What is said of it
+# The state for users
 
 
 def test_status_says_who_encodes_texts(deployed, ml_environ):
@@ -438,7 +440,7 @@ def test_status_says_who_encodes_texts(deployed, ml_environ):
     assert (said["used"], "licence" in said["why"]) == ("local", True)
 
 
-def test_a_look_at_the_status_hides_no_loss(deployed, ml_environ):
+def test_a_request_for_the_status_does_not_suppress_the_note(deployed, ml_environ):
     web = create_app(load_settings(ml_environ)).test_client()
     assert web.get("/api/v1/search?q=red").json["note"] is None
     deployed.licence = "expired trial"
@@ -446,7 +448,7 @@ def test_a_look_at_the_status_hides_no_loss(deployed, ml_environ):
     assert "licence" in web.get("/api/v1/search?q=red").json["note"]
 
 
-def test_readiness_follows_the_text_model_where_nothing_else_encodes_texts(deployed, ml_environ):
+def test_readiness_follows_the_text_model_if_nothing_else_encodes_texts(deployed, ml_environ):
     web = create_app(load_settings({**ml_environ, "TEXT_ENCODER": "elasticsearch"})).test_client()
     assert web.get("/readyz").status_code == 200
     deployed.ml_enabled = False
@@ -455,7 +457,7 @@ def test_readiness_follows_the_text_model_where_nothing_else_encodes_texts(deplo
     assert web.get("/readyz").status_code == 200
 
 
-def test_status_tells_of_a_setting_that_cannot_be_met(front, ml_environ):
+def test_status_shows_a_setting_that_cannot_be_met(front, ml_environ):
     web = create_app(load_settings({**ml_environ, "TEXT_ENCODER": "elasticsearch"})).test_client()
     said = web.get("/api/v1/status").json["text_encoder"]
     assert (said["used"], "text-model install" in said["why"]) == (None, True)

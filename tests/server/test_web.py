@@ -25,7 +25,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """The folder of the photos and data that all tests share and none changes."""
+    """The folder of photos and data that all tests share and none changes."""
     return tmp_path_factory.mktemp("web")
 
 
@@ -58,7 +58,7 @@ def own_web(own_index, tmp_path):
 
 
 def counts(web, metric):
-    """The counts of one metric by their labels, of those that are not zero."""
+    """Return the counts of one metric by their labels, without those that are zero."""
     rows = re.findall(rf"^{metric}\{{(.+)\}} (\S+)$", web.get("/metrics").text, re.M)
     return {labels: float(count) for labels, count in rows}
 
@@ -91,7 +91,7 @@ def test_a_page_links_to_the_next_and_back(web):
 
 
 @pytest.mark.parametrize("strange", ["endpoint=x", "_external=1&_scheme=evil", "_anchor=x"])
-def test_parameters_that_mean_nothing_to_a_page_do_no_harm(web, strange):
+def test_parameters_without_a_meaning_for_a_page_do_no_harm(web, strange):
     page = web.get(f"/image_search?q=red&k=2&{strange}").text
     assert f'href="/image_search?q=red&amp;k=2&amp;{strange.replace("&", "&amp;")}&amp;offset=2"' in page
 
@@ -140,7 +140,7 @@ def test_an_empty_query_leads_home(web, address):
         ("/nowhere", 404, "Not found"),
     ],
 )
-def test_what_cannot_be_answered_is_said_in_words(web, address, status, said):
+def test_a_request_that_cannot_be_answered_gets_an_explanation(web, address, status, said):
     page = web.get(address)
     assert page.status_code == status
     assert said in page.text
@@ -166,7 +166,7 @@ def test_an_upload_that_cannot_be_used_says_why(filled, place, data, status, sai
     assert said in as_json.json["error"]["message"]
 
 
-def test_no_upload_at_all_says_so(web):
+def test_a_missing_upload_is_reported(web):
     assert "No photo was sent" in web.post("/similar_image").text
 
 
@@ -184,14 +184,14 @@ def test_a_hostile_name_is_shown_as_text(web):
 # States
 
 
-def test_nothing_indexed_yet_is_said_with_the_command(cluster, name, tmp_path):
+def test_an_empty_index_is_reported_with_the_command(cluster, name, tmp_path):
     page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/")
     assert page.status_code == 200
     assert "No photos are indexed yet" in page.text
     assert "python -m image_embeddings index" in page.text
 
 
-def test_an_index_of_another_model_is_said_with_both_names(filled, place):
+def test_an_index_of_another_model_is_reported_with_both_names(filled, place):
     other = ImageSearch(filled, encoder_for=lambda model: ColourEncoder(model_id="other"))
     settings = load_settings({"ES_HOST": "http://not.asked:9200"}, image_dir=place / "photos", data_dir=place / "data")
     app = create_app(settings, services=Services(settings, open_search=lambda settings: other))
@@ -201,24 +201,24 @@ def test_an_index_of_another_model_is_said_with_both_names(filled, place):
     assert "&#39;other&#39;" in page.text
 
 
-def test_a_search_before_anything_is_indexed_says_so(cluster, name, tmp_path):
+def test_a_search_before_anything_is_indexed_is_reported(cluster, name, tmp_path):
     page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/image_search?q=red")
     assert page.status_code == 503
     assert "Index your photos first" in page.text
 
 
-def test_still_indexing_is_said(own_web, own_index):
+def test_a_run_in_progress_is_shown(own_web, own_index):
     own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, "updated": int(time.time())})
     assert "Still indexing: 6 of 1,234 photos" in own_web.get("/image_search?q=red").text
 
 
 @pytest.mark.parametrize("said", [{"updated": 1}, {"updated": int(time.time()), "stopped": True}])
-def test_a_run_that_broke_off_is_said_with_the_way_on(own_web, own_index, said):
+def test_a_run_that_broke_off_is_reported_with_the_way_to_go_on(own_web, own_index, said):
     own_index.note_progress(own_index.state(), {"done": 6, "total": 1234, **said})
     assert "stopped at 6 of 1,234" in own_web.get("/").text
 
 
-def test_elasticsearch_gone_is_said_and_found_again_with_the_model_still_loaded(filled, place):
+def test_a_missing_elasticsearch_is_reported_and_found_again_with_the_model_still_loaded(filled, place):
     made = []
 
     def encoder_for(model):
@@ -244,7 +244,7 @@ def test_elasticsearch_gone_is_said_and_found_again_with_the_model_still_loaded(
     assert len(made) == 1
 
 
-def test_an_index_of_someone_else_is_said_on_the_first_page(cluster, name, tmp_path):
+def test_an_index_of_someone_else_is_reported_on_the_first_page(cluster, name, tmp_path):
     cluster.client.indices.create(index=name)
     page = make_app(ImageIndex(cluster, name=name), tmp_path).test_client().get("/")
     assert page.status_code == 503
@@ -260,7 +260,7 @@ def test_only_trusted_hosts_are_answered(filled, place):
 # Photos
 
 
-def test_a_photo_is_served_as_it_is(web, place):
+def test_a_photo_is_served_unchanged(web, place):
     answer = web.get("/image/warm/red.png")
     assert answer.data == (place / "photos" / "warm" / "red.png").read_bytes()
     assert answer.mimetype == "image/png"
@@ -286,26 +286,26 @@ def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, 
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_the_original_of_such_a_photo_can_be_asked_for(own_web, tmp_path):
+def test_the_original_of_such_a_photo_can_be_downloaded(own_web, tmp_path):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture(format="HEIF"))
     answer = own_web.get("/image/warm/red.png?original")
     assert answer.data == picture(format="HEIF")
     assert answer.headers["Content-Disposition"].startswith("attachment")
 
 
-def test_a_photo_that_is_none_any_more_says_so(own_web, tmp_path):
+def test_a_file_that_is_no_photo_any_more_is_reported(own_web, tmp_path):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(b"<script>alert(1)</script>")
     answer = own_web.get("/image/warm/red.png")
     assert answer.status_code == 415
     assert "warm/red.png is not an image that can be read" in answer.text
 
 
-def test_a_photo_is_served_as_what_it_is_whatever_its_name(own_web, tmp_path):
+def test_a_photo_is_served_with_its_real_format_whatever_its_name(own_web, tmp_path):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(picture(format="AVIF"))
     assert own_web.get("/image/warm/red.png").mimetype == "image/avif"
 
 
-def test_a_thumbnail_is_webp_and_can_be_kept_for_good(web, filled):
+def test_a_thumbnail_is_webp_and_can_be_cached_for_good(web, filled):
     version = filled.documents.get("warm/red.png").content_hash[:12]
     answer = web.get(f"/thumbnail/warm/red.png?v={version}")
     assert answer.mimetype == "image/webp"
@@ -331,7 +331,7 @@ def test_a_missing_thumbnail_is_made_anew(own_web, own_index, tmp_path):
     assert len(list(kept.rglob("*.webp"))) == 1
 
 
-def test_a_photo_that_changed_since_it_was_indexed_does_not_take_the_old_ones_name(own_web, own_index, tmp_path):
+def test_a_photo_that_changed_after_indexing_gets_no_thumbnail_under_the_old_name(own_web, own_index, tmp_path):
     kept = tmp_path / "data" / "thumbnails"
     for path in kept.rglob("*.webp"):
         path.unlink()
@@ -373,7 +373,7 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
 
 
 @pytest.mark.parametrize("address", ["/image_search?folder=warm", "/image_search?sort=oldest", "/image_search?q=red"])
-def test_near_duplicates_are_folded_whether_something_is_searched_for_or_not(own_web, own_index, address):
+def test_near_duplicates_are_folded_in_searches_and_when_browsing(own_web, own_index, address):
     document = dataclasses.replace(own_index.documents.get("warm/red.png"), fingerprint="0123456789abcdef804020")
     embedding = own_index.documents.embedding("warm/red.png")
     copies = [(dataclasses.replace(document, image_id=f"warm/{name}.png"), embedding) for name in ("red", "again")]
@@ -468,7 +468,7 @@ BAD_QUERIES = [
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES)
-def test_a_bad_query_is_a_400_of_the_one_shape(web, query):
+def test_a_bad_query_is_a_400_in_the_common_form(web, query):
     answer = web.get(f"/api/v1/search?{query}")
     assert answer.status_code == 400
     assert answer.json["error"]["code"] == "bad_query"
@@ -476,7 +476,7 @@ def test_a_bad_query_is_a_400_of_the_one_shape(web, query):
 
 
 @pytest.mark.parametrize("address", ["/api/v1/images/gone.jpg", "/api/v1/search?like=gone.jpg"])
-def test_a_missing_photo_is_a_404_of_the_one_shape(web, address):
+def test_a_missing_photo_is_a_404_in_the_common_form(web, address):
     answer = web.get(address)
     assert (answer.status_code, answer.json["error"]["code"]) == (404, "image_not_found")
 
@@ -491,7 +491,7 @@ def test_one_photo_as_json(web):
     assert (answer["image_id"], answer["width"], answer["height"]) == ("warm/red.png", 64, 48)
 
 
-def test_status_tells_model_and_count(web):
+def test_status_shows_model_and_count(web):
     answer = web.get("/api/v1/status").json
     assert (answer["total"], answer["model_id"], answer["dims"], answer["indexing"]) == (6, "colour", 4, None)
 
@@ -505,7 +505,7 @@ def test_not_ready_before_anything_is_indexed(cluster, name, tmp_path):
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "index_missing")
 
 
-def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_other(own_web, own_index):
+def test_metadata_of_a_photo_is_in_its_json_and_its_place_in_no_other(own_web, own_index):
     list(own_index.documents.add([(document("a.jpg", **DESCRIBED), ColourEncoder().encode_texts(["red"])[0])]))
     answer = own_web.get("/api/v1/images/a.jpg").json
     known = {name: value for name, value in DESCRIBED.items() if name != "location"} | {"keywords": ["rome", "ruins"]}
@@ -514,7 +514,7 @@ def test_what_is_known_of_a_photo_is_in_its_json_and_where_it_was_taken_in_no_ot
     assert not any("location" in hit for hit in own_web.get("/api/v1/search?q=red&k=10").json["hits"])
 
 
-def test_what_is_not_known_of_a_photo_is_not_in_the_json(web):
+def test_unknown_metadata_of_a_photo_is_not_in_the_json(web):
     answer = web.get("/api/v1/images/warm/red.png").json
     assert sorted(answer) == ["bytes", "height", "image_id", "image_url", "thumbnail_url", "width"]
 
@@ -550,7 +550,7 @@ def test_requests_errors_and_stages_are_counted(filled, place):
     assert stages == {f'stage="{stage}"': 1 for stage in ("load", "encode", "search", "total", "app")}
 
 
-def test_a_search_tells_the_browser_how_long_its_stages_took(web):
+def test_a_search_sends_the_times_of_its_stages_to_the_browser(web):
     for answer in (web.get("/api/v1/search?q=red"), web.get("/image_search?q=red")):
         stages = dict(part.split(";dur=") for part in answer.headers["Server-Timing"].split(", "))
         assert set(stages) >= {"encode", "search", "total", "app"}
@@ -558,7 +558,7 @@ def test_a_search_tells_the_browser_how_long_its_stages_took(web):
 
 
 @pytest.mark.parametrize("address", ["/", "/api/v1/status", "/nowhere", "/api/v1/search?q=red&k=0", "/healthz"])
-def test_what_is_no_search_or_failed_tells_no_stages(web, address):
+def test_other_pages_and_failed_searches_send_no_times(web, address):
     assert "Server-Timing" not in web.get(address).headers
 
 
@@ -579,7 +579,7 @@ def test_an_id_that_was_sent_is_kept(web):
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 101, "two words", "<script>", "ä", "tab\t", '"'])
-def test_an_id_that_is_not_sane_is_made_anew(web, sent):
+def test_an_invalid_request_id_is_replaced(web, sent):
     assert web.get("/healthz", headers={"X-Request-ID": sent}).headers["X-Request-ID"] != sent
 
 
@@ -589,7 +589,7 @@ def test_an_error_as_json_names_the_request(web, address):
     assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"] == "mine"
 
 
-def test_a_fault_of_ours_names_the_request_and_its_traceback_is_in_the_log(place, caplog):
+def test_an_internal_error_names_the_request_and_its_traceback_is_in_the_log(place, caplog):
     settings = load_settings({"ES_HOST": "http://not.asked:9200"}, data_dir=place / "data")
     web = create_app(settings, services=Services(settings, open_search=lambda settings: 1 / 0)).test_client()
     answer = web.get("/api/v1/search?q=red", headers={"X-Request-ID": "mine"})
@@ -600,7 +600,7 @@ def test_a_fault_of_ours_names_the_request_and_its_traceback_is_in_the_log(place
     assert "<code>mine</code>" in web.get("/image_search?q=red", headers={"X-Request-ID": "mine"}).text
 
 
-def test_an_error_page_names_no_request_where_the_log_has_nothing_to_tell(web):
+def test_an_error_page_names_no_request_if_the_log_has_no_line_on_it(web):
     answer = web.get("/nowhere", headers={"X-Request-ID": "mine"})
     assert answer.headers["X-Request-ID"] == "mine"
     assert "mine" not in answer.text

@@ -1,4 +1,4 @@
-"""The web app on an embedded node of its own, which goes away under it."""
+"""The web app on an embedded node of its own, which stops while the app runs."""
 
 import psutil
 import pytest

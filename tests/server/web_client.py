@@ -1,4 +1,4 @@
-"""The app over an index, in this process, and what is sent to its pages and seen on them."""
+"""The app over an index, in this process, with requests to its pages and readers of them."""
 
 from contextlib import contextmanager
 from io import BytesIO
@@ -37,7 +37,7 @@ class BufferedClient(FlaskClient):
 
 
 def make_app(index, place, **overrides):
-    """The app over an index, with its photos and data below `place`."""
+    """Return the app over an index, with its photos and data below `place`."""
     settings = load_settings(
         {"INDEX_NAME": index.name, "ES_HOST": "http://not.asked:9200"},
         image_dir=place / "photos",
@@ -52,7 +52,7 @@ def make_app(index, place, **overrides):
 
 @contextmanager
 def colour_app(cluster, place, *, name):
-    """The app over an index of the colour photos, which is removed afterwards."""
+    """Yield the app over an index of the colour photos; remove the index afterwards."""
     index = ImageIndex(cluster, name=name)
     index.drop()
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
@@ -62,6 +62,6 @@ def colour_app(cluster, place, *, name):
 
 
 def shown(response):
-    """image_ids of the tiles of a page, in order."""
+    """Return the image_ids of the tiles of a page, in order."""
     tree = html5lib.parse(response.text, namespaceHTMLElements=False)
     return [image.get("alt") for image in tree.findall(".//li//img[@class='thumbnail']")]

@@ -1,4 +1,4 @@
-"""What counts as a change below a folder: told by the real system here, or found by looking."""
+"""Changes below a folder: reported by the real system here, or found by looking."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def watch(photos):
 
 
 def refused(number):
-    """Stands for a system that tells of no changes, for want of something."""
+    """A stand-in for a system that reports no changes because it lacks something."""
 
     def events(folders):
         raise OSError(number, os.strerror(number))
@@ -41,19 +41,19 @@ def refused(number):
 
 @pytest.fixture(params=["told", "found"])
 def make_events(request):
-    """A system that tells of changes, and one that does not: the watch has to look for them."""
+    """A system that reports changes, and one that does not, so that the watch has to look for them."""
     return system_events if request.param == "told" else refused(errno.ENOSPC)
 
 
 @pytest.fixture
 def either_watch(photos, make_events):
-    """One that is told of changes, and one that has to look for them."""
+    """A watch that gets reports of changes, and one that has to look for them."""
     with FolderWatch(photos, pace=PACE, make_events=make_events) as watch:
         yield watch
 
 
 def check_goes_on(folder, watch):
-    """A photo that comes after the watch has settled is noticed."""
+    """Check that a photo that comes after the watch has settled is noticed."""
     watch.settle()
     save(folder / "new.png", colour="white")
     assert watch.wait(LONG)
@@ -88,7 +88,7 @@ def test_a_change_is_noticed(photos, change):
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_is_found_where_the_system_does_not_tell(photos, change):
+def test_a_change_is_found_if_the_system_does_not_report_it(photos, change):
     save(photos / ".red.png", colour="white")
     with FolderWatch(photos, pace=PACE, make_events=refused(errno.ENOSPC)) as watch:
         change(photos)
@@ -107,18 +107,18 @@ def test_a_change_between_two_waits_is_not_missed(photos, watch):
     save(photos / "new.png", colour="white")
     assert watch.wait(LONG)
     watch.settle()
-    save(photos / "newer.png", colour="white")  # during a run, say
+    save(photos / "newer.png", colour="white")  # for example during a run
     assert watch.wait(LONG)
 
 
-def test_a_link_in_a_circle_is_a_folder_that_is_not_there(tmp_path):
+def test_a_link_in_a_circle_counts_as_a_missing_folder(tmp_path):
     (tmp_path / "photos").symlink_to(tmp_path / "photos")
     with FolderWatch(tmp_path / "photos", pace=PACE) as watch:
         assert not watch.wait(0)
 
 
 @pytest.mark.parametrize("system_tells", [True, False])
-def test_what_does_not_matter_is_no_change(photos, system_tells):
+def test_irrelevant_events_are_no_changes(photos, system_tells):
     (photos / "data").mkdir()
     make_events = system_events if system_tells else refused(errno.ENOSPC)
     by_another_path = photos / "warm" / ".." / "data"
@@ -131,17 +131,17 @@ def test_what_does_not_matter_is_no_change(photos, system_tells):
         (photos / "catalogue.db").write_text("no photo")
         (photos / "catalogue.db").rename(photos / "catalogue.old")
         (photos / "catalogue.old").unlink()
-        assert not watch.wait(1.0)  # the system tells sooner
+        assert not watch.wait(1.0)  # the system reports it earlier
 
 
-def test_a_file_beside_matters_too(photos, tmp_path):
+def test_a_further_watched_file_counts_too(photos, tmp_path):
     csv = tmp_path / "photos.csv"
     with FolderWatch(photos, also=csv, pace=PACE) as watch:
         csv.write_text("file,label\n")
         assert watch.wait(LONG)
 
 
-def test_a_folder_elsewhere_is_no_part_of_the_folder_for_a_link(photos, tmp_path):
+def test_a_linked_folder_outside_is_not_watched(photos, tmp_path):
     elsewhere = colour_photos(tmp_path / "elsewhere")
     (photos / "link").symlink_to(elsewhere)
     with FolderWatch(photos, pace=PACE) as watch:
@@ -150,7 +150,7 @@ def test_a_folder_elsewhere_is_no_part_of_the_folder_for_a_link(photos, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_name_that_is_not_unicode_is_a_change_and_ends_nothing(photos, watch):
+def test_a_name_that_is_not_unicode_is_a_change_and_does_not_end_the_watch(photos, watch):
     save(photos / "new.png", colour="white").rename(os.fsdecode(os.fsencode(photos) + b"/\xff.png"))
     assert watch.wait(LONG)
     Path(os.fsdecode(os.fsencode(photos) + b"/\xff")).mkdir()
@@ -160,7 +160,7 @@ def test_a_name_that_is_not_unicode_is_a_change_and_ends_nothing(photos, watch):
     assert watch.wait(LONG)
 
 
-# Quiet
+# Waiting until nothing changes
 
 
 def test_a_folder_settles_when_nothing_has_changed_for_a_while(photos, make_events):
@@ -169,7 +169,7 @@ def test_a_folder_settles_when_nothing_has_changed_for_a_while(photos, make_even
             save(photos / f"{number % 8}.png", colour="white")
             done.wait(0.05)
 
-    # Writing takes longer than the quiet that is waited for, which no pause of a busy machine between two photos is.
+    # Writing takes longer than the quiet time. No pause of a busy machine between two photos is as long as that.
     pace = Pace(quiet=2.0, restless=LONG, glance=0.05, look=0.05)
     done = threading.Event()
     writing = threading.Thread(target=write)
@@ -181,7 +181,7 @@ def test_a_folder_settles_when_nothing_has_changed_for_a_while(photos, make_even
         assert not watch.wait(0)
 
 
-def test_a_folder_that_never_settles_is_not_waited_for_for_long(photos):
+def test_the_wait_for_a_folder_that_never_settles_is_short(photos):
     def write():
         number = 0
         while not done.wait(0.01):
@@ -243,13 +243,13 @@ def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path):
         assert watch.wait(LONG)
 
 
-# Where the system does not tell
+# If the system does not report changes
 
 
 @pytest.mark.parametrize(
     ("number", "setting"), [(errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances"), (errno.EIO, "")]
 )
-def test_a_limit_of_the_system_is_said_once_with_the_remedy(photos, number, setting):
+def test_a_limit_of_the_system_is_reported_once_with_the_remedy(photos, number, setting):
     said = []
     pace = Pace(quiet=0.2, glance=0.05, look=0.05, renewal=0.1)
     with FolderWatch(photos, pace=pace, notify=said.append, make_events=refused(number)) as watch:
@@ -260,7 +260,7 @@ def test_a_limit_of_the_system_is_said_once_with_the_remedy(photos, number, sett
     assert f"{photos} is looked through" in said[0]
 
 
-def test_a_limit_that_is_reached_later_is_found_out(photos):
+def test_a_limit_that_is_reached_later_is_noticed(photos):
     said, room = [], [True]
 
     def make_events(folders):
@@ -275,7 +275,7 @@ def test_a_limit_that_is_reached_later_is_found_out(photos):
     assert "max_user_watches" in said[0]
 
 
-def test_a_system_that_breaks_off_is_asked_anew(photos):
+def test_after_a_failure_of_the_system_the_watch_starts_again(photos):
     times = []
 
     def make_events(folders):
@@ -291,7 +291,7 @@ def test_a_system_that_breaks_off_is_asked_anew(photos):
     assert times == [4, 4]
 
 
-# The limits of Linux themselves, and its rights: in a namespace of their own
+# The real limits and permissions of Linux, in a separate namespace
 
 WATCHER = """
 import sys
@@ -312,7 +312,10 @@ with FolderWatch(photos, pace=pace, notify=lambda line: print(line, flush=True))
 
 
 def said_in_namespace(photos, *new, rights=("--map-root-user",), before=":"):
-    """What a watch of the folder says in a user namespace, after the shell command `before`; `new` are saved there."""
+    """Return the messages of a watch of the folder in a user namespace.
+
+    The shell command `before` runs there first. The photos `new` are saved there.
+    """
     unshare = ["unshare", "--user", *rights]
     try:
         subprocess.run([*unshare, "true"], check=True, capture_output=True)
@@ -335,7 +338,7 @@ def test_more_folders_than_the_system_watches_are_looked_through(photos):
     assert said[1:] == ["watching", "noticed"]
 
 
-def test_one_folder_more_than_the_system_watches_is_found_out(photos):
+def test_one_folder_more_than_the_system_watches_is_noticed(photos):
     names = ["new.png", "new/new.png", "new/newer.png"]
     said = said_in_namespace(photos, *names, before=limit("max_inotify_watches", 4))
     assert said[:2] == ["watching", "noticed"]
@@ -343,13 +346,13 @@ def test_one_folder_more_than_the_system_watches_is_found_out(photos):
     assert said[3:] == ["noticed"] * 2
 
 
-def test_more_programs_than_the_system_lets_watch_are_told_apart(photos):
+def test_the_limit_of_watching_programs_has_a_message_of_its_own(photos):
     said = said_in_namespace(photos, "new.png", before=limit("max_inotify_instances", 0))
     assert "max_user_instances" in said[0]
     assert said[1:] == ["watching", "noticed"]
 
 
-def test_a_folder_that_cannot_be_opened_is_no_hindrance(photos):
+def test_a_folder_that_cannot_be_opened_does_not_stop_the_watch(photos):
     (photos / "lost+found").mkdir(mode=0)
     closed = f"! ls '{photos}/lost+found' 2>/dev/null"
     said = said_in_namespace(photos, "cold/deep/new.png", "new/new.png", rights=(), before=closed)
@@ -402,9 +405,9 @@ MOUNTS = [
         ("/photos/phone/camera", "fuse.sshfs"),
     ],
 )
-def test_drives_that_other_computers_write_to_are_known(folder, kind):
+def test_network_drives_are_recognised(folder, kind):
     assert shared_drive(Path(folder), mounts=[(Path(place), name) for place, name in MOUNTS]) == kind
 
 
-def test_of_two_drives_in_one_place_the_later_counts():
+def test_the_later_of_two_drives_in_one_place_counts():
     assert shared_drive(Path("/a"), mounts=[(Path("/a"), "nfs"), (Path("/a"), "ext4")]) == ""

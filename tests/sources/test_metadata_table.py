@@ -10,14 +10,14 @@ PHOTOS = ["a.jpg", "rome/forum.jpg", "Küste/日本.jpg"]
 
 
 def table(tmp_path, text, *, encoding="utf-8"):
-    """What a metadata file of this text says of PHOTOS."""
+    """Return the rows of PHOTOS in a metadata file of this text."""
     path = tmp_path / "photos.csv"
     path.write_bytes(text.encode(encoding))
     return read_metadata(path, image_ids=PHOTOS)
 
 
 def problem(tmp_path, text, **options):
-    """What is wrong with it."""
+    """Return the error message for it."""
     with pytest.raises(MetadataError, match=r"photos\.csv cannot be used: .*Correct it and try again") as raised:
         table(tmp_path, text, **options)
     return str(raised.value)
@@ -43,12 +43,12 @@ def test_blanks_around_fields_and_empty_lines_do_not_matter(tmp_path):
     assert table(tmp_path, "\n file , label \n\n a.jpg , x \n,\n")["a.jpg"].label == "x"
 
 
-def test_empty_fields_say_nothing(tmp_path):
+def test_empty_fields_are_ignored(tmp_path):
     assert table(tmp_path, "file,label,caption,place\na.jpg,,,\n") == {"a.jpg": PhotoMetadata()}
 
 
 @pytest.mark.parametrize("name", ["Ku\u0308ste/日本.jpg", "./Küste/日本.jpg"])
-def test_a_name_is_found_as_other_systems_write_it(tmp_path, name):
+def test_names_are_found_in_the_form_of_other_systems(tmp_path, name):
     assert list(table(tmp_path, f"file,label\n{name},x\n")) == ["Küste/日本.jpg"]
 
 
@@ -81,7 +81,7 @@ def test_a_photo_without_a_line_is_not_in_the_result(tmp_path):
         ("file,more\na.jpg," + "x" * 200_000, "line 2: field larger than field limit"),
     ],
 )
-def test_what_cannot_be_used_is_said_by_line(tmp_path, text, said):
+def test_problems_are_reported_with_their_line(tmp_path, text, said):
     assert said in problem(tmp_path, text)
 
 
@@ -90,7 +90,7 @@ def test_a_caption_of_several_lines_does_not_shift_the_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_another_encoding_than_utf_8_is_said(tmp_path, encoding):
+def test_another_encoding_than_utf_8_is_reported(tmp_path, encoding):
     said = problem(tmp_path, "file,label\na.jpg,x\nKüste.jpg,y\n", encoding=encoding)
     assert ("line 3: it is not UTF-8" if encoding == "latin-1" else "line 1: it is not UTF-8") in said
 
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
         read_metadata(tmp_path / name, image_ids=PHOTOS)
 
 
-def test_it_is_merged_into_a_document_and_its_caption_goes_first():
+def test_a_row_is_merged_into_a_document_and_its_caption_goes_first():
     document = ImageDocument(
         image_id="a.jpg", width=1, height=1, bytes=1, mtime_ns=1, content_hash="ab", caption="own", lens="50mm"
     )

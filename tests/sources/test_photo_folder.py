@@ -38,7 +38,7 @@ def test_every_suffix_is_found_in_any_case_and_depth(tmp_path):
 @pytest.mark.parametrize(
     "name", ["日本語/写真.jpg", "Ä ö.jpg", "e\u0301.jpg", "emoji 🐈.jpg", "line\nbreak.jpg", "quo\"te'.jpg"]
 )
-def test_any_unicode_name_is_an_image_id_as_it_stands(tmp_path, name):
+def test_any_unicode_name_is_an_image_id_unchanged(tmp_path, name):
     touch(tmp_path / name)
     assert walked(tmp_path)[0] == [name]
 
@@ -103,7 +103,7 @@ def test_kinds_of_photos_that_are_not_read_are_named(tmp_path):
     assert walked(tmp_path) == ([], {"a.JXL": "JXL files are not read by this version: save a copy as JPEG"})
 
 
-def test_a_missing_folder_says_how_to_name_one(tmp_path):
+def test_a_missing_folder_is_an_error_with_the_setting(tmp_path):
     with pytest.raises(CorpusError, match="IMAGE_DIR"):
         walked(tmp_path / "nowhere")
 
@@ -149,7 +149,7 @@ SAID = {
 
 
 def said_by(exif):
-    """SAID, as EXIF."""
+    """Return SAID as EXIF."""
     exif.update({271: "Maker", 272: "Camera"})
     exif.get_ifd(0x8769).update({36867: "2024:05:01 12:30:00", 36881: "+02:00", 42036: "50mm"})
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
@@ -166,12 +166,12 @@ def fields_of(document, names):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif", ".heic"])
-def test_what_a_photo_says_of_itself_is_read_in_every_format(tmp_path, suffix):
+def test_metadata_is_read_in_every_format(tmp_path, suffix):
     save(tmp_path / f"a{suffix}", colour="red", exif=said_by(Image.Exif()).tobytes())
     assert fields_of(document_of(tmp_path), SAID) == SAID
 
 
-def test_what_a_raw_file_says_of_itself_is_read(tmp_path):
+def test_metadata_of_a_raw_file_is_read(tmp_path):
     details = [(36867, "s", b"2024:05:01 12:30:00"), (36881, "s", b"+02:00"), (42036, "s", b"50mm")]
     words = [(700, "B", xmp(captions={"x-default": "The sea"}, keywords=["a"]))]
     (tmp_path / "a.dng").write_bytes(dng(Image.new("RGB", (64, 48)), entries=words, details=details))
@@ -201,14 +201,14 @@ def test_caption_and_keywords_are_read_from_a_tiff(tmp_path):
     assert fields_of(document_of(tmp_path), ["caption", "keywords"]) == {"caption": "The sea", "keywords": ("b", "a")}
 
 
-def test_a_photo_that_says_nothing_is_fine(tmp_path):
+def test_a_photo_without_metadata_is_accepted(tmp_path):
     save(tmp_path / "a.png", colour="red")
     assert fields_of(document_of(tmp_path), [*SAID, "caption", "keywords"]) == dict.fromkeys([*SAID, "caption"]) | {
         "keywords": ()
     }
 
 
-def test_a_folder_on_a_network_drive_that_is_away_is_no_folder(tmp_path, monkeypatch):
+def test_a_folder_on_an_unreachable_network_drive_is_an_error(tmp_path, monkeypatch):
     def away(*args, **kwargs):
         raise OSError(107, "Transport endpoint is not connected")
 

@@ -14,11 +14,11 @@ def test_the_photos_are_of_many_kinds_with_captions_in_many_languages():
     assert all(image.mode == "RGB" for image, _ in photos)
 
 
-def test_without_sample_photos_there_are_none(tmp_path):
+def test_without_sample_photos_the_list_is_empty(tmp_path):
     assert captioned_photos(tmp_path) == []
 
 
-def test_photos_that_were_removed_or_broken_are_left_out(tmp_path):
+def test_removed_or_broken_photos_are_left_out(tmp_path):
     shutil.copytree(SAMPLE_PHOTOS / "birds", tmp_path / "birds")
     shutil.copy(SAMPLE_PHOTOS / "captions.csv", tmp_path)
     whole = captioned_photos(tmp_path)

@@ -1,4 +1,4 @@
-"""What Elasticsearch's refusals are turned into; their reasons are its own words, as tests.ml_front has them."""
+"""The errors made of Elasticsearch's refusals, whose reasons are its own words, as in tests.ml_front."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_each_refusal_is_an_error_with_a_remedy(refusal, error, remedy):
     assert remedy in str(raised.value)
 
 
-def test_what_is_not_about_the_text_model_stays_what_it_is():
+def test_an_error_that_is_not_about_the_text_model_stays_unchanged():
     with pytest.raises(errors.RequestError, match="closed"), text_model_errors("m"):
         raise errors.RequestError("closed", status=400, kind="index_closed_exception", reason="closed")
 
@@ -61,6 +61,6 @@ def test_what_is_not_about_the_text_model_stays_what_it_is():
         ("action [indices:data/read/search] is unauthorized for user [reader]", errors.PermissionDeniedError, "denied"),
     ],
 )
-def test_a_403_is_told_apart_by_what_it_is_about(reason, error, said):
+def test_a_403_is_classified_by_its_subject(reason, error, said):
     with pytest.raises(error, match=said), text_model_errors("m"):
         raise errors.PermissionDeniedError("denied", reason=reason)

@@ -1,5 +1,7 @@
-"""What eland makes of a model of clip-ViT-B-32-multilingual-v1's architecture, as a server receives it: whether it
-would be taken there, and whether it still gives the embeddings of sentence-transformers."""
+"""The traced model that eland makes of clip-ViT-B-32-multilingual-v1's architecture, as a server receives it.
+
+A server has to accept it, and it has to give the embeddings of sentence-transformers.
+"""
 
 import json
 import shutil
@@ -16,7 +18,7 @@ from tests.ml_front.inference import ALLOWED_OPERATIONS, operations
 from tests.tiny_models import make_text_folder
 from tests.waiting import LONG
 
-_NO_NODE = "http://127.0.0.1:9"  # only the front is asked
+_NO_NODE = "http://127.0.0.1:9"  # only the front gets requests
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 TEXTS = {
@@ -49,7 +51,7 @@ TEXTS = {
 
 
 def infer(front, text):
-    """The one result of the front's _infer."""
+    """Return the one result of the front's _infer."""
     body = json.dumps({"docs": [{"text_field": text}]}).encode()
     request = urllib.request.Request(f"{front.url}/_ml/trained_models/m/_infer", body, method="POST")
     with _OPENER.open(request, timeout=LONG) as answer:
@@ -91,7 +93,7 @@ def model(request):
     return request.getfixturevalue(request.param).models["m"]
 
 
-def test_its_operations_are_those_that_servers_allow(model):
+def test_servers_allow_all_its_operations(model):
     import torch
 
     assert operations(torch.jit.load(str(model.file))) <= ALLOWED_OPERATIONS
@@ -103,7 +105,7 @@ def test_it_comes_in_parts_of_one_mebibyte_but_the_last(model):
     assert 0 < last <= 2**20
 
 
-def test_its_parts_are_numbered_through_and_add_up(model):
+def test_its_parts_are_numbered_in_order_and_their_sizes_add_up(model):
     assert list(model.parts) == list(range(model.total_parts))
     assert sum(model.parts.values()) == model.total_bytes == model.file.stat().st_size
 
@@ -131,12 +133,12 @@ def test_its_tokens_are_those_of_sentence_transformers(front, local, text):
     assert ids == local.tokenize([text])["input_ids"][0].tolist()
 
 
-def test_a_text_that_was_cut_says_so(front):
+def test_the_result_for_a_text_that_was_cut_says_so(front):
     assert "is_truncated" not in infer(front, TEXTS["at the limit"])
     assert infer(front, TEXTS["one above the limit"])["is_truncated"] is True
 
 
-def test_quantized_it_is_smaller_and_means_nearly_the_same(front, quantized):
+def test_the_quantized_model_is_smaller_and_its_embeddings_are_nearly_the_same(front, quantized):
     assert quantized.models["m"].total_bytes < front.models["m"].total_bytes
     one, other = (np.array(infer(each, TEXTS["English"])["predicted_value"]) for each in (front, quantized))
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.99
@@ -144,13 +146,13 @@ def test_quantized_it_is_smaller_and_means_nearly_the_same(front, quantized):
 
 @pytest.fixture
 def scratch():
-    """A folder that goes at once: pytest keeps those of the last runs, and here they are of gigabytes."""
+    """A folder that is removed at once: pytest keeps those of the last runs, and here they hold gigabytes."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 @pytest.mark.slow
-def test_at_full_size_it_is_what_the_documentation_says(scratch):
+def test_at_full_size_it_has_the_size_and_memory_of_the_documentation(scratch):
     import torch
     from sentence_transformers import SentenceTransformer
 

@@ -1,4 +1,4 @@
-"""Pages and their files travel light, and the files once."""
+"""Pages and their files are sent compressed, and the files only once."""
 
 import gzip
 import re

@@ -1,6 +1,6 @@
-"""The web app's own server, and Flask's, as processes: what they print, and counts over several processes.
+"""The web app's own server, and Flask's, as processes: their logs, and counts over several processes.
 
-No Elasticsearch answers them: what is looked at here needs none.
+There is no Elasticsearch: these tests do not need one.
 """
 
 import json
@@ -27,14 +27,14 @@ def settings(tmp_path, **more):
 
 @contextmanager
 def gunicorn(tmp_path, *options, **more):
-    """Address and log file of gunicorn with these options and settings."""
+    """Yield address and log file of gunicorn with these options and settings."""
     log = tmp_path / "gunicorn.log"
     with served(settings(tmp_path, **more), log=log, options=options, ready="/healthz") as address:
         yield address, log
 
 
 def get(address, **headers):
-    """The answer, be it an error."""
+    """Return the answer, even if it is an error."""
     try:
         with OPENER.open(urllib.request.Request(address, headers=headers), timeout=LONG) as answer:
             return answer.read().decode()
@@ -43,7 +43,7 @@ def get(address, **headers):
 
 
 def lines_with(text, log):
-    """The lines of a log that have that text, once there is one."""
+    """Return the lines of a log that have that text, once there is one."""
 
     def found():
         return [line for line in log.read_text().splitlines() if text in line]
@@ -63,7 +63,7 @@ def test_each_request_leaves_one_line_for_people_without_what_was_searched(tmp_p
     assert "secret" not in log.read_text()
 
 
-def test_every_line_is_a_json_object_if_wanted_gunicorns_own_too(tmp_path):
+def test_every_line_even_of_gunicorn_is_a_json_object_if_wanted(tmp_path):
     with gunicorn(tmp_path, LOG_FORMAT="json") as (address, log):
         get(f"{address}{SEARCH}", **{"X-Request-ID": "abc"})
         (line,) = lines_with("GET /api/v1/search", log)
@@ -82,7 +82,7 @@ def test_every_line_is_a_json_object_if_wanted_gunicorns_own_too(tmp_path):
     }
 
 
-def test_what_was_searched_is_in_the_log_if_wanted(tmp_path):
+def test_search_texts_are_in_the_log_if_wanted(tmp_path):
     with gunicorn(tmp_path, LOG_QUERIES="true") as (address, log):
         get(f"{address}{SEARCH}")
         assert lines_with("GET /api/v1/search?q=my+secret 503", log)
@@ -103,12 +103,12 @@ def test_a_setting_that_cannot_be_used_is_named_in_one_line(tmp_path):
 
 
 def processes_that_answered(log):
-    """Ids of the processes that have answered at /healthz."""
+    """Return the ids of the processes that have answered at /healthz."""
     return {re.search(r"\] \[(\d+)\] \[", line)[1] for line in lines_with("GET /healthz", log)}
 
 
 def healthz_count(address):
-    """How often /healthz was asked for, as /metrics has it."""
+    """Return how many requests for /healthz /metrics counts."""
     counts = get(f"{address}/metrics")
     return float(re.search(r'requests_total\{endpoint="health.healthz",status="200"\} (\S+)', counts)[1])
 

@@ -1,4 +1,4 @@
-"""The interface speaks the reader's language."""
+"""The interface in the reader's language."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ APP = create_app(load_settings({}))
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Services whose search finds the same, whatever it is asked for; or fails."""
+    """Services whose search always returns the same result, or fails."""
 
     result: SearchResult
     progress: object = None
@@ -69,7 +69,7 @@ def result(*hits, **given):
 
 
 def client(found, *, lang=None, app=APP, **services):
-    """A browser before the app, whose searches find this from now on."""
+    """A browser for the app, whose searches return this from now on."""
     app.extensions["services"] = Found(result=found, **services)
     web = app.test_client()
     if lang:
@@ -92,7 +92,7 @@ def client(found, *, lang=None, app=APP, **services):
         ("", "en"),
     ],
 )
-def test_the_language_that_the_browser_prefers(asked, expected):
+def test_the_page_has_the_language_that_the_browser_prefers(asked, expected):
     with APP.test_request_context(headers={"Accept-Language": asked}):
         assert language() == expected
 
@@ -118,7 +118,7 @@ def test_over_tls_the_choice_is_kept_for_tls_alone():
 
 
 @pytest.mark.parametrize("address", ["/?lang=tlh", "/?lang=", "/?lang=../de"])
-def test_a_language_that_there_is_not_is_not_kept(address):
+def test_an_unknown_language_is_not_kept(address):
     answer = client(result()).get(address)
     assert (answer.status_code, answer.location) == (302, "/")
     assert "Set-Cookie" not in answer.headers
@@ -152,7 +152,7 @@ def test_every_page_says_its_language_and_offers_the_others():
 
 
 @pytest.mark.parametrize("address", ["/nowhere", "/image/none.jpg"])
-def test_where_no_address_leads_back_a_choice_leads_to_the_first_page(address):
+def test_a_choice_without_an_address_to_return_to_leads_to_the_first_page(address):
     assert '<a href="/?lang=de" hreflang="de" lang="de">' in client(result()).get(address).text
 
 
@@ -234,7 +234,7 @@ def photo(tmp_path_factory):
 
 
 def text_of(page, *, photo, lang, app=APP):
-    """The text of a page of PAGES in a language."""
+    """Return the text of a page of PAGES in a language."""
     address, found, services = page
     web = client(found, lang=lang, app=app, **services)
     if address == "POST":
@@ -242,20 +242,20 @@ def text_of(page, *, photo, lang, app=APP):
     return web.get(address).text
 
 
-def test_no_text_of_a_page_is_forgotten(in_brackets, photo):
+def test_every_text_of_a_page_is_translated(in_brackets, photo):
     texts = {name: text_of(page, photo=photo, lang="ja", app=in_brackets) for name, page in PAGES.items()}
     assert [name for name, text in texts.items() if text.count("⟦") <= 10] == []
     found = {name: forgotten(text, language="ja", data=DATA) for name, text in texts.items()}
     assert {name: texts for name, texts in found.items() if texts} == {}
 
 
-def test_a_forgotten_text_would_be_found():
+def test_the_tests_find_a_text_that_is_not_translated():
     page = '<p title="⟦All⟧ well">⟦Model <b>conse</b>⟧ as <code>code</code> <i lang="en">in English</i> zebra</p>'
     assert forgotten(page, language="ja", data=("zebra",)) == ["as", "well"]
 
 
 def is_made(text, code):
-    """Whether a page is in that language, with no name of a value left in its texts."""
+    """Return whether a page is in that language, with all placeholders of its texts filled in."""
     seen = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     return f'<html lang="{code}">' in text and not re.search(r"%\(\w+\)|\{\w+\}", seen)
 
@@ -266,7 +266,7 @@ def test_every_page_can_be_made_in_every_language(photo):
     assert wrong == []
 
 
-def test_what_the_library_says_is_marked_as_english():
+def test_messages_of_the_library_are_marked_as_english():
     page = client(result(), error=GONE, lang="de").get("/image_search?q=a").text
     assert '<p class="notice error" role="alert" lang="en">Nothing answers.</p>' in page
     assert "<h1>Das lässt sich gerade nicht beantworten</h1>" in page

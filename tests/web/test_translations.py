@@ -1,4 +1,4 @@
-"""The texts of the interface in each language: complete, and those that templates, code and scripts say."""
+"""The texts of the interface in each language: they are complete, and equal those of templates, code and scripts."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_the_texts_of_the_scripts_are_listed_and_no_others():
     assert [text for text, said in listed.items() if text != said] == []  # in English
 
 
-def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypatch, capsys):
+def test_the_tool_names_a_new_text_and_removes_an_old_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(translations, "APP", tmp_path / "app")
     monkeypatch.setattr(translations, "KEYWORD_FACETS", {})
     (tmp_path / "app" / "templates").mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_a_new_text_is_named_by_the_tool_and_an_old_one_goes(tmp_path, monkeypat
 
 
 @every_language
-def test_the_pages_speak_the_texts_of_the_po_files(code):
+def test_the_pages_show_the_texts_of_the_po_files(code):
     with translations.po_file(code).with_suffix(".mo").open("rb") as file:
         compiled = texts_of(message for message in read_mo(file) if message.id)
     assert compiled == texts_of(messages(code)), "make translations"
@@ -131,13 +131,13 @@ def place(tmp_path):
 
 
 def made(place, target):
-    """The languages that `make` would compile."""
+    """Return the languages that `make` would compile."""
     said = subprocess.run(["make", "-n", target], cwd=place.path, check=True, capture_output=True, text=True).stdout
     return re.findall(r"pybabel .* -l (\w+)$", said, re.M)
 
 
 @pytest.mark.parametrize("target", ["install", "install-dev", "run", "serve", "test"])
-def test_make_compiles_what_is_missing_or_was_changed_since_and_nothing_else(place, target):
+def test_make_compiles_only_missing_and_changed_translations(place, target):
     assert made(place, target) == []
     os.utime(place.folder / "de" / "LC_MESSAGES" / "messages.po", (3_000, 3_000))
     (place.folder / "ja" / "LC_MESSAGES" / "messages.mo").unlink()
@@ -146,14 +146,14 @@ def test_make_compiles_what_is_missing_or_was_changed_since_and_nothing_else(pla
 
 
 def warnings_of(folder, caplog):
-    """What the app logs at its start about translations in that folder."""
+    """Return the warnings of the app at its start about translations in that folder."""
     caplog.clear()
     app = create_app(load_settings({}))
     languages.warn_of_stale(app, folder)
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_the_app_says_at_its_start_that_translations_are_missing_or_old(place, caplog):
+def test_the_app_warns_at_its_start_if_translations_are_missing_or_old(place, caplog):
     assert warnings_of(place.folder, caplog) == []
     os.utime(place.folder / "de" / "LC_MESSAGES" / "messages.po", (3_000, 3_000))
     (line,) = warnings_of(place.folder, caplog)
