@@ -26,8 +26,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # If a shell starts this process in the background, it ignores SIGINT, and so would all processes that it starts.
+    # If a shell starts this process in the background, it ignores SIGINT, and under nohup it ignores SIGHUP. So would all
+    # processes that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     share_cores()
     Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
     compile_translations()

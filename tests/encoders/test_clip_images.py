@@ -49,13 +49,13 @@ def speeds(monkeypatch):
 def agreements(monkeypatch):
     """Names of formats that are made to disagree with float32."""
     disagreeing = set()
-    compared = clip_images._compared
+    compared = clip_images._compare
 
     def compare(tried, float32, pixels):
         wrong = Format(name=tried.name, precision=tried.precision, calls=tried.calls, embed=lambda p: -tried.embed(p))
         return compared(wrong if tried.name in disagreeing else tried, float32, pixels)
 
-    monkeypatch.setattr(clip_images, "_compared", compare)
+    monkeypatch.setattr(clip_images, "_compare", compare)
     return disagreeing
 
 
@@ -76,7 +76,7 @@ def test_for_many_photos_int8_is_chosen_if_it_is_fast_and_agrees(encoder, speeds
 
 
 def test_few_photos_are_not_worth_looking_for_a_format(encoder, monkeypatch, photos, expected):
-    monkeypatch.setattr(clip_images, "_compared", None)
+    monkeypatch.setattr(clip_images, "_compare", None)
     assert encoder.prepare_for(MANY - 1) == ""
     assert (encoder.precision, encoder.calls) == ("float32", 1)
     assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
