@@ -26,8 +26,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # If a shell starts this process in the background, it ignores SIGINT, and under nohup it ignores SIGHUP. All processes
-    # that it starts would ignore them too.
+    # If a shell starts this process in the background, it ignores SIGINT, and under nohup it ignores SIGHUP.
+    # All processes that it starts would ignore them too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     share_cores()
