@@ -23,13 +23,11 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
     "is_mobile": True,
 }
-RESULTS = "/image_search?q=a+cat+with+green+eyes"
+RESULTS = "/image_search?q=mountains"
 SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
-    "home.png": ("/", DESKTOP),
     "results.png": (RESULTS, DESKTOP),
-    "parts.png": ("/image_search?q=a+flower&like=insects/hoverfly.jpg&without=green+leaves", DESKTOP),
-    "similar.png": ("/similar_image?id=vehicles/fire-truck.jpg", DESKTOP),
-    "photo.png": (f"{RESULTS}#photo=cats/tabby-cat.jpg", DESKTOP),
+    "parts.png": ("/image_search?q=the+sea&like=water/rowing-boats.jpg&without=an+animal", DESKTOP),
+    "photo.png": (f"{RESULTS}#photo=landscapes/mountain-path.jpg", DESKTOP),
     "phone.png": (RESULTS, PHONE),
 }
 MANY = {"filters.png": ("/image_search?q=a+dog&camera=Z+6", DESKTOP | {"viewport": {"width": 1120, "height": 960}})}
