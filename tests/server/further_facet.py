@@ -11,6 +11,7 @@ from image_embeddings.es.connection import connect
 from image_embeddings.es.facets import KEYWORD_FACETS, KeywordFacet
 from image_embeddings.es.image_index import ImageIndex
 
+NAME = "further_facet"  # of the filter and of the field
 MODEL = ModelInfo(model_id="colour", dims=4, preprocessing="colour-1")
 
 
@@ -28,9 +29,10 @@ def photo(number: int, maker: str) -> tuple[ImageDocument, np.ndarray]:
 
 
 def main(url: str, name: str) -> None:
-    KEYWORD_FACETS["maker"] = KeywordFacet(
-        name="maker",
-        field="maker",
+    assert NAME not in KEYWORD_FACETS
+    KEYWORD_FACETS[NAME] = KeywordFacet(
+        name=NAME,
+        field=NAME,
         values_of=lambda document: document.camera_make,
         label="Maker of the camera",
         help="Only photos by a camera of this maker.",
@@ -42,7 +44,7 @@ def main(url: str, name: str) -> None:
     refused = list(index.documents.add([photo(1, "Leica"), photo(2, "Leica"), photo(3, "Canon")]))
     index.refresh()
     web = create_app(load_settings({"ES_HOST": url, "INDEX_NAME": name})).test_client()
-    answer = web.get("/api/v1/search?maker=Leica&facets=true").json
+    answer = web.get("/api/v1/search?further_facet=Leica&facets=true").json
     description = web.get("/api/openapi.json").json
     parameters = description["paths"]["/api/v1/search"]["get"]["parameters"]
     print(
@@ -51,10 +53,10 @@ def main(url: str, name: str) -> None:
                 "refused": len(refused),
                 "mapping": index.cluster.client.indices.get_mapping(index=name).body,
                 "hits": sorted(hit["image_id"] for hit in answer["hits"]),
-                "counts": answer["facets"]["maker"],
-                "page": web.get("/image_search?maker=Leica").text,
-                "parameter": next((found for found in parameters if found["name"] == "maker"), None),
-                "facet": description["components"]["schemas"]["FacetsSchema"]["properties"].get("maker"),
+                "counts": answer["facets"][NAME],
+                "page": web.get("/image_search?further_facet=Leica").text,
+                "parameter": next((found for found in parameters if found["name"] == NAME), None),
+                "facet": description["components"]["schemas"]["FacetsSchema"]["properties"].get(NAME),
             }
         )
     )

@@ -21,11 +21,11 @@ def found(elasticsearch_url, name):
 
 def test_a_further_facet_is_in_the_mapping_the_api_the_page_and_the_description(found):
     [index] = found["mapping"].values()
-    assert index["mappings"]["properties"]["maker"] == {"type": "keyword"}
+    assert index["mappings"]["properties"]["further_facet"] == {"type": "keyword"}
     assert (found["refused"], found["hits"]) == (0, ["1.jpg", "2.jpg"])
     assert found["counts"] == [{"value": "Leica", "count": 2}, {"value": "Canon", "count": 1}]
     assert found["parameter"]["description"].startswith("Only photos by a camera of this maker.")
     assert found["facet"]["type"] == "array"
     assert "<legend>Maker of the camera</legend>" in found["page"]
-    assert 'name="maker" value="Leica" checked' in found["page"]
+    assert 'name="further_facet" value="Leica" checked' in found["page"]
     assert "Maker of the camera: Leica" in found["page"]
