@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage
 from app.pages.bar import fields_of, image_ids_of, make_bar
 from app.pages.collections import make_picker
 from app.pages.filters import FilterForm, page_address, search_address
-from app.search_request.page_form import parse_k, parse_page
+from app.search_request.page_form import DEFAULT_K, parse_k, parse_page
 from app.search_request.request import SearchRequest, make_part, search
 from app.search_request.schemas import MAX_UPLOADS
 from app.search_request.uploads import CarriedPhoto, carry_upload
@@ -23,7 +23,6 @@ from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, 
 blueprint = Blueprint("pages", __name__)
 
 K_CHOICES = (10, 20, 50, 100)
-HOME_K = 20  # photos on the home page
 ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest ones; another page shows all of them
 
@@ -33,7 +32,7 @@ def home() -> ResponseReturnValue:
     """Show the search bar and the collections above the newest photos."""
     query = SearchRequest(k=parse_k())
     try:
-        result = services().search.browse(k=HOME_K, facets=True)
+        result = services().search.browse(k=DEFAULT_K, facets=True)
         common = _common(query, result)
     except errors.IndexMissingError:
         return render_template("home.html", total=0, **_common(query, indexed=False))
