@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visit import bring, choose, search, shown
+from tests.browser.visit import bring, choose, search, settled_boxes, shown
 from tests.browser.webapp import PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -275,7 +275,7 @@ def test_on_a_phone_the_text_and_the_add_buttons_have_a_row_each(visit, path):
 def test_menus_lie_within_the_window(visit, menu, width):
     page = visit(MIXED, viewport={"width": width, "height": 740})
     page.locator(f"{menu} summary").click()
-    box = page.locator(f"{menu} .menu").bounding_box()
+    (box,) = settled_boxes(page, f"{menu} .menu")
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visit import choose, shown
+from tests.browser.visit import choose, settled_boxes, shown
 from tests.browser.webapp import PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -41,7 +41,7 @@ def begin(page):
 
 def at(page, x, y):
     """Return the point on the screen for a point in the photo, given as shares of its width and height."""
-    box = page.locator("#part .whole").bounding_box()
+    (box,) = settled_boxes(page, "#part .whole")
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
 

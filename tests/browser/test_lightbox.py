@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visit import shown
+from tests.browser.visit import settled_boxes, shown
 from tests.browser.webapp import PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -59,7 +59,7 @@ def test_a_tile_opens_its_photo_over_the_page(opened):
 
 
 def test_the_photo_is_whole_and_no_larger_than_twice_its_size(opened):
-    box = opened.locator("#lightbox .frame").bounding_box()
+    (box,) = settled_boxes(opened, "#lightbox .frame")
     assert box["width"] == 902
     assert box["width"] / box["height"] == pytest.approx(451 / 300, rel=0.02)
 
@@ -210,8 +210,7 @@ def test_the_panel_shows_all_known_details(described):
 
 
 def test_the_dot_is_where_the_photo_was_taken(described):
-    expect(described.locator(".world span")).to_be_visible()
-    world, dot = (described.locator(place).bounding_box() for place in (".world img", ".world span"))
+    world, dot = settled_boxes(described, ".world img", ".world span")
     middle = dot["x"] + dot["width"] / 2 - world["x"], dot["y"] + dot["height"] / 2 - world["y"]
     assert middle[0] / world["width"] == pytest.approx((2.2945 + 180) / 360, abs=0.005)
     assert middle[1] / world["height"] == pytest.approx((84 - 48.8584) / 142, abs=0.01)
@@ -295,7 +294,7 @@ def test_a_short_touch_changes_nothing(on_phone):
 
 def test_on_a_phone_the_details_lie_below_the_photo(on_phone):
     on_phone.get_by_role("button", name="Details").tap()
-    stage, panel = (on_phone.locator(f"#lightbox {place}").bounding_box() for place in (".stage", ".details"))
+    stage, panel = settled_boxes(on_phone, "#lightbox .stage", "#lightbox .details")
     assert stage["height"] > 200
     assert panel["y"] >= stage["y"] + stage["height"] - 1
     assert panel["width"] == 360

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from tests.browser.webapp import PHOTOS
 
@@ -19,6 +19,14 @@ _BRING_FILE = """(element, [kinds, name, type, bytes]) => {
     const made = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
     element.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, made) : new DragEvent(kind, made));
   }
+}"""
+
+
+# Truthy when the boxes are as they were one frame ago, and nothing moves.
+_SETTLED_BOXES = """selectors => {
+  const boxes = selectors.map(selector => document.querySelector(selector).getBoundingClientRect().toJSON());
+  const before = window.boxesBefore, now = window.boxesBefore = JSON.stringify(boxes);
+  return now === before && document.getAnimations().every(({playState}) => playState !== "running") && boxes;
 }"""
 
 
@@ -73,6 +81,17 @@ def _is_expected(message: ConsoleMessage, *, where: str) -> bool:
     """Return whether this is Chromium's message on a page with an error status."""
     own_status = message.page is not None and where == message.page.url
     return message.text.startswith("Failed to load resource") and own_status
+
+
+def settled_boxes(page: Page, *selectors: str) -> list[dict[str, float]]:
+    """Return the boxes of these elements on the screen, read in one moment, when all are visible and none moves.
+
+    Use it after an action: what the action changes on the page may come later than the action returns.
+    """
+    for selector in selectors:
+        expect(page.locator(selector)).to_be_visible()
+    found: list[dict[str, float]] = page.wait_for_function(_SETTLED_BOXES, arg=list(selectors)).json_value()
+    return found
 
 
 def tiles(page: Page) -> Locator:
