@@ -42,8 +42,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
-    request_record.init_app(app, settings)  # set up first: so it runs last after a request, and logs all of it
-    metrics.init_app(app)
+    # The record is set up first: so it runs last after a request, and counts and logs all of it.
+    request_record.init_app(app, settings, metrics.init_app(app))
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)

@@ -9,11 +9,12 @@ for hit in search.by_text("a dog on the beach").hits:
 from image_embeddings import errors
 from image_embeddings.assembly import open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
-from image_embeddings.documents import Bucket, Facets, Hit, ImageDocument, ModelInfo, Place, PlaceBucket, SearchResult
+from image_embeddings.documents import Bucket, Facets, ImageDocument, ModelInfo, Place, PlaceBucket
 from image_embeddings.es.collections import Collection, Collections
 from image_embeddings.es.facets import KEYWORD_FACETS, KeywordFacet
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.es.nearest import Hit
 from image_embeddings.es.opening import node_moved, open_index
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.report import IndexReport
@@ -24,6 +25,7 @@ from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
+from image_embeddings.search.result import SearchResult
 from image_embeddings.sources.photo_folder import read_bytes, resolve
 
 __all__ = [

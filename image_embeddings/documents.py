@@ -95,28 +95,6 @@ class FileState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hit:
-    """One document that was found. `similarity` is the raw cosine in [-1, 1], `score` is (1 + cosine) / 2."""
-
-    rank: int  # from 1
-    score: float | None  # None if there is no query, only filters
-    document: ImageDocument
-    by_words: bool = False  # words of the text are in the photo's name, caption or label, and raise its rank
-    matches: bool | None = None  # whether it really matches; None if nobody asked, or if it is not known
-    folded: tuple["Hit", ...] = ()  # its near-duplicates, if the search folds them
-
-    @property
-    def image_id(self) -> str:
-        """Return the image_id of the hit."""
-        return self.document.image_id
-
-    @property
-    def similarity(self) -> float | None:
-        """Return the raw cosine of query and photo, in [-1, 1], or None if there is no query."""
-        return None if self.score is None else 2 * self.score - 1
-
-
-@dataclass(frozen=True, kw_only=True)
 class Bucket:
     """A value, and the number of photos that have it."""
 
@@ -143,29 +121,6 @@ class Facets:
     taken_step: str = ""  # year, month or day
     place: tuple[PlaceBucket, ...] = ()
     columns: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """The hits of one search, best first, and how they were found."""
-
-    hits: tuple[Hit, ...]
-    total: int  # photos in the index
-    matching: int  # photos that pass the filters: all, if there are none
-    model_id: str
-    text_encoder: str | None = None  # who encoded the text: elasticsearch or local; None without a text
-    text_model_id: str | None = None  # id of the text model in Elasticsearch, if it encoded the text
-    note: str | None = None  # for the user: what did not work, and what was done instead
-    took_ms: Mapping[str, float] = field(default_factory=dict)  # stage -> milliseconds: encode, search, total
-    facets: Facets | None = None  # None if nobody asked for them
-    listed: int | None = None  # number of all hits if it is not `matching`: a search by date lists only the nearest
-
-    @property
-    def relevant(self) -> int | None:
-        """Return the number of hits up to the last one that really matches, or None if that is not known."""
-        if not self.hits or any(hit.matches is None for hit in self.hits):
-            return None
-        return max((place for place, hit in enumerate(self.hits, start=1) if hit.matches), default=0)
 
 
 JSON = dict[str, Any]  # a request or response body

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from app.pages.bar import fields_of, image_ids_of, make_bar
-from app.pages.collections import make_picker
+from app.pages.bar import fields_of, image_ids_of, make_bar, make_picker
 from app.pages.filters import FilterForm, page_address, search_address
 from app.search_request.page_form import DEFAULT_K, parse_k, parse_page
 from app.search_request.request import SearchRequest, make_part, search
@@ -18,9 +18,12 @@ from app.search_request.schemas import MAX_UPLOADS
 from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
 from app.web.errors import error_page
+from app.web.languages import choose, declare
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
-blueprint = Blueprint("pages", __name__)
+blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
+blueprint.before_request(choose)
+blueprint.after_request(declare)
 
 K_CHOICES = (10, 20, 50, 100)
 ROW_K = 12  # hits in the row of one of several photos

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app.services import services
+from app.web.languages import declare
 from app.web.request_record import record
 from image_embeddings import errors
 
@@ -111,4 +112,4 @@ def _answer(code: str, message: str, status: int) -> Response:
 
 
 def _page(body: dict[str, dict[str, str]], status: int, **context: Any) -> Response:
-    return Response(render_template("error.html", status=status, **body["error"], **context), status)
+    return declare(Response(render_template("error.html", status=status, **body["error"], **context), status))

@@ -40,8 +40,6 @@ def init_app(app: Flask) -> None:
         newstyle=True,
     )
     app.jinja_env.globals.update(language=language, languages=LANGUAGES, address_in=address_in)
-    app.before_request(_choose)
-    app.after_request(_declare)
     warn_of_stale(app, Path(app.root_path) / FOLDER)
 
 
@@ -92,9 +90,9 @@ def address_in(code: str) -> str:
     return f"{url_for('pages.home')}?{CHOICE}={code}"
 
 
-def _choose() -> ResponseReturnValue | None:
-    """Keep the language that an address asks for, and redirect to the address without it; do not redirect a form."""
-    if request.blueprint != "pages" or CHOICE not in request.args:
+def choose() -> ResponseReturnValue | None:
+    """Keep the language that a page's address asks for. Redirect to the address without it, unless a form is sent."""
+    if CHOICE not in request.args:
         return None
     chosen = request.args[CHOICE]
     if request.method in ("GET", "HEAD"):
@@ -115,7 +113,7 @@ def _keep(chosen: str, response: Answer) -> Answer:
     return response
 
 
-def _declare(response: Response) -> Response:
+def declare(response: Response) -> Response:
     """Declare the language of a page to caches and readers, and the headers that it depends on."""
     if response.mimetype == "text/html" and not response.location:
         response.content_language.add(language())

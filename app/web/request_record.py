@@ -1,4 +1,7 @@
-"""The record of the current request, which errors, metrics and log lines share, and its access line in the log."""
+"""The record of the current request, which errors, metrics and log lines share.
+
+At its end, the request is counted in the metrics and has an access line in the log.
+"""
 
 import logging
 import re
@@ -11,11 +14,13 @@ from uuid import uuid4
 from apiflask import APIFlask
 from flask import Response, g, has_request_context, request
 
+from app.web.metrics import Metrics
 from image_embeddings import SearchResult, Settings, log_formatter
 
 IN_A_PATH = "/:@!$&'()*+,;=~"  # characters that are not quoted in a path
 WERKZEUGS_ACCESS_LINE = '"%s" %s %s'  # the end of its message, before the values are inserted
 HEADER = "X-Request-ID"
+APP = "app"  # the stage outside the search: HTTP, templates, JSON
 SANE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)  # safe also for simple programs that read logs
 
 access = logging.getLogger("app.access")
@@ -38,8 +43,8 @@ class RequestRecord:
         return (perf_counter() - self.begun) * 1000
 
 
-def init_app(app: APIFlask, settings: Settings) -> None:
-    """Begin a record for each request, put its id into the answer's header, and write an access line.
+def init_app(app: APIFlask, settings: Settings, metrics: Metrics) -> None:
+    """Begin a record for each request. At its end, put its id into a header, count it, and write an access line.
 
     Log lines are printed as the settings say, unless logging is set up already.
     """
@@ -52,12 +57,13 @@ def init_app(app: APIFlask, settings: Settings) -> None:
     app.before_request(_begin)
 
     @app.after_request
-    def tell(response: Response) -> Response:
+    def end(response: Response) -> Response:
+        seen = record()
+        response.headers[HEADER] = seen.request_id
+        _count(seen, response, metrics)
         if access.isEnabledFor(logging.INFO):
-            _tell(response.status_code, with_query=settings.log_queries)
+            _tell(seen, response.status_code, with_query=settings.log_queries)
         return response
-
-    app.after_request(_name)
 
 
 def record() -> RequestRecord:
@@ -87,14 +93,30 @@ def _begin_new() -> RequestRecord:
     return g.record  # type: ignore[no-any-return]
 
 
-def _name(response: Response) -> Response:
-    response.headers[HEADER] = record().request_id
-    return response
+def _count(seen: RequestRecord, response: Response, metrics: Metrics) -> None:
+    """Count the request, and tell the browser the times of its stages."""
+    endpoint = request.endpoint or "none"
+    metrics.requests.labels(endpoint, response.status_code).inc()
+    metrics.request_seconds.labels(endpoint).observe(seen.milliseconds / 1000)
+    if seen.error_code:
+        metrics.errors.labels(seen.error_code).inc()
+    if seen.search_kind:
+        metrics.searches.labels(seen.search_kind, _outcome(seen, response.status_code)).inc()
+    if seen.took_ms and not seen.error_code:
+        stages = {**seen.took_ms, APP: seen.milliseconds - seen.took_ms["total"]}
+        response.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.2f}" for name, took in stages.items())
+        for name, took in stages.items():
+            metrics.stage_seconds.labels(name).observe(took / 1000)
 
 
-def _tell(status: int, *, with_query: bool) -> None:
+def _outcome(seen: RequestRecord, status: int) -> str:
+    if status >= 400:
+        return "failed" if status >= 500 else "refused"
+    return "found" if seen.hits else "nothing"
+
+
+def _tell(seen: RequestRecord, status: int, *, with_query: bool) -> None:
     """Write the access line. It has no query unless `with_query`, because a query may be a person's search."""
-    seen = record()
     path = quote(request.path, safe=IN_A_PATH)
     if with_query and request.query_string:
         path += "?" + quote(request.query_string, safe=IN_A_PATH + "?%")

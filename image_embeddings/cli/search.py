@@ -10,11 +10,11 @@ import click
 from image_embeddings import assembly
 from image_embeddings.cli.terminal import json_option, k_option, print_json, say, show_errors
 from image_embeddings.config import Settings, load_settings
-from image_embeddings.documents import SearchResult
 from image_embeddings.errors import QueryError
 from image_embeddings.es.filters import Filters
 from image_embeddings.log_format import printable
 from image_embeddings.photos import decoding
+from image_embeddings.search.result import SearchResult
 from image_embeddings.text_model.choice import ELASTICSEARCH
 
 

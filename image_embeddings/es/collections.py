@@ -9,8 +9,7 @@ from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
 from image_embeddings.es.filters import COLUMN_SEPARATOR, escape_pattern
-from image_embeddings.es.mapping import EMBEDDING, document_of
-from image_embeddings.es.queries import by_date
+from image_embeddings.es.queries import EMBEDDING, by_date, document_of
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # the column's name follows

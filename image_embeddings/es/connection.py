@@ -13,6 +13,7 @@ from image_embeddings.errors import (
     AuthenticationError,
     CertificateError,
     DiskFullError,
+    ElasticsearchError,
     PermissionDeniedError,
     RequestError,
     ServerVersionError,
@@ -92,7 +93,11 @@ class Cluster:
         version: tuple[int, int] | None = None,
         is_disk_full: Callable[[], bool] = lambda: False,
     ) -> None:
+        from elasticsearch import ApiError, TransportError
+        from elasticsearch.helpers import ScanError
+
         self.client = client
+        self.failures = (ApiError, TransportError, ScanError)  # what requests of the client library raise
         self._version = version
         self._is_disk_full = is_disk_full
 
@@ -134,43 +139,47 @@ class Cluster:
     @contextmanager
     def errors(self, *, needs: str = "the cluster privilege 'monitor'") -> Iterator[None]:
         """Turn errors of the client library into ours. `needs` names the privileges that the request needs."""
+        try:
+            yield
+        except self.failures as error:
+            raise self.error_for(error, needs=needs) from error
+
+    def error_for(self, failure: Exception, *, needs: str) -> ElasticsearchError:
+        """Return our error for one of `failures`, with its remedy. `needs` names the privileges of the request."""
         import elasticsearch
         from elasticsearch.helpers import ScanError
 
-        try:
-            yield
-        except elasticsearch.SSLError as error:
-            raise CertificateError(
-                f"TLS with {self.address} fails: {_last_cause(error)}. Point ES_CA_CERTS at the CA file (ca.crt) of "
-                "that cluster, or for a test set ES_VERIFY_CERTS=false; where the server has no TLS, ES_HOST begins "
-                "with http://."
-            ) from error
-        except elasticsearch.ConnectionTimeout as error:
-            if self._is_disk_full():
-                raise self._disk_full(status=503, kind="", reason="no answer in time") from error
-            raise SlowError(
-                f"Elasticsearch at {self.address} did not answer in time. Look at its load and whether its disk is "
-                "full, then try again."
-            ) from error
-        except ScanError as error:
-            raise RequestError(f"Elasticsearch could not read the whole index: {error}. Try again.") from error
-        except elasticsearch.SerializationError as error:
-            raise UnreachableError(
-                f"An answer of {self.address} did not come whole. Look at the network and at proxies on the way."
-            ) from error
-        except elasticsearch.ConnectionError as error:
-            raise UnreachableError(
-                f"Nothing answers at {self.address} ({_last_cause(error)}). Is Elasticsearch running, is ES_HOST "
-                "right (https or http, name, port)? Without ES_HOST an embedded node is started."
-            ) from error
-        except elasticsearch.UnsupportedProductError as error:
-            raise ServerVersionError(
-                f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST."
-            ) from error
-        except elasticsearch.ApiError as error:
-            raise self._api_error(error, needs=needs) from error
+        match failure:
+            case elasticsearch.SSLError():
+                return CertificateError(
+                    f"TLS with {self.address} fails: {_last_cause(failure)}. Point ES_CA_CERTS at the CA file (ca.crt) "
+                    "of that cluster, or for a test set ES_VERIFY_CERTS=false; where the server has no TLS, ES_HOST "
+                    "begins with http://."
+                )
+            case elasticsearch.ConnectionTimeout():
+                if self._is_disk_full():
+                    return self._disk_full(status=503, kind="", reason="no answer in time")
+                return SlowError(
+                    f"Elasticsearch at {self.address} did not answer in time. Look at its load and whether its disk is "
+                    "full, then try again."
+                )
+            case ScanError():
+                return RequestError(f"Elasticsearch could not read the whole index: {failure}. Try again.")
+            case elasticsearch.SerializationError():
+                return UnreachableError(
+                    f"An answer of {self.address} did not come whole. Look at the network and at proxies on the way."
+                )
+            case elasticsearch.ConnectionError():
+                return UnreachableError(
+                    f"Nothing answers at {self.address} ({_last_cause(failure)}). Is Elasticsearch running, is ES_HOST "
+                    "right (https or http, name, port)? Without ES_HOST an embedded node is started."
+                )
+            case elasticsearch.UnsupportedProductError():
+                return ServerVersionError(f"What answers at {self.address} is not Elasticsearch. Look at ES_HOST.")
+            case _:
+                return self._api_error(failure, needs=needs)
 
-    def _api_error(self, error: Any, *, needs: str) -> Exception:
+    def _api_error(self, error: Any, *, needs: str) -> ElasticsearchError:
         kind, reason = _type_and_reason(error)
         if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
             if error.status_code in PASSING:

@@ -20,7 +20,7 @@ from image_embeddings.documents import (
     PhotoMetadata,
 )
 from image_embeddings.errors import ImageNotFoundError, RequestError
-from image_embeddings.es import mapping
+from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.index_client import IndexClient
 
@@ -145,8 +145,8 @@ class Documents:
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Yield every stored embedding, in pages of shape (n, dims)."""
-        body = {"query": {"match_all": {}}, "fields": [mapping.EMBEDDING], "_source": False}
-        vectors = (fields[mapping.EMBEDDING] for fields in self._scan(body, page_size=page_size))
+        body = {"query": {"match_all": {}}, "fields": [queries.EMBEDDING], "_source": False}
+        vectors = (fields[queries.EMBEDDING] for fields in self._scan(body, page_size=page_size))
         while page := list(islice(vectors, page_size)):
             yield np.asarray(page, np.float32)
 
@@ -164,9 +164,9 @@ class Documents:
         The same `seed` draws the same photos.
         """
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
-        body = {"query": {"function_score": drawn}, "size": size, "fields": [mapping.EMBEDDING], "_source": False}
+        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
-        return np.array([hit["fields"][mapping.EMBEDDING] for hit in hits], np.float32)
+        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
 
     def collections(self, by: str) -> Collections:
         """Return the collections of the photos. `by` is a value of the setting COLLECTIONS."""
@@ -182,12 +182,12 @@ class Documents:
         client = self._client
         try:
             with client.errors():
-                answer = client.reader.get(index=client.name, id=image_id, source_excludes=[mapping.EMBEDDING])
+                answer = client.reader.get(index=client.name, id=image_id, source_excludes=[queries.EMBEDDING])
         except RequestError as error:
             if error.status == 404:
                 raise _not_found(image_id) from None
             raise
-        return mapping.document_of(answer["_source"])
+        return queries.document_of(answer["_source"])
 
     def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
         """Return the documents of photos by image_id, in one request.
@@ -201,34 +201,34 @@ class Documents:
         client = self._client
         with client.errors():
             answer = client.reader.mget(
-                index=client.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[mapping.EMBEDDING]
+                index=client.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[queries.EMBEDDING]
             )
         for item in answer["docs"]:
             if not item.get("found"):
                 raise _not_found(item["_id"])
-        return {item["_id"]: mapping.document_of(item["_source"]) for item in answer["docs"]}
+        return {item["_id"]: queries.document_of(item["_source"]) for item in answer["docs"]}
 
     def embedding(self, image_id: str) -> Embedding:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
         check_image_id(image_id)
-        body = {"query": {"ids": {"values": [image_id]}}, "fields": [mapping.EMBEDDING], "_source": False}
+        body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
         if not hits:
             raise _not_found(image_id)
-        return np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
+        return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
     def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
         """Return document and embedding of a photo whose file has that hash, or None if there is none."""
         body = {
             "query": {"term": {"content_hash": content_hash}},
             "size": 1,
-            "fields": [mapping.EMBEDDING],
-            "_source": {"excludes": [mapping.EMBEDDING]},
+            "fields": [queries.EMBEDDING],
+            "_source": {"excludes": [queries.EMBEDDING]},
         }
         hits = self._client.search(body)["hits"]["hits"]
         if not hits:
             return None
-        return mapping.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][mapping.EMBEDDING], np.float32)
+        return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
 
 def check_image_id(image_id: str) -> None:

@@ -54,17 +54,16 @@ class IndexClient:
         Raise IndexMissingError if there is no such index, and an ElasticsearchError for any other failure.
         """
         try:
-            with self.cluster.errors(
-                needs=f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
-            ):
-                yield
-        except RequestError as error:
-            if error.kind == "index_not_found_exception":
+            yield
+        except self.cluster.failures as failure:
+            needs = f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
+            error = self.cluster.error_for(failure, needs=needs)
+            if isinstance(error, RequestError) and error.kind == "index_not_found_exception":
                 self._check_really_missing()
                 raise IndexMissingError(
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
-                ) from error
-            raise
+                ) from failure
+            raise error from failure
 
     def _check_really_missing(self) -> None:
         """Return if the index really does not exist. An Elasticsearch that has just started knows no index.

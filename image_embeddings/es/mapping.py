@@ -1,8 +1,6 @@
-"""The contents of an index: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
+"""What is written into an index: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,10 +8,9 @@ from typing import Any
 from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
 from image_embeddings.es.facets import KEYWORD_FACETS
 from image_embeddings.es.filters import COLUMN_SEPARATOR
+from image_embeddings.es.queries import EMBEDDING, words_of
 
-EMBEDDING = "image_embedding"
 META_VERSION = 1
-_WORD = re.compile(r"[^\W_]+")
 
 
 def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
@@ -124,11 +121,6 @@ def metadata_body(metadata: PhotoMetadata) -> JSON:
     return {name: value for name, value in values.items() if value}
 
 
-def words_of(texts: Iterable[str]) -> str:
-    """Return the words in names, with spaces between. `IMG_1234` has two; Elasticsearch would read it as one."""
-    return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
-
-
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
     """Return the fields that searches by words and facets read, from a metadata file's columns."""
     values = {
@@ -137,13 +129,3 @@ def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
         "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
     }
     return {name: value for name, value in values.items() if value}
-
-
-def document_of(source: Mapping[str, Any]) -> ImageDocument:
-    """Return the document in a hit's `_source`, which comes without the embedding."""
-    location = source.get("location")
-    values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
-    values["location"] = (location["lat"], location["lon"]) if location else None
-    values["keywords"] = tuple(source.get("keywords", ()))
-    values["format"] = source.get("format", 1)
-    return ImageDocument(**values)

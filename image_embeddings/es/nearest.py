@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from image_embeddings.documents import JSON, Embedding, Facets, ImageDocument
 from image_embeddings.errors import RequestError
-from image_embeddings.es import mapping, queries
+from image_embeddings.es import queries
 from image_embeddings.es.documents import Documents, check_image_id
 from image_embeddings.es.filters import facets_of
 from image_embeddings.es.index_client import IndexClient
@@ -23,25 +23,45 @@ LOOKUP_SINCE = (9, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawHit:
-    """One hit in Elasticsearch's answer."""
+class Hit:
+    """One photo that was found."""
 
-    document: ImageDocument
+    rank: int  # from 1
     # (1 + cosine) / 2 of its embedding; None if only its words were found, or if there is no query.
     score: float | None
-    by_words: bool = False  # words of the text are in its name, caption or label
-    embedding: Embedding | None = None  # None if nobody asked for it
+    document: ImageDocument
+    by_words: bool = False  # words of the text are in the photo's name, caption or label, and raise its rank
+    matches: bool | None = None  # whether it really matches; None if nobody asked, or if it is not known
+    folded: tuple[Hit, ...] = ()  # its near-duplicates, if the search folds them
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)  # None if nobody asked for it
+
+    @property
+    def image_id(self) -> str:
+        """Return the image_id of the photo."""
+        return self.document.image_id
+
+    @property
+    def similarity(self) -> float | None:
+        """Return the raw cosine of query and photo, in [-1, 1], or None if there is no query."""
+        return None if self.score is None else 2 * self.score - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawResult:
-    """The answer to one search."""
+    """The answer of an index to one search: the hits, best first, and how many photos there are."""
 
-    hits: tuple[RawHit, ...]
-    total: int  # documents in the index
-    matching: int  # documents that pass the filters
-    backing_index: str | None  # the index behind the alias, which answered; None without hits
-    facets: Facets | None = None
+    hits: tuple[Hit, ...]
+    total: int  # photos in the index
+    matching: int  # photos that pass the filters: all, if there are none
+    facets: Facets | None = None  # None if nobody asked for them
+    backing_index: str | None = None  # the index behind the alias, which answered; None without hits
+
+    @property
+    def relevant(self) -> int | None:
+        """Return the number of hits up to the last one that really matches, or None if that is not known."""
+        if not self.hits or any(hit.matches is None for hit in self.hits):
+            return None
+        return max((place for place, hit in enumerate(self.hits, start=1) if hit.matches), default=0)
 
 
 class Nearest:
@@ -113,13 +133,14 @@ class Nearest:
         scores = self._scores(query, hits, client) if query else {}
         return RawResult(
             hits=tuple(
-                RawHit(
-                    document=mapping.document_of(hit["_source"]),
+                Hit(
+                    rank=rank,
                     score=scores.get(hit["_id"]),
+                    document=queries.document_of(hit["_source"]),
                     by_words=queries.is_by_words(hit),
                     embedding=_embedding(hit),
                 )
-                for hit in hits
+                for rank, hit in enumerate(hits, start=offset + 1)
             ),
             total=counts["doc_count"],
             matching=counts.get("matching", counts)["doc_count"],
@@ -143,5 +164,5 @@ class Nearest:
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
-    vector = hit.get("fields", {}).get(mapping.EMBEDDING)
+    vector = hit.get("fields", {}).get(queries.EMBEDDING)
     return None if vector is None else np.asarray(vector, np.float32)

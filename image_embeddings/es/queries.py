@@ -1,13 +1,15 @@
-"""The bodies of kNN searches. Pure functions, no I/O."""
+"""The bodies of kNN searches, and the reading of their hits. Pure functions, no I/O."""
 
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_embeddings.documents import JSON, Embedding
+from image_embeddings.documents import JSON, Embedding, ImageDocument
 from image_embeddings.es.filters import Filters, facet_aggs, matching_agg
-from image_embeddings.es.mapping import EMBEDDING, words_of
 
+EMBEDDING = "image_embedding"  # the field of the embedding
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # number of nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
@@ -20,6 +22,7 @@ MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
 # Quantised index types rank by rounded vectors. So three times as many candidates are scored again on the full vectors.
 # This makes the scores exact, and the first k nearly always the true ones. 3 is Elasticsearch's default for bbq_hnsw.
 RESCORE_OVERSAMPLE = 3.0
+_WORD = re.compile(r"[^\W_]+")
 
 
 def vector_query(embedding: Embedding) -> JSON:
@@ -114,6 +117,11 @@ def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> J
     return {"bool": {"should": [either, found]}}
 
 
+def words_of(texts: Iterable[str]) -> str:
+    """Return the words in names, with spaces between. `IMG_1234` has two; Elasticsearch would read it as one."""
+    return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
+
+
 def by_date(sort: str = NEWEST) -> list[JSON]:
     """Return the sort order by the date of the photo. Photos without a date come last."""
     order = "asc" if sort == OLDEST else "desc"
@@ -139,3 +147,13 @@ def embedding_score(hit: Mapping[str, Any]) -> float | None:
 def is_by_words(hit: Mapping[str, Any]) -> bool:
     """Return whether words of the text are among the photo's own words."""
     return BY_WORDS in hit.get("matched_queries", ())
+
+
+def document_of(source: Mapping[str, Any]) -> ImageDocument:
+    """Return the document in a hit's `_source`, which comes without the embedding."""
+    location = source.get("location")
+    values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
+    values["location"] = (location["lat"], location["lon"]) if location else None
+    values["keywords"] = tuple(source.get("keywords", ()))
+    values["format"] = source.get("format", 1)
+    return ImageDocument(**values)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from image_embeddings.documents import Hit
+from image_embeddings.es.nearest import Hit
 
 ALIKE = 0.02  # greatest difference of near-duplicates in similarity to the query, and in the ratio of width to height
 

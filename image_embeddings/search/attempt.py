@@ -1,21 +1,32 @@
-"""One attempt at a search: the time of its stages, the photos that it finds, and which of them really match."""
+"""One attempt at a search: the index and encoder that it uses, the photos that it finds, and which really match."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from time import perf_counter
 
 import numpy as np
+from PIL import Image
 
 from image_embeddings.calibration.likeness import Calibration, QueryKind, WeightedEmbedding
-from image_embeddings.documents import Embedding
-from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.documents import Embedding, ModelInfo
+from image_embeddings.encoders import Encoder, check_same_model
+from image_embeddings.errors import ElasticsearchError, ModelUnavailableError, TextModelError
+from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
-from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.text_model.choice import TextPath, TextPaths
+from image_embeddings.text_model.model import TextModel, ask_while_busy
+
+TEXTS_KEPT = 1_000  # number of embeddings of texts that are kept; 2 kB each at 512 dims
+STATE_SECONDS = 30.0  # greatest age of the state that a verdict may use
+MISSING_SECONDS = 60.0  # time after which a model that was not available is looked for again
+VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, for the verdict
 
 
 class Stopwatch:
@@ -38,6 +49,79 @@ class Stopwatch:
         """Return the milliseconds of each stage so far. `total` is the time since the stopwatch was made."""
         stages = {**self._stages, "total": (perf_counter() - self._begin) * 1000}
         return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
+
+
+class OpenedIndex:
+    """One index behind the name: its state, and the encoder of its model, which the first search that needs it loads.
+
+    If the index behind the name is replaced, another `OpenedIndex` replaces this one. `lock` is held while an encoder
+    is loaded, so that only one is loaded at a time. Several threads may use the object at the same time.
+    """
+
+    def __init__(self, state: IndexState, *, encoder_for: Callable[[ModelInfo], Encoder], lock: threading.Lock) -> None:
+        self.state = state
+        self._state_read_at = time.monotonic()
+        self._encoder_for = encoder_for
+        self._lock = lock
+        self._encoder: Encoder | None = None
+        self._missing: tuple[ModelUnavailableError, float] | None = None  # why there is none, and until when
+        self._embedding_of_text = lru_cache(TEXTS_KEPT)(_encode_text)
+
+    def is_replaced(self, index: ImageIndex) -> bool:
+        """Return whether there is another index behind the name now."""
+        return index.state().backing_index != self.state.backing_index
+
+    def renew_state(self, index: ImageIndex) -> None:
+        """Read the state anew if it is older than STATE_SECONDS. A run may have calibrated the index since."""
+        if time.monotonic() - self._state_read_at > STATE_SECONDS:
+            state = index.state()
+            self._state_read_at = time.monotonic()
+            if state.backing_index == self.state.backing_index:
+                self.state = state
+
+    def encoder(self, stopwatch: Stopwatch) -> Encoder:
+        """Return the encoder of the index's model. Load it at the first use.
+
+        Raise ModelUnavailableError if it is not available, and ModelMismatchError if it is not the model of the index.
+        """
+        if self._encoder is None:
+            with self._lock, stopwatch.stage("load"):
+                if self._encoder is None:
+                    self._encoder = self._load_encoder()
+        return self._encoder
+
+    def _load_encoder(self) -> Encoder:
+        if self._missing and time.monotonic() < self._missing[1]:
+            raise self._missing[0]
+        try:
+            encoder = self._encoder_for(self.state.model)
+            check_same_model(encoder, self.state.model)
+        except ModelUnavailableError as error:
+            self._missing = error, time.monotonic() + MISSING_SECONDS
+            raise
+        return encoder
+
+    def encode_text(self, text: str, stopwatch: Stopwatch) -> Embedding:
+        """Return the embedding of a text, shape (dims,), read-only. Raise errors as `encoder` does.
+
+        It is kept, because people look at further pages of a search, and search for the same text again.
+        """
+        encoder = self.encoder(stopwatch)
+        with stopwatch.stage("encode"):
+            return self._embedding_of_text(encoder, text)
+
+    def encode_image(self, image: Image.Image, stopwatch: Stopwatch) -> Embedding:
+        """Return the embedding of an upright RGB image, shape (dims,). Raise errors as `encoder` does."""
+        encoder = self.encoder(stopwatch)
+        with stopwatch.stage("encode"):
+            embedding: Embedding = encoder.encode_images([image])[0]
+        return embedding
+
+
+def _encode_text(encoder: Encoder, text: str) -> Embedding:
+    embedding: Embedding = encoder.encode_texts([text])[0]
+    embedding.flags.writeable = False
+    return embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +153,60 @@ class Attempt:
         """Return what Elasticsearch finds near an embedding, shape (dims,)."""
         with self.stopwatch.stage("search"):
             return self.index.nearest.to_embedding(embedding, k=self.k, offset=self.offset, options=self.options)
+
+    def near_text(self, text: str) -> Neighbours:
+        """Return the photos nearest to a text. Raise a ModelError if nobody can encode it.
+
+        If Elasticsearch encodes the text, encoding and search are one request. A verdict then needs a second one.
+        """
+
+        def search_there(model_id: str) -> Neighbours:
+            return Neighbours(raw=self._search_by_text_model(text, model_id), targets=self._targets(text, model_id))
+
+        def search_here() -> Neighbours:
+            return self.near(self.opened.encode_text(text, self.stopwatch), kind=QueryKind.TEXT)
+
+        neighbours, path = self.text_paths.encode(
+            self.index.cluster, self.opened.state.model, there=search_there, here=search_here
+        )
+        return replace(neighbours, path=path)
+
+    def encode_text(self, text: str) -> tuple[Embedding, TextPath]:
+        """Return the embedding of a text, shape (dims,), and who encoded it. Raise a ModelError if nobody can."""
+
+        def encode_there(model_id: str) -> Embedding:
+            with self.stopwatch.stage("encode"):
+                model = TextModel(self.index.cluster, model_id)
+                return model.embed(text, seconds=self.text_paths.patience_seconds)
+
+        return self.text_paths.encode(
+            self.index.cluster,
+            self.opened.state.model,
+            there=encode_there,
+            here=lambda: self.opened.encode_text(text, self.stopwatch),
+        )
+
+    def _search_by_text_model(self, text: str, model_id: str) -> RawResult:
+        """Return what Elasticsearch finds near a text that it encodes itself. Ask again while the model is busy."""
+
+        def ask(seconds: float) -> RawResult:
+            return self.index.nearest.to_text(
+                text, model_id=model_id, k=self.k, offset=self.offset, options=self.options, seconds=seconds
+            )
+
+        with self.stopwatch.stage("search"):
+            return ask_while_busy(ask, model_id=model_id, seconds=self.text_paths.patience_seconds)
+
+    def _targets(self, text: str, model_id: str) -> list[WeightedEmbedding]:
+        """Return the embedding that a verdict needs, or nothing if no verdict is wanted or Elasticsearch fails."""
+        if not self.options.embeddings:
+            return []
+        try:
+            with self.stopwatch.stage("encode"):
+                embedding = TextModel(self.index.cluster, model_id).embed(text, seconds=VERDICT_SECONDS)
+        except (TextModelError, ElasticsearchError):
+            return []
+        return [WeightedEmbedding(embedding, QueryKind.TEXT)]
 
 
 def verdicts(neighbours: Neighbours, calibration: Calibration | None) -> list[bool | None]:

@@ -9,7 +9,6 @@ from image_embeddings.documents import Embedding
 from image_embeddings.errors import QueryError
 from image_embeddings.search.attempt import Attempt, Neighbours
 from image_embeddings.search.request import Indexed, Part
-from image_embeddings.search.text_encoding import encode_text
 from image_embeddings.text_model.choice import TextPath
 
 
@@ -24,7 +23,7 @@ def near_parts(parts: Sequence[Part], attempt: Attempt) -> Neighbours:
     for part in parts:
         kind = QueryKind.TEXT if isinstance(part.what, str) else QueryKind.PHOTO
         if isinstance(part.what, str):
-            embedding, path = encode_text(part.what, attempt)
+            embedding, path = attempt.encode_text(part.what)
         elif isinstance(part.what, Indexed):
             with attempt.stopwatch.stage("search"):
                 embedding = attempt.index.documents.embedding(part.what.image_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding
-from image_embeddings.documents import Hit, ImageDocument, ModelInfo, SearchResult
+from image_embeddings.documents import ImageDocument, ModelInfo
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import (
     ElasticsearchError,
@@ -23,9 +23,8 @@ from image_embeddings.errors import (
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
-from image_embeddings.search.attempt import Attempt, Neighbours, Stopwatch, verdicts
+from image_embeddings.search.attempt import Attempt, Neighbours, OpenedIndex, Stopwatch, verdicts
 from image_embeddings.search.combined import near_parts
-from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.search.request import (
     Indexed,
     Limits,
@@ -36,7 +35,7 @@ from image_embeddings.search.request import (
     make_options,
     weigh_words,
 )
-from image_embeddings.search.text_encoding import near_text
+from image_embeddings.search.result import SearchResult
 from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class ImageSearch:
         Photos that have words of the text in their name, caption or label rank higher, unless `words` is False.
         """
         text = clean_text(text)
-        return self._search(lambda attempt: near_text(text, attempt), k=k, offset=offset, words=text, limits=limits)
+        return self._search(lambda attempt: attempt.near_text(text), k=k, offset=offset, words=text, limits=limits)
 
     def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """Return the k photos nearest to an upright RGB image, which need not be in the index."""
@@ -273,15 +272,13 @@ def _is_index_lost(error: Exception) -> bool:
 def _result(neighbours: Neighbours, attempt: Attempt, *, fold: bool) -> SearchResult:
     state, raw, path = attempt.opened.state, neighbours.raw, neighbours.path
     told = verdicts(neighbours, state.calibration)
-    hits = tuple(
-        Hit(rank=rank, score=hit.score, document=hit.document, by_words=hit.by_words, matches=matches)
-        for rank, (hit, matches) in enumerate(zip(raw.hits, told, strict=True), start=attempt.offset + 1)
-    )
+    hits = tuple(replace(hit, matches=matches) for hit, matches in zip(raw.hits, told, strict=True))
     return SearchResult(
         hits=fold_near_duplicates(hits) if fold else hits,
         total=raw.total,
         matching=raw.matching,
         facets=raw.facets,
+        backing_index=raw.backing_index,
         model_id=state.model.model_id,
         text_encoder=path.encoder if path else None,
         text_model_id=path.model_id if path else None,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from image_embeddings.documents import ModelInfo
 from image_embeddings.errors import (
@@ -14,6 +15,7 @@ from image_embeddings.errors import (
     MachineLearningMissingError,
     ModelError,
     ModelMismatchError,
+    ModelUnavailableError,
     PermissionDeniedError,
     RequestError,
     ServerVersionError,
@@ -50,6 +52,8 @@ UNSEEN = (TextModelSlowError, TextModelBusyError, TextModelError, RequestError)
 CANNOT_TELL = (ModelError, PermissionDeniedError, RequestError, SlowError, ServerVersionError)
 MEANWHILE = "Meanwhile the app encodes texts itself."
 INSTEAD = "Or let the app encode texts itself: TEXT_ENCODER=auto."
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +120,42 @@ class TextPaths:
             return self._look(cluster, model)
         finally:
             self._lock.release()
+
+    def encode(
+        self, cluster: Cluster, model: ModelInfo, *, there: Callable[[str], Result], here: Callable[[], Result]
+    ) -> tuple[Result, TextPath]:
+        """Return the result of `there` or `here`, and who encoded the text.
+
+        `there` lets Elasticsearch encode the text. It gets the id of the text model. `here` uses the local encoder. It
+        is called if the local encoder is chosen, and with TEXT_ENCODER=auto also if `there` fails because of the text
+        model. If Elasticsearch refuses the request for an unknown reason, that reason may be the index. The text model
+        counts as failed only if `here` then succeeds.
+
+        Raises:
+            ModelError: if nobody can encode the text.
+        """
+        path = self.choose(cluster, model)
+        refusal: RequestError | None = None
+        if path.model_id:
+            try:
+                return there(path.model_id), path
+            except TextModelError as error:
+                path = self.after_failure(error, path=path, cluster=cluster, model=model)
+            except RequestError as error:
+                if not self.may_stand_in:
+                    raise
+                refusal = error
+        try:
+            result = here()
+        except ModelUnavailableError as missing:
+            if not (path.note or refusal):
+                raise
+            raise ModelUnavailableError(
+                f"{refusal or path.why} Nor has the app a model of its own to stand in: {missing}"
+            ) from missing
+        if refusal:
+            path = self.after_failure(refusal, path=path, cluster=cluster, model=model)
+        return result, path
 
     def report(self, cluster: Cluster, model: ModelInfo) -> TextPath:
         """Return the path as Elasticsearch is now; searches use it too, unless they have just seen it fail.

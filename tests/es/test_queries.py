@@ -89,13 +89,13 @@ def test_deep_pages_stay_within_the_limit_of_candidates():
     ],
 )
 def test_names_are_split_into_words(names, words):
-    assert mapping.words_of(names) == words
+    assert queries.words_of(names) == words
 
 
 def test_unknown_values_are_no_fields_of_a_document():
     names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
     names |= {"format", "orientation", "words"}
-    assert set(mapping.document_body(BARE, vector=[0.0])) == names | {mapping.EMBEDDING}
+    assert set(mapping.document_body(BARE, vector=[0.0])) == names | {queries.EMBEDDING}
 
 
 def test_the_fields_that_an_older_index_lacks_are_listed():
@@ -113,7 +113,7 @@ def test_every_field_of_a_document_is_mapped():
 @pytest.mark.parametrize("document", [DOCUMENT, BARE])
 def test_a_document_comes_back_from_its_source(document):
     source = mapping.document_body(document, vector=[0.0])
-    assert mapping.document_of(source) == document
+    assert queries.document_of(source) == document
 
 
 def test_a_model_comes_back_from_the_meta_of_a_mapping():

@@ -1,4 +1,5 @@
-from image_embeddings.documents import Hit, ImageDocument
+from image_embeddings.documents import ImageDocument
+from image_embeddings.es.nearest import Hit
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
 
 STRIPES, NEARLY = "00ff00ff00ff00ff808080", "00ff00ff00ff00fe858080"

@@ -9,9 +9,8 @@ from PIL import Image
 
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 from image_embeddings.es.image_index import IndexState
-from image_embeddings.search import opened_index
-from image_embeddings.search.attempt import Stopwatch
-from image_embeddings.search.opened_index import OpenedIndex
+from image_embeddings.search import attempt
+from image_embeddings.search.attempt import OpenedIndex, Stopwatch
 from tests.fakes import ColourEncoder
 
 STATE = IndexState(backing_index="photos-1", model=ColourEncoder().info)
@@ -51,7 +50,7 @@ def clock(monkeypatch):
             return self.seconds
 
     clock = Clock()
-    monkeypatch.setattr(opened_index, "time", clock)
+    monkeypatch.setattr(attempt, "time", clock)
     return clock
 
 
@@ -98,9 +97,9 @@ def test_a_text_is_encoded_once_and_its_kept_embedding_cannot_be_changed():
 
 def test_no_more_texts_are_kept_than_fit():
     index = opened(Loading())
-    for number in range(opened_index.TEXTS_KEPT + 10):
+    for number in range(attempt.TEXTS_KEPT + 10):
         index.encode_text(f"red {number}", Stopwatch())
-    assert index._embedding_of_text.cache_info().currsize == opened_index.TEXTS_KEPT
+    assert index._embedding_of_text.cache_info().currsize == attempt.TEXTS_KEPT
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(clock):
@@ -111,7 +110,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(clock):
             index.encoder(Stopwatch())
     assert loading.times == 1
     loading.error = None
-    clock.seconds += opened_index.MISSING_SECONDS
+    clock.seconds += attempt.MISSING_SECONDS
     assert index.encoder(Stopwatch()).model_id == "colour"
 
 
@@ -125,13 +124,13 @@ def test_the_state_is_read_anew_when_it_is_old(clock):
     index, later = opened(Loading()), replace(STATE, corpus="/photos")
     index.renew_state(Recorded(later))
     assert index.state == STATE
-    clock.seconds += opened_index.STATE_SECONDS + 1
+    clock.seconds += attempt.STATE_SECONDS + 1
     index.renew_state(Recorded(later))
     assert index.state == later
 
 
 def test_the_state_of_another_index_is_not_used(clock):
     index, other = opened(Loading()), replace(STATE, backing_index="photos-2")
-    clock.seconds += opened_index.STATE_SECONDS + 1
+    clock.seconds += attempt.STATE_SECONDS + 1
     index.renew_state(Recorded(other))
     assert (index.state, index.is_replaced(Recorded(other)), index.is_replaced(Recorded(STATE))) == (STATE, True, False)

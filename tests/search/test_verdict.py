@@ -3,7 +3,7 @@ import pytest
 
 from image_embeddings.calibration.likeness import QueryKind, WeightedEmbedding, calibrate
 from image_embeddings.documents import ImageDocument
-from image_embeddings.es.nearest import RawHit, RawResult
+from image_embeddings.es.nearest import Hit, RawResult
 from image_embeddings.search.attempt import Neighbours, verdicts
 
 DIMS = 64
@@ -28,7 +28,7 @@ def calibration(photos):
 
 def hit(embedding, *, by_words=False):
     document = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=1, mtime_ns=0, content_hash="")
-    return RawHit(document=document, score=0.5, by_words=by_words, embedding=embedding)
+    return Hit(rank=1, document=document, score=0.5, by_words=by_words, embedding=embedding)
 
 
 def neighbours(hits, *targets):

@@ -12,23 +12,19 @@ from image_embeddings.errors import ModelUnavailableError, RequestError, TextMod
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
-from image_embeddings.search.attempt import Attempt, Stopwatch
-from image_embeddings.search.opened_index import OpenedIndex
-from image_embeddings.search.text_encoding import encode_text, near_text
-from image_embeddings.text_model.choice import ELASTICSEARCH, LOCAL, TextPath
+from image_embeddings.search.attempt import Attempt, OpenedIndex, Stopwatch
+from image_embeddings.text_model.choice import AUTO, ELASTICSEARCH, LOCAL, TextPath, TextPaths
 from tests.fakes import ColourEncoder
 
 INSIDE = RawResult(hits=(), total=1, matching=1, backing_index=None)
 HERE = RawResult(hits=(), total=2, matching=2, backing_index=None)
 
 
-class Paths:
+class Paths(TextPaths):
     """Chooses Elasticsearch, and records the errors with which it failed."""
 
-    patience_seconds = 1.0
-
     def __init__(self, *, may_stand_in=True):
-        self.may_stand_in = may_stand_in
+        super().__init__(AUTO if may_stand_in else ELASTICSEARCH)
         self.failures = []
 
     def choose(self, cluster, model):
@@ -86,39 +82,39 @@ def attempt(paths, searches=None, *, encoder_for=lambda model: ColourEncoder()):
 
 
 def test_elasticsearch_encodes_and_searches_at_once():
-    neighbours = near_text("red", attempt(Paths(), Searches(), encoder_for=no_encoder))
+    neighbours = attempt(Paths(), Searches(), encoder_for=no_encoder).near_text("red")
     assert (neighbours.raw, neighbours.path.encoder, neighbours.targets) == (INSIDE, ELASTICSEARCH, [])
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
 def test_the_app_encodes_with_a_note_if_elasticsearch_cannot(error):
     paths = Paths()
-    neighbours = near_text("red", attempt(paths, Searches(to_text=error)))
+    neighbours = attempt(paths, Searches(to_text=error)).near_text("red")
     assert (neighbours.raw, neighbours.path.encoder, paths.failures) == (HERE, LOCAL, [error])
 
 
 def test_a_refusal_of_the_index_is_not_blamed_on_the_text_model():
     paths, error = Paths(), RequestError("the index is closed", status=400)
     with pytest.raises(RequestError, match="closed"):
-        near_text("red", attempt(paths, Searches(to_text=error, to_embedding=error)))
+        attempt(paths, Searches(to_text=error, to_embedding=error)).near_text("red")
     assert paths.failures == []
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
 def test_without_a_local_model_the_error_has_both_reasons(error):
     with pytest.raises(ModelUnavailableError, match=f"{error} Nor has the app a model of its own .*: no file"):
-        near_text("red", attempt(Paths(), Searches(to_text=error), encoder_for=no_encoder))
+        attempt(Paths(), Searches(to_text=error), encoder_for=no_encoder).near_text("red")
 
 
 @pytest.mark.parametrize("error", [TextModelFailedError("failed"), RequestError("refused", status=400)])
 def test_the_failure_is_raised_if_the_app_may_not_encode(error):
     with pytest.raises(type(error)):
-        near_text("red", attempt(Paths(may_stand_in=False), Searches(to_text=error)))
+        attempt(Paths(may_stand_in=False), Searches(to_text=error)).near_text("red")
 
 
 def test_the_embedding_alone_falls_back_in_the_same_way():
     paths = Paths()
-    embedding, path = encode_text("red", attempt(paths))
+    embedding, path = attempt(paths).encode_text("red")
     assert (embedding.shape, path.encoder, len(paths.failures)) == ((4,), LOCAL, 1)
     with pytest.raises(RequestError, match="refused"):
-        encode_text("red", attempt(Paths(may_stand_in=False)))
+        attempt(Paths(may_stand_in=False)).encode_text("red")
