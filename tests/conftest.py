@@ -18,6 +18,9 @@ from tests.waiting import LONG
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
 # library reads the variable once, and a conftest of a folder below may import the library earlier.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Elasticsearch starts in half the time if Java compiles its code only once, quickly, and not again to make it fast. The
+# tests start about fifty nodes, and their indices are small.
+os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
 
 
 def pytest_addoption(parser):

@@ -7,7 +7,7 @@ from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.album import make_album
-from tests.browser.visit import PATIENCE, watched
+from tests.browser.visit import PATIENCE, Contexts, watched
 
 # Chromium sends requests only to the site: no updates, no proxy. /dev/shm is small in containers.
 FLAGS = (
@@ -23,12 +23,12 @@ expect.set_options(timeout=PATIENCE)
 
 # Package scope: so Playwright's event loop ends before other tests, which may need a loop of their own.
 @pytest.fixture(scope="package")
-def browser():
+def contexts():
     executable = chromium.executable()
     assert executable, chromium.MISSING
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
+        yield Contexts(browser)
         browser.close()
 
 
@@ -59,16 +59,16 @@ def album_address(elasticsearch_url, tmp_path_factory):
 
 
 @pytest.fixture
-def visit_album(browser, album_address):
+def visit_album(contexts, album_address):
     """Opens pages of the album's site, with the same checks as `visit`."""
-    with watched(browser, album_address) as visit:
+    with watched(contexts, album_address) as visit:
         yield visit
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(contexts, address):
     """Opens pages of the site; fails if one of them logs an error, breaks the CSP or requests another origin."""
-    with watched(browser, address) as visit:
+    with watched(contexts, address) as visit:
         yield visit
 
 

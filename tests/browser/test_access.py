@@ -130,7 +130,7 @@ def test_axe_finds_a_violation_if_there_is_one(visit):
 
 @pytest.mark.parametrize("path", ["/", RESULTS, ERROR])
 def test_the_first_load_without_photos_is_small(visit, path):
-    page = visit(path)
+    page = visit(path, fresh=True)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
         "performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))"

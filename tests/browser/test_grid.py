@@ -49,14 +49,14 @@ def test_the_last_row_is_not_stretched(visit, width):
 
 @pytest.mark.parametrize("javascript", [True, False])
 def test_nothing_jumps_while_photos_load(visit, javascript):
-    page = visit("/", java_script_enabled=javascript)
+    page = visit("/", fresh=True, java_script_enabled=javascript)
     before = rows(page)
     page.wait_for_load_state("networkidle")
     assert rows(page) == before
 
 
 def test_chromium_counts_no_layout_shift(visit):
-    page = visit(RESULTS)
+    page = visit(RESULTS, fresh=True)
     page.wait_for_load_state("networkidle")
     page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<p>A shift, so that there is an entry.</p>')")
     shifts = page.evaluate(

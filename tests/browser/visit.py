@@ -1,11 +1,12 @@
 """Browser pages with checks, and the actions of a visitor on them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from tests.browser.webapp import PHOTOS
 
@@ -30,18 +31,46 @@ _SETTLED_BOXES = """selectors => {
 }"""
 
 
+class Contexts:
+    """Browser contexts that are used again, each by one page at a time.
+
+    A new context has an empty cache: to fetch and compile a page's scripts and pictures again takes longer than most
+    tests. Between two uses, what a visitor leaves behind is removed: pages, with their session storage, and cookies.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[str, list[BrowserContext]] = {}
+        self._options: dict[BrowserContext, str] = {}
+
+    def take(self, *, fresh: bool = False, **options: Any) -> BrowserContext:
+        """Return a context with these options that nobody uses; a `fresh` one has an empty cache, too."""
+        key = json.dumps(options, sort_keys=True)
+        free = self._free.setdefault(key, [])
+        context = free.pop() if free and not fresh else self._browser.new_context(**options)
+        self._options[context] = key
+        return context
+
+    def give_back(self, context: BrowserContext) -> None:
+        """Close the pages of a context, and keep it for the next use."""
+        for page in context.pages:
+            page.close()
+        context.clear_cookies()
+        self._free[self._options.pop(context)].append(context)
+
+
 class Visit:
     """Opens pages of the site at `address`, each in a browser context of its own, and records all problems there."""
 
-    def __init__(self, browser: Browser, address: str) -> None:
+    def __init__(self, contexts: Contexts, address: str) -> None:
         self.problems: list[str] = []
-        self._browser = browser
+        self._contexts = contexts
         self._address = address
         self._pages: list[Page] = []
 
     def __call__(self, path: str, **context: Any) -> Page:
-        """Open the page at `path`, in a new context with these options."""
-        page = self._browser.new_context(base_url=self._address, **context).new_page()
+        """Open the page at `path`, in a context with these options. With `fresh`, nothing is in its cache."""
+        page = self._contexts.take(base_url=self._address, **context).new_page()
         page.set_default_timeout(PATIENCE)
         self._pages.append(page)
         page.on("console", self._note_message)
@@ -53,10 +82,10 @@ class Visit:
         return page
 
     def close(self) -> None:
-        """End the contexts of all pages."""
+        """Close all pages."""
         for page in self._pages:
             page.title()  # a round trip; after it, all messages of the page have arrived
-            page.context.close()
+            self._contexts.give_back(page.context)
 
     def _note_message(self, message: ConsoleMessage) -> None:
         where = message.location["url"]
@@ -69,9 +98,9 @@ class Visit:
 
 
 @contextmanager
-def watched(browser: Browser, address: str) -> Iterator[Visit]:
+def watched(contexts: Contexts, address: str) -> Iterator[Visit]:
     """Yield a visit that fails if one of its pages logs an error, breaks the CSP or requests another origin."""
-    visit = Visit(browser, address)
+    visit = Visit(contexts, address)
     yield visit
     visit.close()
     assert visit.problems == []
