@@ -45,12 +45,25 @@ def test_overrides_win_and_none_leaves_a_setting_alone():
         ("INDEX_NAME", "Photos"),
         ("INDEX_NAME", "_all"),
         ("ES_HOST", "localhost:9200"),
-        ("ES_USER", "elastic"),
     ],
 )
 def test_a_bad_value_names_its_setting(name, value):
-    with pytest.raises(SettingError, match=name if name != "ES_USER" else "ES_PWD"):
+    with pytest.raises(SettingError, match=name):
         load_settings({name: value})
+
+
+def test_user_and_password_go_together():
+    with pytest.raises(SettingError, match="ES_PWD is not set"):
+        load_settings({"ES_USER": "elastic"})
+    with pytest.raises(SettingError, match="ES_USER is not set"):
+        load_settings({"ES_PWD": "secret"})
+
+
+def test_a_setting_is_switched_off_by_any_usual_word():
+    for word in ("0", "false", "False", "no", "off"):
+        assert not load_settings({"ES_VERIFY_CERTS": word}).es_verify_certs, word
+    for word in ("1", "true", "yes", "on"):
+        assert load_settings({"ES_VERIFY_CERTS": word}).es_verify_certs, word
 
 
 def test_host_names_come_as_a_list():

@@ -70,5 +70,6 @@ def test_dates_are_counted_within_the_year_or_month_asked_for(first, last, step,
 
 def test_a_time_that_ends_before_it_begins_is_refused_when_it_is_searched_for():
     Filters(taken_from="2023", taken_to="2023-05").check_together()
+    Filters(taken_from="2023-05-31", taken_to="2023").check_together()  # to its end
     with pytest.raises(QueryError, match="Swap them"):
         Filters(taken_from="2024", taken_to="2023").check_together()

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 from image_embeddings.errors import DataDirError
-from image_embeddings.photos.thumbnails import SIZE, Thumbnails, preview
+from image_embeddings.photos.thumbnails import Thumbnails, preview
 
 
 def test_a_thumbnail_is_a_small_webp_of_the_same_shape(tmp_path):
     path = Thumbnails(tmp_path).make(Image.new("RGB", (1000, 500), "red"), content_hash="ab12")
     with Image.open(path) as thumbnail:
-        assert (thumbnail.format, thumbnail.size) == ("WEBP", (SIZE, SIZE // 2))
+        assert (thumbnail.format, thumbnail.size) == ("WEBP", (400, 200))
 
 
 def test_a_small_photo_is_not_enlarged(tmp_path):

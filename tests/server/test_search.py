@@ -105,6 +105,10 @@ def test_a_query_that_makes_no_sense_says_why(search, arguments, said):
         search.by_text(**arguments)
 
 
+def test_the_longest_text_is_searched_for(search):
+    assert search.by_text("x" * 1000, k=1).hits
+
+
 def test_a_photo_that_is_gone_says_so(search):
     with pytest.raises(ImageNotFoundError, match=r"gone\.jpg"):
         search.get("gone.jpg")

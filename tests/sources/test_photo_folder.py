@@ -115,6 +115,13 @@ def test_nothing_outside_the_folder_is_resolved(tmp_path, image_id):
     assert photo_folder.resolve(tmp_path / "photos", image_id) is None
 
 
+def test_a_photo_has_one_name_only(tmp_path):
+    touch(tmp_path / "b.jpg")
+    touch(tmp_path / "a" / "c.jpg")
+    assert photo_folder.resolve(tmp_path, "b.jpg")
+    assert photo_folder.resolve(tmp_path, "a/../b.jpg") is None
+
+
 def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
     outside = touch(tmp_path / "outside.jpg")
     (tmp_path / "photos").mkdir()
