@@ -1,6 +1,6 @@
 """Encoders: models that embed images and texts in one space, and the choice between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 
 __all__ = [
     "AUTO",
+    "BUILT_IN",
     "CONSE",
     "ClipEncoder",
     "ConseEncoder",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 CONSE = "conse"
+# The encoders that come with the program, by the name that IMAGE_MODEL gives them. They take the folder `networks`, run
+# in float32 only, and encode texts themselves. Every other name is that of a CLIP model.
+BUILT_IN: Mapping[str, Callable[..., Encoder]] = {CONSE: ConseEncoder}
 
 
 def choose_encoder(
@@ -53,7 +57,7 @@ def choose_encoder(
         return _encoder_of_index(built_with, make) if built_with else _best_available_encoder(make, notify=notify)
     encoder = make(image_model)
     if built_with and encoder.model_id != built_with.model_id:
-        if image_model != CONSE and not clip.obtainable(image_model):
+        if not _can_be_had(image_model):
             raise ModelUnavailableError(
                 f"IMAGE_MODEL names '{image_model}', which is no folder, is not in the hub's cache, and cannot be had "
                 f"from the model hub. The index was built with '{built_with.model_id}': "
@@ -83,17 +87,23 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
 def _make_encoder(
     image_model: str, *, text_model: str | None, precision: str, samples: Samples | None, networks: Path | None
 ) -> Encoder:
-    if image_model != CONSE:
+    if image_model not in BUILT_IN:
         return ClipEncoder(image_model, text_model=text_model, precision=precision, samples=samples, networks=networks)
     if precision not in (AUTO, FLOAT32):
         raise ModelUnavailableError(
-            f"ENCODER_PRECISION has value '{precision}', but the built-in model 'conse' runs in float32 only. Unset it."
+            f"ENCODER_PRECISION has value '{precision}', but the built-in model '{image_model}' runs in float32 only. "
+            "Unset it."
         )
-    return ConseEncoder(networks=networks)
+    return BUILT_IN[image_model](networks=networks)
+
+
+def _can_be_had(image_model: str) -> bool:
+    """Return whether the model can probably be loaded. For a name of the model hub, ask the hub."""
+    return image_model in BUILT_IN or clip.can_be_had(image_model)
 
 
 def _encoder_of_index(built_with: ModelInfo, make: Callable[[str], Encoder]) -> Encoder:
-    if built_with.model_id != CONSE and not clip.obtainable(built_with.model_id):
+    if not _can_be_had(built_with.model_id):
         raise ModelUnavailableError(
             f"The index was built with '{built_with.model_id}', which is not at hand. Set IMAGE_MODEL to its folder or "
             "name, connect to the model hub once, or build the index anew with the built-in model: "
@@ -104,7 +114,7 @@ def _encoder_of_index(built_with: ModelInfo, make: Callable[[str], Encoder]) -> 
 
 def _best_available_encoder(make: Callable[[str], Encoder], *, notify: Callable[[str], None]) -> Encoder:
     reason = "it is neither in the cache nor can the model hub be reached"
-    if clip.obtainable(clip.CLIP):
+    if clip.can_be_had(clip.CLIP):
         encoder = make(clip.CLIP)
         try:
             encoder.encode_texts(["a photo"])
@@ -130,6 +140,6 @@ def _mismatch(wanted: str, built_with: str) -> ModelMismatchError:
 
 def _keeping(built_with: str) -> str:
     """Return the setting that keeps an index that was built with that model; the model may have come from a folder."""
-    if built_with == CONSE or clip.obtainable(built_with):
+    if _can_be_had(built_with):
         return f"IMAGE_MODEL={built_with}"
     return "IMAGE_MODEL=FOLDER (the one it was built from)"

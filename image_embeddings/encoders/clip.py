@@ -235,8 +235,8 @@ def text_source(text_model: str, *, beside: str) -> str:
     return str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
 
 
-def obtainable(name: str) -> bool:
-    """Return whether the model can probably be loaded: from a folder, the cache, or a hub that answers in time."""
+def can_be_had(name: str) -> bool:
+    """Return whether the model can probably be loaded: from a folder, the cache, or the hub, which is asked."""
     if _is_folder(name):
         return True
     import huggingface_hub
@@ -275,7 +275,7 @@ def _load(name: str) -> SentenceTransformer:
         raise ModelUnavailableError(
             f"There is no folder {name} to load a model from. Look at IMAGE_MODEL, TEXT_MODEL or --model."
         )
-    if not obtainable(name):  # fails at once; the libraries below would ask a hub over and over
+    if not can_be_had(name):  # fails at once; the libraries below would ask a hub over and over
         raise ModelUnavailableError(
             f"The model '{name}' is no folder, is not in the hub's cache, and the model hub does not have it or cannot "
             "be reached. Give IMAGE_MODEL or TEXT_MODEL a sentence-transformers folder, or connect once."

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, Settings
 from image_embeddings.documents import ModelInfo
-from image_embeddings.encoders import AUTO, CONSE, choose_encoder, clip
+from image_embeddings.encoders import AUTO, BUILT_IN, choose_encoder, clip
 from image_embeddings.errors import MachineLearningMissingError, ModelMismatchError, ModelUnavailableError
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.opening import Notify, open_index, silent, state_of, uses_embedded_node
@@ -19,7 +19,7 @@ from image_embeddings.text_model.model import INSTALL, NO_ML, TextModel, TextMod
 def text_model_id(settings: Settings, *, image_model: str) -> str | None:
     """Return the id in Elasticsearch of the text model that belongs to an image model; None if none is known."""
     text_model = settings.text_model or clip.TEXT_MODELS.get(image_model)
-    if image_model == CONSE or (text_model and clip.is_for_the_app_only(text_model)):
+    if image_model in BUILT_IN or (text_model and clip.is_for_the_app_only(text_model)):
         return None
     if settings.es_text_model_id != DEFAULT_TEXT_MODEL_ID:
         return settings.es_text_model_id
@@ -73,7 +73,7 @@ def install_text_model(
     state = state_of(index)
     image_model = _image_model(settings, state)
     named = model or settings.text_model or clip.TEXT_MODELS.get(image_model)
-    if named is None or image_model == CONSE:
+    if named is None or image_model in BUILT_IN:
         raise _no_text_model(image_model)
     wanted = replace(settings, text_model=named)
     model_id = text_model_id(wanted, image_model=image_model)
@@ -141,10 +141,10 @@ def _text_source(
 
 
 def _no_text_model(image_model: str) -> ModelMismatchError:
-    if image_model == CONSE:
+    if image_model in BUILT_IN:
         return ModelMismatchError(
-            "The index is one of the built-in model 'conse', whose texts the app encodes: there is nothing to load "
-            "into Elasticsearch. TEXT_ENCODER=auto or local."
+            f"The index is one of the built-in model '{image_model}', whose texts the app encodes: there is nothing to "
+            "load into Elasticsearch. TEXT_ENCODER=auto or local."
         )
     return ModelMismatchError(
         f"For the image model '{image_model}' no text model is made that Elasticsearch could run. Name one of the same "
