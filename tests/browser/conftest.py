@@ -9,8 +9,10 @@ from tests.browser import chromium, webapp
 from tests.browser.album import make_album
 from tests.browser.visit import PATIENCE, Contexts, watched
 
-# Chromium sends requests only to the site: no updates, no proxy. /dev/shm is small in containers.
+# Chromium sends requests only to the site: no updates, no proxy. /dev/shm is small in containers. The pages of a
+# context share a process.
 FLAGS = (
+    "--process-per-site",
     "--disable-background-networking",
     "--disable-component-update",
     "--no-proxy-server",

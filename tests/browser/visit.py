@@ -32,10 +32,11 @@ _SETTLED_BOXES = """selectors => {
 
 
 class Contexts:
-    """Browser contexts that are used again, each by one page at a time.
+    """Browser contexts that are used again, each by one test at a time.
 
-    A new context has an empty cache: to fetch and compile a page's scripts and pictures again takes longer than most
-    tests. Between two uses, what a visitor leaves behind is removed: pages, with their session storage, and cookies.
+    A new context has an empty cache and a new process: to start it, and to fetch and compile a page's scripts and
+    pictures again, takes longer than most tests. So a context keeps its cache, and a small page that keeps its process.
+    Between two uses, what a visitor leaves behind is removed: pages, with their session storage, and cookies.
     """
 
     def __init__(self, browser: Browser) -> None:
@@ -47,13 +48,17 @@ class Contexts:
         """Return a context with these options that nobody uses; a `fresh` one has an empty cache, too."""
         key = json.dumps(options, sort_keys=True)
         free = self._free.setdefault(key, [])
-        context = free.pop() if free and not fresh else self._browser.new_context(**options)
+        if free and not fresh:
+            context = free.pop()
+        else:
+            context = self._browser.new_context(**options)
+            context.new_page().goto("/healthz")
         self._options[context] = key
         return context
 
     def give_back(self, context: BrowserContext) -> None:
-        """Close the pages of a context, and keep it for the next use."""
-        for page in context.pages:
+        """Close the pages of a context but the first, and keep it for the next use."""
+        for page in context.pages[1:]:
             page.close()
         context.clear_cookies()
         self._free[self._options.pop(context)].append(context)
