@@ -36,7 +36,7 @@ LAYERS = (
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
 HEAVY_HOMES = {
-    "elasticsearch": {"es.connection", "es.documents"},
+    "elasticsearch": {"es.connection", "es.documents", "es.failures"},
     "eland": {"text_model.installation"},
     "jpype": {"embedded_node.server"},
     "jgo": {"embedded_node.jars"},
@@ -94,6 +94,7 @@ TESTED_BY = {
     "image_embeddings.search.image_search": "server/test_search.py",
     "image_embeddings.encoders": "encoders/test_choice.py",
     "image_embeddings.es.connection": "server/test_connection.py",
+    "image_embeddings.es.failures": "server/test_connection.py",
     "image_embeddings.es.documents": "server/test_image_index.py",
     "image_embeddings.es.image_index": "server/test_image_index.py",
     "image_embeddings.es.index_client": "server/test_image_index.py",

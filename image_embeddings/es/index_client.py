@@ -55,7 +55,7 @@ class IndexClient:
         """
         try:
             yield
-        except self.cluster.failures as failure:
+        except self.cluster.client_errors as failure:
             needs = f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
             error = self.cluster.error_for(failure, needs=needs)
             if isinstance(error, RequestError) and error.kind == "index_not_found_exception":
