@@ -91,7 +91,8 @@ def main(*new: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
         lacking = missing(language)
-        print(f"{path.relative_to(APP.parent)}: {len(lacking)} texts to translate")
+        texts = "text" if len(lacking) == 1 else "texts"
+        print(f"{path.relative_to(APP.parent)}: {len(lacking)} {texts} to translate")
         for text_id in lacking:
             print(f"    {text_id}")
 

@@ -23,8 +23,8 @@ class ImageSchema(Schema):
     thumbnail_url = String()
     taken = String(
         metadata={
-            "description": "ISO 8601, local time, with its distance from UTC where known. Like those below, only there "
-            "where something is known."
+            "description": "ISO 8601, local time, with the offset from UTC if it is known. This field and those below "
+            "are missing if nothing is known."
         }
     )
     camera_make = String()
@@ -46,7 +46,9 @@ class LocationSchema(Schema):
 class PhotoSchema(ImageSchema):
     """One indexed photo, with the place where it was taken."""
 
-    location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
+    location = Nested(
+        LocationSchema, metadata={"description": "Where it was taken. It is missing if that is not known."}
+    )
 
 
 class HitSchema(ImageSchema):
@@ -56,33 +58,42 @@ class HitSchema(ImageSchema):
     similarity = Float(
         required=True,
         allow_none=True,
-        metadata={"description": "Raw cosine, -1 to 1; null where it was only filtered."},
+        metadata={"description": "Raw cosine, -1 to 1; null if there is no query, only filters."},
     )
     score = Float(
-        required=True, allow_none=True, metadata={"description": "Elasticsearch's _score for it: (1 + cosine) / 2."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Elasticsearch's score of the embedding: (1 + cosine) / 2."},
     )
     by_words = Boolean(
         required=True,
-        metadata={"description": "Words of the text are in its name, caption or label, and raised its rank."},
+        metadata={"description": "Whether words of the text are in its name, caption or label. They raise its rank."},
     )
-    matches = Boolean(metadata={"description": "Whether it really does, where `verdict` asked and it can be told."})
+    matches = Boolean(
+        metadata={
+            "description": "Whether it really matches. It is missing without `verdict`, and if that is not known."
+        }
+    )
 
 
 class FoldingHitSchema(HitSchema):
     """One found photo, with its near-duplicates."""
 
-    folded = List(Nested(HitSchema), metadata={"description": "Where they were to be folded, and there are some."})
+    folded = List(
+        Nested(HitSchema),
+        metadata={"description": "Its near-duplicates. They are missing without `fold`, and if there are none."},
+    )
 
 
 class BucketSchema(Schema):
-    """A value, and how many photos have it."""
+    """A value, and the number of photos that have it."""
 
     value = String(required=True)
     count = Integer(required=True)
 
 
 class PlaceSchema(LocationSchema):
-    """A place, and how many photos were taken around it."""
+    """A place, and the number of photos taken around it."""
 
     count = Integer(required=True)
     box = List(
@@ -95,13 +106,15 @@ def _keyword_counts() -> "dict[str, Field[Any]]":
 
 
 class FacetsSchema(Schema.from_dict(_keyword_counts(), name="KeywordCountsSchema")):  # type: ignore[misc]
-    """How many photos there are of each value of each facet.
+    """The number of photos for each value of each facet.
 
-    The counts of a facet are of the photos that pass the filters of all other facets.
+    The counts of a facet include the photos that pass the filters of all other facets.
     """
 
-    taken = List(Nested(BucketSchema), metadata={"description": "By the day on which each step of time begins."})
-    taken_step = String(metadata={"description": "How long a step is: year, month or day."})
+    taken = List(
+        Nested(BucketSchema), metadata={"description": "By year, month or day. The value is the first day of each."}
+    )
+    taken_step = String(metadata={"description": "The length of a step: year, month or day."})
     place = List(Nested(PlaceSchema))
     columns = Dict(keys=String(), values=List(Nested(BucketSchema)))
 
@@ -112,31 +125,33 @@ class ResultSchema(Schema):
     hits = List(Nested(FoldingHitSchema), required=True)
     total = Integer(required=True, metadata={"description": "Photos in the index."})
     relevant = Integer(
-        metadata={"description": "How many of the first hits really match, where `verdict` asked and it can be told."}
+        metadata={"description": "Number of hits up to the last that really matches. Missing if `matches` is."}
     )
     matching = Integer(required=True, metadata={"description": "Photos that pass the filters."})
     listed = Integer(
-        metadata={"description": "Hits in all, where that is not `matching`: by date come only the nearest that match."}
+        metadata={"description": "Number of all hits if it is not `matching`: a search by date lists only the nearest."}
     )
-    facets = Nested(FacetsSchema, metadata={"description": "Where they were asked for."})
+    facets = Nested(FacetsSchema, metadata={"description": "They are missing without `facets`."})
     model_id = String(required=True)
     text_encoder = String(
         allow_none=True,
-        metadata={"description": "Who encoded the text: elasticsearch or local; null for searches by image."},
+        metadata={"description": "Who encoded the text: elasticsearch or local; null without a text."},
     )
     text_model_id = String(
-        allow_none=True, metadata={"description": "The text model in Elasticsearch, where that encoded the text."}
+        allow_none=True, metadata={"description": "Id of the text model in Elasticsearch, if that encoded the text."}
     )
-    note = String(allow_none=True, metadata={"description": "What was not as it should be, and what was done instead."})
+    note = String(allow_none=True, metadata={"description": "What did not work, and what was done instead."})
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
 
 
 class ErrorDetailSchema(Schema):
     """What went wrong, and the remedy."""
 
-    code = String(required=True, metadata={"description": "A stable name: docs/troubleshooting.md has them all."})
+    code = String(required=True, metadata={"description": "A stable name. docs/troubleshooting.md lists all of them."})
     message = String(required=True, metadata={"description": "What happened, and the remedy."})
-    request_id = String(required=True, metadata={"description": "As X-Request-ID, and in the lines of the log."})
+    request_id = String(
+        required=True, metadata={"description": "The same as in the header X-Request-ID and in the log."}
+    )
 
 
 class ErrorSchema(Schema):
@@ -162,8 +177,10 @@ class TextEncoderSchema(Schema):
     """What encodes texts, and why."""
 
     setting = String(metadata={"description": "TEXT_ENCODER."})
-    used = String(allow_none=True, metadata={"description": "elasticsearch or local; null where neither can."})
-    text_model_id = String(allow_none=True, metadata={"description": "The text model in Elasticsearch, where used."})
+    used = String(allow_none=True, metadata={"description": "elasticsearch or local; null if neither can."})
+    text_model_id = String(
+        allow_none=True, metadata={"description": "Id of the text model in Elasticsearch, if it is used."}
+    )
     why = String()
 
 
@@ -175,7 +192,7 @@ class StatusSchema(Schema):
     model_id = String()
     dims = Integer()
     elasticsearch = String(metadata={"description": "Version of the server."})
-    text_encoder = Nested(TextEncoderSchema, metadata={"description": "Who encodes texts, as of now."})
+    text_encoder = Nested(TextEncoderSchema, metadata={"description": "Who encodes texts now."})
     indexing = Dict(
         metadata={
             "description": "The indexing run in progress, if any: done, total, alive.",
@@ -193,7 +210,7 @@ class CollectionSchema(Schema):
         keys=String(),
         values=String(),
         required=True,
-        metadata={"description": "The parameter by which a search is limited to it."},
+        metadata={"description": "The parameter that limits a search to it."},
     )
     examples = List(Nested(ImageSchema), required=True, metadata={"description": "The latest of its photos."})
 
@@ -202,5 +219,5 @@ class CollectionsSchema(Schema):
     """The collections that a search can be limited to."""
 
     by = String(required=True, metadata={"description": "What makes a collection: the setting COLLECTIONS."})
-    total = Integer(required=True, metadata={"description": "Photos in the index, also those of no collection."})
+    total = Integer(required=True, metadata={"description": "Photos in the index, including those in no collection."})
     collections = List(Nested(CollectionSchema), required=True)

@@ -27,9 +27,12 @@ health = Blueprint("health", __name__)
 
 
 # What the errors of an operation mean, by HTTP status.
-ANY = {500: "A fault of the app: the server's log tells.", 503: "It cannot be answered just now; the code says why."}
+ANY = {500: "A fault of the app. The server's log says more.", 503: "It cannot be answered now. The code says why."}
 NOT_FOUND = {404: "There is no such photo in the index."}
-UNUSABLE_UPLOAD = {413: "The upload is too large, in bytes or in pixels.", 415: "The upload is no photo that is read."}
+UNUSABLE_UPLOAD = {
+    413: "The upload is too large, in bytes or in pixels.",
+    415: "The upload is no photo of a kind that is read.",
+}
 
 
 @blueprint.get("/search", endpoint="search")
@@ -55,7 +58,7 @@ def search_by_upload(query: SearchRequest) -> Response:
 @blueprint.output(AnswersSchema)
 @blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def searches(queries: list[SearchRequest]) -> Response:
-    """Photos like each of the uploaded ones; one that cannot be read does not spoil the others."""
+    """Photos like each of the uploaded ones. If one cannot be read, the others are still searched for."""
     return jsonify({"answers": [_answer(query) for query in queries]})
 
 

@@ -39,14 +39,15 @@ def _facet_fields() -> "dict[str, Field[Any]]":
 class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # type: ignore[misc]
     """The filters of a search, the order of its hits, and which of them are wanted."""
 
-    k = _number("Hits wanted.", least=1, most=MAX_K, load_default=10)
-    offset = _number("Hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
-    column = _strings("Only photos of which the metadata file says so: name=value.")
+    k = _number("Number of hits.", least=1, most=MAX_K, load_default=10)
+    offset = _number("Number of hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
+    column = _strings("Only photos with this value in a column of the metadata file: name=value.")
     taken_from = String(
         data_key="from", metadata={"description": "Only photos taken then or later: 2024, 2024-05 or 2024-05-31."}
     )
     taken_to = String(
-        data_key="to", metadata={"description": "Only photos taken then or before; the whole year, month or day."}
+        data_key="to",
+        metadata={"description": "Only photos taken then or earlier. The whole year, month or day is included."},
     )
     place = String(
         metadata={
@@ -54,20 +55,20 @@ class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # ty
             "is larger than east."
         }
     )
-    min_width = _number("Only photos of at least so many pixels.", least=0, most=MAX_PIXELS)
-    min_height = _number("Only photos of at least so many pixels.", least=0, most=MAX_PIXELS)
+    min_width = _number("Only photos at least this wide, in pixels.", least=0, most=MAX_PIXELS)
+    min_height = _number("Only photos at least this high, in pixels.", least=0, most=MAX_PIXELS)
     sort = String(
         load_default=SORTS[0],
         validate=OneOf(SORTS),
-        metadata={"description": "By relevance, or the nearest photos that match by the date they were taken."},
+        metadata={"description": "By relevance, or by the date the photos were taken: the nearest that match."},
     )
     words = Boolean(
         load_default=True,
-        metadata={"description": "Whether words of the text are looked for in names, captions and labels too."},
+        metadata={"description": "Whether words of the text are also looked for in names, captions and labels."},
     )
-    facets = Boolean(load_default=False, metadata={"description": "Whether photos are counted by kind."})
+    facets = Boolean(load_default=False, metadata={"description": "Whether photos are counted by facet."})
     verdict = Boolean(
-        load_default=False, metadata={"description": "Whether to say which hits really match, as far as can be told."}
+        load_default=False, metadata={"description": "Whether to say which hits really match, as far as that is known."}
     )
     fold = Boolean(
         load_default=False, metadata={"description": "Whether near-duplicates are folded under the first of them."}
@@ -87,8 +88,8 @@ class QuerySchema(FilterSchema):
     weight = List(
         Float(validate=Range(0, 10, min_inclusive=False)),
         metadata={
-            "description": "How much each part counts: a number for each q, like, image, without and unlike, in this "
-            "order. Without them, 1 for what is wanted and 0.5 for what is not."
+            "description": "The weight of each part: a number for each q, like, image, without and unlike, in this "
+            "order. By default 1 for what is wanted and 0.5 for what is not."
         },
     )
 
@@ -127,7 +128,7 @@ class UploadsSchema(UploadSchema):
         File(),  # type: ignore[no-untyped-call]
         required=True,
         validate=Length(1, MAX_UPLOADS),
-        metadata={"description": "One photo for each search; kinds as in a single search."},
+        metadata={"description": "One photo for each search, of the same kinds as in a single search."},
     )
 
     @post_load

@@ -63,6 +63,7 @@ def _result_json(result: SearchResult) -> dict[str, Any]:
             "rank": hit.rank,
             "similarity": round(hit.similarity or 0, 4),
             "score": round(hit.score or 0, 4),
+            "by_words": hit.by_words,
         }
         for hit in result.hits
     ]
@@ -79,7 +80,8 @@ def _result_json(result: SearchResult) -> dict[str, Any]:
 
 def _print_result(result: SearchResult) -> None:
     for hit in result.hits:
-        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {printable(hit.image_id)}")
+        words = "  (has words of the text)" if hit.by_words else ""
+        click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {printable(hit.image_id)}{words}")
     in_elasticsearch = " (text encoded in Elasticsearch)" if result.text_encoder == ELASTICSEARCH else ""
     say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{in_elasticsearch}")
     if result.note:

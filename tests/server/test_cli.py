@@ -121,11 +121,20 @@ def test_a_session_from_first_index_to_search(start, photos):
     assert found == "   1   1.000  warm/red.png\n"
 
 
+def test_hits_that_have_words_of_the_text_are_marked(run):
+    run("index")
+    lines = run("search", "red", "-k", "6").stdout.splitlines()
+    assert len(lines) == 6
+    (marked,) = [line for line in lines if line.endswith("(has words of the text)")]
+    assert "warm/red.png" in marked
+
+
 def test_json_is_for_programs(run):
     report = json.loads(run("index", "--json").stdout)
     assert (report["found"], report["encoded"], report["skipped"]) == (6, 6, [])
     answer = json.loads(run("search", "red", "-k", "2", "--json").stdout)
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
+    assert {hit["by_words"] for hit in answer["hits"]} <= {True, False}
     assert (answer["total"], answer["model_id"]) == (6, "tiny-clip")
     status = json.loads(run("status", "--json").stdout)
     assert (status["photos"], status["model"], status["embedded_node"]) == (6, "tiny-clip", False)
