@@ -14,7 +14,7 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 2  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+FORMAT = 3  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
@@ -31,6 +31,7 @@ class ImageDocument:
     content_hash: str  # hash of the file's bytes, hexadecimal
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
     taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
+    taken_by: str | None = None  # what says so: exif, or name if only the name of the file does
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None

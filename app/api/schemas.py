@@ -9,7 +9,7 @@ from marshmallow.fields import Field
 from image_embeddings import KEYWORD_FACETS
 
 # Fields of an answer that are there only if the photo's document has them.
-OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
+OPTIONAL = ("taken", "taken_by", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
 
 
 class ImageSchema(Schema):
@@ -26,6 +26,9 @@ class ImageSchema(Schema):
             "description": "ISO 8601, local time, with the offset from UTC if it is known. This field and those below "
             "are missing if nothing is known."
         }
+    )
+    taken_by = String(
+        metadata={"description": "What says when it was taken: exif, or name if only the name of the file does."}
     )
     camera_make = String()
     camera_model = String()

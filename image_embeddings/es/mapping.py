@@ -1,5 +1,6 @@
 """What is written into an index: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
@@ -7,10 +8,11 @@ from typing import Any
 
 from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
 from image_embeddings.es.facets import KEYWORD_FACETS
-from image_embeddings.es.filters import COLUMN_SEPARATOR
-from image_embeddings.es.queries import EMBEDDING, words_of
+from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME
+from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME, words_of
 
 META_VERSION = 1
+_OFFSET = re.compile(r"(?<=[\d.])(Z|[+-]\d\d:\d\d)$")
 
 
 def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
@@ -50,6 +52,7 @@ def document_properties() -> JSON:
         "content_hash": {"type": "keyword"},
         "location": {"type": "geo_point"},
         "taken": {"type": "date"},
+        "taken_by": {"type": "keyword"},
         "camera_make": {"type": "keyword"},
         "lens": {"type": "keyword"},
         "caption": {"type": "text"},
@@ -59,11 +62,14 @@ def document_properties() -> JSON:
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
         "format": {"type": "byte"},
         **{facet.field: {"type": "keyword"} for facet in KEYWORD_FACETS.values()},
-        # Derived fields, for searches by words and for facets. Each is made from values that one request writes.
+        # Derived fields, for searches by words, for facets, and for dates. Each is made from values that one request
+        # writes.
         "words": {"type": "text"},
         "label_words": {"type": "text"},
         "extra_words": {"type": "text"},
         "columns": {"type": "keyword"},
+        WALL_TIME: {"type": "date"},
+        UNDATED_MTIME: {"type": "long"},
     }
 
 
@@ -106,6 +112,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
         "name": parts[-1],
         "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
         **_derived(label=document.label, extra=document.extra),
+        **({WALL_TIME: _wall_time(document.taken)} if document.taken else {UNDATED_MTIME: document.mtime_ns}),
     }
     keywords = {facet.field: facet.values_of(document) for facet in KEYWORD_FACETS.values()}
     body |= {field: values for field, values in keywords.items() if values is not None}
@@ -119,6 +126,11 @@ def metadata_body(metadata: PhotoMetadata) -> JSON:
     values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
     values |= _derived(label=metadata.label, extra=metadata.extra)
     return {name: value for name, value in values.items() if value}
+
+
+def _wall_time(taken: str) -> str:
+    """Return a date without its offset from UTC: the time that a clock at the place of the photo showed."""
+    return _OFFSET.sub("", taken)
 
 
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:

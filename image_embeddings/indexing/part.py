@@ -15,7 +15,7 @@ from image_embeddings.documents import FORMAT, Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.indexing.report import IndexOptions, Outcome
-from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo
+from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo, rename
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.photo_folder import PhotoFile, Skipped
@@ -121,7 +121,7 @@ class PhotoReader:
     def _reuse(self, content: PhotoBytes, document: ImageDocument, embedding: Embedding) -> DocumentToWrite:
         """Return the stored document of the same bytes, with the name and time of this file."""
         location = document.location if self.options.with_location else None
-        renamed = replace(document, image_id=content.image_id, mtime_ns=content.mtime_ns, location=location)
+        renamed = replace(rename(document, image_id=content.image_id), mtime_ns=content.mtime_ns, location=location)
         return DocumentToWrite(document=renamed, embedding=embedding, outcome=Outcome.REUSED)
 
     def _complete(self, photo: Photo, stored: ImageDocument, embedding: Embedding) -> DocumentToWrite:

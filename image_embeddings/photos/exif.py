@@ -1,22 +1,19 @@
 """The facts in a photo's EXIF: when and where it was taken, and with which camera and lens."""
 
-import re
 import struct
 from collections.abc import Mapping
-from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from image_embeddings.photos.dates import parse_date
+
 NAME_LENGTH = 200  # characters of a camera's or lens's name
-_FIRST_YEAR, _LAST_YEAR = 1826, 2099  # the year of the first photograph; a later year means a wrong clock
 _JOINERS = "\u200c\u200d"  # invisible, but part of Persian and Indic words and of emoji
 
 _GPS = ExifTags.GPS
 _TAGS = ExifTags.Base
-_DATE = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
-_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
 # What Pillow and this module raise when they read damaged EXIF.
 _ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error)
 
@@ -41,39 +38,32 @@ def _degrees(parts: Any, *, negative: bool) -> float:
 
 
 def taken(exif: Image.Exif) -> str | None:
-    """Return when the photo was taken, as an ISO 8601 string; None if that is absent or impossible.
+    """Return when the photo was taken or digitized, as ISO 8601; None if that is absent or impossible.
 
-    It is the local time, with its offset from UTC if the camera gives one.
+    It is the local time, with its offset from UTC if the camera gives one. Some programs write these tags one level too
+    high, so they are looked for there too.
+    """
+    for tags in (_details(exif), exif):
+        for date, offset, fraction in (
+            (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal, _TAGS.SubsecTimeOriginal),
+            (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized, _TAGS.SubsecTimeDigitized),
+        ):
+            if found := parse_date(_text(tags, date), offset=_text(tags, offset), fraction=_text(tags, fraction)):
+                return found
+    return None
+
+
+def changed(exif: Image.Exif) -> str | None:
+    """Return when the file was last changed, as ISO 8601. Simple cameras write no other date.
+
+    Return None if it is absent or impossible, or if it is the unknown date, 1970, of the EXIF that LibRaw makes for
+    previews without EXIF.
     """
     details = _details(exif)
-    for date, offset in (
-        (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal),
-        (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized),
-    ):
-        if found := _iso(_text(details, date), offset=_text(details, offset)):
-            return found
-    return _date_by_libraw(exif)
-
-
-def _date_by_libraw(exif: Image.Exif) -> str | None:
-    """Return the date in the EXIF that LibRaw makes for previews without EXIF; None for 1970, its unknown date."""
-    if not (_text(exif, _TAGS.Software) or "").startswith("dcraw"):
-        return None
-    found = _iso(_text(exif, _TAGS.DateTime), offset=None)
-    return None if found and found.startswith("1970-01-01") else found
-
-
-def _iso(date: str | None, *, offset: str | None) -> str | None:
-    parts = _DATE.match(date or "")
-    if parts is None:
-        return None
-    try:
-        moment = datetime(*(int(part or 0) for part in parts.groups()))  # type: ignore[arg-type]
-    except ValueError:  # a thirteenth month
-        return None
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        return None
-    return moment.isoformat() + (offset if offset and _OFFSET.fullmatch(offset) else "")
+    offset, fraction = _text(details, _TAGS.OffsetTime), _text(details, _TAGS.SubsecTime)
+    found = parse_date(_text(exif, _TAGS.DateTime), offset=offset, fraction=fraction)
+    by_libraw = (_text(exif, _TAGS.Software) or "").startswith("dcraw")
+    return None if by_libraw and found and found.startswith("1970-01-01") else found
 
 
 def camera_make(exif: Image.Exif) -> str | None:

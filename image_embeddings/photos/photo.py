@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from image_embeddings.documents import ImageDocument
 from image_embeddings.photos import captions, decoding, exif
+from image_embeddings.photos.dates import date_of_name
 from image_embeddings.photos.fingerprint import fingerprint
 from image_embeddings.photos.thumbnails import preview
+
+EXIF, NAME = "exif", "name"  # what says when a photo was taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
         ImageError: if the content cannot be decoded, or is too large.
     """
     decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
+    taken, taken_by = _date(decoded.exif, image_id=photo.image_id)
     said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
     return Photo(
         image=decoded.image,
@@ -49,7 +53,8 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             mtime_ns=photo.mtime_ns,
             content_hash=photo.content_hash,
             location=exif.location(decoded.exif) if with_location else None,
-            taken=exif.taken(decoded.exif),
+            taken=taken,
+            taken_by=taken_by,
             camera_make=exif.camera_make(decoded.exif),
             camera_model=exif.camera_model(decoded.exif),
             lens=exif.lens(decoded.exif),
@@ -59,6 +64,24 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             fingerprint=fingerprint(decoded.image),
         ),
     )
+
+
+def _date(tags: Image.Exif, *, image_id: str) -> tuple[str | None, str | None]:
+    """Return when the photo was taken, and what says so: exif or name. Return (None, None) if nothing does."""
+    if found := exif.taken(tags) or exif.changed(tags):
+        return found, EXIF
+    if found := date_of_name(image_id):
+        return found, NAME
+    return None, None
+
+
+def rename(document: ImageDocument, *, image_id: str) -> ImageDocument:
+    """Return the document of the same photo under another name. A date that only the name says follows the name."""
+    renamed = replace(document, image_id=image_id)
+    if document.taken_by in (None, NAME):
+        taken = date_of_name(image_id)
+        renamed = replace(renamed, taken=taken, taken_by=NAME if taken else None)
+    return renamed
 
 
 def content_hash(data: bytes) -> str:

@@ -90,6 +90,19 @@ def test_a_photo_whose_bytes_are_stored_reuses_document_and_embedding(reader, ph
     assert not Thumbnails(tmp_path / "thumbnails").path(stored.content_hash).exists()
 
 
+def test_a_date_that_only_the_name_says_follows_the_name(reader, photos):
+    for stored, expected in (
+        ({"image_id": "IMG-20231224-WA0003.png", "taken": "2023-12-24", "taken_by": "name"}, (None, None)),
+        (
+            {"image_id": "other.png", "taken": "2024-05-01T12:30:00", "taken_by": "exif"},
+            ("2024-05-01T12:30:00", "exif"),
+        ),
+    ):
+        same_bytes = (document_of(red(photos), **stored), EMBEDDING)
+        document = reader(StoredPhoto(same_bytes=same_bytes)).read(red(photos)).document
+        assert (document.image_id, document.taken, document.taken_by) == ("warm/red.png", *expected)
+
+
 def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
     stored = StoredPhoto(same_bytes=(document_of(red(photos)), EMBEDDING))
     assert reader(stored, with_location=False).read(red(photos)).document.location is None

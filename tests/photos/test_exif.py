@@ -2,7 +2,7 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from image_embeddings.photos.exif import NAME_LENGTH, camera_make, camera_model, lens, location, plain, taken
+from image_embeddings.photos.exif import NAME_LENGTH, camera_make, camera_model, changed, lens, location, plain, taken
 
 PARIS = {1: "N", 2: (48.0, 51.0, 24.0), 3: "E", 4: (2.0, 21.0, 7.0)}
 
@@ -40,6 +40,7 @@ def test_a_missing_or_damaged_place_is_no_place(gps):
 
 NOON = "2024:05:01 12:30:00"
 ORIGINAL, DIGITIZED, ORIGINAL_OFFSET, DIGITIZED_OFFSET, LENS_MODEL = 36867, 36868, 36881, 36882, 42036
+SUBSEC_ORIGINAL = 37521
 
 
 def detailed(details=None, **tags):
@@ -59,7 +60,7 @@ def test_the_offset_belongs_to_the_date_if_it_is_given(offset):
     assert taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset})) == f"2024-05-01T12:30:00{offset}"
 
 
-@pytest.mark.parametrize("offset", ["", "   :  ", "+2", "+99:00", "Z", "+02:00\0\0x", 2, b"+02"])
+@pytest.mark.parametrize("offset", ["", "   :  ", "+2", "+99:00", "+02:00\0\0x", 2, b"+02"])
 def test_an_absurd_offset_is_ignored(offset):
     found = taken(detailed({ORIGINAL: NOON, ORIGINAL_OFFSET: offset}))
     assert found in ("2024-05-01T12:30:00", "2024-05-01T12:30:00+02:00")
@@ -79,7 +80,7 @@ def test_dates_as_programs_write_them_are_read(written):
         "    :  :     :  :  ",
         "2024:13:01 12:30:00",
         "2024:02:30 12:30:00",
-        "2024:05:01 24:30:00",
+        "2024:05:01 25:30:00",
         "0001:01:01 00:00:00",
         "9999:12:31 23:59:59",
         "yesterday",
@@ -101,13 +102,23 @@ def test_the_date_of_digitizing_is_used_if_no_other_is_valid():
     assert taken(detailed(details)) == "2024-05-01T12:30:00+01:00"
 
 
-def test_the_date_of_the_last_change_is_not_when_it_was_taken():
-    assert taken(detailed(DateTime=NOON, Software="An image program")) is None
+def test_the_date_of_the_last_change_is_another_thing():
+    made = detailed(DateTime=NOON, Software="An image program")
+    assert (taken(made), changed(made)) == (None, "2024-05-01T12:30:00")
+
+
+def test_tags_one_level_too_high_are_found():
+    assert taken(detailed(DateTimeOriginal=NOON, OffsetTimeOriginal="+02:00")) == "2024-05-01T12:30:00+02:00"
+
+
+def test_fractions_of_a_second_belong_to_the_date():
+    for written, fraction in (("10", ".10"), ("007", ".007"), ("5\0", ".5"), ("  ", ""), ("x", "")):
+        assert taken(detailed({ORIGINAL: NOON, SUBSEC_ORIGINAL: written})) == "2024-05-01T12:30:00" + fraction
 
 
 @pytest.mark.parametrize(("date", "expected"), [(NOON, "2024-05-01T12:30:00"), ("1970:01:01 00:00:00", None)])
 def test_the_date_that_libraw_gives_a_preview_is_used_unless_it_is_its_zero(date, expected):
-    assert taken(detailed(DateTime=date, Software="dcraw v9.26")) == expected
+    assert changed(detailed(DateTime=date, Software="dcraw v9.26")) == expected
 
 
 def test_camera_and_lens_have_names():
