@@ -1,6 +1,6 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
 # make index  index only       make serve  serve only
-# make test   the whole test suite in two processes, each with a real Elasticsearch node of its own
+# make test   the whole test suite in three processes, each with a real Elasticsearch node of its own
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
 # make translations  brings the texts of app/translations up to date, says what is to be translated, and compiles them
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
@@ -35,7 +35,8 @@ index: install
 	@$(PY) -m image_embeddings index
 
 test: install-dev
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	# More processes than two cores: tests of faults and of browsers often wait.
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 TIMES ?= 10
 faults: install-dev

@@ -92,7 +92,7 @@ def test_the_tool_names_a_new_text_and_removes_an_old_one(tmp_path, monkeypatch,
     translations.main("de")
     page.write_text('{# Translators: a fruit #}\n{{ ngettext("%(n)s apple", "%(n)s apples", 2, n=2) }}')
     translations.main()
-    assert capsys.readouterr().out.endswith("1 texts to translate\n    ('%(n)s apple', '%(n)s apples')\n")
+    assert capsys.readouterr().out.endswith("1 text to translate\n    ('%(n)s apple', '%(n)s apples')\n")
     text = translations.po_file("de").read_text()
     assert "An old text" not in text
     assert '#. a fruit\n#: app/templates/a.html\n#, python-format\nmsgid "%(n)s apple"' in text
