@@ -54,9 +54,13 @@ class ImageDocument:
 
     def with_table_words_of(self, other: "ImageDocument") -> "ImageDocument":
         """Return the document with what a metadata file said of `other`; the caption here has to be the photo's own."""
-        caption = other.table_caption or self.caption
-        words = {"label": other.label, "table_caption": other.table_caption, "extra": dict(other.extra)}
-        return replace(self, caption=caption, **words)
+        return replace(
+            self,
+            label=other.label,
+            table_caption=other.table_caption,
+            caption=other.table_caption or self.caption,
+            extra=dict(other.extra),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -180,10 +180,9 @@ def _write(document: ImageDocument, before: ImageDocument, embedding: Embedding)
         document = replace(document, inode=0)
     if document == before:
         return PhotoOutcome(image_id=document.image_id, outcome=Outcome.UNCHANGED, content_hash=document.content_hash)
-    state = {"ctime_ns": before.ctime_ns, "inode": before.inode}
     if not is_same_file:
         outcome = Outcome.REUSED
-    elif replace(document, **state) == before:
+    elif replace(document, ctime_ns=before.ctime_ns, inode=before.inode) == before:
         outcome = Outcome.UNCHANGED
     else:
         outcome = Outcome.COMPLETED
