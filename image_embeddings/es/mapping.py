@@ -142,10 +142,14 @@ def metadata_of(source: Mapping[str, Any]) -> PhotoMetadata:
 
 
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
-    """Return the fields that searches by words and facets read, from a metadata file's columns."""
+    """Return the fields that searches by words and facets read, from a metadata file's columns.
+
+    They are sorted by column: Elasticsearch does not keep the order of `extra` when it updates a document.
+    """
+    columns = sorted(extra.items())
     values = {
         "label_words": words_of([label or ""]),
-        "extra_words": words_of(extra.values()),
-        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
+        "extra_words": words_of(value for _, value in columns),
+        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in columns],
     }
     return {name: value for name, value in values.items() if value}
