@@ -12,6 +12,7 @@ from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME
 from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME, words_of
 
 META_VERSION = 1
+TABLE_FIELDS = ("label", "table_caption", "extra")  # what metadata tables say
 _OFFSET = re.compile(r"(?<=[\d.])(Z|[+-]\d\d:\d\d)$")
 
 
@@ -50,12 +51,15 @@ def document_properties() -> JSON:
         "bytes": {"type": "long"},
         "mtime_ns": {"type": "long"},
         "content_hash": {"type": "keyword"},
+        "ctime_ns": {"type": "long"},
+        "inode": {"type": "long"},
         "location": {"type": "geo_point"},
         "taken": {"type": "date"},
         "taken_by": {"type": "keyword"},
         "camera_make": {"type": "keyword"},
         "lens": {"type": "keyword"},
         "caption": {"type": "text"},
+        "table_caption": {"type": "keyword", "index": False, "doc_values": False},
         "keywords": {"type": "keyword"},
         "extra": {"type": "flattened"},
         "preview": {"type": "keyword", "index": False, "doc_values": False},
@@ -108,7 +112,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     parts = document.image_id.split("/")
     body = {
         EMBEDDING: vector,
-        **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
+        **{name: value for name, value in asdict(document).items() if not _is_unknown(name, value)},
         "name": parts[-1],
         "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
         **_derived(label=document.label, extra=document.extra),
@@ -121,10 +125,17 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     return body
 
 
+def _is_unknown(name: str, value: Any) -> bool:
+    return value in (None, (), {}) or (name in ("ctime_ns", "inode") and value == 0)
+
+
 def metadata_body(metadata: PhotoMetadata) -> JSON:
-    """Return the part of a document's source that comes from a metadata file."""
-    values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
-    values |= _derived(label=metadata.label, extra=metadata.extra)
+    """Return the part of a document's source that comes from a metadata file.
+
+    `metadata` is all that tables have said of the photo up to now. The derived fields are made of the whole.
+    """
+    values: JSON = {"label": metadata.label, "caption": metadata.caption, "table_caption": metadata.caption}
+    values |= {"extra": dict(metadata.extra), **_derived(label=metadata.label, extra=metadata.extra)}
     return {name: value for name, value in values.items() if value}
 
 
@@ -133,11 +144,22 @@ def _wall_time(taken: str) -> str:
     return _OFFSET.sub("", taken)
 
 
+def metadata_of(source: Mapping[str, Any]) -> PhotoMetadata:
+    """Return what tables have said of a photo, from the TABLE_FIELDS of its document's source."""
+    return PhotoMetadata(
+        label=source.get("label"), caption=source.get("table_caption"), extra=source.get("extra") or {}
+    )
+
+
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
-    """Return the fields that searches by words and facets read, from a metadata file's columns."""
+    """Return the fields that searches by words and facets read, from a metadata file's columns.
+
+    They are sorted by column: Elasticsearch does not keep the order of `extra` when it updates a document.
+    """
+    columns = sorted(extra.items())
     values = {
         "label_words": words_of([label or ""]),
-        "extra_words": words_of(extra.values()),
-        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
+        "extra_words": words_of(value for _, value in columns),
+        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in columns],
     }
     return {name: value for name, value in values.items() if value}

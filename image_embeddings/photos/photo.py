@@ -32,6 +32,8 @@ class PhotoBytes:
     data: bytes
     mtime_ns: int
     content_hash: str
+    ctime_ns: int = 0  # this and `inode` as in ImageDocument
+    inode: int = 0
 
 
 def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
@@ -51,6 +53,8 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             height=decoded.height,
             bytes=len(photo.data),
             mtime_ns=photo.mtime_ns,
+            ctime_ns=photo.ctime_ns,
+            inode=photo.inode,
             content_hash=photo.content_hash,
             location=exif.location(decoded.exif) if with_location else None,
             taken=taken,

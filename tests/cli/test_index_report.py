@@ -3,6 +3,7 @@
 import pytest
 
 from image_embeddings.cli.index_report import (
+    KINDS_SHOWN,
     SKIPPED_SHOWN,
     exit_by_report,
     print_change,
@@ -41,6 +42,27 @@ def test_only_the_first_skipped_files_are_named(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == SKIPPED_SHOWN + 1
     assert lines[-1] == "… and 2 more: --json lists them all"
+
+
+def test_what_was_passed_over_is_counted_by_kind(capsys):
+    counts = {
+        "other_files": {".psd": 20, ".mov": 10, "": 1},
+        "linked_folders": 2,
+        "left_out": {"@eaDir": 3, "EXCLUDE": 1},
+    }
+    print_report(IndexReport(**counts))
+    assert capsys.readouterr().err.splitlines() == [
+        "31 other files: 20 .psd, 10 .mov, 1 without a suffix",
+        "2 linked folders not followed",
+        "left out: 3 @eaDir, 1 EXCLUDE",
+    ]
+
+
+def test_one_of_a_kind_is_in_the_singular_and_rare_kinds_are_summed(capsys):
+    print_report(IndexReport(other_files={".txt": 1}, linked_folders=1))
+    assert capsys.readouterr().err == "1 other file: 1 .txt\n1 linked folder not followed\n"
+    print_report(IndexReport(other_files={f".k{number}": 1 for number in range(KINDS_SHOWN + 3)}))
+    assert capsys.readouterr().err.endswith(f"1 .k{KINDS_SHOWN - 1}, 3 more (--json lists them all)\n")
 
 
 @pytest.mark.parametrize(
