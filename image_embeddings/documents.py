@@ -14,7 +14,7 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 2  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+FORMAT = 3  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
@@ -30,12 +30,18 @@ class ImageDocument:
     mtime_ns: int
     content_hash: str  # hash of the file's bytes, hexadecimal
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
+    altitude: float | None = None  # metres, negative below the sea
     taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None
     caption: str | None = None
+    title: str | None = None
+    headline: str | None = None
     keywords: tuple[str, ...] = ()
+    city: str | None = None
+    country: str | None = None
+    persons: tuple[str, ...] = ()
     label: str | None = None  # this and `extra` come from a metadata file
     extra: Mapping[str, str] = field(default_factory=dict)
     preview: str | None = None  # a tiny WebP, base64

@@ -9,7 +9,21 @@ from marshmallow.fields import Field
 from image_embeddings import KEYWORD_FACETS
 
 # Fields of an answer that are there only if the photo's document has them.
-OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
+OPTIONAL = (
+    "taken",
+    "camera_make",
+    "camera_model",
+    "lens",
+    "caption",
+    "title",
+    "headline",
+    "keywords",
+    "city",
+    "country",
+    "persons",
+    "label",
+    "extra",
+)
 
 
 class ImageSchema(Schema):
@@ -31,7 +45,12 @@ class ImageSchema(Schema):
     camera_model = String()
     lens = String()
     caption = String()
+    title = String()
+    headline = String()
     keywords = List(String())
+    city = String()
+    country = String()
+    persons = List(String(), metadata={"description": "Persons in the photo."})
     label = String()
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 
@@ -47,6 +66,7 @@ class PhotoSchema(ImageSchema):
     """One indexed photo, with the place where it was taken."""
 
     location = Nested(LocationSchema, metadata={"description": "Where it was taken; only there where that is known."})
+    altitude = Float(metadata={"description": "Metres, negative below the sea; only there where that is known."})
 
 
 class HitSchema(ImageSchema):

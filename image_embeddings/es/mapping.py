@@ -49,11 +49,17 @@ def document_properties() -> JSON:
         "mtime_ns": {"type": "long"},
         "content_hash": {"type": "keyword"},
         "location": {"type": "geo_point"},
+        "altitude": {"type": "float"},
         "taken": {"type": "date"},
         "camera_make": {"type": "keyword"},
         "lens": {"type": "keyword"},
         "caption": {"type": "text"},
+        "title": {"type": "keyword", "index": False, "doc_values": False},
+        "headline": {"type": "keyword", "index": False, "doc_values": False},
         "keywords": {"type": "keyword"},
+        "city": {"type": "keyword"},
+        "country": {"type": "keyword"},
+        "persons": {"type": "keyword"},
         "extra": {"type": "flattened"},
         "preview": {"type": "keyword", "index": False, "doc_values": False},
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
@@ -104,7 +110,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
         EMBEDDING: vector,
         **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
         "name": parts[-1],
-        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
+        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *_own_words(document)]),
         **_derived(label=document.label, extra=document.extra),
     }
     keywords = {facet.field: facet.values_of(document) for facet in KEYWORD_FACETS.values()}
@@ -112,6 +118,12 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     if document.location:
         body["location"] = {"lat": document.location[0], "lon": document.location[1]}
     return body
+
+
+def _own_words(document: ImageDocument) -> list[str]:
+    """Return what a photo says in words besides its caption."""
+    single = (document.title, document.headline, document.city, document.country)
+    return [*document.keywords, *document.persons, *filter(None, single)]
 
 
 def metadata_body(metadata: PhotoMetadata) -> JSON:
