@@ -32,13 +32,19 @@ class ImageDocument:
     ctime_ns: int = 0  # when the system last changed the file or what it notes of it; 0 if it does not say
     inode: int = 0  # the file's number on its drive; 0 if the drive has none, or none that lasts
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
+    altitude: float | None = None  # metres, negative below the sea
     taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
     taken_by: str | None = None  # what says so: exif, or name if only the name of the file does
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None
     caption: str | None = None  # the metadata file's, else the photo's own
+    title: str | None = None
+    headline: str | None = None
     keywords: tuple[str, ...] = ()
+    city: str | None = None
+    country: str | None = None
+    persons: tuple[str, ...] = ()
     label: str | None = None  # this, `table_caption` and `extra` come from a metadata file
     table_caption: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)

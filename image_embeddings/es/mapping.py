@@ -54,13 +54,19 @@ def document_properties() -> JSON:
         "ctime_ns": {"type": "long"},
         "inode": {"type": "long"},
         "location": {"type": "geo_point"},
+        "altitude": {"type": "float"},
         "taken": {"type": "date"},
         "taken_by": {"type": "keyword"},
         "camera_make": {"type": "keyword"},
         "lens": {"type": "keyword"},
         "caption": {"type": "text"},
         "table_caption": {"type": "keyword", "index": False, "doc_values": False},
+        "title": {"type": "keyword", "index": False, "doc_values": False},
+        "headline": {"type": "keyword", "index": False, "doc_values": False},
         "keywords": {"type": "keyword"},
+        "city": {"type": "keyword"},
+        "country": {"type": "keyword"},
+        "persons": {"type": "keyword"},
         "extra": {"type": "flattened"},
         "preview": {"type": "keyword", "index": False, "doc_values": False},
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
@@ -114,7 +120,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
         EMBEDDING: vector,
         **{name: value for name, value in asdict(document).items() if not _is_unknown(name, value)},
         "name": parts[-1],
-        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
+        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *_own_words(document)]),
         **_derived(label=document.label, extra=document.extra),
         **({WALL_TIME: _wall_time(document.taken)} if document.taken else {UNDATED_MTIME: document.mtime_ns}),
     }
@@ -127,6 +133,12 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
 
 def _is_unknown(name: str, value: Any) -> bool:
     return value in (None, (), {}) or (name in ("ctime_ns", "inode") and value == 0)
+
+
+def _own_words(document: ImageDocument) -> list[str]:
+    """Return what a photo says in words besides its caption."""
+    single = (document.title, document.headline, document.city, document.country)
+    return [*document.keywords, *document.persons, *filter(None, single)]
 
 
 def metadata_body(metadata: PhotoMetadata) -> JSON:

@@ -163,5 +163,6 @@ def document_of(source: Mapping[str, Any]) -> ImageDocument:
     values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
     values["location"] = (location["lat"], location["lon"]) if location else None
     values["keywords"] = tuple(source.get("keywords", ()))
+    values["persons"] = tuple(source.get("persons", ()))
     values["format"] = source.get("format", 1)
     return ImageDocument(**values)

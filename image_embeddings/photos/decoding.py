@@ -9,10 +9,11 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, TiffImagePlugin, TiffTags, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.photos import raw
+from image_embeddings.photos import packets, raw
+from image_embeddings.photos.exif import orientation
 
 # The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -53,8 +54,6 @@ _DECODE_ERRORS = (
     struct.error,
     zlib.error,
 )
-
-_XMP, _IPTC, _IPTC_RESOURCE = 700, 33723, 0x0404
 
 # EXIF orientation -> the operation that turns the stored picture upright
 _TRANSPOSE = {
@@ -134,9 +133,9 @@ def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -
         image.draft("RGB", _draft_size(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth
         image.load()
         exif = _exif(image)
-        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        turned = orientation(exif) in (5, 6, 7, 8)
         width, height = reversed(full) if turned else full
-        xmp, iptc = _xmp(image, exif), _iptc(image, exif)
+        xmp, iptc = packets.xmp_of(data, image.info), packets.iptc_of(data, image.info)
         picture = _turn_upright(_to_rgb(_shrink(_to_resizable_mode(image), short_side)), exif)
         return Decoded(image=picture, width=width, height=height, exif=exif, xmp=xmp, iptc=iptc)
 
@@ -152,7 +151,7 @@ def _decode_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> 
     exif = _container_exif(data)
     if exif is None:
         return decoded
-    xmp, iptc = _tag(exif, _XMP) or decoded.xmp, _tag(exif, _IPTC) or decoded.iptc
+    xmp, iptc = packets.xmp_of(data, {}) or decoded.xmp, packets.iptc_of(data, {}) or decoded.iptc
     return replace(decoded, exif=exif, xmp=xmp, iptc=iptc)
 
 
@@ -203,31 +202,9 @@ def _reason(error: Exception) -> str:
 
 def _exif(image: Image.Image) -> Image.Exif:
     try:
-        return image.getexif()
+        return packets.exif_of(image)
     except _DECODE_ERRORS:  # damaged EXIF in an intact picture
         return Image.Exif()
-
-
-def _xmp(image: Image.Image, exif: Image.Exif) -> bytes:
-    found = image.info.get("xmp")
-    return found if isinstance(found, bytes) else _tag(exif, _XMP)
-
-
-def _iptc(image: Image.Image, exif: Image.Exif) -> bytes:
-    resources = image.info.get("photoshop")  # JPEG
-    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _IPTC in image.tag_v2:
-        image.tag_v2.tagtype[_IPTC] = TiffTags.UNDEFINED  # read as bytes, though most programs declare numbers
-        found = image.tag_v2[_IPTC]
-    return found if isinstance(found, bytes) else _tag(exif, _IPTC)
-
-
-def _tag(exif: Image.Exif, tag: int) -> bytes:
-    try:
-        value = exif.get(tag)
-    except _DECODE_ERRORS:
-        return b""
-    return value if isinstance(value, bytes) else b""
 
 
 def _container_exif(data: bytes) -> Image.Exif | None:
@@ -266,7 +243,7 @@ def _shrink(image: Image.Image, short_side: int) -> Image.Image:
 
 
 def _turn_upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
-    method = _TRANSPOSE.get(exif.get(ExifTags.Base.Orientation, 1))
+    method = _TRANSPOSE.get(orientation(exif))
     return image if method is None else image.transpose(method)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from image_embeddings.documents import ImageDocument
-from image_embeddings.photos import captions, decoding, exif
+from image_embeddings.photos import captions, decoding, exif, places, xmp
 from image_embeddings.photos.dates import date_of_name
 from image_embeddings.photos.fingerprint import fingerprint
 from image_embeddings.photos.thumbnails import preview
@@ -44,7 +44,9 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
     """
     decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
     taken, taken_by = _date(decoded.exif, image_id=photo.image_id)
-    said = captions.words(xmp=decoded.xmp, iptc=decoded.iptc)
+    packet = xmp.read(decoded.xmp)
+    words = captions.words(xmp=packet, iptc=decoded.iptc, exif=decoded.exif)
+    place = places.place(decoded.exif, packet) if with_location else None
     return Photo(
         image=decoded.image,
         document=ImageDocument(
@@ -56,14 +58,20 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             ctime_ns=photo.ctime_ns,
             inode=photo.inode,
             content_hash=photo.content_hash,
-            location=exif.location(decoded.exif) if with_location else None,
+            location=(place.latitude, place.longitude) if place else None,
+            altitude=place.altitude if place else None,
             taken=taken,
             taken_by=taken_by,
             camera_make=exif.camera_make(decoded.exif),
             camera_model=exif.camera_model(decoded.exif),
-            lens=exif.lens(decoded.exif),
-            caption=said.caption,
-            keywords=said.keywords,
+            lens=exif.lens(decoded.exif) or _lens_in_xmp(packet),
+            caption=words.caption,
+            title=words.title,
+            headline=words.headline,
+            keywords=words.keywords,
+            city=words.city,
+            country=words.country,
+            persons=words.persons,
             preview=preview(decoded.image),
             fingerprint=fingerprint(decoded.image),
         ),
@@ -86,6 +94,11 @@ def rename(document: ImageDocument, *, image_id: str) -> ImageDocument:
         taken = date_of_name(image_id)
         renamed = replace(renamed, taken=taken, taken_by=NAME if taken else None)
     return renamed
+
+
+def _lens_in_xmp(packet: xmp.Xmp) -> str | None:
+    names = (exif.lens_name(packet.text(name)) for name in ("exifEX:LensModel", "aux:Lens"))
+    return next((name for name in names if name), None)
 
 
 def content_hash(data: bytes) -> str:
