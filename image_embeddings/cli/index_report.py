@@ -13,16 +13,18 @@ SKIPPED_SHOWN = 20
 
 
 def print_report(report: IndexReport) -> None:
-    """Print the counts of an indexing run, and for each skipped file the reason and the remedy."""
+    """Print the counts of an indexing run, and the reason for each skipped and each damaged file."""
     click.echo(f"{report.found} photos: {_counts_text(report)} ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
 
 
 def print_change(report: IndexReport) -> None:
-    """Print in one line, with the time, what one of many runs did, and each file that it skipped."""
+    """Print in one line, with the time, what one of many runs did, and each file that it skipped or that is damaged."""
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"{now}  {_counts_text(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
 
 
 def _counts_text(report: IndexReport, *, in_short: bool = False) -> str:
@@ -44,6 +46,13 @@ def _print_skipped(report: IndexReport) -> None:
         say(f"skipped {skipped.image_id!r}: {skipped.reason}")
     if len(report.skipped) > SKIPPED_SHOWN:
         say(f"… and {len(report.skipped) - SKIPPED_SHOWN} more: --json lists them all")
+
+
+def _print_damaged(report: IndexReport) -> None:
+    for damaged in report.damaged[:SKIPPED_SHOWN]:
+        say(f"damaged {damaged.image_id!r}: indexed as far as it goes ({damaged.reason})")
+    if len(report.damaged) > SKIPPED_SHOWN:
+        say(f"… and {len(report.damaged) - SKIPPED_SHOWN} more that are damaged: --json lists them all")
 
 
 def exit_by_report(report: IndexReport, *, is_only_run: bool = True, delete_existing: bool = False) -> None:

@@ -15,6 +15,7 @@ from image_embeddings.documents import FORMAT, Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.indexing.report import IndexOptions, Outcome
+from image_embeddings.photos.decoding import DECODING
 from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
@@ -31,6 +32,7 @@ class PhotoToEncode:
     document: ImageDocument
     pixels: Any  # as the encoder wants them
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class DocumentToWrite:
     document: ImageDocument
     embedding: Embedding
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,7 @@ class PhotoReader:
     thumbnails: Thumbnails
     options: IndexOptions
     find_stored: Callable[[PhotoBytes], StoredPhoto] = find_nothing
+    decoding: str = DECODING  # the name of the decoding that the index was made with
 
     def read(self, file: PhotoFile) -> PhotoToEncode | DocumentToWrite | Skipped:
         """Return the photo in `file` to be encoded, or its document if the embedding of its bytes is stored already.
@@ -133,16 +137,20 @@ class PhotoReader:
         document = replace(photo.document, label=stored.label, extra=stored.extra, caption=caption)
         is_unchanged = (document.image_id, document.mtime_ns) == (stored.image_id, stored.mtime_ns)
         outcome = Outcome.COMPLETED if is_unchanged else Outcome.REUSED
-        return DocumentToWrite(document=document, embedding=embedding, outcome=outcome)
+        return DocumentToWrite(document=document, embedding=embedding, outcome=outcome, damage=photo.damage)
 
     def _replace(self, photo: Photo, older: ImageDocument) -> PhotoToEncode:
         """Return a photo that has changed; the data from a metadata file stays."""
         document = replace(photo.document, label=older.label, extra=older.extra)
-        return PhotoToEncode(document=document, pixels=self.preprocess(photo.image), outcome=Outcome.CHANGED)
+        return self._to_encode(photo, document, outcome=Outcome.CHANGED)
 
     def _add(self, photo: Photo) -> PhotoToEncode:
         """Return a photo that is new."""
-        return PhotoToEncode(document=photo.document, pixels=self.preprocess(photo.image), outcome=Outcome.NEW)
+        return self._to_encode(photo, photo.document, outcome=Outcome.NEW)
+
+    def _to_encode(self, photo: Photo, document: ImageDocument, *, outcome: Outcome) -> PhotoToEncode:
+        image = photo.image_for(self.decoding)
+        return PhotoToEncode(document=document, pixels=self.preprocess(image), outcome=outcome, damage=photo.damage)
 
 
 def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: Encoder) -> list[DocumentToWrite]:
@@ -152,7 +160,9 @@ def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: E
     return [
         item
         if isinstance(item, DocumentToWrite)
-        else DocumentToWrite(document=item.document, embedding=next(embeddings), outcome=item.outcome)
+        else DocumentToWrite(
+            document=item.document, embedding=next(embeddings), outcome=item.outcome, damage=item.damage
+        )
         for item in batch
     ]
 

@@ -41,6 +41,15 @@ class PhotoOutcome:
     image_id: str
     outcome: Outcome
     content_hash: str = ""  # empty if it is not known
+    damage: str = ""  # what is wrong with the file, if it is indexed though a part of its picture is missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damaged:
+    """A photo that is indexed though its file is damaged, and what is wrong with it."""
+
+    image_id: str
+    reason: str
 
 
 Fact = PhotoOutcome | Skipped
@@ -58,6 +67,7 @@ class IndexReport:
     deleted: int = 0  # gone from the folder, and now from the index
     moved: int = 0  # deleted ones whose bytes are in the folder by another name
     skipped: list[Skipped] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)  # of those that were read now
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
     waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
@@ -90,6 +100,7 @@ class RunCounts:
         self.skipped = list(skipped)
         self._counts = Counter({Outcome.UNCHANGED: unchanged})
         self._moved = 0
+        self._damaged: list[Damaged] = []
         self._reused_hashes: set[str] = set()
 
     def add(self, fact: Fact) -> None:
@@ -98,6 +109,8 @@ class RunCounts:
             self.skipped.append(fact)
             return
         self._counts[fact.outcome] += 1
+        if fact.damage:
+            self._damaged.append(Damaged(image_id=fact.image_id, reason=fact.damage))
         if fact.outcome is Outcome.REUSED:
             self._reused_hashes.add(fact.content_hash)
         elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:
@@ -125,6 +138,7 @@ class RunCounts:
             deleted=counts[Outcome.REMOVED],
             moved=self._moved,
             skipped=list(self.skipped),
+            damaged=list(self._damaged),
             seconds=seconds,
             stopped=stopped,
         )
