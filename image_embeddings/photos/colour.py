@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
@@ -100,11 +101,11 @@ def _from_code_points(image: Image.Image, points: CodePoints) -> Image.Image:
     linear = _TO_LINEAR.get(points.transfer, _srgb_to_linear)(np.arange(256) / 255).astype(np.float32)[coded]
     if points.transfer == _HLG:
         # The system's gamma of 1.2 depends on the luminance (ITU-R BT.2100).
-        luminance = linear @ np.float32([0.2627, 0.6780, 0.0593])
+        luminance = linear @ np.array([0.2627, 0.6780, 0.0593], np.float32)
         linear *= (np.maximum(luminance, 1e-6) ** 0.2)[..., None] * (_HLG_PEAK_NITS / WHITE_NITS)
     matrix = _TO_SRGB_PRIMARIES.get(points.primaries)
     if matrix is not None:
-        linear = linear @ np.float32(matrix).T
+        linear = linear @ np.array(matrix, np.float32).T
     if points.transfer in (_PQ, _HLG):
         linear = _tone_map(linear)
     return Image.fromarray((_linear_to_srgb(linear.clip(0, 1)) * 255 + 0.5).astype(np.uint8))
@@ -141,4 +142,8 @@ def _hlg_to_linear(coded: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _LINEAR, _PQ, _HLG = 8, 16, 18
-_TO_LINEAR = {_LINEAR: np.asarray, _PQ: _pq_to_linear, _HLG: _hlg_to_linear}
+_TO_LINEAR: dict[int, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    _LINEAR: np.asarray,
+    _PQ: _pq_to_linear,
+    _HLG: _hlg_to_linear,
+}

@@ -134,7 +134,8 @@ def _decode_once(data: bytes, *, max_pixels: int, what: str, short_side: int) ->
         salvage.check_not_empty(image)
         exif = _exif(image)
         xmp, iptc = _xmp(image, exif), _iptc(image, exif)
-        stored, points = image, None
+        stored: Image.Image = image
+        points: colour.CodePoints | None = None
         if image.format == "TIFF":
             stored, full = tiff.correct_colours(image), image.size  # Pillow has turned it by now
         elif image.format in BOX_FORMATS:

@@ -8,7 +8,7 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, _imaging
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _COLOUR_MAP, _EXTRA, _FORMAT = 258, 259, 262, 277, 320, 338, 339
 _WHITE_IS_ZERO = 0
@@ -21,7 +21,7 @@ _FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 def silence_libtiff() -> None:
     """Keep libtiff from writing its errors to the terminal. They do not name the file, and Pillow raises them."""
     with suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides it
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
 
