@@ -41,7 +41,7 @@ def browser_type(file: BinaryIO) -> str | None:
     file.seek(0)
     try:
         return kind if _CHECKS[kind](file) else None
-    except DECODE_ERRORS:  # browsers are often less strict than Pillow
+    except (*DECODE_ERRORS, Image.DecompressionBombError):  # browsers are often less strict than Pillow
         return kind
 
 

@@ -82,6 +82,7 @@ def test_files_that_browsers_turn_or_colour_otherwise_get_a_rendition():
         "WebP that is upright": saved("WEBP", exif=exif(1)),
         "AVIF": saved("AVIF", exif=exif(6)),
         "truncated JPEG": saved()[:-2],
+        "PNG of too many pixels": saved("PNG").replace(struct.pack(">II", 60, 40), struct.pack(">II", 90_000, 90_000)),
         "JPEG without a picture": b"\xff\xd8\xff\xe0" + bytes(50),
     }
     otherwise = {
