@@ -105,6 +105,11 @@ class ModelInfo:
     # The first numbers of the embedding of a fixed image. They differ if two models have the same name.
     probe: tuple[float, ...] = ()
 
+    @property
+    def decoding(self) -> str:
+        """The name of the step from file to RGB image, the first one of `preprocessing`."""
+        return self.preprocessing.partition("+")[0]
+
     def makes_same_embeddings_as(self, other: "ModelInfo") -> bool:
         """Return whether embeddings of both models can be compared. The probes may differ by PROBE_TOLERANCE."""
         named_alike = (self.model_id, self.dims, self.preprocessing) == (

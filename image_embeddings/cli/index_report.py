@@ -15,18 +15,20 @@ KINDS_SHOWN = 8
 
 
 def print_report(report: IndexReport) -> None:
-    """Print the counts of an indexing run, the reason and remedy for each skipped file, and what it passed over."""
+    """Print the counts of an indexing run, the reason for each skipped or damaged file, and what it passed over."""
     click.echo(f"{report.found} photos: {_counts_text(report)} ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
     for line in passed_over_lines(report):
         say(line)
 
 
 def print_change(report: IndexReport) -> None:
-    """Print in one line, with the time, what one of many runs did, and each file that it skipped."""
+    """Print in one line, with the time, what one of many runs did, and each file that it skipped or that is damaged."""
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"{now}  {_counts_text(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
 
 
 def _counts_text(report: IndexReport, *, in_short: bool = False) -> str:
@@ -65,6 +67,13 @@ def _kinds_text(counts: Mapping[str, int]) -> str:
     shown = [f"{count} {kind or 'without a suffix'}" for kind, count in list(counts.items())[:KINDS_SHOWN]]
     rest = sum(list(counts.values())[KINDS_SHOWN:])
     return ", ".join([*shown, f"{rest} more (--json lists them all)"] if rest else shown)
+
+
+def _print_damaged(report: IndexReport) -> None:
+    for damaged in report.damaged[:SKIPPED_SHOWN]:
+        say(f"damaged {damaged.image_id!r}: indexed as far as it goes ({damaged.reason})")
+    if len(report.damaged) > SKIPPED_SHOWN:
+        say(f"… and {len(report.damaged) - SKIPPED_SHOWN} more that are damaged: --json lists them all")
 
 
 def exit_by_report(report: IndexReport, *, is_only_run: bool = True, delete_existing: bool = False) -> None:

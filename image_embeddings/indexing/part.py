@@ -15,6 +15,7 @@ from image_embeddings.documents import FORMAT, Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
+from image_embeddings.photos.decoding import DECODING
 from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo, rename
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
@@ -33,6 +34,7 @@ class PhotoToEncode:
     document: ImageDocument
     pixels: Any  # as the encoder wants them
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class DocumentToWrite:
     document: ImageDocument
     embedding: Embedding
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ class PhotoReader:
     options: IndexOptions
     find_stored: Callable[[PhotoBytes], StoredPhoto] = find_nothing
     reread: bool = False  # whether to read again what photos say of themselves, if the bytes are stored
+    decoding: str = DECODING  # the name of the decoding that the index was made with
 
     def read(self, file: PhotoFile) -> PhotoToEncode | DocumentToWrite | Fact:
         """Return the photo in `file` to be encoded, or its document if the embedding of its bytes is stored already.
@@ -156,19 +160,25 @@ class PhotoReader:
         words = stored.older or same_bytes
         if words.content_hash == photo.document.content_hash:
             words = _with_table_caption(words, own=photo.document.caption)
-        return _write(photo.document.with_table_words_of(words), same_bytes, embedding)
+        return _write(photo.document.with_table_words_of(words), same_bytes, embedding, damage=photo.damage)
 
     def _replace(self, photo: Photo, older: ImageDocument) -> PhotoToEncode:
         """Return a photo that has changed; what a metadata file said stays."""
         document = photo.document.with_table_words_of(older)
-        return PhotoToEncode(document=document, pixels=self.preprocess(photo.image), outcome=Outcome.CHANGED)
+        return self._to_encode(photo, document, outcome=Outcome.CHANGED)
 
     def _add(self, photo: Photo) -> PhotoToEncode:
         """Return a photo that is new."""
-        return PhotoToEncode(document=photo.document, pixels=self.preprocess(photo.image), outcome=Outcome.NEW)
+        return self._to_encode(photo, photo.document, outcome=Outcome.NEW)
+
+    def _to_encode(self, photo: Photo, document: ImageDocument, *, outcome: Outcome) -> PhotoToEncode:
+        image = photo.image_for(self.decoding)
+        return PhotoToEncode(document=document, pixels=self.preprocess(image), outcome=outcome, damage=photo.damage)
 
 
-def _write(document: ImageDocument, before: ImageDocument, embedding: Embedding) -> DocumentToWrite | Fact:
+def _write(
+    document: ImageDocument, before: ImageDocument, embedding: Embedding, *, damage: str = ""
+) -> DocumentToWrite | Fact:
     """Return a document to be written with the stored embedding of its bytes, or the fact that nothing is to do.
 
     `before` is the stored document of these bytes, of the same file or another.
@@ -185,7 +195,7 @@ def _write(document: ImageDocument, before: ImageDocument, embedding: Embedding)
         outcome = Outcome.UNCHANGED
     else:
         outcome = Outcome.COMPLETED
-    return DocumentToWrite(document=document, embedding=embedding, outcome=outcome)
+    return DocumentToWrite(document=document, embedding=embedding, outcome=outcome, damage=damage)
 
 
 def _with_table_caption(document: ImageDocument, *, own: str | None) -> ImageDocument:
@@ -207,7 +217,9 @@ def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: E
     return [
         item
         if isinstance(item, DocumentToWrite)
-        else DocumentToWrite(document=item.document, embedding=next(embeddings), outcome=item.outcome)
+        else DocumentToWrite(
+            document=item.document, embedding=next(embeddings), outcome=item.outcome, damage=item.damage
+        )
         for item in batch
     ]
 

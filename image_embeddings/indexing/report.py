@@ -41,6 +41,15 @@ class PhotoOutcome:
     image_id: str
     outcome: Outcome
     content_hash: str = ""  # empty if it is not known
+    damage: str = ""  # what is wrong with the file, if it is indexed though a part of its picture is missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damaged:
+    """A photo that is indexed though its file is damaged, and what is wrong with it."""
+
+    image_id: str
+    reason: str
 
 
 Fact = PhotoOutcome | Skipped
@@ -61,6 +70,7 @@ class IndexReport:
     other_files: Mapping[str, int] = field(default_factory=dict)  # no photos, by suffix; the most frequent one first
     linked_folders: int = 0  # not followed
     left_out: Mapping[str, int] = field(default_factory=dict)  # files and folders, by what leaves them out
+    damaged: list[Damaged] = field(default_factory=list)  # of those that were read now
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
     waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
@@ -101,6 +111,7 @@ class RunCounts:
         self._passed = passed or PassedOver()
         self._counts = Counter({Outcome.UNCHANGED: unchanged})
         self._moved = 0
+        self._damaged: list[Damaged] = []
         self._reused_hashes: set[str] = set()
 
     def add(self, fact: Fact) -> None:
@@ -109,6 +120,8 @@ class RunCounts:
             self.skipped.append(fact)
             return
         self._counts[fact.outcome] += 1
+        if fact.damage:
+            self._damaged.append(Damaged(image_id=fact.image_id, reason=fact.damage))
         if fact.outcome is Outcome.REUSED:
             self._reused_hashes.add(fact.content_hash)
         elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:
@@ -139,6 +152,7 @@ class RunCounts:
             other_files=dict(self._passed.other_files.most_common()),
             linked_folders=self._passed.linked_folders,
             left_out=dict(self._passed.left_out.most_common()),
+            damaged=list(self._damaged),
             seconds=seconds,
             stopped=stopped,
         )

@@ -32,6 +32,7 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
+from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
@@ -162,6 +163,7 @@ class Indexing:
                 state = self._create_index(serving, encoder, rebuild=rebuild)
             elif plan.to_encode:
                 check_same_model(encoder, state.model)
+            self._mention_older_decoding(state)
             self._prepare(encoder, images=len(plan.to_encode))
             advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
             with advice if self._is_first_run else nullcontext():
@@ -210,6 +212,13 @@ class Indexing:
         if unfinished:
             folder = unfinished.corpus or self.folder
             self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(folder)}")
+
+    def _mention_older_decoding(self, state: IndexState) -> None:
+        if self._is_first_run and state.model.decoding == UNMANAGED_DECODING:
+            self._notify(
+                "This index was made before colour profiles were used. It goes on as it is, and new photos are encoded "
+                f"without their profiles, too. To use them: index {shlex.quote(str(self.folder))} --rebuild."
+            )
 
     def _make_plan(
         self,

@@ -54,15 +54,6 @@ def changed(exif: Image.Exif) -> str | None:
     return None if by_libraw and found and found.startswith("1970-01-01") else found
 
 
-def orientation(exif: Image.Exif) -> int:
-    """Return how the picture is turned, 1 to 8; 1, upright, if that is not known."""
-    try:
-        found = number(exif.get(_TAGS.Orientation))
-    except ERRORS:
-        return 1
-    return int(found) if found is not None and found in range(1, 9) else 1
-
-
 def camera_make(exif: Image.Exif) -> str | None:
     """Return the maker of the camera; None if it is not known."""
     return text(exif, _TAGS.Make)

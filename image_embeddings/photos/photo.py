@@ -10,6 +10,7 @@ from PIL import Image
 from image_embeddings.documents import ImageDocument
 from image_embeddings.photos import captions, decoding, exif, places, xmp
 from image_embeddings.photos.dates import date_of_name
+from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.photos.fingerprint import fingerprint
 from image_embeddings.photos.thumbnails import preview
 
@@ -18,10 +19,18 @@ EXIF, NAME = "exif", "name"  # what says when a photo was taken
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A decoded photo: its document and its upright RGB image."""
+    """A decoded photo: its document and its upright RGB image. `unmanaged` and `damage` are as in `Decoded`."""
 
     document: ImageDocument
     image: Image.Image
+    unmanaged: Image.Image | None = None
+    damage: str = ""
+
+    def image_for(self, decoding: str) -> Image.Image:
+        """Return the image to encode for an index that was made with the decoding of this name."""
+        if decoding == UNMANAGED_DECODING and self.unmanaged:
+            return self.unmanaged
+        return self.image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,8 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
     place = places.place(decoded.exif, packet) if with_location else None
     return Photo(
         image=decoded.image,
+        unmanaged=decoded.unmanaged,
+        damage=decoded.damage,
         document=ImageDocument(
             image_id=photo.image_id,
             width=decoded.width,

@@ -10,7 +10,7 @@ from image_embeddings.cli.index_report import (
     print_report,
     stopped_message,
 )
-from image_embeddings.indexing.report import IndexReport
+from image_embeddings.indexing.report import Damaged, IndexReport
 from image_embeddings.sources.photo_folder import Skipped
 
 
@@ -23,6 +23,15 @@ def test_the_report_counts_all_outcomes_and_leaves_out_rare_ones_that_are_zero(c
     out, err = capsys.readouterr()
     assert out == "9 photos: 3 encoded, 0 renamed or copied, 5 unchanged, 1 removed, 1 skipped (1.2 s)\n"
     assert err == "skipped '0.jpg': is empty\n"
+
+
+def test_damaged_photos_are_named(capsys):
+    damaged = [Damaged(image_id=f"{number}.jpg", reason="damaged: truncated") for number in range(SKIPPED_SHOWN + 1)]
+    print_report(IndexReport(found=99, encoded=99, damaged=damaged))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "damaged '0.jpg': indexed as far as it goes (damaged: truncated)"
+    assert lines[-1] == "… and 1 more that are damaged: --json lists them all"
+    assert len(lines) == SKIPPED_SHOWN + 1
 
 
 def test_photos_that_are_described_anew_are_counted_if_there_are_any(capsys):

@@ -9,7 +9,7 @@ from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import SearchOptions
 from tests.goldens import check_golden
 
-MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))
+MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-2+clip-1", probe=(0.5, -0.25))
 DOCUMENT = ImageDocument(
     image_id="trips/2024/rome/forum.jpg",
     width=4000,

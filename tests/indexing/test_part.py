@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from image_embeddings.documents import FORMAT, ImageDocument
 from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, StoredPhoto, encode_batch, make_documents
@@ -14,6 +15,7 @@ from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources.photo_folder import walk
 from tests.fakes import ColourEncoder
+from tests.icc_profiles import rgb_profile
 from tests.pictures import colour_photos, save
 from tests.worded_photos import xmp
 
@@ -75,6 +77,26 @@ def test_a_new_photo_is_to_be_encoded(reader, photos, tmp_path):
     assert (photo.outcome, photo.document.image_id, photo.document.label) == (Outcome.NEW, "warm/red.png", None)
     assert photo.pixels.getpixel((0, 0)) == (255, 0, 0)
     assert Thumbnails(tmp_path / "thumbnails").path(photo.document.content_hash).is_file()
+
+
+def test_a_truncated_photo_goes_on_with_what_is_wrong_with_it(reader, photos):
+    path = photos / "warm" / "red.png"
+    Image.new("RGB", (64, 48), "red").save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:-2])
+    photo = reader().read(red(photos))
+    assert photo.damage.startswith("damaged")
+    assert encode_batch([photo], encoder=ColourEncoder())[0].damage == photo.damage
+
+
+def test_a_photo_is_encoded_without_its_profile_for_an_index_that_was_made_so(reader, photos):
+    Image.new("RGB", (64, 48), "red").save(photos / "warm" / "red.png", icc_profile=rgb_profile("prophoto"))
+    as_now, as_before = (
+        dataclasses.replace(reader(), decoding=decoding).read(red(photos)) for decoding in ("decode-2", "decode-1")
+    )
+    assert as_before.pixels.getpixel((0, 0)) == (255, 0, 0)
+    assert as_now.document.preview == as_before.document.preview
+    Image.new("RGB", (64, 48), (99, 150, 99)).save(photos / "warm" / "red.png", icc_profile=rgb_profile("prophoto"))
+    assert reader().read(red(photos)).pixels.getpixel((0, 0)) != (99, 150, 99)
 
 
 def test_a_changed_photo_is_to_be_encoded_and_keeps_the_data_of_a_metadata_file(reader, photos):

@@ -9,10 +9,10 @@ from image_embeddings.photos.exif import (
     changed,
     lens,
     number,
-    orientation,
     plain,
     taken,
 )
+from image_embeddings.photos.orientation import orientation
 
 NOON = "2024:05:01 12:30:00"
 ORIGINAL, DIGITIZED, ORIGINAL_OFFSET, DIGITIZED_OFFSET, LENS_MODEL = 36867, 36868, 36881, 36882, 42036
