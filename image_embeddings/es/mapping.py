@@ -126,7 +126,7 @@ def metadata_body(metadata: PhotoMetadata) -> JSON:
 
     `metadata` is all that tables have said of the photo up to now. The derived fields are made of the whole.
     """
-    values = {"label": metadata.label, "caption": metadata.caption, "table_caption": metadata.caption}
+    values: JSON = {"label": metadata.label, "caption": metadata.caption, "table_caption": metadata.caption}
     values |= {"extra": dict(metadata.extra), **_derived(label=metadata.label, extra=metadata.extra)}
     return {name: value for name, value in values.items() if value}
 
