@@ -8,7 +8,7 @@ import pytest
 
 from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.es.mapping import document_body
-from tests.fakes import ColourEncoder
+from tests.fakes import COLOURS, ColourEncoder
 from tests.pictures import save
 
 pytestmark = pytest.mark.server
@@ -132,7 +132,7 @@ def test_a_picture_of_the_same_size_and_time_is_another_picture(run, index, phot
 def test_files_that_were_only_copied_back_are_read_once_and_not_encoded(run, index, photos):
     run()
     for path in photos.rglob("*.png"):
-        edit(path, colour=path.stem)
+        edit(path, colour=COLOURS[path.stem])
     report = run()
     assert (report.unchanged, report.encoded, report.written, run.encoder.batches) == (6, 0, 0, [])
     red = (photos / "warm" / "red.png").stat()
