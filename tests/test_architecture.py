@@ -122,6 +122,8 @@ TESTED_BY = {
     "image_embeddings.text_model.choice": "server/test_text_model_choice.py",
     "image_embeddings.text_model.installation": "server/test_text_model.py",
     "image_embeddings.text_model.setup": "server/test_text_model.py",
+    "image_embeddings.photos.iptc": "photos/test_captions.py",
+    "image_embeddings.photos.xmp": "photos/test_captions.py",
 }
 
 

@@ -129,6 +129,8 @@ def _decode_once(data: bytes, *, max_pixels: int, what: str, short_side: int) ->
         full = image.size
         if full[0] * full[1] > max_pixels:
             raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
+        if not isinstance(image.info.get("xmp", b""), bytes):
+            del image.info["xmp"]  # in TIFF as numbers, in which Pillow cannot look for an orientation
         image.draft("RGB", _draft_size(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth
         frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
         image.load()

@@ -34,9 +34,10 @@ _WHOLE = re.compile(
     handmade\ software.*""",
     re.VERBOSE,
 )
-# What programs write for themselves: paths of files, XML, JSON, and settings like `Type=N, Mode=P`.
+# What programs write for themselves: versions, paths of files, XML, JSON, and settings like `Type=N, Mode=P`.
 _RECORD = re.compile(
-    r"\w:\\.*|/?\w+(?:[/\\][\w.-]+)+\.\w{2,5}|dcim[\\/].*|[<{\[].*[>}\]]|charset\s*=.*|(?:\w+=\S*[,;\s]*)+"
+    r"\d+(?:\.\d+){2,}|\w:\\.*|/?\w+(?:[/\\][\w.-]+)+\.\w{2,5}|dcim[\\/].*|[<{\[].*[>}\]]|charset\s*=.*|"
+    r"\w+=[^\s,;]*(?:[,;\s]+\w+=[^\s,;]*)*[,;\s]*"
 )
 _MANY_WORDS = 12  # a longer text is written by a person, or is at least worth reading
 
@@ -46,7 +47,7 @@ def is_default(text: str) -> bool:
 
     The rule: it is one of the known texts, or a record for programs, or it has no word but names of makers and
     programs, models, versions, and words such as "digital camera". At least one such name is needed, so "Camera" is a
-    caption. A text without two letters or two characters of other scripts says nothing either.
+    caption. A text without letters and digits says nothing either.
     """
     small = text.lower().strip(" .*_-")
     if not _says_something(small) or _WHOLE.fullmatch(small) or _RECORD.fullmatch(small):
@@ -60,5 +61,4 @@ def is_default(text: str) -> bool:
 
 
 def _says_something(text: str) -> bool:
-    """Return whether there is a word: two letters in a row, or one of a script that writes words as one letter."""
-    return re.search(r"[^\W\d_]{2}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text) is not None
+    return any(letter.isalnum() for letter in text)

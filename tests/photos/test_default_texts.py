@@ -44,9 +44,8 @@ Type=N, Mode=P, DE=None
 {"version":1,"data":{}}
 <OppoCamera>
 0.9.142
-N
 ----
-1234
+ . _
 """.splitlines()
 
 CAPTIONS = """Camera
@@ -67,6 +66,8 @@ Opening of the Nikon museum
 user story
 Default mode of a fan
 It was made with love for my digital camera club
+X
+1945
 Fuji
 Apple
 Made in Italy
