@@ -195,7 +195,10 @@ class FolderWatch:
         return ""
 
     def _find_folders(self) -> set[str]:
-        """Return the folder and those below it that can hold photos: no links, and none that cannot be opened."""
+        """Return the folder and those below it that can hold photos: no links, and none that cannot be opened.
+
+        Folders whose names are not Unicode are not even opened: the system reports that, and watchfiles would end.
+        """
         found = {str(self._root)}
         with suppress(CorpusError):
             for folder, _ in walk_folders(
@@ -204,9 +207,10 @@ class FolderWatch:
                 passed=PassedOver(),
                 leave_out=self._leave_out,
                 exclude=self._exclude,
+                is_entered=lambda path: not _NO_UNICODE.search(path),
             ):
                 found.add(str(folder))
-        return {folder for folder in found if not _NO_UNICODE.search(folder)}
+        return found
 
     def _look_through(self) -> int:
         """Return a number that changes if the photos in the folder change."""

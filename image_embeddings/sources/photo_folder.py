@@ -108,13 +108,15 @@ def walk_folders(
     passed: PassedOver,
     leave_out: Path | None = None,
     exclude: Iterable[str] = (),
+    is_entered: Callable[[str], bool] = lambda path: True,
 ) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
     """Yield `folder` and the folders below it that are looked at, each with the files in it, sorted by name.
 
     Links to folders are not followed. Files and folders whose name begins with a dot are passed over, and so are the
     folder `leave_out`, whatever path leads to it, and what the rules of `left_out` leave out: `exclude` are the globs
     of EXCLUDE. A folder with a file .nomedia is yielded without files, and those below it are not; but `folder` itself
-    is looked at in any case. A folder that cannot be opened goes to `skip`.
+    is looked at in any case. A folder that cannot be opened goes to `skip`. A folder for whose path `is_entered` is
+    false is not opened.
 
     Raises:
         CorpusError: if `folder` is not a folder, or cannot be read.
@@ -142,6 +144,7 @@ def walk_folders(
             yield parent, []
             continue
         files, inner = _sort_out(entries, rules, own_data=own_data, passed=passed)
+        inner = [entry for entry in inner if is_entered(entry.path)]
         waiting += [(Path(entry.path), rules.below(entry.name)) for entry in reversed(inner)]
         yield parent, files
 
