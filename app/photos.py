@@ -21,11 +21,12 @@ DOWNLOAD = "application/octet-stream"
 def image(image_id: str) -> Response:
     """Answer with the photo as it is on disk.
 
-    If browsers cannot show it, answer with a JPEG of it, unless the address asks for the `original`.
+    If browsers cannot show it, or show it otherwise than the thumbnail, answer with a JPEG of it, unless the address
+    asks for the `original`.
     """
     _, path = find_photo(image_id)
     with path.open("rb") as file:
-        kind = browser_type(file.read(16))
+        kind = browser_type(file)
     if kind is None and "original" not in request.args:
         response = _rendition(image_id, path)
     else:

@@ -17,10 +17,12 @@ from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import Hit
 from image_embeddings.es.opening import node_moved, open_index
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
+from image_embeddings.indexing.last_failure import read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.log_format import log_formatter
-from image_embeddings.photos.decoding import RENDITION_TYPE, SHORT_SIDE, SUFFIXES, browser_type, decode, rendition
+from image_embeddings.photos.browsers import RENDITION_TYPE, browser_type, rendition
+from image_embeddings.photos.decoding import SHORT_SIDE, SUFFIXES, decode
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
@@ -70,6 +72,7 @@ __all__ = [
     "open_index",
     "open_search",
     "read_bytes",
+    "read_indexing_failure",
     "rendition",
     "resolve",
     "thumbnails_of",

@@ -8,6 +8,7 @@ from image_embeddings.config import Settings
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.es.opening import Notify, open_index, silent
+from image_embeddings.photos.decoding import DECODING
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources.samples import captioned_photos
@@ -34,8 +35,8 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
 
 
 def thumbnails_of(settings: Settings) -> Thumbnails:
-    """Return the store of the thumbnails, in the folder that the settings name."""
-    return Thumbnails(settings.data_dir / "thumbnails")
+    """Return the store of the thumbnails, below DATA_DIR. Each decoding has a folder of its own."""
+    return Thumbnails(settings.data_dir / "thumbnails" / DECODING)
 
 
 def make_encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify) -> Encoder:

@@ -87,6 +87,14 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _globs(value: str) -> tuple[str, ...]:
+    from pathspec import GitIgnoreSpec
+
+    globs = _names(value)
+    GitIgnoreSpec.from_lines(globs)  # raises ValueError, which quotes the glob
+    return globs
+
+
 def _collections(value: str) -> str:
     name, _, column = value.partition(":")
     if not (value in ("folder", "label", "none") or (name == "column" and column)):
@@ -127,6 +135,9 @@ class Settings:
     )
     index_name: str = _setting("my-image-embeddings", _index_name, "Name of the Elasticsearch index (an alias)")
     image_dir: Path = _setting("app/static/images", _path, "Folder of the photos")
+    exclude: tuple[str, ...] = _setting(
+        "", _globs, "Files and folders of IMAGE_DIR to leave out: globs as in .gitignore, with commas between"
+    )
     data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, thumbnails and networks")
     image_model: str = _setting(
         "auto", _text, "auto, conse (built in), clip-ViT-B-32, or any sentence-transformers CLIP name or folder"

@@ -14,7 +14,7 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 2  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+FORMAT = 3  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
@@ -29,14 +29,24 @@ class ImageDocument:
     bytes: int
     mtime_ns: int
     content_hash: str  # hash of the file's bytes, hexadecimal
+    ctime_ns: int = 0  # when the system last changed the file or what it notes of it; 0 if it does not say
+    inode: int = 0  # the file's number on its drive; 0 if the drive has none, or none that lasts
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
+    altitude: float | None = None  # metres, negative below the sea
     taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
+    taken_by: str | None = None  # what says so: exif, or name if only the name of the file does
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None
-    caption: str | None = None
+    caption: str | None = None  # the metadata file's, else the photo's own
+    title: str | None = None
+    headline: str | None = None
     keywords: tuple[str, ...] = ()
-    label: str | None = None  # this and `extra` come from a metadata file
+    city: str | None = None
+    country: str | None = None
+    persons: tuple[str, ...] = ()
+    label: str | None = None  # this, `table_caption` and `extra` come from a metadata file
+    table_caption: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     preview: str | None = None  # a tiny WebP, base64
     fingerprint: str | None = None  # hexadecimal; nearly the same for near-duplicates
@@ -49,18 +59,39 @@ class ImageDocument:
             return "square"
         return "landscape" if self.width > self.height else "portrait"
 
+    def with_table_words_of(self, other: "ImageDocument") -> "ImageDocument":
+        """Return the document with what a metadata file said of `other`; the caption here has to be the photo's own."""
+        return replace(
+            self,
+            label=other.label,
+            table_caption=other.table_caption,
+            caption=other.table_caption or self.caption,
+            extra=dict(other.extra),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoMetadata:
-    """What a metadata file says of one photo."""
+    """What a metadata file says of one photo. An empty value says nothing."""
 
     label: str | None = None
     caption: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
+    def over(self, earlier: "PhotoMetadata") -> "PhotoMetadata":
+        """Return all that two tables say: this one, and an earlier one for what this one says nothing of."""
+        extra = {**earlier.extra, **{column: value for column, value in self.extra.items() if value}}
+        return PhotoMetadata(label=self.label or earlier.label, caption=self.caption or earlier.caption, extra=extra)
+
     def merged_into(self, document: ImageDocument) -> ImageDocument:
-        """Return the document with this metadata. A caption here replaces the photo's own."""
-        return replace(document, label=self.label, caption=self.caption or document.caption, extra=dict(self.extra))
+        """Return the document with this metadata. What this says nothing of stays as an earlier table said it.
+
+        A table's caption stands in the place of the photo's own.
+        """
+        earlier = PhotoMetadata(label=document.label, caption=document.table_caption, extra=document.extra)
+        said = self.over(earlier)
+        caption = said.caption or document.caption
+        return replace(document, label=said.label, table_caption=said.caption, caption=caption, extra=said.extra)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +104,11 @@ class ModelInfo:
     normalized: bool = True
     # The first numbers of the embedding of a fixed image. They differ if two models have the same name.
     probe: tuple[float, ...] = ()
+
+    @property
+    def decoding(self) -> str:
+        """The name of the step from file to RGB image, the first one of `preprocessing`."""
+        return self.preprocessing.partition("+")[0]
 
     def makes_same_embeddings_as(self, other: "ModelInfo") -> bool:
         """Return whether embeddings of both models can be compared. The probes may differ by PROBE_TOLERANCE."""
@@ -92,6 +128,19 @@ class FileState:
     mtime_ns: int
     content_hash: str
     format: int = FORMAT
+    ctime_ns: int = 0
+    inode: int = 0
+
+    def is_same_file(self, other: "FileState") -> bool:
+        """Return whether a file in the state `other` is taken to have the same content, without regard to the hash.
+
+        The size and both times have to be the same, and so has the inode: programs that edit photos may set `mtime_ns`
+        back to what it was. A `ctime_ns` or an inode of 0 is not known, and not compared.
+        """
+        if (self.bytes, self.mtime_ns) != (other.bytes, other.mtime_ns):
+            return False
+        pairs = ((self.ctime_ns, other.ctime_ns), (self.inode, other.inode))
+        return all(0 in pair or pair[0] == pair[1] for pair in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
-from tests import exiftool, goldens
+from tests import exiftool, goldens, imagemagick
 from tests.browser import chromium
 from tests.waiting import LONG
 
@@ -51,7 +51,11 @@ def compile_translations():
 
 
 def pytest_report_header():
-    return [f"Chromium: {chromium.describe()}", f"exiftool: {exiftool.describe()}"]
+    return [
+        f"Chromium: {chromium.describe()}",
+        f"exiftool: {exiftool.describe()}",
+        f"ImageMagick: {imagemagick.describe()}",
+    ]
 
 
 @pytest.hookimpl(trylast=True)

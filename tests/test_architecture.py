@@ -90,7 +90,10 @@ TESTED_BY = {
     "image_embeddings.es.retries": "server/test_connection_faults.py",
     "image_embeddings.es.transport": "server/test_connection.py",
     "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
+    "image_embeddings.photos.boxes": "photos/test_colour.py",
+    "image_embeddings.photos.orientation": "photos/test_browsers.py",
     "image_embeddings.photos.photo": "sources/test_photo_folder.py",
+    "image_embeddings.photos.pixels": "photos/test_decoding.py",
     "image_embeddings.search.image_search": "server/test_search.py",
     "image_embeddings.encoders": "encoders/test_choice.py",
     "image_embeddings.es.connection": "server/test_connection.py",
@@ -119,6 +122,8 @@ TESTED_BY = {
     "image_embeddings.text_model.choice": "server/test_text_model_choice.py",
     "image_embeddings.text_model.installation": "server/test_text_model.py",
     "image_embeddings.text_model.setup": "server/test_text_model.py",
+    "image_embeddings.photos.iptc": "photos/test_captions.py",
+    "image_embeddings.photos.xmp": "photos/test_captions.py",
 }
 
 

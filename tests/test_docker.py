@@ -268,8 +268,10 @@ def test_web_server_starts_after_indexing_and_the_node_stops_last(image: Path) -
     )
 
 
-def test_web_server_does_not_start_when_indexing_fails(image: Path) -> None:
-    assert run(image, "gunicorn", INDEX_STATUS="1") == (1, ["index", "node stop --if-unused"])
+@pytest.mark.parametrize("status", ["1", "2", "137"])
+def test_web_server_serves_what_is_indexed_when_indexing_fails(image: Path, status: str) -> None:
+    assert run(image, "gunicorn", INDEX_STATUS=status) == (0, ["index", "gunicorn ", "node stop --if-unused"])
+    assert run(image, "gunicorn", INDEX_STATUS=status, GUNICORN_STATUS="3")[0] == 3
 
 
 def test_other_commands_run_without_indexing_or_a_server(image: Path) -> None:

@@ -9,10 +9,11 @@ from app import create_app
 from app.web.delivery import static_url_path
 from app.web.errors import status_of
 from app.web.metrics import Metrics
-from image_embeddings import KEYWORD_FACETS, errors
+from image_embeddings import KEYWORD_FACETS, SUFFIXES, errors
 from image_embeddings.cli import main
 from image_embeddings.cli.create_image_embeddings import create_image_embeddings
 from image_embeddings.config import ROOT, load_settings, setting_rows
+from image_embeddings.sources.left_out import LEFT_OUT_FOLDERS
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "es-docker" / "README.md", *DOCS.glob("*.md")])
@@ -74,6 +75,16 @@ def test_env_example_is_all_comments_and_works_unchanged_and_uncommented():
     assert all(not line or line.startswith("#") for line in lines)
     pairs = dict(line.removeprefix("# ").split("=", 1) for line in lines if re.match(r"# [A-Z_]+=", line))
     assert load_settings(pairs) == load_settings({})
+
+
+def test_each_folder_that_is_left_out_is_on_the_configuration_page_with_its_reason():
+    text = text_of("configuration.md")
+    assert [name for name, reason in LEFT_OUT_FOLDERS.items() if f"- `{name}`: {reason}" not in text] == []
+
+
+def test_each_suffix_of_a_photo_is_on_the_configuration_page():
+    text = text_of("configuration.md")
+    assert [suffix for suffix in SUFFIXES if f"`{suffix}`" not in text] == []
 
 
 # Commands

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a command, the web server as a rule, with what belongs around it: `make run` and the Docker image come here.
-#   - before gunicorn, the photos are indexed, if INDEX_FIRST says so or Elasticsearch is the embedded node;
+#   - before gunicorn, the photos are indexed, if INDEX_FIRST says so or Elasticsearch is the embedded node; if that
+#     fails, gunicorn starts nevertheless and serves what the index holds;
 #   - after the command, the embedded node is stopped in good order, unless somebody else uses it, or it ran, and
 #     nobody used it, before: then it was started by hand.
 # As PID 1 of a container it must stop the node itself: the kernel would kill it together with PID 1.
@@ -42,11 +43,12 @@ elif python -m image_embeddings node status --unused >/dev/null 2>&1; then
 fi
 
 if [ "${1:-}" = gunicorn ] && [ "${INDEX_FIRST:-$embedded}" = yes ]; then
-    run python -m image_embeddings index || status=$?
+    # Photos that were indexed before can be found whatever happens here; the pages say why the run failed.
+    run python -m image_embeddings index || [ -n "$stopping" ] ||
+        echo "Indexing failed (the reason is above): the web app serves what the index holds." >&2
 fi
-if [ "$status" -eq 0 ]; then
-    run "$@" || status=$?
-fi
+status=0
+run "$@" || status=$?
 if [ -n "$embedded" ] && [ -z "$ran_before" ]; then
     python -m image_embeddings node stop --if-unused >/dev/null || :
 fi

@@ -9,7 +9,22 @@ from marshmallow.fields import Field
 from image_embeddings import KEYWORD_FACETS
 
 # Fields of an answer that are there only if the photo's document has them.
-OPTIONAL = ("taken", "camera_make", "camera_model", "lens", "caption", "keywords", "label", "extra")
+OPTIONAL = (
+    "taken",
+    "taken_by",
+    "camera_make",
+    "camera_model",
+    "lens",
+    "caption",
+    "title",
+    "headline",
+    "keywords",
+    "city",
+    "country",
+    "persons",
+    "label",
+    "extra",
+)
 
 
 class ImageSchema(Schema):
@@ -27,11 +42,19 @@ class ImageSchema(Schema):
             "are missing if nothing is known."
         }
     )
+    taken_by = String(
+        metadata={"description": "What says when it was taken: exif, or name if only the name of the file does."}
+    )
     camera_make = String()
     camera_model = String()
     lens = String()
     caption = String()
+    title = String()
+    headline = String()
     keywords = List(String())
+    city = String()
+    country = String()
+    persons = List(String(), metadata={"description": "Persons in the photo."})
     label = String()
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 
@@ -49,6 +72,7 @@ class PhotoSchema(ImageSchema):
     location = Nested(
         LocationSchema, metadata={"description": "Where it was taken. It is missing if that is not known."}
     )
+    altitude = Float(metadata={"description": "Metres, negative below the sea. It is missing if that is not known."})
 
 
 class HitSchema(ImageSchema):

@@ -69,7 +69,8 @@ def image(image_id: str) -> dict[str, Any]:
     """One indexed photo."""
     document = services().search.get(image_id)
     place = dict(zip(("lat", "lon"), document.location or (), strict=False))
-    return {**_image(document), **({"location": place} if place else {})}
+    known = {"location": place or None, "altitude": document.altitude}
+    return {**_image(document), **{name: value for name, value in known.items() if value is not None}}
 
 
 @blueprint.get("/status")

@@ -48,6 +48,7 @@ from image_embeddings.sources.changes import FolderWatch
     help="CSV of file, label, caption and any columns, for the documents.",
 )
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
+@click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
@@ -60,6 +61,7 @@ def index(
     discard: bool,
     metadata: Path | None,
     watch: bool,
+    reread: bool,
     prune: bool,
     batch_size: int,
     chunk_size: int,
@@ -72,8 +74,10 @@ def index(
     """
     if delete_existing + rebuild + discard > 1:
         raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
+    if reread and (delete_existing or rebuild):
+        raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
     if discard:
-        if folder or metadata or watch or prune:
+        if folder or metadata or watch or reread or prune:
             raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
         _discard_rebuild()
         return
@@ -90,7 +94,7 @@ def index(
         chosen = Path(folder).expanduser().absolute() if folder else None
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
-            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, prune=prune)
+            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, reread=reread, prune=prune)
             if as_json:
                 print_json(asdict(report), in_one_line=watch)
             else:
@@ -115,6 +119,7 @@ def run_index(
     *,
     delete_existing: bool = False,
     rebuild: bool = False,
+    reread: bool = False,
     prune: bool = False,
     leave_bar: bool = True,
 ) -> IndexReport:
@@ -138,7 +143,12 @@ def run_index(
 
     try:
         return runs.run(
-            delete_existing=delete_existing, rebuild=rebuild, prune=prune, progress=open_bar, stopped=stop.is_set
+            delete_existing=delete_existing,
+            rebuild=rebuild,
+            reread=reread,
+            prune=prune,
+            progress=open_bar,
+            stopped=stop.is_set,
         )
     except ImageSearchError as error:
         if stop.is_set():
@@ -151,7 +161,10 @@ def run_index(
 
 
 def _watch_folder(runs: Indexing) -> FolderWatch:
-    return FolderWatch(runs.folder, leave_out=runs.settings.data_dir, also=runs.metadata, notify=say)
+    settings = runs.settings
+    return FolderWatch(
+        runs.folder, leave_out=settings.data_dir, exclude=settings.exclude, also=runs.metadata, notify=say
+    )
 
 
 def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import click
 
@@ -10,19 +11,24 @@ from image_embeddings.cli.terminal import fail, say
 from image_embeddings.indexing.report import IndexReport
 
 SKIPPED_SHOWN = 20
+KINDS_SHOWN = 8
 
 
 def print_report(report: IndexReport) -> None:
-    """Print the counts of an indexing run, and for each skipped file the reason and the remedy."""
+    """Print the counts of an indexing run, the reason for each skipped or damaged file, and what it passed over."""
     click.echo(f"{report.found} photos: {_counts_text(report)} ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
+    for line in passed_over_lines(report):
+        say(line)
 
 
 def print_change(report: IndexReport) -> None:
-    """Print in one line, with the time, what one of many runs did, and each file that it skipped."""
+    """Print in one line, with the time, what one of many runs did, and each file that it skipped or that is damaged."""
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"{now}  {_counts_text(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
     _print_skipped(report)
+    _print_damaged(report)
 
 
 def _counts_text(report: IndexReport, *, in_short: bool = False) -> str:
@@ -44,6 +50,30 @@ def _print_skipped(report: IndexReport) -> None:
         say(f"skipped {skipped.image_id!r}: {skipped.reason}")
     if len(report.skipped) > SKIPPED_SHOWN:
         say(f"… and {len(report.skipped) - SKIPPED_SHOWN} more: --json lists them all")
+
+
+def passed_over_lines(report: IndexReport) -> list[str]:
+    """Return lines that say what the run passed over in the folder, as far as there is any."""
+    others, folders, left_out = sum(report.other_files.values()), report.linked_folders, report.left_out
+    lines = {
+        f"{others} other {'file' if others == 1 else 'files'}: {_kinds_text(report.other_files)}": others,
+        f"{folders} linked {'folder' if folders == 1 else 'folders'} not followed": folders,
+        f"left out: {_kinds_text(left_out)}": len(left_out),
+    }
+    return [line for line, count in lines.items() if count]
+
+
+def _kinds_text(counts: Mapping[str, int]) -> str:
+    shown = [f"{count} {kind or 'without a suffix'}" for kind, count in list(counts.items())[:KINDS_SHOWN]]
+    rest = sum(list(counts.values())[KINDS_SHOWN:])
+    return ", ".join([*shown, f"{rest} more (--json lists them all)"] if rest else shown)
+
+
+def _print_damaged(report: IndexReport) -> None:
+    for damaged in report.damaged[:SKIPPED_SHOWN]:
+        say(f"damaged {damaged.image_id!r}: indexed as far as it goes ({damaged.reason})")
+    if len(report.damaged) > SKIPPED_SHOWN:
+        say(f"… and {len(report.damaged) - SKIPPED_SHOWN} more that are damaged: --json lists them all")
 
 
 def exit_by_report(report: IndexReport, *, is_only_run: bool = True, delete_existing: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Encoders: models that embed images and texts in one space, and the choice between them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,13 +76,18 @@ def check_same_model(encoder: Encoder, built_with: ModelInfo) -> None:
     """
     if encoder.model_id != built_with.model_id:
         raise _mismatch(encoder.model_id, built_with.model_id)
-    if not encoder.info.makes_same_embeddings_as(built_with):
+    if not _info_for(encoder, built_with).makes_same_embeddings_as(built_with):
         raise ModelMismatchError(
             f"The index was built with another '{built_with.model_id}' than the one at hand: weights, dims "
             f"({built_with.dims} and {encoder.info.dims}) or preprocessing ({built_with.preprocessing} and "
             f"{encoder.info.preprocessing}) differ. Give IMAGE_MODEL the model it was built with, or build it anew: "
             "index --rebuild."
         )
+
+
+def _info_for(encoder: Encoder, built_with: ModelInfo) -> ModelInfo:
+    """Return what an encoder records in an index that was built with another decoding that photos can still get."""
+    return replace(encoder.info, preprocessing=encoder.preprocessing_after(built_with.decoding))
 
 
 def _make_encoder(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from image_embeddings.documents import Embeddings, ModelInfo
 from image_embeddings.errors import ModelUnavailableError
-from image_embeddings.photos.decoding import DECODING
+from image_embeddings.photos.decoding import DECODING, DECODINGS
 
 PROBE_DIMS = 16
 
@@ -83,9 +83,13 @@ class Encoder(ABC):
         return ModelInfo(
             model_id=self.model_id,
             dims=self.dims,
-            preprocessing=f"{DECODING}+{self.preprocessing}",
+            preprocessing=self.preprocessing_after(DECODING),
             probe=tuple(round(float(number), 4) for number in probe),
         )
+
+    def preprocessing_after(self, decoding: str) -> str:
+        """Return the name of all steps from file to model input; `decoding` counts only if photos can still get it."""
+        return f"{decoding if decoding in DECODINGS else DECODING}+{self.preprocessing}"
 
     def _normalized(self, embeddings: Embeddings, *, count: int) -> Embeddings:
         embeddings = np.asarray(embeddings, np.float32)

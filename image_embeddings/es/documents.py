@@ -72,13 +72,26 @@ class Documents:
     ) -> Iterator[Rejected]:
         """Set label, caption and further columns of indexed photos, by image_id. An empty value changes nothing.
 
-        Call `changed` with the image_id of each photo whose document has changed. Yield what was refused.
+        The rows are merged with what earlier tables said, because derived fields are made of all of it. Call `changed`
+        with the image_id of each photo whose document has changed. Yield what was refused.
         """
-        actions = (
-            {"_op_type": "update", "_id": image_id, "doc": mapping.metadata_body(described)}
-            for image_id, described in metadata.items()
-        )
-        yield from self._bulk(actions, chunk_size=chunk_size, changed=changed)
+        yield from self._bulk(self._descriptions(metadata, chunk_size), chunk_size=chunk_size, changed=changed)
+
+    def _descriptions(self, metadata: Mapping[str, PhotoMetadata], chunk_size: int) -> Iterator[JSON]:
+        rows = iter(metadata.items())
+        while chunk := dict(islice(rows, chunk_size)):
+            earlier = self._earlier_metadata(list(chunk))
+            for image_id, row in chunk.items():
+                body = mapping.metadata_body(row.over(earlier.get(image_id, PhotoMetadata())))
+                yield {"_op_type": "update", "_id": image_id, "doc": body}
+
+    def _earlier_metadata(self, image_ids: list[str]) -> dict[str, PhotoMetadata]:
+        """Return what earlier tables said of those of these photos that are in the index."""
+        with self._client.errors():
+            answer = self._client.writer.mget(
+                index=self._client.name, ids=image_ids, source_includes=list(mapping.TABLE_FIELDS)
+            )
+        return {item["_id"]: mapping.metadata_of(item["_source"]) for item in answer["docs"] if item.get("found")}
 
     def remove(self, image_ids: Iterable[str], *, chunk_size: int = 500) -> Iterator[Rejected]:
         """Delete documents and yield those that could not be deleted. One that does not exist counts as deleted."""
@@ -122,25 +135,34 @@ class Documents:
     # Reading all photos, or many
 
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
-        """Return image_id -> size, time and hash that the file had when it was indexed, for every photo.
+        """Return image_id -> size, times, inode and hash that the file had when it was indexed, for every photo.
 
         The format of each document is read only if `with_format` is true. Else all states have FORMAT.
         """
         self._client.refresh()
         # These are read from columns, because the documents themselves take three times as long.
         names = ["image_id", "bytes", "mtime_ns", "content_hash"]
+        newer = ["ctime_ns", "inode"]  # which an older version did not store
         query = {
             "query": {"match_all": {}},
             "_source": False,
             "stored_fields": "_none_",
-            "docvalue_fields": [*names, "format"] if with_format else names,
+            "docvalue_fields": [*names, *newer, "format"] if with_format else [*names, *newer],
         }
         format_if_missing = 1 if with_format else FORMAT
         states = {}
         for fields in self._scan(query, page_size=page_size):
             image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
             (format_,) = fields.get("format", (format_if_missing,))
-            states[image_id] = FileState(bytes=size, mtime_ns=mtime_ns, content_hash=content_hash, format=format_)
+            ctime_ns, inode = (fields.get(name, (0,))[0] for name in newer)
+            states[image_id] = FileState(
+                bytes=size,
+                mtime_ns=mtime_ns,
+                content_hash=content_hash,
+                format=format_,
+                ctime_ns=ctime_ns,
+                inode=inode,
+            )
         return states
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:

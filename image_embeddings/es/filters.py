@@ -22,6 +22,9 @@ MAX_VALUES = 50  # values of one filter
 COLUMN_VALUES = 500  # values that are counted, of all columns together
 DATE_BUCKETS = 40
 PLACE_CELLS = 500
+# The field of the time that a clock at the place of the photo showed. All that people see of dates goes by it: filters,
+# counts and order. `taken`, with its offset from UTC, would put a photo of New Year's night in Tokyo into the old year.
+WALL_TIME = "taken_local"
 COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column; neither can contain it
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _ROUNDING = ("||/y", "||/M", "||/d")  # for a date without month, without day, and a whole one
@@ -109,7 +112,7 @@ def facet_aggs(filters: Filters) -> JSON:
         **{name: {"terms": _terms(facet)} for name, facet in KEYWORD_FACETS.items()},
         "taken": {
             "date_histogram": {
-                "field": "taken",
+                "field": WALL_TIME,
                 "calendar_interval": _step(filters),
                 "format": "yyyy-MM-dd",
                 "min_doc_count": 1,
@@ -239,7 +242,7 @@ def _at_least(field_name: str, pixels: int | None) -> list[JSON]:
 
 def _dates(first: str | None, last: str | None) -> list[JSON]:
     limits = {limit: f"{day}{_ROUNDING[day.count('-')]}" for limit, day in (("gte", first), ("lte", last)) if day}
-    return [{"range": {"taken": {**limits, "format": _FORMATS}}}] if limits else []
+    return [{"range": {WALL_TIME: {**limits, "format": _FORMATS}}}] if limits else []
 
 
 def _box(place: Place | None) -> list[JSON]:

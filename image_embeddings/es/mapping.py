@@ -1,5 +1,6 @@
 """What is written into an index: its mapping, its `_meta`, and the sources of its documents. Pure functions, no I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
@@ -7,10 +8,12 @@ from typing import Any
 
 from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
 from image_embeddings.es.facets import KEYWORD_FACETS
-from image_embeddings.es.filters import COLUMN_SEPARATOR
-from image_embeddings.es.queries import EMBEDDING, words_of
+from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME
+from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME, words_of
 
 META_VERSION = 1
+TABLE_FIELDS = ("label", "table_caption", "extra")  # what metadata tables say
+_OFFSET = re.compile(r"(?<=[\d.])(Z|[+-]\d\d:\d\d)$")
 
 
 def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
@@ -48,22 +51,35 @@ def document_properties() -> JSON:
         "bytes": {"type": "long"},
         "mtime_ns": {"type": "long"},
         "content_hash": {"type": "keyword"},
+        "ctime_ns": {"type": "long"},
+        "inode": {"type": "long"},
         "location": {"type": "geo_point"},
+        "altitude": {"type": "float"},
         "taken": {"type": "date"},
+        "taken_by": {"type": "keyword"},
         "camera_make": {"type": "keyword"},
         "lens": {"type": "keyword"},
         "caption": {"type": "text"},
+        "table_caption": {"type": "keyword", "index": False, "doc_values": False},
+        "title": {"type": "keyword", "index": False, "doc_values": False},
+        "headline": {"type": "keyword", "index": False, "doc_values": False},
         "keywords": {"type": "keyword"},
+        "city": {"type": "keyword"},
+        "country": {"type": "keyword"},
+        "persons": {"type": "keyword"},
         "extra": {"type": "flattened"},
         "preview": {"type": "keyword", "index": False, "doc_values": False},
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
         "format": {"type": "byte"},
         **{facet.field: {"type": "keyword"} for facet in KEYWORD_FACETS.values()},
-        # Derived fields, for searches by words and for facets. Each is made from values that one request writes.
+        # Derived fields, for searches by words, for facets, and for dates. Each is made from values that one request
+        # writes.
         "words": {"type": "text"},
         "label_words": {"type": "text"},
         "extra_words": {"type": "text"},
         "columns": {"type": "keyword"},
+        WALL_TIME: {"type": "date"},
+        UNDATED_MTIME: {"type": "long"},
     }
 
 
@@ -102,10 +118,11 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     parts = document.image_id.split("/")
     body = {
         EMBEDDING: vector,
-        **{name: value for name, value in asdict(document).items() if value not in (None, (), {})},
+        **{name: value for name, value in asdict(document).items() if not _is_unknown(name, value)},
         "name": parts[-1],
-        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *document.keywords]),
+        "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *_own_words(document)]),
         **_derived(label=document.label, extra=document.extra),
+        **({WALL_TIME: _wall_time(document.taken)} if document.taken else {UNDATED_MTIME: document.mtime_ns}),
     }
     keywords = {facet.field: facet.values_of(document) for facet in KEYWORD_FACETS.values()}
     body |= {field: values for field, values in keywords.items() if values is not None}
@@ -114,18 +131,47 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     return body
 
 
+def _is_unknown(name: str, value: Any) -> bool:
+    return value in (None, (), {}) or (name in ("ctime_ns", "inode") and value == 0)
+
+
+def _own_words(document: ImageDocument) -> list[str]:
+    """Return what a photo says in words besides its caption."""
+    single = (document.title, document.headline, document.city, document.country)
+    return [*document.keywords, *document.persons, *filter(None, single)]
+
+
 def metadata_body(metadata: PhotoMetadata) -> JSON:
-    """Return the part of a document's source that comes from a metadata file."""
-    values = {"label": metadata.label, "caption": metadata.caption, "extra": dict(metadata.extra)}
-    values |= _derived(label=metadata.label, extra=metadata.extra)
+    """Return the part of a document's source that comes from a metadata file.
+
+    `metadata` is all that tables have said of the photo up to now. The derived fields are made of the whole.
+    """
+    values: JSON = {"label": metadata.label, "caption": metadata.caption, "table_caption": metadata.caption}
+    values |= {"extra": dict(metadata.extra), **_derived(label=metadata.label, extra=metadata.extra)}
     return {name: value for name, value in values.items() if value}
 
 
+def _wall_time(taken: str) -> str:
+    """Return a date without its offset from UTC: the time that a clock at the place of the photo showed."""
+    return _OFFSET.sub("", taken)
+
+
+def metadata_of(source: Mapping[str, Any]) -> PhotoMetadata:
+    """Return what tables have said of a photo, from the TABLE_FIELDS of its document's source."""
+    return PhotoMetadata(
+        label=source.get("label"), caption=source.get("table_caption"), extra=source.get("extra") or {}
+    )
+
+
 def _derived(*, label: str | None, extra: Mapping[str, str]) -> JSON:
-    """Return the fields that searches by words and facets read, from a metadata file's columns."""
+    """Return the fields that searches by words and facets read, from a metadata file's columns.
+
+    They are sorted by column: Elasticsearch does not keep the order of `extra` when it updates a document.
+    """
+    columns = sorted(extra.items())
     values = {
         "label_words": words_of([label or ""]),
-        "extra_words": words_of(extra.values()),
-        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in extra.items()],
+        "extra_words": words_of(value for _, value in columns),
+        "columns": [f"{column}{COLUMN_SEPARATOR}{value}" for column, value in columns],
     }
     return {name: value for name, value in values.items() if value}

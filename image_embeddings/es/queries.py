@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_embeddings.documents import JSON, Embedding, ImageDocument
-from image_embeddings.es.filters import Filters, facet_aggs, matching_agg
+from image_embeddings.es.filters import WALL_TIME, Filters, facet_aggs, matching_agg
 
 EMBEDDING = "image_embedding"  # the field of the embedding
+UNDATED_MTIME = "undated_mtime_ns"  # the time of the file, if the photo has no date
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # number of nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
@@ -123,9 +124,16 @@ def words_of(texts: Iterable[str]) -> str:
 
 
 def by_date(sort: str = NEWEST) -> list[JSON]:
-    """Return the sort order by the date of the photo. Photos without a date come last."""
+    """Return the sort order by the time on the clock at the place of the photo.
+
+    Photos of one moment come in the order of their names, as a camera numbers them. Photos without a date come last, by
+    the time of their files.
+    """
     order = "asc" if sort == OLDEST else "desc"
-    return [{"taken": {"order": order, "missing": "_last"}}, {"mtime_ns": order}]
+    return [
+        {field: {"order": order, "missing": "_last", "unmapped_type": kind}}
+        for field, kind in ((WALL_TIME, "date"), (UNDATED_MTIME, "long"), ("image_id", "keyword"))
+    ]
 
 
 def without(image_ids: Sequence[str]) -> JSON:
@@ -155,5 +163,6 @@ def document_of(source: Mapping[str, Any]) -> ImageDocument:
     values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
     values["location"] = (location["lat"], location["lon"]) if location else None
     values["keywords"] = tuple(source.get("keywords", ()))
+    values["persons"] = tuple(source.get("persons", ()))
     values["format"] = source.get("format", 1)
     return ImageDocument(**values)

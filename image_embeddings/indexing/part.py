@@ -14,11 +14,14 @@ from typing import Any, Protocol, TypeVar
 from image_embeddings.documents import FORMAT, Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
-from image_embeddings.indexing.report import IndexOptions, Outcome
-from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo
+from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
+from image_embeddings.photos.decoding import DECODING
+from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo, rename
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.photo_folder import PhotoFile, Skipped
+
+TABLE_CAPTION_SINCE = 3  # FORMAT from which `table_caption` is stored
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +34,7 @@ class PhotoToEncode:
     document: ImageDocument
     pixels: Any  # as the encoder wants them
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ class DocumentToWrite:
     document: ImageDocument
     embedding: Embedding
     outcome: Outcome
+    damage: str = ""  # as in `Photo`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,17 @@ class StoredPhoto:
 
     older: ImageDocument | None = None  # the document of the same image_id, of the same bytes or others
     same_bytes: tuple[ImageDocument, Embedding] | None = None  # of the same image_id or another
+
+    def is_enough(self) -> bool:
+        """Return whether the document of the same bytes has all that this version finds in them.
+
+        The own caption of the photo is not in it if a metadata file gave another one. It is missed only if the file has
+        a document of its own, from which it takes what the metadata file said.
+        """
+        if not self.same_bytes or self.same_bytes[0].format != FORMAT:
+            return False
+        document, _ = self.same_bytes
+        return document.table_caption is None or self.older in (None, document)
 
 
 def find_nothing(photo: PhotoBytes) -> StoredPhoto:
@@ -73,19 +89,19 @@ def make_documents(
     reader: PhotoReader,
     encoder: Encoder,
     batch_size: int,
-    skip: Callable[[Skipped], object],
+    note: Callable[[Fact], object],
     map_reads: MapFunction = map_one_by_one,
     map_encodes: MapFunction = map_one_by_one,
 ) -> Iterator[list[DocumentToWrite]]:
     """Yield the documents of the photos in `files`, in their order, in batches of `batch_size`.
 
-    A file that cannot be read or decoded goes to `skip`, and to no batch.
+    A file that cannot be read or decoded, or of which nothing is to be written, goes to `note` and to no batch.
 
     Raises:
         DataDirError: a thumbnail cannot be written.
         ModelError: the encoder fails.
     """
-    batches = _gather_batches(map_reads(reader.read, files), size=batch_size, skip=skip)
+    batches = _gather_batches(map_reads(reader.read, files), size=batch_size, note=note)
     yield from map_encodes(partial(encode_batch, encoder=encoder), batches)
 
 
@@ -97,52 +113,101 @@ class PhotoReader:
     thumbnails: Thumbnails
     options: IndexOptions
     find_stored: Callable[[PhotoBytes], StoredPhoto] = find_nothing
+    reread: bool = False  # whether to read again what photos say of themselves, if the bytes are stored
+    decoding: str = DECODING  # the name of the decoding that the index was made with
 
-    def read(self, file: PhotoFile) -> PhotoToEncode | DocumentToWrite | Skipped:
+    def read(self, file: PhotoFile) -> PhotoToEncode | DocumentToWrite | Fact:
         """Return the photo in `file` to be encoded, or its document if the embedding of its bytes is stored already.
 
-        The file is read once, so hash, size, place and picture belong together.
+        If nothing is to be written, return what became of the photo. The file is read once, so hash, size, place and
+        picture belong together.
         """
         try:
             content = photo_folder.load(file)
             stored = self.find_stored(content)
-            if stored.same_bytes and stored.same_bytes[0].format == FORMAT:
-                return self._reuse(content, *stored.same_bytes)
+            if stored.same_bytes and not self.reread and stored.is_enough():
+                return self._reuse(content, stored, *stored.same_bytes)
             photo = decode_photo(content, max_pixels=self.options.max_pixels, with_location=self.options.with_location)
         except (CorpusError, ImageError) as error:
             return photo_folder.skipped(file, error)
         self.thumbnails.make(photo.image, content_hash=content.content_hash)
         if stored.same_bytes:
-            return self._complete(photo, *stored.same_bytes)
+            return self._complete(photo, stored, *stored.same_bytes)
         if stored.older:
             return self._replace(photo, stored.older)
         return self._add(photo)
 
-    def _reuse(self, content: PhotoBytes, document: ImageDocument, embedding: Embedding) -> DocumentToWrite:
-        """Return the stored document of the same bytes, with the name and time of this file."""
-        location = document.location if self.options.with_location else None
-        renamed = replace(document, image_id=content.image_id, mtime_ns=content.mtime_ns, location=location)
-        return DocumentToWrite(document=renamed, embedding=embedding, outcome=Outcome.REUSED)
+    def _reuse(
+        self, content: PhotoBytes, stored: StoredPhoto, same_bytes: ImageDocument, embedding: Embedding
+    ) -> DocumentToWrite | Fact:
+        """Return the stored document of the same bytes, with the name and the state of this file."""
+        document = replace(
+            rename(same_bytes, image_id=content.image_id),
+            mtime_ns=content.mtime_ns,
+            ctime_ns=content.ctime_ns,
+            inode=content.inode,
+            location=same_bytes.location if self.options.with_location else None,
+        )
+        return _write(document.with_table_words_of(stored.older or same_bytes), same_bytes, embedding)
 
-    def _complete(self, photo: Photo, stored: ImageDocument, embedding: Embedding) -> DocumentToWrite:
-        """Return all data that this version stores about a photo, if an older version stored less about the same bytes.
+    def _complete(
+        self, photo: Photo, stored: StoredPhoto, same_bytes: ImageDocument, embedding: Embedding
+    ) -> DocumentToWrite | Fact:
+        """Return all data that this version finds in a photo, with the stored embedding of the same bytes.
 
-        The data from a metadata file stays, and so does the embedding.
+        What a metadata file said stays.
         """
-        caption = stored.caption or photo.document.caption
-        document = replace(photo.document, label=stored.label, extra=stored.extra, caption=caption)
-        is_unchanged = (document.image_id, document.mtime_ns) == (stored.image_id, stored.mtime_ns)
-        outcome = Outcome.COMPLETED if is_unchanged else Outcome.REUSED
-        return DocumentToWrite(document=document, embedding=embedding, outcome=outcome)
+        words = stored.older or same_bytes
+        if words.content_hash == photo.document.content_hash:
+            words = _with_table_caption(words, own=photo.document.caption)
+        return _write(photo.document.with_table_words_of(words), same_bytes, embedding, damage=photo.damage)
 
     def _replace(self, photo: Photo, older: ImageDocument) -> PhotoToEncode:
-        """Return a photo that has changed; the data from a metadata file stays."""
-        document = replace(photo.document, label=older.label, extra=older.extra)
-        return PhotoToEncode(document=document, pixels=self.preprocess(photo.image), outcome=Outcome.CHANGED)
+        """Return a photo that has changed; what a metadata file said stays."""
+        document = photo.document.with_table_words_of(older)
+        return self._to_encode(photo, document, outcome=Outcome.CHANGED)
 
     def _add(self, photo: Photo) -> PhotoToEncode:
         """Return a photo that is new."""
-        return PhotoToEncode(document=photo.document, pixels=self.preprocess(photo.image), outcome=Outcome.NEW)
+        return self._to_encode(photo, photo.document, outcome=Outcome.NEW)
+
+    def _to_encode(self, photo: Photo, document: ImageDocument, *, outcome: Outcome) -> PhotoToEncode:
+        image = photo.image_for(self.decoding)
+        return PhotoToEncode(document=document, pixels=self.preprocess(image), outcome=outcome, damage=photo.damage)
+
+
+def _write(
+    document: ImageDocument, before: ImageDocument, embedding: Embedding, *, damage: str = ""
+) -> DocumentToWrite | Fact:
+    """Return a document to be written with the stored embedding of its bytes, or the fact that nothing is to do.
+
+    `before` is the stored document of these bytes, of the same file or another.
+    """
+    is_same_file = (document.image_id, document.mtime_ns) == (before.image_id, before.mtime_ns)
+    if is_same_file and document.ctime_ns == before.ctime_ns and document.inode != before.inode:
+        # The same content has another inode though nobody has touched the file: this drive's numbers do not last.
+        document = replace(document, inode=0)
+    if document == before:
+        return PhotoOutcome(image_id=document.image_id, outcome=Outcome.UNCHANGED, content_hash=document.content_hash)
+    if not is_same_file:
+        outcome = Outcome.REUSED
+    elif replace(document, ctime_ns=before.ctime_ns, inode=before.inode) == before:
+        outcome = Outcome.UNCHANGED
+    else:
+        outcome = Outcome.COMPLETED
+    return DocumentToWrite(document=document, embedding=embedding, outcome=outcome, damage=damage)
+
+
+def _with_table_caption(document: ImageDocument, *, own: str | None) -> ImageDocument:
+    """Return the document with the caption of a metadata file by itself, if an older version stored it.
+
+    That version did not store whose caption it was. It counts as the file's if the photo has another one, or none, and
+    if the file said something else of it too, or the photo has none.
+    """
+    caption = document.caption
+    if document.format >= TABLE_CAPTION_SINCE or caption == own or (own and not (document.label or document.extra)):
+        return document
+    return replace(document, table_caption=caption)
 
 
 def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: Encoder) -> list[DocumentToWrite]:
@@ -152,18 +217,20 @@ def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: E
     return [
         item
         if isinstance(item, DocumentToWrite)
-        else DocumentToWrite(document=item.document, embedding=next(embeddings), outcome=item.outcome)
+        else DocumentToWrite(
+            document=item.document, embedding=next(embeddings), outcome=item.outcome, damage=item.damage
+        )
         for item in batch
     ]
 
 
 def _gather_batches(
-    results: Iterable[PhotoToEncode | DocumentToWrite | Skipped], *, size: int, skip: Callable[[Skipped], object]
+    results: Iterable[PhotoToEncode | DocumentToWrite | Fact], *, size: int, note: Callable[[Fact], object]
 ) -> Iterator[list[PhotoToEncode | DocumentToWrite]]:
     batch: list[PhotoToEncode | DocumentToWrite] = []
     for result in results:
-        if isinstance(result, Skipped):
-            skip(result)
+        if isinstance(result, (Skipped, PhotoOutcome)):
+            note(result)
             continue
         batch.append(result)
         if len(batch) == size:

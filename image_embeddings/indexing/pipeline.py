@@ -23,7 +23,7 @@ from image_embeddings.indexing.heartbeat import Heartbeat
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part import DocumentToWrite, PhotoReader, StoredPhoto, make_documents
 from image_embeddings.indexing.plan import Plan
-from image_embeddings.indexing.report import IndexOptions, IndexReport, RunCounts
+from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
 from image_embeddings.indexing.writer import Writer, describe_photos, remove_photos
 from image_embeddings.photos.photo import PhotoBytes
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -71,12 +71,13 @@ def run(
     """
     begun = time.monotonic()
     metadata = metadata or MetadataChanges()
-    counts = RunCounts(found=plan.found, unchanged=len(plan.unchanged), skipped=plan.skipped)
+    counts = RunCounts(found=plan.found, unchanged=len(plan.unchanged), skipped=plan.skipped, passed=plan.passed)
     state = replace(patiently(index.state), corpus=str(plan.folder))
     index = index.at(state.backing_index)
     patiently(index.add_missing_fields)
     heartbeat = Heartbeat(index, state=state, counts=counts)
     patiently(heartbeat.beat)
+    kept: set[str] = set()  # photos that were read, and of which nothing is written
     documents = _documents(
         plan,
         index=index,
@@ -84,14 +85,15 @@ def run(
         thumbnails=thumbnails,
         options=options,
         metadata=metadata,
-        skip=_skipper(counts, progress),
+        decoding=state.model.decoding,
+        note=_noter(counts, progress, kept=kept),
         progress=progress,
         stopped=stopped,
     )
     counts.add_all(Writer(index, before_write=heartbeat.beat, options=options).write_all(documents))
     was_stopped = stopped()
     if not was_stopped:
-        rows = metadata.select(plan.unchanged)
+        rows = metadata.select(plan.unchanged | kept)
         counts.add_all(describe_photos(index, rows, chunk_size=options.chunk_size))
         counts.add_all(remove_photos(index, _removals(plan, counts.skipped), chunk_size=options.chunk_size))
     patiently(index.refresh)
@@ -111,7 +113,8 @@ def _documents(
     thumbnails: Thumbnails,
     options: IndexOptions,
     metadata: MetadataChanges,
-    skip: Callable[[Skipped], None],
+    decoding: str,
+    note: Callable[[Fact], None],
     progress: Progress,
     stopped: Callable[[], bool],
 ) -> Iterator[DocumentToWrite]:
@@ -123,10 +126,12 @@ def _documents(
             thumbnails=thumbnails,
             options=options,
             find_stored=partial(_find_stored, plan=plan, index=index),
+            reread=plan.reread,
+            decoding=decoding,
         ),
         encoder=encoder,
         batch_size=options.batch_size,
-        skip=skip,
+        note=note,
         map_reads=MapAhead(threads=options.thread_count, waiting=2 * options.thread_count),
         map_encodes=MapAhead(threads=encoder.calls, waiting=encoder.calls + 1),
     )
@@ -136,20 +141,26 @@ def _documents(
             yield replace(item, document=metadata.merge_into(item.document))
 
 
-def _skipper(counts: RunCounts, progress: Progress) -> Callable[[Skipped], None]:
-    """Return a function that counts a skipped file and shows how many there are."""
+def _noter(counts: RunCounts, progress: Progress, *, kept: set[str]) -> Callable[[Fact], None]:
+    """Return a function that counts a photo that is not written, and shows how many files were skipped.
+
+    It adds those that stay as they are to `kept`.
+    """
 
     def show() -> None:
         progress.set_postfix_str(f"{len(counts.skipped)} skipped")
 
-    def skip(skipped: Skipped) -> None:
-        counts.add(skipped)
-        show()
+    def note(fact: Fact) -> None:
+        counts.add(fact)
+        if isinstance(fact, Skipped):
+            show()
+        else:
+            kept.add(fact.image_id)
         progress.update(1)
 
     if counts.skipped:
         show()
-    return skip
+    return note
 
 
 def _find_stored(photo: PhotoBytes, *, plan: Plan, index: ImageIndex) -> StoredPhoto:

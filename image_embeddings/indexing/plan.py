@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
-from image_embeddings.sources.photo_folder import PhotoFile, Skipped, walk
+from image_embeddings.sources.photo_folder import PassedOver, PhotoFile, Skipped, walk
 
 FREE_TO_DELETE = 500  # an index of at most this many photos is made anew in a minute: no questions asked
 
@@ -19,13 +19,15 @@ class Plan:
     """The work that makes the index match the folder."""
 
     folder: Path
-    to_encode: list[PhotoFile]
+    to_encode: list[PhotoFile]  # or only to read, if the bytes turn out to be indexed
     to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
     changed: frozenset[str]  # image_ids to encode that are indexed in an older version
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: frozenset[str]  # content hashes of the files that are indexed
     replaced: frozenset[str]  # image_ids in the index whose place this one is to take
-    skipped: tuple[Skipped, ...]  # what the walk through the folder left out
+    skipped: tuple[Skipped, ...]  # what the walk through the folder left out, with a reason for each
+    passed: PassedOver  # what else it left out, counted
+    reread: bool = False  # whether to read again what all photos say of themselves
 
     @property
     def found(self) -> int:
@@ -58,11 +60,15 @@ def make_plan(
     corpus_before: Path | None = None,
     prune: bool = False,
     leave_out: Path | None = None,
+    exclude: Sequence[str] = (),
+    reread: bool = False,
 ) -> Plan:
-    """Compare `folder` with the indexed photos, by size and time of each file.
+    """Compare `folder` with the indexed photos, by size, times and inode of each file.
+
+    With `reread` every file is read again, for what it says of itself.
 
     `replaced` is the content of an index whose place this one is to take: photos that are gone from there count as
-    well. `leave_out` is a folder that is passed over.
+    well. `leave_out` and `exclude` are those of `photo_folder.walk`.
 
     A file that is there but cannot be indexed any more counts as gone. A file in a folder that cannot be opened does
     not.
@@ -76,10 +82,11 @@ def make_plan(
     to_encode: list[PhotoFile] = []
     unchanged: set[str] = set()
     skipped: list[Skipped] = []
-    for file in walk(folder, skip=skipped.append, leave_out=leave_out):
+    passed = PassedOver()
+    for file in walk(folder, skip=skipped.append, leave_out=leave_out, exclude=exclude, passed=passed):
         state = held.get(file.image_id)
         held_here += state is not None and state.bytes == file.bytes
-        if _is_unchanged(file, indexed.get(file.image_id)):
+        if not reread and _is_unchanged(file, indexed.get(file.image_id)):
             unchanged.add(file.image_id)
         else:
             to_encode.append(file)
@@ -88,7 +95,13 @@ def make_plan(
     if not prune:
         lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - present)
         _check_for_mistake(
-            folder, found=len(present), lost=lost, held_here=held_here, held=len(held), corpus_before=corpus_before
+            folder,
+            found=len(present),
+            lost=lost,
+            held_here=held_here,
+            held=len(held),
+            corpus_before=corpus_before,
+            left_out=passed.left_out.total(),
         )
     return Plan(
         folder=folder,
@@ -103,25 +116,31 @@ def make_plan(
         hashes=frozenset(state.content_hash for state in indexed.values()),
         replaced=frozenset(replaced or ()),
         skipped=tuple(skipped),
+        passed=passed,
+        reread=reread,
     )
 
 
 def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
     """Return whether the file is indexed as it is, with all data that this version of the program stores."""
-    return state is not None and state.format == FORMAT and (state.bytes, state.mtime_ns) == (file.bytes, file.mtime_ns)
+    if state is None or state.format != FORMAT:
+        return False
+    now = replace(state, bytes=file.bytes, mtime_ns=file.mtime_ns, ctime_ns=file.ctime_ns, inode=file.inode)
+    return state.is_same_file(now)
 
 
 def _check_for_mistake(
-    folder: Path, *, found: int, lost: int, held_here: int, held: int, corpus_before: Path | None
+    folder: Path, *, found: int, lost: int, held_here: int, held: int, corpus_before: Path | None, left_out: int
 ) -> None:
     """Raise CorpusError if the plan looks like a mistake that would cost an index of `held` photos.
 
-    `found` photos are in the folder. Of the `held` photos, `lost` are not in the folder, and `held_here` are, by name
-    and size.
+    `found` photos are in the folder, and `left_out` files and folders were not looked at. Of the `held` photos, `lost`
+    are not in the folder, and `held_here` are, by name and size.
     """
     if not found:
         raise CorpusError(
             f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
+            + (f" {left_out:,} files and folders are left out, by EXCLUDE or the like." if left_out else "")
             + (f" The index keeps its {held:,} photos; if they are to go: index --prune." if held else "")
         )
     # Names alone do not identify a folder: every camera makes an IMG_0001.JPG.
@@ -134,5 +153,6 @@ def _check_for_mistake(
     if lost > held / 2 and held > FREE_TO_DELETE:
         raise CorpusError(
             f"{folder} lacks {lost:,} of the {held:,} indexed photos. Is it another folder, or a drive that is "
-            "not mounted? For another folder choose another INDEX_NAME; if they are to go: index --prune."
+            f"not mounted{', or does EXCLUDE or a file .ignore leave too much out' if left_out else ''}? "
+            "For another folder choose another INDEX_NAME; if they are to go: index --prune."
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.photo_folder import PassedOver, Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Outcome(Enum):
     NEW = "its embedding is new, and no photo of its name was in the index"
     CHANGED = "its embedding is new; another photo of its name was in the index"
     REUSED = "its name or time is new; the embedding of its bytes was in the index"
-    COMPLETED = "its file is unchanged; an older version of this program had stored less of it"
-    UNCHANGED = "its file is unchanged, and so is its embedding"
+    COMPLETED = "its file is unchanged; more or something else is stored of it than before"
+    UNCHANGED = "its bytes are unchanged, and so is all that is stored of them"
     DESCRIBED = "its file is unchanged, as counted before; the metadata file says something else of it"
     REMOVED = "it was in the index and is no photo of the folder any more"
 
@@ -41,6 +41,15 @@ class PhotoOutcome:
     image_id: str
     outcome: Outcome
     content_hash: str = ""  # empty if it is not known
+    damage: str = ""  # what is wrong with the file, if it is indexed though a part of its picture is missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damaged:
+    """A photo that is indexed though its file is damaged, and what is wrong with it."""
+
+    image_id: str
+    reason: str
 
 
 Fact = PhotoOutcome | Skipped
@@ -58,6 +67,10 @@ class IndexReport:
     deleted: int = 0  # gone from the folder, and now from the index
     moved: int = 0  # deleted ones whose bytes are in the folder by another name
     skipped: list[Skipped] = field(default_factory=list)
+    other_files: Mapping[str, int] = field(default_factory=dict)  # no photos, by suffix; the most frequent one first
+    linked_folders: int = 0  # not followed
+    left_out: Mapping[str, int] = field(default_factory=dict)  # files and folders, by what leaves them out
+    damaged: list[Damaged] = field(default_factory=list)  # of those that were read now
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
     waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
@@ -84,12 +97,21 @@ class RunCounts:
     One thread adds; others may read at the same time.
     """
 
-    def __init__(self, *, found: int, unchanged: int = 0, skipped: Collection[Skipped] = ()) -> None:
-        """Begin with the data of the plan: the photos in the folder, and the photos that the run leaves alone."""
+    def __init__(
+        self,
+        *,
+        found: int,
+        unchanged: int = 0,
+        skipped: Collection[Skipped] = (),
+        passed: PassedOver | None = None,
+    ) -> None:
+        """Begin with the data of the plan: what is in the folder, and the photos that the run leaves alone."""
         self.found = found
         self.skipped = list(skipped)
+        self._passed = passed or PassedOver()
         self._counts = Counter({Outcome.UNCHANGED: unchanged})
         self._moved = 0
+        self._damaged: list[Damaged] = []
         self._reused_hashes: set[str] = set()
 
     def add(self, fact: Fact) -> None:
@@ -98,6 +120,8 @@ class RunCounts:
             self.skipped.append(fact)
             return
         self._counts[fact.outcome] += 1
+        if fact.damage:
+            self._damaged.append(Damaged(image_id=fact.image_id, reason=fact.damage))
         if fact.outcome is Outcome.REUSED:
             self._reused_hashes.add(fact.content_hash)
         elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:
@@ -125,6 +149,10 @@ class RunCounts:
             deleted=counts[Outcome.REMOVED],
             moved=self._moved,
             skipped=list(self.skipped),
+            other_files=dict(self._passed.other_files.most_common()),
+            linked_folders=self._passed.linked_folders,
+            left_out=dict(self._passed.left_out.most_common()),
+            damaged=list(self._damaged),
             seconds=seconds,
             stopped=stopped,
         )

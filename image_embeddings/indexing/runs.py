@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,10 +27,12 @@ from image_embeddings.es.opening import (
 )
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.last_failure import file_beside_index, note_errors, note_outcome
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
+from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources import photo_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
@@ -50,6 +51,7 @@ def index_photos(
     delete_existing: bool = False,
     rebuild: bool = False,
     prune: bool = False,
+    reread: bool = False,
     metadata: Path | None = None,
     options: IndexOptions | None = None,
     timeout: float = 30,
@@ -60,7 +62,8 @@ def index_photos(
     """Make the index hold exactly the photos of `folder` (default IMAGE_DIR); encode only new and changed photos.
 
     With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; an unfinished
-    rebuild is continued. With `delete_existing` a new index takes the place at once. `metadata` is a CSV file with
+    rebuild is continued. With `delete_existing` a new index takes the place at once. With `reread` all photos are read
+    again for what they say of themselves, and keep their embeddings. `metadata` is a CSV file with
     further data of the photos. `timeout` is in seconds, for each request to Elasticsearch.
 
     `progress` is called once with the number of photos to encode; it returns an object that shows the progress. Once
@@ -70,7 +73,14 @@ def index_photos(
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
     """
     runs = Indexing(settings, folder=folder, metadata=metadata, options=options, timeout=timeout, notify=notify)
-    return runs.run(delete_existing=delete_existing, rebuild=rebuild, prune=prune, progress=progress, stopped=stopped)
+    return runs.run(
+        delete_existing=delete_existing,
+        rebuild=rebuild,
+        prune=prune,
+        reread=reread,
+        progress=progress,
+        stopped=stopped,
+    )
 
 
 class Indexing:
@@ -105,13 +115,38 @@ class Indexing:
         delete_existing: bool = False,
         rebuild: bool = False,
         prune: bool = False,
+        reread: bool = False,
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool] = lambda: False,
     ) -> IndexReport:
         """Run once, as `index_photos` describes it; the metadata file is read anew.
 
+        If the run fails, the reason is kept for the web app until a run succeeds.
+
         Raises: as `index_photos`.
         """
+        with note_errors(self.settings):
+            report = self._run(
+                delete_existing=delete_existing,
+                rebuild=rebuild,
+                prune=prune,
+                reread=reread,
+                progress=progress,
+                stopped=stopped,
+            )
+        note_outcome(self.settings, report)
+        return report
+
+    def _run(
+        self,
+        *,
+        delete_existing: bool,
+        rebuild: bool,
+        prune: bool,
+        reread: bool,
+        progress: Callable[[int], Progress],
+        stopped: Callable[[], bool],
+    ) -> IndexReport:
         photo_folder.check_folder(self.folder)
         with _lock_run(self.settings):
             serving = self._open_serving_index()
@@ -122,12 +157,13 @@ class Indexing:
                 _check_same_rebuild(encoder, state)
             if self._is_first_run and not rebuild:
                 self._mention_rebuild(serving)
-            plan = self._make_plan(index, state, prune=prune, replaced=serving if rebuild else None)
+            plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
             rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
             if state is None:
                 state = self._create_index(serving, encoder, rebuild=rebuild)
             elif plan.to_encode:
                 check_same_model(encoder, state.model)
+            self._mention_older_decoding(state)
             self._prepare(encoder, images=len(plan.to_encode))
             advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
             with advice if self._is_first_run else nullcontext():
@@ -177,8 +213,21 @@ class Indexing:
             folder = unfinished.corpus or self.folder
             self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(folder)}")
 
+    def _mention_older_decoding(self, state: IndexState) -> None:
+        if self._is_first_run and state.model.decoding == UNMANAGED_DECODING:
+            self._notify(
+                "This index was made before colour profiles were used. It goes on as it is, and new photos are encoded "
+                f"without their profiles, too. To use them: index {shlex.quote(str(self.folder))} --rebuild."
+            )
+
     def _make_plan(
-        self, index: ImageIndex, state: IndexState | None, *, prune: bool, replaced: ImageIndex | None
+        self,
+        index: ImageIndex,
+        state: IndexState | None,
+        *,
+        prune: bool,
+        reread: bool,
+        replaced: ImageIndex | None,
     ) -> Plan:
         """Return the plan for `index`, which is to take the place of `replaced`."""
         before = state_of(replaced) if replaced else state
@@ -189,6 +238,8 @@ class Indexing:
             corpus_before=Path(before.corpus) if before and before.corpus else None,
             prune=prune,
             leave_out=self.settings.data_dir,
+            exclude=self.settings.exclude,
+            reread=reread,
         )
 
     def _create_index(self, serving: ImageIndex, encoder: Encoder, *, rebuild: bool) -> IndexState:
@@ -270,8 +321,7 @@ def _lock_run(settings: Settings) -> Iterator[None]:
         IndexBusyError: another run holds it.
         DataDirError: it cannot be written.
     """
-    target = f"{settings.es_host}|{settings.es_cloud_id}|{settings.index_name}"
-    lock = FileLock(settings.data_dir / f"index-{hashlib.sha256(target.encode()).hexdigest()[:12]}.lock")
+    lock = FileLock(file_beside_index(settings, ".lock"))
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

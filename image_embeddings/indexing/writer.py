@@ -83,6 +83,7 @@ class Writer:
                         image_id=item.document.image_id,
                         outcome=item.outcome,
                         content_hash=item.document.content_hash,
+                        damage=item.damage,
                     )
 
 

@@ -1,114 +1,146 @@
-"""The caption and the keywords in a photo's file: in XMP, and in the older IPTC."""
+"""What a photo says in words: caption, title, keywords, places and persons, in its XMP, IPTC and EXIF.
 
-from collections.abc import Iterable, Iterator
+docs/readers.md has the table of the sources and which takes precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from PIL import ExifTags, Image
 
-from image_embeddings.photos.exif import decoded, plain
+from image_embeddings.photos import exif as exif_tags
+from image_embeddings.photos import iptc as iptc_sets
+from image_embeddings.photos.default_texts import is_default
+from image_embeddings.photos.exif import plain, raw_bytes
+from image_embeddings.photos.iptc import Iptc
+from image_embeddings.photos.xmp import Xmp
 
 CAPTION_LENGTH = 2_000  # characters
+TITLE_LENGTH = 500  # characters of a title or a headline
 KEYWORD_LENGTH = 100
+NAME_LENGTH = 100  # characters of the name of a city, a country or a person
 MAX_KEYWORDS = 100
-MAX_BYTES = 4 * 2**20  # of XMP; a longer packet holds the history of some program, not a caption
+MAX_PERSONS = 100
 
-MAX_ELEMENTS = 100_000
-MAX_DEPTH = 100  # nested elements; captions are at the sixth level
-
-_DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
-_SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
-_ITEM = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
-_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
-
-_IPTC_CHARSET, _IPTC_KEYWORD, _IPTC_CAPTION = (1, 90), (2, 25), (2, 120)
-_UTF8 = b"\x1b%G"
+_TAGS = ExifTags.Base
+_XP_TITLE, _XP_COMMENT, _XP_KEYWORDS, _XP_SUBJECT = 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F  # written by Windows, in UTF-16
+_MAX_BYTES = 16 * CAPTION_LENGTH  # of a text in EXIF that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """The caption and the keywords of a photo."""
+    """The words of a photo. `caption` is the title or another text if the photo has no description."""
 
     caption: str | None = None
+    title: str | None = None
+    headline: str | None = None
     keywords: tuple[str, ...] = ()
+    city: str | None = None
+    country: str | None = None
+    persons: tuple[str, ...] = ()
 
 
-def words(*, xmp: bytes = b"", iptc: bytes = b"") -> Words:
-    """Return the caption and the keywords in these two packets.
+def words(*, xmp: Xmp, iptc: bytes = b"", exif: Image.Exif | None = None) -> Words:
+    """Return what a photo says in words. Damaged data is left out, and so are default texts of cameras and programs.
 
-    The caption is that of XMP, or that of IPTC if XMP has none. The keywords are those of both. Damaged data is left
-    out.
+    XMP goes before IPTC, and IPTC before EXIF. The keywords are those of all three, each once.
     """
-    new, old = _from_xmp(xmp), _from_iptc(iptc)
-    return Words(caption=new.caption or old.caption, keywords=_distinct([*new.keywords, *old.keywords]))
-
-
-def _distinct(keywords: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for word in keywords if word))[:MAX_KEYWORDS]
-
-
-def _from_xmp(xmp: bytes) -> Words:
-    root = _parse(xmp) if len(xmp) <= MAX_BYTES else None
-    if root is None:
-        return Words()
-    items = root.findall(f".//{_DESCRIPTION}/*/{_ITEM}")
-    items.sort(key=lambda item: item.get(_LANGUAGE) != "x-default")
-    short = [element.get(_DESCRIPTION, "") for element in root.iter()]  # the short form of a caption in one language
-    captions = (plain(text, length=CAPTION_LENGTH) for text in [*map(_text, items), *short])
-    keywords = (plain(_text(item), length=KEYWORD_LENGTH) for item in root.iterfind(f".//{_SUBJECT}/*/{_ITEM}"))
-    return Words(caption=next(filter(None, captions), None), keywords=_distinct(keywords))
-
-
-def _text(element: Element) -> str:
-    return "".join(element.itertext())
-
-
-def _parse(xmp: bytes) -> Element | None:
-    """Return the root of a packet, with everything before its first damage.
-
-    Return None if there is no element, or if the packet has something that no caption needs. One such thing is a
-    document type: XMP never has one, and it can make a small packet large or name other files. The other is more than
-    MAX_ELEMENTS elements, or elements deeper than MAX_DEPTH, which would need much memory.
-    """
-    root, number, depth = None, 0, 0
-    packet = BytesIO(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t"))  # "\0<" begins UTF-16
-    try:
-        for event, element in iterparse(packet, events=("start", "end"), forbid_dtd=True):
-            root = element if root is None else root
-            number += 1
-            depth += 1 if event == "start" else -1
-            if number > 2 * MAX_ELEMENTS or depth > MAX_DEPTH:
-                return None
-    except DefusedXmlException:
-        return None
-    except (ParseError, ValueError, LookupError):  # the last two for unknown encodings
-        pass
-    return root
-
-
-def _from_iptc(iptc: bytes) -> Words:
-    records = list(_records(iptc))
-    utf8 = (_IPTC_CHARSET, _UTF8) in records
-
-    def texts(wanted: tuple[int, int], length: int) -> Iterator[str | None]:
-        for kind, data in records:
-            if kind == wanted:
-                yield plain(data.decode(errors="replace") if utf8 else decoded(data), length=length)
-
+    tags = Image.Exif() if exif is None else exif
+    old = Iptc(iptc, software=f"{exif_tags.text(tags, _TAGS.Software)} {xmp.text('xmp:CreatorTool')}")
+    title = _first(TITLE_LENGTH, xmp.texts("dc:title"), old.texts(iptc_sets.TITLE))
+    headline = _first(TITLE_LENGTH, xmp.texts("photoshop:Headline"), old.texts(iptc_sets.HEADLINE))
+    description = _first(
+        CAPTION_LENGTH,
+        xmp.texts("dc:description"),
+        old.texts(iptc_sets.CAPTION),
+        [_text(tags, _TAGS.ImageDescription)],
+        xmp.texts("tiff:ImageDescription"),
+    )
+    comment = _first(
+        CAPTION_LENGTH,
+        [_windows_text(tags, tag) for tag in (_XP_TITLE, _XP_SUBJECT, _XP_COMMENT)],
+        [_user_comment(tags)],
+        xmp.texts("exif:UserComment"),
+    )
+    subjects = _distinct(xmp.texts("dc:subject"), length=KEYWORD_LENGTH, most=MAX_KEYWORDS)
+    older = [*old.other_texts(iptc_sets.KEYWORD, subjects), *_windows_keywords(tags)]
     return Words(
-        caption=next((text for text in texts(_IPTC_CAPTION, CAPTION_LENGTH) if text), None),
-        keywords=_distinct(texts(_IPTC_KEYWORD, KEYWORD_LENGTH)),
+        caption=description or headline or title or comment,
+        title=title,
+        headline=headline,
+        keywords=_distinct([*subjects, *older], length=KEYWORD_LENGTH, most=MAX_KEYWORDS),
+        city=_first(NAME_LENGTH, xmp.texts("photoshop:City"), old.texts(iptc_sets.CITY)),
+        country=_first(NAME_LENGTH, xmp.texts("photoshop:Country"), old.texts(iptc_sets.COUNTRY)),
+        persons=_distinct(xmp.people(), length=NAME_LENGTH, most=MAX_PERSONS),
     )
 
 
-def _records(iptc: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """Yield ((record number, dataset number), data) of each entry, up to the first that is damaged."""
-    at = 0
-    while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
-        size = int.from_bytes(iptc[at + 3 : at + 5], "big")
-        if size > 0x7FFF:  # an extended dataset of more than 32 kB, which is no caption
-            return
-        yield (iptc[at + 1], iptc[at + 2]), iptc[at + 5 : at + 5 + size]
-        at += 5 + size
+def _first(length: int, *sources: Iterable[str | None]) -> str | None:
+    """Return the first text that says something, on one line; None if there is none."""
+    texts = (plain(text, length=length) for source in sources for text in source)
+    return next((text for text in texts if text and not is_default(text)), None)
+
+
+def _distinct(found: Iterable[str], *, length: int, most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for text in found if (word := plain(text, length=length))))[:most]
+
+
+def _text(tags: Mapping[int, Any], tag: int) -> str | None:
+    return exif_tags.text(tags, tag, length=CAPTION_LENGTH)
+
+
+def _windows_text(tags: Mapping[int, Any], tag: int) -> str:
+    """Return a text that Windows wrote, in UTF-16 whatever the type."""
+    try:
+        data = raw_bytes(tags.get(tag))[:_MAX_BYTES]
+    except exif_tags.ERRORS:
+        return ""
+    return data[: len(data) // 2 * 2].decode("utf-16-le", errors="replace").lstrip("\ufeff").partition("\0")[0]
+
+
+def _windows_keywords(tags: Mapping[int, Any]) -> list[str]:
+    """Return the keywords that Windows wrote. A single letter is no keyword but a drone's setting."""
+    parts = (part.strip() for part in _windows_text(tags, _XP_KEYWORDS).split(";"))
+    return [part for part in parts if part and not (len(part) == 1 and part.isascii())]
+
+
+def _user_comment(tags: Image.Exif) -> str:
+    """Return the comment of a photo, which has the name of its encoding in its first eight bytes."""
+    try:
+        data = raw_bytes(exif_tags.photo_tags(tags).get(_TAGS.UserComment))[:_MAX_BYTES]
+    except exif_tags.ERRORS:
+        return ""
+    name, comment = data[:8].rstrip(b"\0 ").upper(), data[8:]
+    if name == b"UNICODE":
+        return _utf16(comment, big=tags.endian == ">")
+    if name == b"JIS":
+        return comment.decode("iso2022_jp", errors="ignore")
+    if name not in (b"ASCII", b""):
+        comment = data  # there is no such name: a program wrote the text alone
+    return _printable(comment)
+
+
+def _printable(comment: bytes) -> str:
+    """Return the text in bytes of unknown encoding; empty if they hold something else, with control characters."""
+    comment = comment.strip(b"\0 \r\n\t")
+    is_binary = any(byte < 32 and byte not in b"\r\n\t" for byte in comment.partition(b"\0")[0])
+    return "" if is_binary else exif_tags.decoded(comment)
+
+
+def _utf16(data: bytes, *, big: bool) -> str:
+    """Return a text in UTF-16, in the byte order that its mark says, or in which more of it are common letters.
+
+    Programs write it in an order of their own, whatever that of the file, which is `big` or not. Some write UTF-8.
+    """
+    data = data[: len(data) // 2 * 2]
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace").partition("\0")[0]
+    if data and b"\0" not in data.rstrip(b"\0 ") and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in data):
+        return data.decode("ascii")
+    readings = [data.decode(f"utf-16-{order}", errors="replace").partition("\0")[0] for order in ("le", "be")]
+    if big:
+        readings.reverse()
+    return max(readings, key=lambda text: sum(letter < "\u0250" for letter in text) - 2 * text.count("\ufffd"))

@@ -1,108 +1,141 @@
-"""The facts in a photo's EXIF: when and where it was taken, and with which camera and lens."""
+"""The facts in a photo's EXIF: when it was taken, with which camera and lens, and how it was held.
 
+Cameras and programs write the values in types that the standard does not name, with other letters, blanks and zeros.
+All readers here take a value by what it says, not by its type.
+"""
+
+import math
 import re
 import struct
 from collections.abc import Mapping
-from datetime import datetime
-from fractions import Fraction
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from image_embeddings.photos.dates import parse_date
+
 NAME_LENGTH = 200  # characters of a camera's or lens's name
-_FIRST_YEAR, _LAST_YEAR = 1826, 2099  # the year of the first photograph; a later year means a wrong clock
 _JOINERS = "\u200c\u200d"  # invisible, but part of Persian and Indic words and of emoji
 
-_GPS = ExifTags.GPS
 _TAGS = ExifTags.Base
-_DATE = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
-_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?|[+-]?\.\d+")
+_NUMBER_LENGTH = 100  # characters of a text that holds a number
+_NO_LENS = re.compile(r"(?:[\W_0]|mm|f|n/?a|none|null|unknown)*", re.IGNORECASE)
 # What Pillow and this module raise when they read damaged EXIF.
-_ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error)
-
-
-def location(exif: Image.Exif) -> tuple[float, float] | None:
-    """Return (latitude, longitude) in degrees, north and east positive; None if absent, damaged or out of range."""
-    try:
-        gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
-        latitude = _degrees(gps[_GPS.GPSLatitude], negative=gps[_GPS.GPSLatitudeRef] == "S")
-        longitude = _degrees(gps[_GPS.GPSLongitude], negative=gps[_GPS.GPSLongitudeRef] == "W")
-    except _ERRORS:
-        return None
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # also false for not-a-number
-        return None
-    return latitude, longitude
-
-
-def _degrees(parts: Any, *, negative: bool) -> float:
-    degrees, minutes, seconds = (float(Fraction(part)) for part in parts)
-    value = degrees + minutes / 60 + seconds / 3600
-    return -value if negative else value
+ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error)
 
 
 def taken(exif: Image.Exif) -> str | None:
-    """Return when the photo was taken, as an ISO 8601 string; None if that is absent or impossible.
+    """Return when the photo was taken or digitized, as ISO 8601; None if that is absent or impossible.
 
-    It is the local time, with its offset from UTC if the camera gives one.
+    It is the local time, with its offset from UTC if the camera gives one. Some programs write these tags one level too
+    high, so they are looked for there too.
     """
-    details = _details(exif)
-    for date, offset in (
-        (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal),
-        (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized),
-    ):
-        if found := _iso(_text(details, date), offset=_text(details, offset)):
-            return found
-    return _date_by_libraw(exif)
+    for tags in (photo_tags(exif), exif):
+        for date, offset, fraction in (
+            (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal, _TAGS.SubsecTimeOriginal),
+            (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized, _TAGS.SubsecTimeDigitized),
+        ):
+            if found := parse_date(text(tags, date), offset=text(tags, offset), fraction=text(tags, fraction)):
+                return found
+    return None
 
 
-def _date_by_libraw(exif: Image.Exif) -> str | None:
-    """Return the date in the EXIF that LibRaw makes for previews without EXIF; None for 1970, its unknown date."""
-    if not (_text(exif, _TAGS.Software) or "").startswith("dcraw"):
-        return None
-    found = _iso(_text(exif, _TAGS.DateTime), offset=None)
-    return None if found and found.startswith("1970-01-01") else found
+def changed(exif: Image.Exif) -> str | None:
+    """Return when the file was last changed, as ISO 8601. Simple cameras write no other date.
 
-
-def _iso(date: str | None, *, offset: str | None) -> str | None:
-    parts = _DATE.match(date or "")
-    if parts is None:
-        return None
-    try:
-        moment = datetime(*(int(part or 0) for part in parts.groups()))  # type: ignore[arg-type]
-    except ValueError:  # a thirteenth month
-        return None
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        return None
-    return moment.isoformat() + (offset if offset and _OFFSET.fullmatch(offset) else "")
+    Return None if it is absent or impossible, or if it is the unknown date, 1970, of the EXIF that LibRaw makes for
+    previews without EXIF.
+    """
+    details = photo_tags(exif)
+    offset, fraction = text(details, _TAGS.OffsetTime), text(details, _TAGS.SubsecTime)
+    found = parse_date(text(exif, _TAGS.DateTime), offset=offset, fraction=fraction)
+    by_libraw = (text(exif, _TAGS.Software) or "").startswith("dcraw")
+    return None if by_libraw and found and found.startswith("1970-01-01") else found
 
 
 def camera_make(exif: Image.Exif) -> str | None:
     """Return the maker of the camera; None if it is not known."""
-    return _text(exif, _TAGS.Make)
+    return text(exif, _TAGS.Make)
 
 
 def camera_model(exif: Image.Exif) -> str | None:
     """Return the name of the camera; None if it is not known."""
-    return _text(exif, _TAGS.Model)
+    return text(exif, _TAGS.Model)
 
 
 def lens(exif: Image.Exif) -> str | None:
     """Return the name of the lens; None if it is not known."""
-    return _text(_details(exif), _TAGS.LensModel)
+    return lens_name(text(photo_tags(exif), _TAGS.LensModel) or text(exif, _TAGS.LensModel))
 
 
-def _details(exif: Image.Exif) -> Mapping[int, Any]:
+def lens_name(name: str | None) -> str | None:
+    """Return a text on one line as the name of a lens; None if it is one of the fillers, as `----` and `0.0 mm f/0.0`.
+
+    They have no digits but zeros, and no words but those of units.
+    """
+    name = plain(name, length=NAME_LENGTH)
+    return None if _NO_LENS.fullmatch(name or "") else name
+
+
+def photo_tags(exif: Image.Exif) -> Mapping[int, Any]:
+    """Return the tags of the photo itself, which are in a directory of their own; nothing if it is damaged."""
+    return directory(exif, ExifTags.IFD.Exif)
+
+
+def directory(exif: Image.Exif, tag: int) -> Mapping[int, Any]:
+    """Return the tags of the directory that a tag points to; nothing if there is none, or if it is damaged."""
     try:
-        return exif.get_ifd(ExifTags.IFD.Exif)
-    except _ERRORS:
+        return exif.get_ifd(tag)
+    except ERRORS:
         return {}
 
 
-def _text(tags: Mapping[int, Any], tag: int) -> str | None:
+def text(tags: Mapping[int, Any], tag: int, *, length: int = NAME_LENGTH) -> str | None:
+    """Return the text of a tag on one line, of at most `length` characters; None if there is none."""
     try:
-        return plain(tags.get(tag), length=NAME_LENGTH)
-    except _ERRORS:
+        return plain(raw_bytes(tags.get(tag)), length=length)
+    except ERRORS:
         return None
+
+
+def raw_bytes(value: Any) -> bytes:
+    """Return the bytes of a text that was stored in any type: as text, as bytes or as small numbers; else nothing.
+
+    Pillow reads texts as Latin-1, although many programs write UTF-8. So the bytes are needed.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            return value.encode(errors="replace")
+    numbers = value if isinstance(value, tuple) else (value,)
+    if all(isinstance(part, int) and -128 <= part <= 255 for part in numbers):
+        return bytes(part & 0xFF for part in numbers)
+    return b""
+
+
+def number(value: Any) -> float | None:
+    """Return a number that was stored in any type: as a number, as a byte, or as text; None if there is none.
+
+    Of several numbers it is the first. A fraction of 0/0, infinity and not-a-number are no numbers.
+    """
+    if isinstance(value, tuple):
+        value = value[0] if value else None
+    if isinstance(value, (bytes, str)):
+        letters = raw_bytes(value)[:_NUMBER_LENGTH]
+        if len(letters.rstrip(b"\0")) <= 1 and letters[:1] < b" ":
+            value = letters[0] if letters else None
+        else:
+            found = _NUMBER.search(decoded(letters))
+            value = found and found.group()
+    try:
+        found_number = float(value)
+    except ERRORS:
+        return None
+    return found_number if math.isfinite(found_number) else None
 
 
 def plain(value: Any, *, length: int) -> str | None:

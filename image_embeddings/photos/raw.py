@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     import rawpy
     from numpy.typing import NDArray
 
-SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"})
+SUFFIXES = frozenset(
+    {".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".arq", ".sr2", ".srf", ".srw", ".raf", ".orf", ".ori"}
+    | {".rw2", ".rwl", ".pef", ".x3f", ".mrw", ".3fr", ".fff", ".mef", ".mos", ".erf", ".kdc", ".dcr", ".gpr"}
+)
 
-# Formats of one maker are known by their first bytes: CR2, CR3, RAF, ORF (three), RW2.
+# Formats of one maker are known by their first bytes: CR2, CR3, CRW, RAF, ORF (three), RW2, X3F, MRW.
 _BEGINNINGS = (
     (8, b"CR\x02"),
     (4, b"ftypcrx "),
+    (6, b"HEAPCCDR"),
     (0, b"FUJIFILMCCD-RAW"),
     (0, b"IIRO"),
     (0, b"IIRS"),
     (0, b"MMOR"),
     (0, b"IIU\0"),
+    (0, b"FOVb"),
+    (0, b"\0MRM"),
 )
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _SUB_IFDS, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706

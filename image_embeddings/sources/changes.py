@@ -8,7 +8,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from image_embeddings.errors import CorpusError
-from image_embeddings.sources.photo_folder import named_like_a_photo, walk
+from image_embeddings.sources.left_out import MARKERS, Rules, is_path_left_out
+from image_embeddings.sources.photo_folder import PassedOver, named_like_a_photo, walk, walk_folders
 
 if TYPE_CHECKING:
     from watchfiles import Change
@@ -90,10 +92,11 @@ def _with_number(reason: str) -> OSError:
 class FolderWatch:
     """A context manager that waits for changes in `folder` that matter to an indexing run.
 
-    Changes of files with names of photos, and of folders, matter. Changes of what is hidden or in the folder
-    `leave_out` do not. It also matters if `folder` itself appears, disappears or is replaced, as with a drive, and if
-    the file `also` changes. From time to time everything counts as changed, because the system misses some changes:
-    events may come too fast, or a drive may be mounted below the folder.
+    Changes of files with names of photos, of folders, and of the files .ignore and .nomedia matter. Changes of what is
+    hidden, in the folder `leave_out` or left out by `exclude` and the like do not. It also matters if `folder` itself
+    appears, disappears or is replaced, as with a drive, and if the file `also` changes. From time to time everything
+    counts as changed, because the system misses some changes: events may come too fast, or a drive may be mounted below
+    the folder.
     """
 
     def __init__(
@@ -101,18 +104,19 @@ class FolderWatch:
         folder: Path,
         *,
         leave_out: Path | None = None,
+        exclude: Sequence[str] = (),
         also: Path | None = None,
         pace: Pace | None = None,
         notify: Callable[[str], None] = lambda line: None,
         make_events: Callable[[Collection[str]], Events] = system_events,
     ) -> None:
-        """Watch `folder` with the times of `pace`.
+        """Watch `folder` with the times of `pace`. `leave_out` and `exclude` are those of `photo_folder.walk`.
 
         `notify` gets a line with the reason if the folder has to be looked through. `make_events` takes and yields the
         same as `system_events`.
         """
         self.folder = folder
-        self._leave_out, self._also = leave_out, also
+        self._leave_out, self._exclude, self._also = leave_out, exclude, also
         self._pace = pace or Pace()
         self._notify = notify
         self._make_events = make_events
@@ -154,12 +158,13 @@ class FolderWatch:
         self._root = self.folder.resolve() if is_there else self.folder
         left_out = self._leave_out.resolve() if self._leave_out else self._root
         self._left_out = str(left_out) if self._root in left_out.parents else ""
+        self._rules = Rules.at_root(self._root, exclude=self._exclude)
         self._stale = False
         self._place = Sign(lambda: _identity(self.folder), every=self._pace.glance)
         self._signs = [Sign(lambda: _stamp(self._also), every=self._pace.glance)]
         why = self._listen() if is_there else ""
         if why:
-            self._signs.append(Sign(lambda: _photos(self.folder, leave_out=self._leave_out), every=self._pace.look))
+            self._signs.append(Sign(self._look_through, every=self._pace.look))
         if why and why != self._why:
             self._notify(f"{why} Meanwhile {self.folder} is looked through every {self._pace.look:g} s.")
         self._why = why
@@ -190,12 +195,26 @@ class FolderWatch:
         return ""
 
     def _find_folders(self) -> set[str]:
-        """Return the folder and those below it that can hold photos: no links, and none that cannot be opened."""
+        """Return the folder and those below it that can hold photos: no links, and none that cannot be opened.
+
+        Folders whose names are not Unicode are not even opened: the system reports that, and watchfiles would end.
+        """
         found = {str(self._root)}
-        for folder, names, _ in os.walk(self._root):
-            found.add(folder)
-            names[:] = [name for name in names if not self._is_left_out(os.path.join(folder, name))]  # noqa: PTH118
+        with suppress(CorpusError):
+            for folder, _ in walk_folders(
+                self._root,
+                skip=lambda skipped: None,
+                passed=PassedOver(),
+                leave_out=self._leave_out,
+                exclude=self._exclude,
+                is_entered=lambda path: not _NO_UNICODE.search(path),
+            ):
+                found.add(str(folder))
         return found
+
+    def _look_through(self) -> int:
+        """Return a number that changes if the photos in the folder change."""
+        return _photos(self.folder, leave_out=self._leave_out, exclude=self._exclude)
 
     def _hear(self, end: float) -> bool:
         """Return whether the system reports a change that matters; wait for a moment only, at most until `end`."""
@@ -212,16 +231,26 @@ class FolderWatch:
         """Return whether one of the changes matters; if folders come or go, note that the watch has to begin again."""
         from watchfiles import Change
 
+        marked = any(self._is_marker(path) for _, path in changes)
         shown = [(change, path) for change, path in changes if not self._is_left_out(path)]
         gone = any(change == Change.deleted and path in self._folders for change, path in shown)
         came = any(change == Change.added and _is_folder(path) for change, path in shown)
-        self._stale = self._stale or gone or came
-        return gone or came or any(named_like_a_photo(path) for _, path in shown)
+        self._stale = self._stale or gone or came or marked
+        return gone or came or marked or any(named_like_a_photo(path) for _, path in shown)
+
+    def _is_marker(self, path: str) -> bool:
+        """Return whether the path is that of a file .ignore or .nomedia in a folder that is watched."""
+        folder, name = os.path.split(path)
+        return name in MARKERS and folder in self._folders
 
     def _is_left_out(self, path: str) -> bool:
         """Return whether no photo at this path can be indexed: it is hidden, left out, or not Unicode."""
-        left_out = self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}")
-        return bool(left_out) or _is_hidden(path, self._root) or bool(_NO_UNICODE.search(path))
+        if self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}"):
+            return True
+        if _is_hidden(path, self._root) or _NO_UNICODE.search(path):
+            return True
+        is_folder = path in self._folders or _is_folder(path)
+        return path != str(self._root) and is_path_left_out(path, self._rules, root=self._root, is_folder=is_folder)
 
     # Looks at the folder
 
@@ -289,7 +318,7 @@ def _stamp(file: Path | None) -> tuple[int, ...] | None:
     return (status.st_ino, status.st_size, status.st_mtime_ns) if status else None
 
 
-def _photos(folder: Path, *, leave_out: Path | None) -> int:
+def _photos(folder: Path, *, leave_out: Path | None, exclude: Sequence[str]) -> int:
     """Return a number that changes if the photos in the folder change."""
     seen = 0
 
@@ -298,8 +327,8 @@ def _photos(folder: Path, *, leave_out: Path | None) -> int:
         seen = hash((seen, facts))
 
     try:
-        for file in walk(folder, skip=add, leave_out=leave_out):
-            add(file.image_id, file.bytes, file.mtime_ns)
+        for file in walk(folder, skip=add, leave_out=leave_out, exclude=exclude):
+            add(file.image_id, file.bytes, file.mtime_ns, file.ctime_ns)
     except CorpusError as error:
         add(str(error))
     return seen

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -15,10 +18,12 @@ from image_embeddings.documents import MAX_IMAGE_ID_BYTES
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 from image_embeddings.photos import decoding
 from image_embeddings.photos.photo import PhotoBytes, content_hash
+from image_embeddings.sources.left_out import IGNORE_FILE, NO_MEDIA, Rules
 
 MAX_FILE_BYTES = 2 * 2**30  # no photo is larger
 
 NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
+_SUFFIX = re.compile(r"\.\w{1,10}")
 _REMEDIES = {
     errno.EACCES: "let this user read it",
     errno.EPERM: "let this user read it",
@@ -29,12 +34,14 @@ _REMEDIES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoFile:
-    """A file with the name of a photo; its size and mtime show whether it has changed."""
+    """A file with the name of a photo; the other values show whether it may have changed."""
 
     image_id: str
     path: Path
     bytes: int
     mtime_ns: int
+    ctime_ns: int = 0  # this and `inode` as in ImageDocument
+    inode: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,35 +67,115 @@ def check_folder(folder: Path) -> None:
         raise CorpusError(f"There is no folder {folder}. Is its drive mounted? {remedy}")
 
 
-def walk(folder: Path, *, skip: Callable[[Skipped], None], leave_out: Path | None = None) -> Iterator[PhotoFile]:
+@dataclass(kw_only=True)
+class PassedOver:
+    """What a walk passes over, counted. Files and folders whose names begin with a dot are not counted."""
+
+    other_files: Counter[str] = field(default_factory=Counter)  # by suffix, in lower case; empty for none
+    linked_folders: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)  # files and folders by the reason of `left_out.Rules`
+
+
+def walk(
+    folder: Path,
+    *,
+    skip: Callable[[Skipped], None],
+    leave_out: Path | None = None,
+    exclude: Iterable[str] = (),
+    passed: PassedOver | None = None,
+) -> Iterator[PhotoFile]:
     """Yield the photos below `folder`, sorted by image_id within each folder.
 
-    Links to folders are not followed. Files and folders whose name begins with a dot are passed over, and so is the
-    folder `leave_out`, whatever path leads to it. `skip` gets everything that cannot be indexed.
+    `skip` gets everything that is named like a photo and cannot be indexed. What else is passed over is counted in
+    `passed`. `leave_out` and `exclude` are those of `walk_folders`.
+
+    Raises:
+        CorpusError: if `folder` is not a folder, or cannot be read.
+    """
+    passed = PassedOver() if passed is None else passed
+    for _, files in walk_folders(folder, skip=skip, leave_out=leave_out, exclude=exclude, passed=passed):
+        for entry in files:
+            if not named_like_a_photo(entry.name):
+                passed.other_files[_kind(entry.name)] += 1
+            elif photo := _photo_file(entry, folder, skip=skip):
+                yield photo
+
+
+def walk_folders(
+    folder: Path,
+    *,
+    skip: Callable[[Skipped], None],
+    passed: PassedOver,
+    leave_out: Path | None = None,
+    exclude: Iterable[str] = (),
+    is_entered: Callable[[str], bool] = lambda path: True,
+) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Yield `folder` and the folders below it that are looked at, each with the files in it, sorted by name.
+
+    Links to folders are not followed. Files and folders whose name begins with a dot are passed over, and so are the
+    folder `leave_out`, whatever path leads to it, and what the rules of `left_out` leave out: `exclude` are the globs
+    of EXCLUDE. A folder with a file .nomedia is yielded without files, and those below it are not; but `folder` itself
+    is looked at in any case. A folder that cannot be opened goes to `skip`. A folder for whose path `is_entered` is
+    false is not opened.
 
     Raises:
         CorpusError: if `folder` is not a folder, or cannot be read.
     """
     check_folder(folder)
 
-    left_out = _status(leave_out)
-    folders = [folder]
-    while folders:
-        parent = folders.pop()
+    own_data = _status(leave_out)
+    waiting = [(folder, Rules.at_root(folder, exclude=exclude))]
+    while waiting:
+        parent, rules = waiting.pop()
         try:
             with os.scandir(parent) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
+            rules = rules.with_ignore_file(parent)
         except OSError as error:
+            what = IGNORE_FILE if error.filename and Path(error.filename).name == IGNORE_FILE else ""
             if parent == folder:
-                raise CorpusError(f"The folder {folder} cannot be opened ({error.strerror}).") from error
-            skip(Skipped(image_id=_readable(parent, folder), reason=_why_unopened(error), is_folder=True))
+                path = folder / what
+                raise CorpusError(f"The {'file' if what else 'folder'} {path} {_why_unopened(error)}.") from error
+            reason = f"its file {what} {_why_unopened(error)}" if what else _why_unopened(error)
+            skip(Skipped(image_id=_readable(parent, folder), reason=reason, is_folder=True))
             continue
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-        inner = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
-        folders += [Path(entry.path) for entry in reversed(inner) if not _is_same(entry, left_out)]
-        for entry in shown:
-            if not entry.is_dir(follow_symlinks=False) and (photo := _photo_file(entry, folder, skip=skip)):
-                yield photo
+        if parent != folder and any(entry.name == NO_MEDIA for entry in entries):
+            passed.left_out[NO_MEDIA] += 1
+            yield parent, []
+            continue
+        files, inner = _sort_out(entries, rules, own_data=own_data, passed=passed)
+        inner = [entry for entry in inner if is_entered(entry.path)]
+        waiting += [(Path(entry.path), rules.below(entry.name)) for entry in reversed(inner)]
+        yield parent, files
+
+
+def _sort_out(
+    entries: Iterable[os.DirEntry[str]], rules: Rules, *, own_data: os.stat_result | None, passed: PassedOver
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """Return the files and the folders among the entries of a folder that are looked at; count the others."""
+    files: list[os.DirEntry[str]] = []
+    folders: list[os.DirEntry[str]] = []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        is_folder = entry.is_dir(follow_symlinks=False)
+        is_link = not is_folder and _is_linked_folder(entry)
+        if reason := rules.why_left_out(entry.name, is_folder=is_folder or is_link):
+            passed.left_out[reason] += 1
+        elif is_link:
+            passed.linked_folders += 1
+        elif not is_folder:
+            files.append(entry)
+        elif not _is_same(entry, own_data):
+            folders.append(entry)
+    return files, folders
+
+
+def _is_linked_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:  # links in a circle
+        return False
 
 
 def _status(path: Path | None) -> os.stat_result | None:
@@ -115,6 +202,12 @@ def _suffix(name: str) -> str:
     return name[name.rfind(".") :].lower()
 
 
+def _kind(name: str) -> str:
+    """Return the suffix of a file that is no photo; empty if what follows the last dot does not look like one."""
+    suffix = _suffix(name)
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
 def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skipped], None]) -> PhotoFile | None:
     """Return the entry as a photo; None if it is no photo, or if it goes to `skip`."""
     if not named_like_a_photo(entry.name):
@@ -131,7 +224,19 @@ def _photo_file(entry: os.DirEntry[str], folder: Path, *, skip: Callable[[Skippe
     if reason:
         skip(Skipped(image_id=_readable(path, folder), reason=reason))
         return None
-    return PhotoFile(image_id=image_id, path=path, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+    return PhotoFile(
+        image_id=image_id,
+        path=path,
+        bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=_signed(status.st_ino),
+    )
+
+
+def _signed(inode: int) -> int:
+    """Return the number of an inode in the range of Elasticsearch's `long`; some drives number them beyond it."""
+    return (inode + 2**63) % 2**64 - 2**63
 
 
 def _why_unopened(error: OSError) -> str:
@@ -154,13 +259,16 @@ def image_id_of(path: Path, folder: Path) -> str:
     """Return the image_id of the photo at `path`: its POSIX path relative to `folder`.
 
     Raises:
-        ValueError: if the name is not Unicode, or is longer than Elasticsearch allows. The message says what to do.
+        ValueError: if the name is not Unicode, has a control character, which addresses and headers of the web cannot
+            hold, or is longer than Elasticsearch allows. The message says what to do.
     """
     image_id = _relative(path, folder)
     try:
         length = len(image_id.encode())
     except UnicodeEncodeError:
         raise ValueError("its name is not valid UTF-8: rename it") from None
+    if controls := [character for character in image_id if unicodedata.category(character) == "Cc"]:
+        raise ValueError(f"its name has the control character {controls[0]!r}: rename it")
     if length > MAX_IMAGE_ID_BYTES:
         raise ValueError(f"its path takes {length} bytes, {MAX_IMAGE_ID_BYTES} at most: shorten the names")
     return image_id
@@ -195,12 +303,19 @@ def load(file: PhotoFile) -> PhotoBytes:
         CorpusError: if the file cannot be opened at present, or changes while it is read.
         ImageTooLargeError: if it has more than MAX_FILE_BYTES.
     """
-    data, mtime_ns = read_bytes(file.path, what=file.image_id)
-    return PhotoBytes(image_id=file.image_id, data=data, mtime_ns=mtime_ns, content_hash=content_hash(data))
+    data, status = read_bytes(file.path, what=file.image_id)
+    return PhotoBytes(
+        image_id=file.image_id,
+        data=data,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=_signed(status.st_ino),
+        content_hash=content_hash(data),
+    )
 
 
-def read_bytes(path: Path, *, what: str) -> tuple[bytes, int]:
-    """Return all bytes of a file, and its mtime_ns; never wait for a pipe. `what` names the file in errors.
+def read_bytes(path: Path, *, what: str) -> tuple[bytes, os.stat_result]:
+    """Return all bytes of a file, and its status; never wait for a pipe. `what` names the file in errors.
 
     Raises:
         CorpusError: if it cannot be opened at present, is no regular file, or changes while it is read.
@@ -217,8 +332,8 @@ def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
-    """Return all bytes of an open file that does not change while it is read, and its mtime_ns.
+def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, os.stat_result]:
+    """Return all bytes of an open file that does not change while it is read, and its status.
 
     Raises:
         CorpusError, ImageTooLargeError: as in `read_bytes`.
@@ -234,7 +349,7 @@ def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, int]:
     after = os.fstat(handle.fileno())
     if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
-    return data, before.st_mtime_ns
+    return data, before
 
 
 def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:

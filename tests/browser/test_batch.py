@@ -1,11 +1,14 @@
 """Searches by several photos: a row for each, one photo of them, and all of them together."""
 
+import base64
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.visit import shown
+from tests.browser.visit import choose, shown
 from tests.browser.webapp import PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -94,6 +97,17 @@ def large(tmp_path):
     for path in paths:
         Image.fromarray(noise).save(path)
     return paths
+
+
+def test_a_transparent_photo_that_is_sent_in_a_smaller_size_lies_on_white(page, tmp_path):
+    sticker = Image.new("RGBA", (600, 600))
+    sticker.paste("red", (200, 200, 400, 400))
+    sticker.save(tmp_path / "sticker.png")
+    page.locator("#ask").evaluate("form => { form.dataset.limit = 100 }")
+    choose(page, tmp_path / "sticker.png")
+    address = page.get_by_alt_text("The photo you sent").get_attribute("src")
+    with Image.open(BytesIO(base64.b64decode(address.partition(",")[2]))) as sent:
+        assert min(sent.convert("RGB").getpixel((2, 2))) > 240
 
 
 def test_photos_that_are_too_large_together_are_sent_in_a_smaller_size(page, large):

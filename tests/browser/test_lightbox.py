@@ -209,6 +209,14 @@ def test_the_panel_shows_all_known_details(described):
     expect(panel.locator("b")).to_have_count(0)
 
 
+def test_a_date_that_only_the_name_of_the_file_says_is_marked(results):
+    by_name = {**DESCRIBED, "taken": "2023-12-24", "taken_by": "name"}
+    results.route("**/api/v1/images/**", lambda route: route.fulfill(json=by_name))
+    open_first(results)
+    results.get_by_role("button", name="Details").click()
+    expect(results.locator(".facts")).to_contain_text("24 December 2023, by the name of the file")
+
+
 def test_the_dot_is_where_the_photo_was_taken(described):
     world, dot = settled_boxes(described, ".world img", ".world span")
     middle = dot["x"] + dot["width"] / 2 - world["x"], dot["y"] + dot["height"] / 2 - world["y"]

@@ -3,13 +3,14 @@
 import pytest
 
 from image_embeddings.cli.index_report import (
+    KINDS_SHOWN,
     SKIPPED_SHOWN,
     exit_by_report,
     print_change,
     print_report,
     stopped_message,
 )
-from image_embeddings.indexing.report import IndexReport
+from image_embeddings.indexing.report import Damaged, IndexReport
 from image_embeddings.sources.photo_folder import Skipped
 
 
@@ -22,6 +23,15 @@ def test_the_report_counts_all_outcomes_and_leaves_out_rare_ones_that_are_zero(c
     out, err = capsys.readouterr()
     assert out == "9 photos: 3 encoded, 0 renamed or copied, 5 unchanged, 1 removed, 1 skipped (1.2 s)\n"
     assert err == "skipped '0.jpg': is empty\n"
+
+
+def test_damaged_photos_are_named(capsys):
+    damaged = [Damaged(image_id=f"{number}.jpg", reason="damaged: truncated") for number in range(SKIPPED_SHOWN + 1)]
+    print_report(IndexReport(found=99, encoded=99, damaged=damaged))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "damaged '0.jpg': indexed as far as it goes (damaged: truncated)"
+    assert lines[-1] == "… and 1 more that are damaged: --json lists them all"
+    assert len(lines) == SKIPPED_SHOWN + 1
 
 
 def test_photos_that_are_described_anew_are_counted_if_there_are_any(capsys):
@@ -41,6 +51,27 @@ def test_only_the_first_skipped_files_are_named(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == SKIPPED_SHOWN + 1
     assert lines[-1] == "… and 2 more: --json lists them all"
+
+
+def test_what_was_passed_over_is_counted_by_kind(capsys):
+    counts = {
+        "other_files": {".psd": 20, ".mov": 10, "": 1},
+        "linked_folders": 2,
+        "left_out": {"@eaDir": 3, "EXCLUDE": 1},
+    }
+    print_report(IndexReport(**counts))
+    assert capsys.readouterr().err.splitlines() == [
+        "31 other files: 20 .psd, 10 .mov, 1 without a suffix",
+        "2 linked folders not followed",
+        "left out: 3 @eaDir, 1 EXCLUDE",
+    ]
+
+
+def test_one_of_a_kind_is_in_the_singular_and_rare_kinds_are_summed(capsys):
+    print_report(IndexReport(other_files={".txt": 1}, linked_folders=1))
+    assert capsys.readouterr().err == "1 other file: 1 .txt\n1 linked folder not followed\n"
+    print_report(IndexReport(other_files={f".k{number}": 1 for number in range(KINDS_SHOWN + 3)}))
+    assert capsys.readouterr().err.endswith(f"1 .k{KINDS_SHOWN - 1}, 3 more (--json lists them all)\n")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,12 @@ def test_the_same_name_for_something_else_is_noticed(changed):
         check_same_model(ColourEncoder(), other)
 
 
+def test_an_index_of_the_decoding_without_profiles_is_gone_on_with():
+    older = ModelInfo(**{**ColourEncoder().info.__dict__, "preprocessing": "decode-1+colour-1"})
+    assert not ColourEncoder().info.makes_same_embeddings_as(older)
+    check_same_model(ColourEncoder(), older)
+
+
 def test_a_probe_of_another_length_is_another_model():
     info = ColourEncoder().info
     assert not info.makes_same_embeddings_as(ModelInfo(**{**info.__dict__, "probe": (0.1,)}))

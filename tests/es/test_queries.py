@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import SearchOptions
 from tests.goldens import check_golden
 
-MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-1+clip-1", probe=(0.5, -0.25))
+MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-2+clip-1", probe=(0.5, -0.25))
 DOCUMENT = ImageDocument(
     image_id="trips/2024/rome/forum.jpg",
     width=4000,
@@ -15,13 +17,23 @@ DOCUMENT = ImageDocument(
     bytes=5_000_000,
     mtime_ns=1_700_000_000_123_456_789,
     content_hash="ab12",
+    ctime_ns=1_700_000_001_000_000_000,
+    inode=-7,
     location=(41.89, 12.48),
+    altitude=-1.5,
     taken="2024-05-01T12:30:00+02:00",
+    taken_by="exif",
     camera_make="Maker",
     camera_model="Camera",
     lens="50mm",
     caption="The Forum, seen from the Palatine",
+    table_caption="The Forum, seen from the Palatine",
+    title="Foro Romano",
+    headline="Ruins in the evening",
     keywords=("rome", "ruins"),
+    city="Roma",
+    country="Italia",
+    persons=("Grace Hopper",),
     label="ruins",
     extra={"photographer": "Ada"},
     preview="UklGRg==",
@@ -94,8 +106,20 @@ def test_names_are_split_into_words(names, words):
 
 def test_unknown_values_are_no_fields_of_a_document():
     names = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", "name", "folders"}
-    names |= {"format", "orientation", "words"}
+    names |= {"format", "orientation", "words", "undated_mtime_ns"}
     assert set(mapping.document_body(BARE, vector=[0.0])) == names | {queries.EMBEDDING}
+
+
+def test_dates_are_searched_by_the_clock_at_the_place():
+    for taken, wall in (
+        ("2024-01-01T00:30:00+09:00", "2024-01-01T00:30:00"),
+        ("2023-12-31T21:00:00.5-05:00", "2023-12-31T21:00:00.5"),
+        ("2024-01-01T00:30:00", "2024-01-01T00:30:00"),
+        ("2019-08-14", "2019-08-14"),
+    ):
+        body = mapping.document_body(replace(BARE, taken=taken), vector=[0.0])
+        assert (body["taken"], body["taken_local"]) == (taken, wall)
+        assert "undated_mtime_ns" not in body
 
 
 def test_the_fields_that_an_older_index_lacks_are_listed():
@@ -105,9 +129,8 @@ def test_the_fields_that_an_older_index_lacks_are_listed():
 
 
 def test_every_field_of_a_document_is_mapped():
-    assert set(mapping.document_body(DOCUMENT, vector=[0.0])) == set(
-        mapping.properties(dims=4, vector_index_type="flat")
-    )
+    stored = {*mapping.document_body(DOCUMENT, vector=[0.0]), *mapping.document_body(BARE, vector=[0.0])}
+    assert stored == set(mapping.properties(dims=4, vector_index_type="flat"))
 
 
 @pytest.mark.parametrize("document", [DOCUMENT, BARE])

@@ -1,6 +1,7 @@
 """The plan of a run: a folder compared with the indexed photos; no index."""
 
 import dataclasses
+import os
 import tempfile
 from pathlib import Path
 
@@ -23,10 +24,14 @@ def photos(tmp_path):
     return colour_photos(tmp_path / "photos")
 
 
+def state_of(file):
+    return {"bytes": file.bytes, "mtime_ns": file.mtime_ns, "ctime_ns": file.ctime_ns, "inode": file.inode}
+
+
 def states(photos, **changes):
     """Return the states of these photos in an index; `changes` apply to each of them."""
     return {
-        file.image_id: dataclasses.replace(SOME_FILE, **{"bytes": file.bytes, "mtime_ns": file.mtime_ns, **changes})
+        file.image_id: dataclasses.replace(SOME_FILE, **{**state_of(file), **changes})
         for file in photo_folder.walk(photos, skip=pytest.fail)
     }
 
@@ -42,12 +47,48 @@ def test_photos_of_the_same_size_and_time_are_left_alone(photos):
     assert (work.to_encode, work.unchanged, work.image_ids()) == ([], indexed.keys(), indexed.keys())
 
 
-@pytest.mark.parametrize("change", [{"bytes": 1}, {"mtime_ns": 1}, {"format": FORMAT - 1}])
-def test_photos_of_another_size_time_or_format_are_read_again(photos, change):
+@pytest.mark.parametrize(
+    "change", [{"bytes": 1}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 1}, {"format": FORMAT - 1}]
+)
+def test_photos_of_another_size_time_inode_or_format_are_read_again(photos, change):
     indexed = states(photos) | {"warm/red.png": dataclasses.replace(states(photos)["warm/red.png"], **change)}
     work = make_plan(photos, indexed=indexed)
     assert [file.image_id for file in work.to_encode] == ["warm/red.png"]
     assert work.changed == {"warm/red.png"}
+
+
+def test_an_inode_or_time_of_change_that_is_not_known_is_not_compared(photos):
+    for unknown in ({"ctime_ns": 0}, {"inode": 0}, {"ctime_ns": 0, "inode": 0}):
+        assert make_plan(photos, indexed=states(photos, **unknown)).to_encode == []
+
+
+def test_an_edit_that_keeps_size_and_time_is_read_again(photos):
+    indexed, path = states(photos), photos / "warm" / "red.png"
+    status = path.stat()
+    for edit in (path.write_bytes, lambda data: (path.unlink(), path.write_bytes(data))):
+        edit(path.read_bytes())
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert [file.image_id for file in make_plan(photos, indexed=indexed).to_encode] == ["warm/red.png"]
+
+
+def test_all_photos_are_read_again_on_demand(photos):
+    work = make_plan(photos, indexed=states(photos), reread=True)
+    assert (len(work.to_encode), work.changed, work.unchanged) == (6, states(photos).keys(), set())
+
+
+def test_photos_that_became_excluded_are_to_be_deleted_under_the_same_protection(photos):
+    indexed = states(photos)
+    assert make_plan(photos, indexed=indexed, exclude=["warm"]).to_delete.keys() == {
+        "warm/red.png",
+        "warm/yellow.png",
+        "warm/magenta.png",
+    }
+    with pytest.raises(CorpusError, match=r"no photos in .*2 files and folders are left out, by EXCLUDE.*--prune"):
+        make_plan(photos, indexed=indexed, exclude=["warm", "cold"])
+    assert len(make_plan(photos, indexed=indexed, exclude=["*"], prune=True).to_delete) == 6
+    large = indexed | {f"warm/{number}.png": SOME_FILE for number in range(FREE_TO_DELETE)}
+    with pytest.raises(CorpusError, match=r"or does EXCLUDE or a file \.ignore leave too much out\?"):
+        make_plan(photos, indexed=large, exclude=["warm"])
 
 
 def test_photos_that_are_gone_are_to_be_deleted_with_their_content_hashes(photos):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_embeddings.indexing.report import IndexReport, Outcome, PhotoOutcome, RunCounts
+from image_embeddings.indexing.report import Damaged, IndexReport, Outcome, PhotoOutcome, RunCounts
 from image_embeddings.sources.photo_folder import Skipped
 
 
@@ -30,6 +30,13 @@ def test_each_outcome_has_its_place_in_the_report(kind, counted):
     counts = RunCounts(found=7)
     counts.add(outcome(kind))
     assert counts.report() == IndexReport(found=7, **counted)
+
+
+def test_a_damaged_photo_is_counted_and_listed():
+    counts = RunCounts(found=1)
+    counts.add(PhotoOutcome(image_id="a.png", outcome=Outcome.NEW, damage="damaged: truncated"))
+    damaged = [Damaged(image_id="a.png", reason="damaged: truncated")]
+    assert counts.report() == IndexReport(found=1, encoded=1, damaged=damaged)
 
 
 def test_the_test_above_has_all_outcomes():

@@ -9,12 +9,18 @@ OLD_FIELDS = {
 }
 DESCRIBED = {
     "location": (41.5, -12.25),
+    "altitude": -1.5,
     "taken": "2024-05-01T12:30:00+02:00",
     "camera_make": "Maker",
     "camera_model": "Camera",
     "lens": "50mm",
     "caption": "The Forum, seen from above",
+    "title": "Foro Romano",
+    "headline": "Ruins in the evening",
     "keywords": ("rome", "ruins"),
+    "city": "Roma",
+    "country": "Italia",
+    "persons": ("Grace Hopper",),
     "label": "old",
     "extra": {"photographer": "Ada"},
 }

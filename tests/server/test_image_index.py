@@ -74,6 +74,9 @@ def test_columns_of_any_name_are_stored(index, extra):
         {"term": {"camera_model": "Camera"}},
         {"match": {"caption": "forum"}},
         {"term": {"keywords": "ruins"}},
+        {"range": {"altitude": {"lt": 0}}},
+        {"term": {"persons": "Grace Hopper"}},
+        *({"match": {"words": word}} for word in ("romano", "evening", "roma", "italia", "hopper")),
         {"term": {"extra.photographer": "Ada"}},
     ],
 )

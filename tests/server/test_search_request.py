@@ -265,7 +265,7 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
     report = run(photos, index)
     assert (report.encoded, report.described, report.reused, report.unchanged) == (0, 4, 0, 4)
     assert {image_id: index.documents.get(image_id) for image_id in index.documents.file_states()} == expected
-    assert index.state().oldest_format == 2
+    assert index.state().oldest_format == 3
     assert run(photos, index).described == 0
     assert np.allclose(index.documents.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
 

@@ -134,6 +134,34 @@ def test_irrelevant_events_are_no_changes(photos, system_tells):
         assert not watch.wait(1.0)  # the system reports it earlier
 
 
+def test_what_is_left_out_is_no_change_but_a_new_rule_is(photos, make_events):
+    (photos / "warm" / ".ignore").write_text("raw\n")
+    for folder in ("@eaDir", "warm/raw", "cold/out"):
+        (photos / folder).mkdir()
+    with FolderWatch(photos, exclude=["out"], pace=PACE, make_events=make_events) as watch:
+        for place in ("@eaDir/red.png/thumb.jpg", "#recycle/old.png", "warm/raw/new.png", "cold/out/deep/new.png"):
+            save(photos / place, colour="white")
+        assert not watch.wait(1.0)
+        for change in (
+            lambda: (photos / "warm" / ".ignore").unlink(),
+            lambda: (photos / "cold" / "deep" / ".nomedia").touch(),
+            lambda: (photos / "cold" / "deep" / ".nomedia").unlink(),
+            lambda: (photos / ".ignore").write_text("*.png\n"),
+        ):
+            change()
+            assert watch.wait(LONG)
+            watch.settle()
+
+
+def test_an_edit_that_keeps_size_and_time_is_a_change(photos, make_events):
+    path = photos / "warm" / "red.png"
+    status = path.stat()
+    with FolderWatch(photos, pace=PACE, make_events=make_events) as watch:
+        path.write_bytes(path.read_bytes())
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert watch.wait(LONG)
+
+
 def test_a_further_watched_file_counts_too(photos, tmp_path):
     csv = tmp_path / "photos.csv"
     with FolderWatch(photos, also=csv, pace=PACE) as watch:

@@ -6,6 +6,7 @@ from PIL import Image, TiffImagePlugin
 from pillow_heif import register_heif_opener
 
 from image_embeddings.errors import CorpusError, ImageUnreadableError
+from image_embeddings.photos import decoding, raw
 from image_embeddings.photos.photo import content_hash, decode_photo
 from image_embeddings.sources import photo_folder
 from tests.pictures import save
@@ -36,7 +37,7 @@ def test_every_suffix_is_found_in_any_case_and_depth(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["日本語/写真.jpg", "Ä ö.jpg", "e\u0301.jpg", "emoji 🐈.jpg", "line\nbreak.jpg", "quo\"te'.jpg"]
+    "name", ["日本語/写真.jpg", "Ä ö.jpg", "e\u0301.jpg", "emoji 🐈.jpg", "line\u2028break.jpg", "quo\"te'.jpg"]
 )
 def test_any_unicode_name_is_an_image_id_unchanged(tmp_path, name):
     touch(tmp_path / name)
@@ -54,9 +55,52 @@ def test_a_folder_can_be_left_out(tmp_path):
     touch(tmp_path / "a.jpg")
     (tmp_path / "b").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
-    for left_out in ("data", "b/../data", "link/data"):
-        found = photo_folder.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / left_out)
+    for own_data in ("data", "b/../data", "link/data"):
+        found = photo_folder.walk(tmp_path, skip=pytest.fail, leave_out=tmp_path / own_data)
         assert [file.image_id for file in found] == ["a.jpg"]
+
+
+def passed_over(folder, **choices):
+    """Return the photos, and what a walk passed over."""
+    passed = photo_folder.PassedOver()
+    found = [file.image_id for file in photo_folder.walk(folder, skip=pytest.fail, passed=passed, **choices)]
+    return found, passed
+
+
+@pytest.mark.parametrize("suffix", sorted(decoding.SUFFIXES))
+def test_files_of_each_suffix_that_decoders_know_are_read_by_their_content(tmp_path, suffix):
+    save(tmp_path / f"a{suffix.upper()}", colour="red", format="JPEG")
+    (file,) = photo_folder.walk(tmp_path, skip=pytest.fail)
+    assert decode_photo(photo_folder.load(file), max_pixels=10_000).document.width == 64
+
+
+OTHER_NAMES_OF_PHOTOS = ["jfif", "jpe", "pjpeg", "mpo", "heics", "avifs", "dib", "pef", "srw", "nrw", "crw", "x3f"]
+
+
+def test_less_common_names_of_photos_are_known():
+    assert {f".{name}" for name in OTHER_NAMES_OF_PHOTOS} <= decoding.SUFFIXES
+
+
+def test_raw_files_without_the_layout_of_tiff_are_known_by_their_beginning():
+    beginnings = {"crw": b"II\x1a\0\0\0HEAPCCDR", "x3f": b"FOVb\3\0\2\0", "mrw": b"\0MRM\0\0\0\0"}
+    assert [name for name, data in beginnings.items() if not raw.is_raw(data + bytes(100))] == []
+
+
+def test_other_files_are_counted_by_kind(tmp_path):
+    for name in ["a.psd", "b.PSD", "c.mov", "noext", "v1.2 final draft", ".hidden.mov", "photo.jpg"]:
+        touch(tmp_path / name)
+    found, passed = passed_over(tmp_path)
+    assert (found, passed.other_files) == (["photo.jpg"], {".psd": 2, ".mov": 1, "": 2})
+
+
+def test_linked_folders_are_counted_whatever_their_names(tmp_path):
+    touch(tmp_path / "outside" / "a.jpg")
+    photos = tmp_path / "photos"
+    touch(photos / "sub" / "b.jpg")
+    for name, target in {"linkdir": tmp_path / "outside", "like.jpg": photos / "sub", "loop": photos}.items():
+        (photos / name).symlink_to(target)
+    found, passed = passed_over(photos)
+    assert (found, passed.linked_folders, passed.other_files) == (["sub/b.jpg"], 3, {})
 
 
 def test_links_in_a_circle_are_not_resolved(tmp_path):
@@ -76,6 +120,18 @@ def test_a_file_that_vanished_is_named(tmp_path):
 def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"x")
     assert walked(tmp_path) == ([], {"caf\ufffd.jpg": "its name is not valid UTF-8: rename it"})
+
+
+CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0))]
+
+
+def test_a_name_with_a_control_character_is_skipped_with_its_reason(tmp_path):
+    for number, character in enumerate(CONTROLS):
+        touch(tmp_path / f"{number:02}{character}x.jpg")
+    touch(tmp_path / "new\nfolder" / "a.jpg")
+    found, skipped = walked(tmp_path)
+    assert (found, len(skipped)) == ([], len(CONTROLS) + 1)
+    assert skipped["new\nfolder/a.jpg"] == "its name has the control character '\\n': rename it"
 
 
 def test_a_path_longer_than_an_id_may_be_is_skipped(tmp_path):

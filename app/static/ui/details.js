@@ -82,7 +82,7 @@ function rows(facts, world) {
   const [name, ...folders] = facts.image_id.split("/").reverse();
   const found = [
     [t("Caption"), facts.caption],
-    [t("Taken"), facts.taken && date(facts.taken)],
+    [t("Taken"), facts.taken && taken(facts)],
     [t("Camera"), camera(facts)],
     [t("Lens"), facts.lens],
     [t("Label"), facts.label],
@@ -98,6 +98,11 @@ function rows(facts, world) {
 
 function camera({ camera_make: make = "", camera_model: model = "" }) {
   return model.toLowerCase().startsWith(make.toLowerCase()) ? model : `${make} ${model}`.trim();
+}
+
+function taken({ taken: written, taken_by: by }) {
+  const shown = date(written);
+  return by === "name" ? t("{date}, by the name of the file", { date: shown }) : shown;
 }
 
 /** Return the time of the camera's own clock in words, with its offset from UTC if that is known. */

@@ -16,7 +16,10 @@ async function shrinkPhoto(file, shortSide) {
   }
   const scale = Math.min(1, shortSide / Math.min(picture.width, picture.height));
   const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white"; // a JPEG has no transparency, and the server puts photos on white as well
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   picture.close();
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
   return new File([blob], file.name, { type: blob.type });

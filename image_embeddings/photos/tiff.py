@@ -1,0 +1,62 @@
+"""What Pillow does not know of TIFF files: kinds that it mistakes or cannot read, and where libtiff writes."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, TiffImagePlugin, _imaging
+
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _COLOUR_MAP, _EXTRA, _FORMAT = 258, 259, 262, 277, 320, 338, 339
+_WHITE_IS_ZERO = 0
+_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab", 10: "Lab"}
+_FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+
+
+@cache
+def silence_libtiff() -> None:
+    """Keep libtiff from writing its errors to the terminal. They do not name the file, and Pillow raises them."""
+    with suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides it
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+def correct_colours(image: Image.Image) -> Image.Image:
+    """Return a decoded TIFF with the colours that its tags mean: 16-bit negatives and colour maps of 8 bits."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image
+    if image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        return Image.fromarray(65535 - np.asarray(image).astype(np.uint16))
+    colours = image.tag_v2.get(_COLOUR_MAP)
+    if image.mode in ("P", "PA") and isinstance(colours, tuple) and 0 < max(colours) < 256:
+        third = len(colours) // 3
+        image.putpalette(bytes(colours[place + third * plane] for place in range(third) for plane in range(3)))
+    return image
+
+
+def describe_kind(data: bytes) -> str:
+    """Return which kind of TIFF these bytes are, such as "a TIFF in RGB of 3 × 32 bits"; empty for other files."""
+    if data[:4] not in _BEGINNINGS:
+        return ""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2:3] == b"+" or data[3:4] == b"+" else 8])
+        file = BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        if _PHOTOMETRIC not in tags:
+            return ""
+        colour = _COLOURS.get(tags.get(_PHOTOMETRIC, -1), "unusual colours")
+        bits = tags.get(_BITS, (1,))
+        samples = " ".join(filter(None, [_FORMATS.get(tags.get(_FORMAT, (1,))[0], ""), "samples"]))
+        alpha = " and alpha" if _EXTRA in tags else ""
+        compression = TiffImagePlugin.COMPRESSION_INFO.get(tags.get(_COMPRESSION, 1), "an unusual compression")
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError):
+        return "a damaged TIFF"
+    return (
+        f"a TIFF in {colour}{alpha} with {samples} of {' + '.join(map(str, bits[:8]))} bits, compression {compression}"
+    )

@@ -1,0 +1,36 @@
+"""An index stays in use whatever happens to a later indexing run, and the pages say what happened."""
+
+import pytest
+
+from image_embeddings.config import load_settings
+from image_embeddings.errors import CorpusError
+from image_embeddings.indexing.runs import Indexing
+from tests.fakes import RecordedProgress
+from tests.server.filling import fill
+from tests.server.web_client import make_app
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def app(index, tmp_path):
+    fill(index, tmp_path)
+    return make_app(index, tmp_path)
+
+
+def test_the_pages_show_what_was_indexed_and_why_the_last_run_failed(app, index, tmp_path):
+    settings = load_settings(
+        {"ES_HOST": "http://not.asked:9200", "INDEX_NAME": index.name, "DATA_DIR": str(tmp_path / "data")},
+        image_dir=tmp_path / "unmounted",
+    )
+    with pytest.raises(CorpusError):
+        Indexing(settings).run(progress=RecordedProgress)
+    for page in ("/", "/image_search?q=red", "/similar_image?id=warm/red.png"):
+        text = app.test_client().get(page).text
+        assert "The last indexing run failed" in text
+        assert f"There is no folder {tmp_path / 'unmounted'}" in text
+        assert "red.png" in text
+
+
+def test_the_pages_say_nothing_without_a_failure(app):
+    assert "The last indexing run failed" not in app.test_client().get("/").text
