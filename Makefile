@@ -34,8 +34,8 @@ run serve: install
 index: install
 	@$(PY) -m image_embeddings index
 
+# More processes than two cores: tests of faults and of browsers often wait.
 test: install-dev
-	# More processes than two cores: tests of faults and of browsers often wait.
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 TIMES ?= 10
