@@ -1,24 +1,10 @@
 """The distribution's exiftool, an independent reader of the metadata in photos."""
 
 import os
-import shutil
-import subprocess
 
-from tests.waiting import LONG
+from tests.programs import Program
 
 MISSING = "exiftool is missing, and tests hold captions against it. On Debian: apt-get install libimage-exiftool-perl"
 NEEDED = bool(os.environ.get("CI"))  # without exiftool, such a test would check nothing there
-
-
-def executable() -> str | None:
-    """Return the path of exiftool if it is installed."""
-    return shutil.which("exiftool")
-
-
-def describe() -> str:
-    """Return version and path, for pytest's header."""
-    path = executable()
-    if path is None:
-        return f"none: {MISSING}"
-    version = subprocess.run([path, "-ver"], capture_output=True, text=True, timeout=LONG, check=False).stdout
-    return f"{version.strip() or 'of unknown version'} ({path})"
+_PROGRAM = Program(command="exiftool", version_option="-ver", missing=MISSING)
+executable, describe = _PROGRAM.executable, _PROGRAM.describe

@@ -29,7 +29,7 @@ def read_indexing_failure(settings: Settings) -> str:
 
 
 def note_outcome(settings: Settings, report: IndexReport) -> None:
-    """Note after a run that it failed for every photo, or remove the note of an earlier failure."""
+    """Keep the reason if a run could index no photo. Otherwise remove the reason of an earlier failure."""
     if report.skipped and not report.indexed:
         first = report.skipped[0]
         _note(settings, f"No photo could be indexed. The first one: {first.image_id!r} {first.reason}.")
