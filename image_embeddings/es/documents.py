@@ -135,7 +135,7 @@ class Documents:
     # Reading all photos, or many
 
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
-        """Return image_id -> size, times, inode and hash that the file had when it was indexed, for every photo.
+        """Return the state of each photo's file when it was indexed, by image_id: size, times, inode and hash.
 
         The format of each document is read only if `with_format` is true. Else all states have FORMAT.
         """

@@ -1,6 +1,6 @@
 """What a photo says in words: caption, title, keywords, places and persons, in its XMP, IPTC and EXIF.
 
-docs/readers.md has the table of the sources and which takes precedence.
+docs/readers.md has a table of the sources, in the order of their precedence.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _windows_keywords(tags: Mapping[int, Any]) -> list[str]:
 
 
 def _user_comment(tags: Image.Exif) -> str:
-    """Return the comment of a photo, which has the name of its encoding in its first eight bytes."""
+    """Return the comment of a photo. Its first eight bytes name its encoding."""
     try:
         data = raw_bytes(exif_tags.photo_tags(tags).get(_TAGS.UserComment))[:_MAX_BYTES]
     except exif_tags.ERRORS:
