@@ -6,21 +6,26 @@ import sys
 import pytest
 from flask import Flask
 from jinja2.bccache import BytecodeCache
+from PIL import Image
+from xdist.scheduler import LoadFileScheduling
 
 from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
-from tests import exiftool, goldens, imagemagick
+from image_embeddings.encoders import ConseEncoder
+from tests import exiftool, goldens, imagemagick, java_archive
 from tests.browser import chromium
 from tests.waiting import LONG
 
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
 # library reads the variable once, and a conftest of a folder below may import the library earlier.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Elasticsearch starts in half the time if Java compiles its code only once, quickly, and not again to make it fast. The
-# tests start about fifty nodes, and their indices are small.
-os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+# Some systems forbid Python to keep what it has compiled. It would compile all tests again in each process, for ten
+# seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+java_archive.set_options()
 
 
 def pytest_addoption(parser):
@@ -58,12 +63,23 @@ def pytest_report_header():
     ]
 
 
+def pytest_xdist_make_scheduler(config, log):
+    return BrowserTestsTogether(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """Stop the nodes of test processes that Ctrl-C ended before they could stop them."""
     folder = session.config._tmp_path_factory.getbasetemp()
     for state in folder.glob("popen-*/**/process.json"):
         EmbeddedNode(state.parent).stop()
+
+
+class BrowserTestsTogether(LoadFileScheduling):
+    """Gives a process all browser tests, which share two sites and a browser, and else file by file."""
+
+    def _split_scope(self, nodeid):
+        return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
 
 
 class SharedTemplates(BytecodeCache):
@@ -87,10 +103,20 @@ def outage(request):
 
 
 @pytest.fixture(scope="session")
-def node_jars(tmp_path_factory):
-    """Elasticsearch's jars, unpacked once for all nodes of the test session."""
-    folder = tmp_path_factory.mktemp("jars") / f"jars-{VERSION}"
-    install_jars(folder, fetch=fetch_from_maven, notify=print)
+def node_jars(pytestconfig):
+    """Elasticsearch's jars for all nodes of the tests, kept in pytest's cache with the archive of their classes."""
+    folder = pytestconfig.cache.mkdir("elasticsearch")
+    jars = folder / f"jars-{VERSION}"
+    install_jars(jars, fetch=fetch_from_maven, notify=print)
+    java_archive.use_archive(folder / f"classes-{VERSION}.jsa", jars=jars)
+    return jars
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """The folder with the built-in model's network. To make it takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("networks")
+    ConseEncoder(networks=folder).encode_images([Image.new("RGB", (8, 8))])
     return folder
 
 

@@ -12,7 +12,7 @@ from tests.waiting import LONG
 
 MISSING = "ImageMagick is missing, and tests hold colours against it. On Debian: apt-get install imagemagick"
 NEEDED = bool(os.environ.get("CI"))  # without ImageMagick, such a test would check nothing there
-_PROGRAM = Program(command="convert", version_option="-version", missing=MISSING, before_version="ImageMagick ")
+_PROGRAM = Program(commands=("convert",), version_option="-version", missing=MISSING, before_version="ImageMagick ")
 executable, describe = _PROGRAM.executable, _PROGRAM.describe
 
 

@@ -9,16 +9,16 @@ from tests.waiting import LONG
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program of the distribution: its command, and what to say if it is missing."""
+    """A program of the distribution: its commands, the best one first, and what to say if none is installed."""
 
-    command: str
+    commands: tuple[str, ...]
     version_option: str
     missing: str
     before_version: str = ""  # text before the version in the output; empty: the output is the version
 
     def executable(self) -> str | None:
-        """Return the path of the program if it is installed."""
-        return shutil.which(self.command)
+        """Return the path of the first command that is installed, if any."""
+        return next(filter(None, map(shutil.which, self.commands)), None)
 
     def describe(self) -> str:
         """Return version and path, for pytest's header."""

@@ -9,9 +9,10 @@ from tests.browser import chromium, webapp
 from tests.browser.album import make_album
 from tests.browser.visit import PATIENCE, Contexts, watched
 
-# Chromium sends requests only to the site: no updates, no proxy. /dev/shm is small in containers. The pages of a
-# context share a process.
+# Chromium sends requests only to the site: it finds no other host, and asks for no updates and no proxy. /dev/shm is
+# small in containers. The pages of a context share a process.
 FLAGS = (
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--process-per-site",
     "--disable-background-networking",
     "--disable-component-update",
@@ -35,9 +36,10 @@ def contexts():
 
 
 @pytest.fixture(scope="package")
-def address(elasticsearch_url, tmp_path_factory):
+def address(elasticsearch_url, networks, tmp_path_factory):
     """The web app on the sample photos."""
     place = tmp_path_factory.mktemp("site")
+    (place / "networks").symlink_to(networks)
     env = webapp.environ(elasticsearch_url, data_dir=place, index_name="test-browser")
     webapp.index_photos(env)
     with webapp.served(env, log=place / "gunicorn.log") as address:
@@ -47,11 +49,12 @@ def address(elasticsearch_url, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def album_address(elasticsearch_url, tmp_path_factory):
+def album_address(elasticsearch_url, networks, tmp_path_factory):
     """The web app on an album whose photos have dates, places, cameras, labels and a further column."""
     place = tmp_path_factory.mktemp("album")
     table = make_album(place / "photos")
-    env = webapp.environ(elasticsearch_url, data_dir=place / "data", index_name="test-browser-album")
+    (place / "networks").symlink_to(networks)
+    env = webapp.environ(elasticsearch_url, data_dir=place, index_name="test-browser-album")
     env["IMAGE_DIR"] = str(place / "photos")
     webapp.index_photos(env, "--metadata", str(table))
     with webapp.served(env, log=place / "gunicorn.log") as address:

@@ -67,7 +67,7 @@ def test_the_photo_is_whole_and_no_larger_than_twice_its_size(opened):
 def test_a_tile_opens_another_tab_as_links_do(results):
     with results.context.expect_page() as other:
         results.locator(".grid a.photo").first.click(modifiers=["Control"])
-    assert other.value.url.endswith(f"/image/{FIRST}")
+    other.value.wait_for_url(f"**/image/{FIRST}")
 
 
 def test_arrow_keys_move_on_and_back_and_escape_closes(results):

@@ -113,7 +113,7 @@ def test_a_second_request_is_not_made_while_one_is_under_way(results):
 def test_the_link_opens_in_another_tab_as_links_do(results):
     with results.context.expect_page() as opened:
         results.get_by_role("link", name="More photos").click(modifiers=["Control"])
-    assert "offset=20" in opened.value.url
+    opened.value.wait_for_url("**offset=20**")
 
 
 def test_coming_back_restores_the_scroll_position(results):

@@ -32,6 +32,15 @@ def test_the_policy_is_in_force_and_the_tests_notice_a_breach(visit):
     visit.problems.clear()
 
 
+def test_no_other_site_can_be_reached_and_the_tests_notice_a_try(visit, address):
+    page = visit("/", bypass_csp=True)
+    elsewhere = address.replace("127.0.0.1", "localhost")  # it would answer, if Chromium found it
+    with page.expect_event("requestfailed"), page.expect_console_message():
+        page.evaluate("address => { new Image().src = address }", f"{elsewhere}/thumbnail/cats/tiger.jpg")
+    assert f"foreign request: {elsewhere}/thumbnail/cats/tiger.jpg" in visit.problems
+    visit.problems.clear()
+
+
 @pytest.mark.parametrize("path", [path for path in TITLES if path != "/nowhere"])
 def test_every_thumbnail_loads_and_is_webp(visit, path):
     page = visit(path)

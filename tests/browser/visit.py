@@ -82,7 +82,7 @@ class Visit:
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
         page.on("filechooser", lambda chooser: None)  # handled here: else, a key press may come before the dialog
-        page.on("request", lambda request: self._note_request(request.url))
+        page.on("requestfailed", lambda request: self._note_failure(request.url))
         page.goto(path)
         return page
 
@@ -97,7 +97,8 @@ class Visit:
         if message.type in ("error", "warning") and not _is_expected(message, where=where):
             self.problems.append(f"console: {message.text} ({where})")
 
-    def _note_request(self, url: str) -> None:
+    def _note_failure(self, url: str) -> None:
+        """Note a request to another site: all of them fail here. To be told of each request would cost more time."""
         if not url.startswith((f"{self._address}/", "data:")):
             self.problems.append(f"foreign request: {url}")
 

@@ -40,6 +40,15 @@ def photos(tmp_path):
     return colour_photos(tmp_path / "photos")
 
 
+@pytest.fixture
+def data_dir(networks, tmp_path):
+    """A DATA_DIR in which there is only the network of the built-in model."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "networks").symlink_to(networks)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cluster(elasticsearch_url):
     with closing(connect([elasticsearch_url])) as cluster:

@@ -1,4 +1,4 @@
-"""The commands as people run them, on the real node, with a tiny CLIP folder if the model does not matter.
+"""The commands as people run them, on the real node, with the built-in model if the model does not matter.
 
 `start` runs a command in a process of its own, if the test is about messages of libraries, signals or exit statuses.
 """
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def tiny_clip(tmp_path_factory):
-    return make_clip_folder(tmp_path_factory.mktemp("models") / "tiny-clip")
+    return str(make_clip_folder(tmp_path_factory.mktemp("models") / "tiny-clip"))
 
 
 @pytest.fixture
-def environ(elasticsearch_url, tmp_path, photos, tiny_clip, name):
+def environ(elasticsearch_url, data_dir, photos, name):
     """The settings of a command."""
     return {
         "ES_HOST": elasticsearch_url,
         "INDEX_NAME": name,
-        "DATA_DIR": str(tmp_path / "data"),
+        "DATA_DIR": str(data_dir),
         "IMAGE_DIR": str(photos),
-        "IMAGE_MODEL": str(tiny_clip),
+        "IMAGE_MODEL": "conse",
         "COLUMNS": "100",
     }
 
@@ -135,9 +135,9 @@ def test_json_is_for_programs(run):
     answer = json.loads(run("search", "red", "-k", "2", "--json").stdout)
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert {hit["by_words"] for hit in answer["hits"]} <= {True, False}
-    assert (answer["total"], answer["model_id"]) == (6, "tiny-clip")
+    assert (answer["total"], answer["model_id"]) == (6, "conse")
     status = json.loads(run("status", "--json").stdout)
-    assert (status["photos"], status["model"], status["embedded_node"]) == (6, "tiny-clip", False)
+    assert (status["photos"], status["model"], status["embedded_node"]) == (6, "conse", False)
 
 
 def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, photos):
@@ -192,25 +192,25 @@ def test_an_index_of_another_model_is_left_alone_unless_it_is_to_be_replaced(run
     run("index")
     other = str(make_clip_folder(tmp_path / "other-clip", seed=5))
     said = run("index", expect=1, IMAGE_MODEL=other).stderr
-    assert "'tiny-clip'" in said
+    assert "'conse'" in said
     assert "'other-clip'" in said
     assert "6 unchanged" in run("index").stdout
     assert "6 encoded" in run("index", "--delete-existing", IMAGE_MODEL=other).stdout
 
 
-def test_other_weights_of_the_same_name_are_refused(run, tmp_path, photos):
-    run("index")
+def test_other_weights_of_the_same_name_are_refused(run, tmp_path, photos, tiny_clip):
+    run("index", IMAGE_MODEL=tiny_clip)
     twin = str(make_clip_folder(tmp_path / "elsewhere" / "tiny-clip", seed=7))
     save(photos / "new.png", colour="white")
     assert "another 'tiny-clip'" in run("index", expect=1, IMAGE_MODEL=twin).stderr
     assert "another 'tiny-clip'" in run("search", "red", expect=1, IMAGE_MODEL=twin).stderr
 
 
-def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, tmp_path, photos):
-    other = str(make_text_folder(tmp_path / "elsewhere" / "tiny-text"))
-    run("index")
-    assert "trained for another" in run("search", "red", expect=1, TEXT_MODEL=other).stderr
-    by_image = run("search", "--image", str(photos / "warm" / "red.png"), "-k", "1", TEXT_MODEL=other)
+def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, tmp_path, photos, tiny_clip):
+    models = {"IMAGE_MODEL": tiny_clip, "TEXT_MODEL": str(make_text_folder(tmp_path / "elsewhere" / "tiny-text"))}
+    run("index", IMAGE_MODEL=tiny_clip)
+    assert "trained for another" in run("search", "red", expect=1, **models).stderr
+    by_image = run("search", "--image", str(photos / "warm" / "red.png"), "-k", "1", **models)
     assert "warm/red.png" in by_image.stdout
 
 
@@ -273,13 +273,13 @@ def test_renamed_photos_are_not_counted_as_removed(run, photos):
 HELD = """\
 import os, time
 from image_embeddings import cli, encoders
-encode, calls = encoders.ClipEncoder.encode_preprocessed, []
+encode, calls = encoders.ConseEncoder.encode_preprocessed, []
 def held(*arguments, **options):
     calls.append(1)
     while len(calls) > 10 and os.path.exists(os.environ["HELD"]):
         time.sleep(0.01)
     return encode(*arguments, **options)
-encoders.ClipEncoder.encode_preprocessed = held
+encoders.ConseEncoder.encode_preprocessed = held
 cli.main()
 """
 
@@ -315,7 +315,7 @@ def load(*arguments, **options):
         signal.pause()
     except KeyboardInterrupt:
         raise ValueError("a library that takes Ctrl-C for a fault of its own")
-encoders.ClipEncoder.encode_preprocessed = load
+encoders.ConseEncoder.encode_preprocessed = load
 cli.main()
 """
 
@@ -371,8 +371,8 @@ def test_the_familiar_script_accepts_its_flags(run, start, elasticsearch_url):
     assert "6 encoded" in run("--delete_existing", command=create_image_embeddings).stdout
 
 
-def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start, tmp_path):
-    own = {"ES_HOST": "", "DATA_DIR": str(tmp_path / "own"), "ES_HEAP": "256m"}
+def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start):
+    own = {"ES_HOST": "", "ES_HEAP": "256m"}
     assert "not running" in run("node", "status", expect=1, **own).stdout
     try:
         assert "6 encoded" in start("index", **own).stdout  # the node outlives the process

@@ -31,7 +31,6 @@ from tests.faulty_front import (
     silent,
 )
 from tests.server.album import SAID, contents, index_photos, run_over
-from tests.tiny_models import make_clip_folder
 from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
@@ -165,11 +164,10 @@ def test_a_search_is_repeated_if_its_index_was_removed_meanwhile(front, through_
 
 
 @pytest.fixture
-def environ(front, name, album, tmp_path):
+def environ(front, name, album, data_dir):
     """The settings of a user who reaches Elasticsearch through the front."""
-    model = make_clip_folder(tmp_path / "tiny-clip")
-    environ = {"ES_HOST": front.url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")}
-    return {**environ, "IMAGE_DIR": str(album.after), "IMAGE_MODEL": str(model)}
+    environ = {"ES_HOST": front.url, "INDEX_NAME": name, "DATA_DIR": str(data_dir)}
+    return {**environ, "IMAGE_DIR": str(album.after), "IMAGE_MODEL": "conse"}
 
 
 def command(*python, environ):

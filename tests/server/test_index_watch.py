@@ -11,7 +11,6 @@ import pytest
 
 from image_embeddings.es.image_index import ImageIndex
 from tests.pictures import save
-from tests.tiny_models import make_clip_folder
 from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
@@ -43,15 +42,18 @@ class Watching:
 
 
 @pytest.fixture
-def watching(elasticsearch_url, cluster, name, photos, tmp_path):
+def watching(elasticsearch_url, cluster, name, photos, networks, tmp_path):
     """Start the command with further flags, and wait until it watches; its DATA_DIR is inside the folder."""
+    data_dir = photos / "data"
+    data_dir.mkdir()
+    (data_dir / "networks").symlink_to(networks)
     environ = {
         **os.environ,
         "ES_HOST": elasticsearch_url,
         "INDEX_NAME": name,
-        "DATA_DIR": str(photos / "data"),
+        "DATA_DIR": str(data_dir),
         "IMAGE_DIR": str(photos),
-        "IMAGE_MODEL": str(make_clip_folder(tmp_path / "tiny-clip")),
+        "IMAGE_MODEL": "conse",
     }
     started = []
 

@@ -32,13 +32,13 @@ def free_port():
 
 
 @pytest.fixture
-def embedded(tmp_path, node_jars):
+def embedded(data_dir, node_jars, tmp_path):
     """The settings of commands with an embedded node, which is removed afterwards; IMAGE_DIR is not set."""
-    home = tmp_path / "data" / "elasticsearch"
-    home.mkdir(parents=True)
+    home = data_dir / "elasticsearch"
+    home.mkdir()
     (home / f"jars-{VERSION}").symlink_to(node_jars)
     unset = dict.fromkeys(("ES_HOST", "ES_CLOUD_ID", "IMAGE_DIR", "TRUSTED_HOSTS"), "")
-    yield {**unset, "DATA_DIR": str(tmp_path / "data"), "ES_HEAP": HEAP, "IMAGE_MODEL": "conse"}
+    yield {**unset, "DATA_DIR": str(data_dir), "ES_HEAP": HEAP, "IMAGE_MODEL": "conse"}
     node_of(tmp_path).stop()
 
 

@@ -7,6 +7,7 @@ from app import create_app
 from app.services import Services
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
+from image_embeddings.embedded_node.jars import VERSION
 from image_embeddings.es.opening import embedded_node
 from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
@@ -17,8 +18,10 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def settings(tmp_path):
-    made = load_settings({"ES_HEAP": "256m"}, image_dir=tmp_path / "photos", data_dir=tmp_path / "data")
+def settings(data_dir, node_jars, tmp_path):
+    (data_dir / "elasticsearch").mkdir()
+    (data_dir / "elasticsearch" / f"jars-{VERSION}").symlink_to(node_jars)
+    made = load_settings({"ES_HEAP": "256m"}, image_dir=tmp_path / "photos", data_dir=data_dir)
     yield made
     embedded_node(made).stop()
 
