@@ -11,7 +11,7 @@ from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
-from tests import exiftool, goldens, imagemagick
+from tests import exiftool, goldens, imagemagick, nginx
 from tests.browser import chromium
 from tests.waiting import LONG
 
@@ -55,6 +55,7 @@ def pytest_report_header():
         f"Chromium: {chromium.describe()}",
         f"exiftool: {exiftool.describe()}",
         f"ImageMagick: {imagemagick.describe()}",
+        f"nginx: {nginx.describe()}",
     ]
 
 
