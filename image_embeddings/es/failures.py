@@ -72,6 +72,11 @@ def error_for(
 def _api_error(
     error: Any, *, needs: str, address: str, is_disk_full: Callable[[], bool], index: str
 ) -> ElasticsearchError:
+    if error.status_code == 413:
+        return RequestError(
+            f"{address}, or a proxy there, takes no request of that size. Send less at once: index --chunk-size 50",
+            status=413,
+        )
     if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
         if error.status_code in PASSING:
             return RequestError(

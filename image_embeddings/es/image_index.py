@@ -10,12 +10,12 @@ from typing import Any
 
 from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.documents import FORMAT, JSON, ModelInfo
-from image_embeddings.errors import IndexForeignError, IndexMissingError, IndexTemplateError, RequestError
+from image_embeddings.errors import BlockedError, IndexForeignError, IndexMissingError, IndexTemplateError, RequestError
 from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.documents import Documents
 from image_embeddings.es.index_client import IndexClient
-from image_embeddings.es.made_index import foreign_parts, stores_documents
+from image_embeddings.es.made_index import foreign_parts
 from image_embeddings.es.nearest import Nearest
 from image_embeddings.es.refusals import template_advice
 
@@ -74,7 +74,7 @@ class ImageIndex:
                 f"The index '{self.name}' was not made by this version of the program. "
                 "Choose another INDEX_NAME, or replace it: index --delete-existing."
             )
-        if not stores_documents(body):
+        if not mapping.stores_documents(body):
             raise IndexTemplateError(
                 f"The index '{backing_index}' does not store documents (_source). {template_advice(backing_index)} "
                 "Then make the index anew: index --delete-existing"
@@ -174,7 +174,11 @@ class ImageIndex:
                 raise
         self._check_made(backing_index, body)
         if older:
-            self._point_alias_to(backing_index, replaced=older)
+            try:
+                self._point_alias_to(backing_index, replaced=older)
+            except BlockedError:  # the older index cannot be removed, so the new one will not be used
+                self._delete(backing_index)
+                raise
         return IndexState(backing_index=backing_index, model=model, corpus=corpus)
 
     def _check_made(self, backing_index: str, body: JSON) -> None:

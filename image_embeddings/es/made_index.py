@@ -56,8 +56,3 @@ def _foreign_fields(found: Mapping[str, Any], asked: JSON) -> Iterator[str]:
     for name in sorted(properties.keys() | ours.keys()):
         if properties.get(name, {}).get("type") != ours.get(name, {}).get("type"):
             yield name
-
-
-def stores_documents(mappings: Mapping[str, Any]) -> bool:
-    """Return whether an index of this mapping keeps the documents themselves, and not only what searches need."""
-    return mappings.get("_source", {}).get("enabled", True) in (True, "true")

@@ -33,6 +33,11 @@ _TOO_FEW_SHARDS = (
     "The data of '{index}' is on no node that runs, so it can neither be searched nor written. If a node is away, "
     "start it. Elasticsearch says more: GET _cluster/allocation/explain"
 )
+_NO_MASTER = "Elasticsearch at {address} has no master node. Start the nodes that are away, then try again."
+_TOO_MUCH_TO_DO = (
+    "Elasticsearch at {address} has too much to do and takes no further requests ({reason}). Try again when it has "
+    "less to do."
+)
 # Types of errors, or words of their reasons, with the message that has the remedy.
 _MESSAGES = {
     "shards open": (
@@ -45,13 +50,12 @@ _MESSAGES = {
         "Elasticsearch at {address} has too little memory for this request. Give its Java heap more (ES_HEAP for the "
         "embedded node), or send less at once: index --chunk-size 50. It says: {reason}"
     ),
-    "rejected_execution_exception": (
-        "Elasticsearch at {address} has too much to do and takes no further requests ({reason}). Try again when it has "
-        "less to do."
-    ),
+    "rejected_execution_exception": _TOO_MUCH_TO_DO,
     "no_shard_available_action_exception": _TOO_FEW_SHARDS,
     "unavailable_shards_exception": _TOO_FEW_SHARDS,
-    "/2/no master": "Elasticsearch at {address} has no master node. Start the nodes that are away, then try again.",
+    "/2/no master": _NO_MASTER,
+    "master_not_discovered_exception": _NO_MASTER,
+    "process_cluster_event_timeout_exception": _TOO_MUCH_TO_DO,
     "strict_dynamic_mapping_exception": (
         "The index '{index}' has no such field ({reason}). Another program has changed the index or its documents: "
         "look at index.default_pipeline and index.final_pipeline of GET {index}/_settings"

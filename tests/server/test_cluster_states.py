@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
+from elasticsearch import NotFoundError
 
 from app import create_app
 from image_embeddings.config import load_settings
@@ -22,7 +23,7 @@ from image_embeddings.es import mapping, retries
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
-from tests.faulty_front import faulty_front, items_refused
+from tests.faulty_front import content_too_large, faulty_front, items_refused
 from tests.server.album import contents, index_photos
 from tests.server.filling import add_photos, fill
 from tests.server.remedies import follow_remedy
@@ -52,8 +53,9 @@ def block(cluster, index):
         cluster.client.indices.put_settings(index=made, settings={f"index.blocks.{name}": value})
 
     yield set_block
-    for name in ("read_only", "metadata"):
-        set_block(name, None)
+    with suppress(NotFoundError):  # the test has replaced the index
+        for name in ("read_only", "metadata"):
+            set_block(name, None)
 
 
 # Blocks of the index
@@ -87,6 +89,16 @@ def test_a_run_with_nothing_to_write_succeeds_on_a_read_only_copy(run, index, bl
     run()
     block("write")
     assert run().unchanged == 6
+
+
+def test_an_index_that_is_read_only_is_replaced_after_the_remedy_and_leaves_no_other(cluster, index, block):
+    before = index.state()
+    block("read_only")
+    with pytest.raises(BlockedError, match=r"index\.blocks\.read_only") as raised:
+        index.create(model=MODEL, vector_index_type="flat")
+    assert list(cluster.client.indices.get(index=f"{index.name}*")) == [before.backing_index]
+    follow_remedy(cluster, raised.value)
+    assert index.create(model=MODEL, vector_index_type="flat") != before
 
 
 @pytest.mark.usefixtures("impatience")
@@ -170,6 +182,13 @@ def test_what_refuses_all_documents_for_one_reason_ends_the_run(cluster, index, 
     with pytest.raises(RequestError, match=r"pipeline with id \[not-there\] does not exist"):
         run()
     assert index.count() == 0
+
+
+def test_a_proxy_that_takes_only_small_requests_is_named(through_front, tmp_path):
+    front, index = through_front
+    front.order(content_too_large, path="*/_bulk", after=1)
+    with pytest.raises(RequestError, match=r"takes no request of that size.*--chunk-size 50"):
+        fill(index, tmp_path)
 
 
 def test_a_document_that_is_refused_by_itself_is_skipped(through_front, tmp_path):
