@@ -9,7 +9,7 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, languages, metrics, request_record
+from app.web import delivery, errors, languages, metrics, proxies, request_record
 from image_embeddings import Settings, load_settings
 
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         static_folder=delivery.STATIC_FOLDER,
         static_url_path=delivery.static_url_path(),
         docs_path=None,
-        spec_path="/api/openapi.json",
+        spec_path=None,  # health.openapi answers with it
     )
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,
+        AUTO_SERVERS=False,
         HTTP_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
@@ -50,4 +51,5 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
+    proxies.init_app(app, settings)
     return app

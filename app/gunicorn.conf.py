@@ -18,6 +18,11 @@ timeout = 120  # seconds; the first search may have to load a model
 graceful_timeout = 10
 raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait, so that others can work
 control_socket_disable = True
+# gunicorn itself hears no proxy: the app hears those of TRUSTED_PROXIES. By default gunicorn lets every program on this
+# machine set the scheme and SCRIPT_NAME.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from image_embeddings import (
     ImageSearch,
     Settings,
     Thumbnails,
+    errors,
     node_moved,
     open_index,
     open_search,
@@ -80,14 +81,14 @@ class Services:
             self._reconnect = True
 
     def indexing(self) -> Indexing | None:
-        """Return the indexing run in progress, or None if there is none.
+        """Return the indexing run in progress, or None if there is none, or if the index may not be asked for it.
 
         Raises:
             IndexMissingError: if nothing has been indexed yet.
         """
         kept = self._indexing
         if kept is None or time.monotonic() - kept[0] > INDEXING_SECONDS:
-            kept = self._indexing = time.monotonic(), self.search.index.state().indexing
+            kept = self._indexing = time.monotonic(), self._read_indexing()
         progress = kept[1]
         if not progress:
             return None
@@ -96,6 +97,12 @@ class Services:
             total=progress["total"],
             alive=not progress.get("stopped") and time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
+
+    def _read_indexing(self) -> dict[str, Any] | None:
+        try:
+            return self.search.index.state().indexing
+        except errors.BlockedError:  # the photos may be searched even so
+            return None
 
     def collections(self, *, total: int | None = None) -> Collections:
         """Return the collections of the index, which may be up to a minute old.

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
+Network = IPv4Network | IPv6Network
 ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
@@ -93,6 +95,15 @@ def _globs(value: str) -> tuple[str, ...]:
     globs = _names(value)
     GitIgnoreSpec.from_lines(globs)  # raises ValueError, which quotes the glob
     return globs
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(name, strict=False) for name in _names(value))
+    except ValueError:
+        raise ValueError(
+            "Not a list of addresses: use 127.0.0.1 or networks such as 172.16.0.0/12, with commas between"
+        ) from None
 
 
 def _collections(value: str) -> str:
@@ -159,6 +170,9 @@ class Settings:
     )
     trusted_hosts: tuple[str, ...] | None = _setting(
         None, _names, "Host names the web app answers to, with commas between. Unset: to any"
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "", _networks, "Addresses or networks of reverse proxies whose X-Forwarded- headers are used, commas between"
     )
     log_format: str = _setting(
         "text", _one_of(*LOG_FORMATS), "Log lines of the web app: text, or json for one JSON object a line"

@@ -33,10 +33,12 @@ ImageSearchError
 │   ├── CertificateError       the server's certificate is not signed by ES_CA_CERTS
 │   ├── ServerVersionError     an Elasticsearch that this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
-│       └── DiskFullError      its disk is full
+│       ├── DiskFullError      its disk is full
+│       └── BlockedError       the index is closed, or a setting of index or cluster forbids the request
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
 │   ├── IndexForeignError      an index of that name exists, but is not ours
+│   ├── IndexTemplateError     it is not as we made it, because of an index template
 │   ├── IndexBusyError         another run writes into it
 │   ├── IndexEmptyError        it holds no photos
 │   └── ImageNotFoundError     it has no document with that image_id
@@ -270,6 +272,12 @@ class DiskFullError(RequestError):
     code = "elasticsearch_disk_full"
 
 
+class BlockedError(RequestError):
+    """The index is closed, or a setting of the index or of the cluster forbids the request. No privilege helps."""
+
+    code = "elasticsearch_blocked"
+
+
 class IndexStateError(ImageSearchError):
     """The index is in a state that does not allow what was asked."""
 
@@ -286,6 +294,12 @@ class IndexForeignError(IndexStateError):
     """An index of that name exists, but this program did not make it."""
 
     code = "index_foreign"
+
+
+class IndexTemplateError(IndexStateError):
+    """An index template of the cluster, or somebody, gave the index settings with which it does not work."""
+
+    code = "index_template"
 
 
 class IndexBusyError(IndexStateError):

@@ -14,7 +14,7 @@ from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
-from tests import exiftool, goldens, imagemagick, java_archive
+from tests import exiftool, goldens, imagemagick, java_archive, nginx
 from tests.browser import chromium
 from tests.waiting import LONG
 
@@ -60,6 +60,7 @@ def pytest_report_header():
         f"Chromium: {chromium.describe()}",
         f"exiftool: {exiftool.describe()}",
         f"ImageMagick: {imagemagick.describe()}",
+        f"nginx: {nginx.describe()}",
     ]
 
 

@@ -170,8 +170,17 @@ def no_shard(handler: _FaultyHandler) -> None:
 
 def bad_gateway(handler: _FaultyHandler) -> None:
     """A proxy answers that Elasticsearch does not answer."""
-    page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
-    handler.send_response(502)
+    _proxys_page(handler, 502, b"Bad Gateway")
+
+
+def content_too_large(handler: _FaultyHandler) -> None:
+    """A proxy takes no requests as large as this one."""
+    _proxys_page(handler, 413, b"Request Entity Too Large")
+
+
+def _proxys_page(handler: _FaultyHandler, status: int, text: bytes) -> None:
+    page = b"<html><body><h1>%d %b</h1></body></html>" % (status, text)
+    handler.send_response(status)
     handler.send_header("Content-Type", "text/html")
     handler.send_header("Content-Length", str(len(page)))
     handler.end_headers()

@@ -26,7 +26,7 @@ class Program:
         if path is None:
             return f"none: {self.missing}"
         done = subprocess.run([path, self.version_option], capture_output=True, text=True, timeout=LONG, check=False)
-        version = done.stdout.strip()
+        version = (done.stdout or done.stderr).strip()
         if self.before_version:
             version = version.partition(self.before_version)[2].partition(" ")[0]
         return f"{version or 'of unknown version'} ({path})"

@@ -89,6 +89,8 @@ TESTED_BY = {
     "image_embeddings.es.opening": "server/test_cli.py",
     "image_embeddings.es.retries": "server/test_connection_faults.py",
     "image_embeddings.es.transport": "server/test_connection.py",
+    "image_embeddings.es.made_index": "server/test_index_templates.py",
+    "image_embeddings.es.refusals": "server/test_cluster_states.py",
     "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
     "image_embeddings.photos.boxes": "photos/test_colour.py",
     "image_embeddings.photos.orientation": "photos/test_browsers.py",

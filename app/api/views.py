@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.api.schemas import (
@@ -112,6 +112,13 @@ def collections() -> dict[str, Any]:
             for found in collections.found
         ],
     }
+
+
+@health.get("/api/openapi.json")
+def openapi() -> Response:
+    """The JSON API as OpenAPI 3.1. Its server is the one that was asked, whatever the prefix of its address."""
+    app: Any = current_app
+    return jsonify({**app.spec, "servers": [{"url": request.script_root or "/"}]})
 
 
 @health.get("/healthz")

@@ -109,7 +109,15 @@ def choose() -> ResponseReturnValue | None:
 
 def _keep(chosen: str, response: Answer) -> Answer:
     if chosen in LANGUAGES:
-        response.set_cookie(CHOICE, chosen, max_age=A_YEAR, secure=request.is_secure, httponly=True, samesite="Lax")
+        response.set_cookie(
+            CHOICE,
+            chosen,
+            max_age=A_YEAR,
+            path=request.script_root or "/",  # what else is at the proxy's address does not get it
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
     return response
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from image_embeddings.errors import ElasticsearchError, RequestError, SettingError
-from image_embeddings.es import failures
+from image_embeddings.es import failures, refusals
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -127,15 +127,19 @@ class Cluster:
         except self.client_errors as error:
             raise self.error_for(error, needs=needs) from error
 
-    def error_for(self, failure: Exception, *, needs: str) -> ElasticsearchError:
-        """Return our error for one of `client_errors`, with its remedy. `needs` names the privileges of the request."""
-        return failures.error_for(failure, needs=needs, address=self.address, is_disk_full=self._is_disk_full)
+    def error_for(self, failure: Exception, *, needs: str, index: str = "") -> ElasticsearchError:
+        """Return our error for one of `client_errors`, with its remedy.
 
-    def refusal(self, *, status: int, kind: str, reason: str) -> RequestError:
-        """Return the error for a request, or for one document of it, that Elasticsearch refused."""
-        return failures.refusal(
-            status=status, kind=kind, reason=reason, address=self.address, is_disk_full=self._is_disk_full
+        `needs` names the privileges of the request, and `index` the index that it asks for.
+        """
+        return failures.error_for(
+            failure, needs=needs, address=self.address, is_disk_full=self._is_disk_full, index=index
         )
+
+    def error_of_item(self, status: int, error: Any, *, needs: str, index: str) -> ElasticsearchError:
+        """Return our error for one document of a request. `error` is what Elasticsearch answers for it."""
+        refusal = refusals.read_refusal(status, error, index=index)
+        return refusals.refusal_error(refusal, needs=needs, address=self.address, is_disk_full=self._is_disk_full)
 
     def check_allocation(self, index: str) -> None:
         """Return if a node has taken, or will take, the first shard of an index.
@@ -147,10 +151,10 @@ class Cluster:
         if found.get("can_allocate") != "no":
             return
         nodes = found.get("node_allocation_decisions", [])
-        refusals = [decider for node in nodes for decider in node.get("deciders", []) if decider["decision"] == "NO"]
-        reason = "; ".join(dict.fromkeys(refusal["explanation"] for refusal in refusals))
-        if any(refusal["decider"] == "disk_threshold" for refusal in refusals):
-            raise failures.disk_full(self.address, status=503, reason=reason)
+        against = [decider for node in nodes for decider in node.get("deciders", []) if decider["decision"] == "NO"]
+        reason = "; ".join(dict.fromkeys(decider["explanation"] for decider in against))
+        if any(decider["decider"] == "disk_threshold" for decider in against):
+            raise refusals.disk_full(self.address, status=503, reason=reason)
         raise RequestError(
             f"No node of Elasticsearch at {self.address} may take the index: {reason or found['allocate_explanation']}",
             status=503,

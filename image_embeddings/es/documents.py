@@ -23,8 +23,10 @@ from image_embeddings.errors import ImageNotFoundError, RequestError
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.index_client import IndexClient
+from image_embeddings.es.refusals import concerns_all_documents
 
 PACKED_VECTORS_SINCE = (9, 3)
+_NO_IMAGE_ID = "/"  # no photo has it, because an image_id is a relative path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +89,21 @@ class Documents:
 
     def _earlier_metadata(self, image_ids: list[str]) -> dict[str, PhotoMetadata]:
         """Return what earlier tables said of those of these photos that are in the index."""
-        with self._client.errors():
-            answer = self._client.writer.mget(
-                index=self._client.name, ids=image_ids, source_includes=list(mapping.TABLE_FIELDS)
-            )
-        return {item["_id"]: mapping.metadata_of(item["_source"]) for item in answer["docs"] if item.get("found")}
+        items = self._client.get_many(image_ids, source_includes=list(mapping.TABLE_FIELDS))
+        return {item["_id"]: mapping.metadata_of(item["_source"]) for item in items if item.get("found")}
 
     def remove(self, image_ids: Iterable[str], *, chunk_size: int = 500) -> Iterator[Rejected]:
         """Delete documents and yield those that could not be deleted. One that does not exist counts as deleted."""
         actions = ({"_op_type": "delete", "_id": image_id} for image_id in image_ids)
         yield from self._bulk(actions, chunk_size=chunk_size)
+
+    def check_writable(self) -> None:
+        """Return if Elasticsearch takes documents for the index. It is asked to delete one that does not exist.
+
+        Raise the error with the reason if it does not.
+        """
+        for rejected in self.remove([_NO_IMAGE_ID]):
+            raise rejected.error
 
     def _bulk(
         self,
@@ -117,9 +124,9 @@ class Documents:
             ):
                 result = next(iter(item.values()))
                 if not ok and result.get("result") != "not_found":
-                    error = self._client.cluster.refusal(
-                        status=result["status"], kind=result["error"]["type"], reason=result["error"]["reason"]
-                    )
+                    error = self._client.error_of_item(result["status"], result["error"])
+                    if not isinstance(error, RequestError) or concerns_all_documents(error):
+                        raise error
                     yield Rejected(image_id=result["_id"], error=error)
                 elif result.get("result") == "updated":  # and not "noop"
                     changed(result["_id"])
@@ -220,15 +227,11 @@ class Documents:
             check_image_id(image_id)
         if not image_ids:
             return {}
-        client = self._client
-        with client.errors():
-            answer = client.reader.mget(
-                index=client.name, ids=list(dict.fromkeys(image_ids)), source_excludes=[queries.EMBEDDING]
-            )
-        for item in answer["docs"]:
+        items = self._client.get_many(list(dict.fromkeys(image_ids)), source_excludes=[queries.EMBEDDING])
+        for item in items:
             if not item.get("found"):
                 raise _not_found(item["_id"])
-        return {item["_id"]: queries.document_of(item["_source"]) for item in answer["docs"]}
+        return {item["_id"]: queries.document_of(item["_source"]) for item in items}
 
     def embedding(self, image_id: str) -> Embedding:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""

@@ -9,16 +9,13 @@ from image_embeddings.errors import (
     PASSING,
     AuthenticationError,
     CertificateError,
-    DiskFullError,
     ElasticsearchError,
-    PermissionDeniedError,
     RequestError,
     ServerVersionError,
     SlowError,
     UnreachableError,
 )
-
-_DISK_FULL = "read-only-allow-delete"  # part of Elasticsearch's name for the block on an index
+from image_embeddings.es import refusals
 
 
 def client_errors() -> tuple[type[Exception], ...]:
@@ -29,11 +26,14 @@ def client_errors() -> tuple[type[Exception], ...]:
     return ApiError, TransportError, ScanError
 
 
-def error_for(failure: Exception, *, needs: str, address: str, is_disk_full: Callable[[], bool]) -> ElasticsearchError:
+def error_for(
+    failure: Exception, *, needs: str, address: str, is_disk_full: Callable[[], bool], index: str = ""
+) -> ElasticsearchError:
     """Return our error for one of `client_errors`.
 
-    `needs` names the privileges of the request. `address` names the cluster. `is_disk_full` returns whether the disk of
-    an Elasticsearch on this machine is full, because Elasticsearch itself then says only that it is busy.
+    `needs` names the privileges of the request. `address` names the cluster, and `index` the index that it asks
+    for. `is_disk_full` returns whether the disk of an Elasticsearch on this machine is full, because Elasticsearch
+    itself then says only that it is busy.
     """
     import elasticsearch
     from elasticsearch.helpers import ScanError
@@ -47,7 +47,7 @@ def error_for(failure: Exception, *, needs: str, address: str, is_disk_full: Cal
             )
         case elasticsearch.ConnectionTimeout():
             if is_disk_full():
-                return disk_full(address, status=503, reason="no answer in time")
+                return refusals.disk_full(address, status=503, reason="no answer in time")
             return SlowError(
                 f"Elasticsearch at {address} did not answer in time. Look at its load and whether its disk is "
                 "full, then try again."
@@ -66,11 +66,17 @@ def error_for(failure: Exception, *, needs: str, address: str, is_disk_full: Cal
         case elasticsearch.UnsupportedProductError():
             return _not_elasticsearch(address)
         case _:
-            return _api_error(failure, needs=needs, address=address, is_disk_full=is_disk_full)
+            return _api_error(failure, needs=needs, address=address, is_disk_full=is_disk_full, index=index)
 
 
-def _api_error(error: Any, *, needs: str, address: str, is_disk_full: Callable[[], bool]) -> ElasticsearchError:
-    kind, reason = _type_and_reason(error)
+def _api_error(
+    error: Any, *, needs: str, address: str, is_disk_full: Callable[[], bool], index: str
+) -> ElasticsearchError:
+    if error.status_code == 413:
+        return RequestError(
+            f"{address}, or a proxy there, takes no request of that size. Send less at once: index --chunk-size 50",
+            status=413,
+        )
     if not isinstance(error.body, dict) and "x-elastic-product" not in error.meta.headers:
         if error.status_code in PASSING:
             return RequestError(
@@ -83,33 +89,14 @@ def _api_error(error: Any, *, needs: str, address: str, is_disk_full: Callable[[
         return AuthenticationError(
             f"{address} does not accept the credentials. Look at ES_USER and ES_PWD, or ES_API_KEY (the encoded form)."
         )
-    if error.status_code == 403:
-        return PermissionDeniedError(
-            f"{address} does not permit this: {reason}. The user needs {needs}.", reason=reason
-        )
-    if kind == "media_type_header_exception":
+    refusal = refusals.read_refusal(error.status_code, _error_of(error), default_reason=str(error.message), index=index)
+    if refusal.kind == "media_type_header_exception":
         return too_old("7 or older")
-    return refusal(status=error.status_code, kind=kind, reason=reason, address=address, is_disk_full=is_disk_full)
+    return refusals.refusal_error(refusal, needs=needs, address=address, is_disk_full=is_disk_full)
 
 
-def refusal(*, status: int, kind: str, reason: str, address: str, is_disk_full: Callable[[], bool]) -> RequestError:
-    """Return the error for a request, or for one document of it, that Elasticsearch refused."""
-    if _DISK_FULL in reason or (status in PASSING and is_disk_full()):
-        return disk_full(address, status=status, kind=kind, reason=reason)
-    return RequestError(
-        f"Elasticsearch refused the request ({status} {kind}): {reason}", status=status, kind=kind, reason=reason
-    )
-
-
-def disk_full(address: str, *, status: int, reason: str, kind: str = "") -> DiskFullError:
-    """Return the error for a cluster whose disk is full."""
-    return DiskFullError(
-        f"The disk of Elasticsearch at {address} is full, so it writes nothing into the index. Make room "
-        "there; about a minute later it writes again.",
-        status=status,
-        kind=kind,
-        reason=reason,
-    )
+def _error_of(error: Any) -> Any:
+    return error.body.get("error", {}) if isinstance(error.body, dict) else {}
 
 
 def too_old(number: str) -> ServerVersionError:
@@ -122,17 +109,6 @@ def too_old(number: str) -> ServerVersionError:
 
 def _not_elasticsearch(address: str) -> ServerVersionError:
     return ServerVersionError(f"What answers at {address} is not Elasticsearch. Look at ES_HOST.")
-
-
-def _type_and_reason(error: Any) -> tuple[str, str]:
-    body = error.body.get("error", {}) if isinstance(error.body, dict) else {}
-    if not isinstance(body, dict):
-        return "error", str(body)
-    cause = body
-    while isinstance(cause.get("caused_by"), dict):
-        cause = cause["caused_by"]
-    first = next(iter(body.get("root_cause", [])), body)
-    return str(body.get("type", "error")), str(first.get("reason") or cause.get("reason") or error.message)
 
 
 def _last_cause(error: Any) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 
 from image_embeddings.calibration.likeness import Calibration
 from image_embeddings.documents import FORMAT, JSON, ModelInfo
-from image_embeddings.errors import IndexForeignError, IndexMissingError, RequestError
+from image_embeddings.errors import BlockedError, IndexForeignError, IndexMissingError, IndexTemplateError, RequestError
 from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.documents import Documents
 from image_embeddings.es.index_client import IndexClient
+from image_embeddings.es.made_index import foreign_parts
 from image_embeddings.es.nearest import Nearest
+from image_embeddings.es.refusals import template_advice
 
 REBUILD_SUFFIX = "-rebuild"
+UNBLOCKED = dict.fromkeys(("index.blocks.read_only", "index.blocks.metadata"))  # None removes a setting
 ALLOCATION_SECONDS = 5  # if no node has taken a new index by then, Elasticsearch is asked for the reason
 
 
@@ -60,8 +63,8 @@ class ImageIndex:
     def state(self) -> IndexState:
         """Return what the index was built with.
 
-        Raise IndexMissingError if there is no index of that name, and IndexForeignError if this program did not make
-        it.
+        Raise IndexMissingError if there is no index of that name, IndexForeignError if this program did not make it,
+        and IndexTemplateError if it does not store documents.
         """
         backing_index, body = next(iter(self._mappings().items()))
         meta = body.get("_meta", {})
@@ -70,6 +73,11 @@ class ImageIndex:
             raise IndexForeignError(
                 f"The index '{self.name}' was not made by this version of the program. "
                 "Choose another INDEX_NAME, or replace it: index --delete-existing."
+            )
+        if not mapping.stores_documents(body):
+            raise IndexTemplateError(
+                f"The index '{backing_index}' does not store documents (_source). {template_advice(backing_index)} "
+                "Then make the index anew: index --delete-existing"
             )
         return IndexState(
             backing_index=backing_index,
@@ -105,8 +113,9 @@ class ImageIndex:
     def create(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Make a new, empty index for embeddings of `model`. It replaces an older one in one step.
 
-        Raise IndexForeignError if the name is that of several indices, and RequestError if Elasticsearch refuses the
-        name or the mapping, or if no node has room. The older index then stays as it was.
+        Raise IndexForeignError if the name is that of several indices, RequestError if Elasticsearch refuses the name
+        or the mapping, or if no node has room, and IndexTemplateError if an index template of the cluster makes it
+        another index. The older index then stays as it was.
         """
         return self._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
@@ -132,7 +141,7 @@ class ImageIndex:
     def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
         """Make a new, empty index beside this one, under the name of `rebuild`. This one still answers searches.
 
-        Raise RequestError if Elasticsearch refuses the name or the mapping, or if no node has room.
+        Raise RequestError and IndexTemplateError as `create` does.
         """
         return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
 
@@ -163,9 +172,28 @@ class ImageIndex:
             # This kind means that the first answer was lost, and the client repeated the request.
             if error.kind != "resource_already_exists_exception":
                 raise
+        self._check_made(backing_index, body)
         if older:
-            self._point_alias_to(backing_index, replaced=older)
+            try:
+                self._point_alias_to(backing_index, replaced=older)
+            except BlockedError:  # the older index cannot be removed, so the new one will not be used
+                self._delete(backing_index)
+                raise
         return IndexState(backing_index=backing_index, model=model, corpus=corpus)
+
+    def _check_made(self, backing_index: str, body: JSON) -> None:
+        """Return if the new index is what `body` asked for. Else remove the index and raise IndexTemplateError."""
+        with self._client.errors():
+            found = self._client.writer.indices.get(index=backing_index).body[backing_index]
+        if not (foreign := foreign_parts(found, body)):
+            return
+        with self._client.errors():
+            self._client.writer.indices.put_settings(index=backing_index, settings=UNBLOCKED)
+        self._delete(backing_index)
+        raise IndexTemplateError(
+            f"Elasticsearch gave the new index what it was not asked for, and with what photos could be lost or not be "
+            f"found: {', '.join(foreign)}. {template_advice(backing_index)}"
+        )
 
     def _check_allocation(self, backing_index: str) -> None:
         """Return if a node takes the new index, now or later. Else remove the index.
@@ -204,6 +232,8 @@ class ImageIndex:
         """Return index name -> mapping, of the one index behind the alias."""
         with self._client.errors():
             answer = self._client.writer.indices.get_mapping(index=self.name).body
+        if any(name.startswith(".ds-") for name in answer):
+            raise IndexForeignError(f"'{self.name}' is a data stream. Choose another INDEX_NAME.")
         if len(answer) != 1:
             raise IndexForeignError(
                 f"'{self.name}' stands for several indices: {', '.join(answer)}. Choose another INDEX_NAME."

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from image_embeddings.documents import JSON
-from image_embeddings.errors import PASSING, IndexMissingError, RequestError
+from image_embeddings.errors import PASSING, ElasticsearchError, IndexMissingError, RequestError, SlowError
 from image_embeddings.es.connection import Cluster
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
+
+ASK_SECONDS = 5  # the time that a question may take which is asked only to learn why another one failed
 
 
 class IndexClient:
@@ -37,6 +39,18 @@ class IndexClient:
         result: Mapping[str, Any] = answer.body
         return result
 
+    def get_many(self, ids: Sequence[str], **source: Any) -> list[Mapping[str, Any]]:
+        """Return what Elasticsearch has of the documents of these ids. `source` says which fields.
+
+        Raise errors as `errors` does.
+        """
+        with self.errors():
+            items: list[Mapping[str, Any]] = self.reader.mget(index=self.name, ids=ids, **source)["docs"]
+        for item in items:
+            if "error" in item:  # the answer as a whole has status 200, even if the index is closed
+                raise self.error_of_item(503, item["error"])
+        return items
+
     def refresh(self) -> None:
         """Make everything that was written visible to searches."""
         with self.errors():
@@ -47,6 +61,14 @@ class IndexClient:
         with self.errors():
             return int(self.reader.count(index=self.name)["count"])
 
+    @property
+    def _needs(self) -> str:
+        return f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
+
+    def error_of_item(self, status: int, error: Any) -> ElasticsearchError:
+        """Return our error for one document of a request, from what Elasticsearch answers for it."""
+        return self.cluster.error_of_item(status, error, needs=self._needs, index=self.name)
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn errors of the client library into ours, each with a remedy.
@@ -56,14 +78,27 @@ class IndexClient:
         try:
             yield
         except self.cluster.client_errors as failure:
-            needs = f"the index privileges 'all' on '{self.name}*' and the cluster privilege 'monitor'"
-            error = self.cluster.error_for(failure, needs=needs)
+            error = self.cluster.error_for(failure, needs=self._needs, index=self.name)
             if isinstance(error, RequestError) and error.kind == "index_not_found_exception":
                 self._check_really_missing()
                 raise IndexMissingError(
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
                 ) from failure
+            if isinstance(error, SlowError):
+                self._check_shards()
             raise error from failure
+
+    def _check_shards(self) -> None:
+        """Return if the index has its data. Some requests otherwise wait for the data and get no answer at all.
+
+        Raise RequestError if it has not.
+        """
+        try:
+            self.writer.options(request_timeout=ASK_SECONDS, max_retries=0).count(index=self.name)
+        except self.cluster.client_errors as failure:
+            error = self.cluster.error_for(failure, needs=self._needs, index=self.name)
+            if isinstance(error, RequestError):
+                raise error from failure
 
     def _check_really_missing(self) -> None:
         """Return if the index really does not exist. An Elasticsearch that has just started knows no index.

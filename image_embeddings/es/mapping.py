@@ -113,6 +113,11 @@ def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
     return ModelInfo(**{**values, "probe": tuple(values["probe"])})
 
 
+def stores_documents(mappings: Mapping[str, Any]) -> bool:
+    """Return whether an index of this mapping keeps the documents themselves, and not only what searches need."""
+    return mappings.get("_source", {}).get("enabled", True) in (True, "true")
+
+
 def document_body(document: ImageDocument, *, vector: Any) -> JSON:
     """Return the source of one document. `vector` is a packed string or a list of floats, as the server reads it."""
     parts = document.image_id.split("/")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from image_embeddings.errors import PASSING, RequestError, SlowError, UnreachableError
+from image_embeddings.errors import PASSING, BlockedError, RequestError, SlowError, UnreachableError
 
 PATIENCE_SECONDS = 120.0
 
@@ -36,6 +36,8 @@ def patiently(function: Callable[..., Result], *arguments: Any, **options: Any) 
 
 def passes(error: BaseException) -> bool:
     """Return whether a request that failed may succeed later, without any change to it."""
+    if isinstance(error, BlockedError):
+        return False
     return isinstance(error, UnreachableError | SlowError) or (
         isinstance(error, RequestError) and error.status in PASSING
     )

@@ -75,6 +75,8 @@ def run(
     state = replace(patiently(index.state), corpus=str(plan.folder))
     index = index.at(state.backing_index)
     patiently(index.add_missing_fields)
+    if plan.to_encode:  # to encode photos for an index that takes none would be in vain
+        patiently(index.documents.check_writable)
     heartbeat = Heartbeat(index, state=state, counts=counts)
     patiently(heartbeat.beat)
     kept: set[str] = set()  # photos that were read, and of which nothing is written

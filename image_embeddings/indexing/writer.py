@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -123,8 +123,12 @@ def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids:
 
     `write` writes the photos of these image_ids and returns those that were rejected. Writing a photo twice does no
     harm.
+
+    Raises:
+        ElasticsearchError: it takes no photo at all; the reason is not in the photos.
     """
     waiting = list(image_ids)
+    number = len(waiting)
     refused: list[Rejected] = []
 
     def write_waiting() -> None:
@@ -136,7 +140,18 @@ def write_patiently(write: Callable[[list[str]], Iterable[Rejected]], image_ids:
             raise busy[0].error
 
     patiently(write_waiting)
+    _check_some_are_taken(refused, of=number)
     return refused
+
+
+def _check_some_are_taken(refused: Sequence[Rejected], *, of: int) -> None:
+    """Raise the error of the first document if several were refused, all of them and all for the same reason.
+
+    It is then not about the documents, and the same would happen to all others.
+    """
+    reasons = {(item.error.kind, item.error.reason) for item in refused}
+    if len(refused) == of > 1 and len(reasons) == 1:
+        raise refused[0].error
 
 
 def as_skipped(rejected: Iterable[Rejected]) -> Iterator[Skipped]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
@@ -16,7 +16,7 @@ from PIL import Image
 from image_embeddings.calibration.likeness import Calibration, QueryKind, WeightedEmbedding
 from image_embeddings.documents import Embedding, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import ElasticsearchError, ModelUnavailableError, TextModelError
+from image_embeddings.errors import BlockedError, ElasticsearchError, ModelUnavailableError, TextModelError
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
@@ -74,10 +74,11 @@ class OpenedIndex:
     def renew_state(self, index: ImageIndex) -> None:
         """Read the state anew if it is older than STATE_SECONDS. A run may have calibrated the index since."""
         if time.monotonic() - self._state_read_at > STATE_SECONDS:
-            state = index.state()
+            with suppress(BlockedError):  # the photos may be searched even if what the index says of itself is blocked
+                state = index.state()
+                if state.backing_index == self.state.backing_index:
+                    self.state = state
             self._state_read_at = time.monotonic()
-            if state.backing_index == self.state.backing_index:
-                self.state = state
 
     def encoder(self, stopwatch: Stopwatch) -> Encoder:
         """Return the encoder of the index's model. Load it at the first use.

@@ -36,31 +36,43 @@ def contexts():
 
 
 @pytest.fixture(scope="package")
-def address(elasticsearch_url, networks, tmp_path_factory):
-    """The web app on the sample photos."""
+def site(elasticsearch_url, networks, tmp_path_factory):
+    """The settings of a web app on the sample photos, which are indexed."""
     place = tmp_path_factory.mktemp("site")
     (place / "networks").symlink_to(networks)
     env = webapp.environ(elasticsearch_url, data_dir=place, index_name="test-browser")
     webapp.index_photos(env)
-    with webapp.served(env, log=place / "gunicorn.log") as address:
-        yield address
+    yield env
     with closing(connect([elasticsearch_url])) as cluster:
         ImageIndex(cluster, name="test-browser").drop()
 
 
 @pytest.fixture(scope="package")
-def album_address(elasticsearch_url, networks, tmp_path_factory):
-    """The web app on an album whose photos have dates, places, cameras, labels and a further column."""
+def address(site, tmp_path_factory):
+    """The web app on the sample photos."""
+    with webapp.served(site, log=tmp_path_factory.mktemp("address") / "gunicorn.log") as address:
+        yield address
+
+
+@pytest.fixture(scope="package")
+def album_site(elasticsearch_url, networks, tmp_path_factory):
+    """The settings of a web app on an album: its photos have dates, places, cameras, labels and a further column."""
     place = tmp_path_factory.mktemp("album")
     table = make_album(place / "photos")
     (place / "networks").symlink_to(networks)
     env = webapp.environ(elasticsearch_url, data_dir=place, index_name="test-browser-album")
     env["IMAGE_DIR"] = str(place / "photos")
     webapp.index_photos(env, "--metadata", str(table))
-    with webapp.served(env, log=place / "gunicorn.log") as address:
-        yield address
+    yield env
     with closing(connect([elasticsearch_url])) as cluster:
         ImageIndex(cluster, name="test-browser-album").drop()
+
+
+@pytest.fixture(scope="package")
+def album_address(album_site, tmp_path_factory):
+    """The web app on the album."""
+    with webapp.served(album_site, log=tmp_path_factory.mktemp("album-address") / "gunicorn.log") as address:
+        yield address
 
 
 @pytest.fixture

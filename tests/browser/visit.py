@@ -75,7 +75,7 @@ class Visit:
 
     def __call__(self, path: str, **context: Any) -> Page:
         """Open the page at `path`, in a context with these options. With `fresh`, nothing is in its cache."""
-        page = self._contexts.take(base_url=self._address, **context).new_page()
+        page = self._contexts.take(base_url=f"{self._address}/", **context).new_page()
         page.set_default_timeout(PATIENCE)
         self._pages.append(page)
         page.on("console", self._note_message)

@@ -4,8 +4,8 @@ from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
-from tests.fakes import ColourEncoder, RecordedProgress
-from tests.pictures import colour_photos
+from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
+from tests.pictures import colour_photos, save
 
 
 def fill(index, folder, *, encoder=None):
@@ -20,3 +20,9 @@ def fill(index, folder, *, encoder=None):
         options=IndexOptions(),
     )
     return photos
+
+
+def add_photos(photos):
+    """Add seven photos to a folder."""
+    for number, colour in enumerate(COLOURS.values()):
+        save(photos / "new" / f"{number}.png", colour=colour, size=(30, 20 + number))
