@@ -26,6 +26,7 @@ from tests.waiting import LONG
 
 BUSY = ServerError(429, "es_rejected_execution_exception", "rejected execution of primary operation")
 NO_SHARD = ServerError(503, "unavailable_shards_exception", "primary shard is not active Timeout: [1m]")
+INDEX_LOST = ServerError(503, "no_shard_available_action_exception", "no such index [photos-20240101000000-000000]")
 
 
 @dataclass
@@ -166,6 +167,11 @@ def busy(handler: _FaultyHandler) -> None:
 def no_shard(handler: _FaultyHandler) -> None:
     """The index of a search is removed meanwhile."""
     raise NO_SHARD
+
+
+def index_lost(handler: _FaultyHandler) -> None:
+    """The index of a request for one document is removed meanwhile."""
+    raise INDEX_LOST
 
 
 def bad_gateway(handler: _FaultyHandler) -> None:

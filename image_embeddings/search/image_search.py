@@ -41,6 +41,8 @@ from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# What Elasticsearch answers to a search, and to a request for one document, if it removes the index meanwhile.
+_INDEX_LOST = ("search_phase_execution_exception", "no_shard_available_action_exception")
 ATTEMPTS = 3  # of one search, if the index is replaced while it runs
 
 
@@ -262,11 +264,7 @@ def _is_index_lost(error: Exception) -> bool:
 
     Elasticsearch removes the old index before it gives the alias to the next one.
     """
-    return (
-        isinstance(error, RequestError)
-        and error.kind == "search_phase_execution_exception"
-        and error.status in (404, 503)
-    )
+    return isinstance(error, RequestError) and error.kind in _INDEX_LOST and error.status in (404, 503)
 
 
 def _result(neighbours: Neighbours, attempt: Attempt, *, fold: bool) -> SearchResult:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from image_embeddings.config import load_settings
+from image_embeddings.errors import ImageNotFoundError
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
 from tests.faulty_front import (
     BUSY,
@@ -25,6 +27,7 @@ from tests.faulty_front import (
     busy,
     dropped,
     faulty_front,
+    index_lost,
     items_refused,
     no_shard,
     request_cut,
@@ -158,6 +161,14 @@ def test_a_search_is_repeated_if_its_index_was_removed_meanwhile(front, through_
     orders = [front.order(no_shard, path=path, times=3) for path in ("*/_search", "*/_count")]
     assert through_front.count() == len(through_front.nearest.browse(k=100).hits)
     assert [order.hits for order in orders] == [3, 3]
+
+
+def test_a_search_begins_anew_if_its_index_is_still_missing_after_the_clients_own_attempts(front, through_front):
+    order = front.order(index_lost, path="*/_doc/*", times=5)
+    search = ImageSearch(through_front, encoder_for=lambda model: ColourEncoder())
+    with pytest.raises(ImageNotFoundError):
+        search.like("gone.png")
+    assert order.hits == 5
 
 
 # An Elasticsearch that stays away
