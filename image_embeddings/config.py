@@ -179,7 +179,7 @@ class Settings:
     )
     log_queries: bool = _setting("false", _boolean, "Whether the log has what people search for (an address's query)")
     max_content_length: int = _setting("20000000", _positive, "Largest upload in bytes")
-    max_image_pixels: int = _setting("200000000", _positive, "Largest image in pixels, uploaded or indexed")
+    max_image_pixels: int = _setting("250000000", _positive, "Largest image in pixels, uploaded or indexed")
 
 
 @dataclass(frozen=True, kw_only=True)

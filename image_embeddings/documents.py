@@ -14,7 +14,7 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 3  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+FORMAT = 4  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
@@ -49,7 +49,7 @@ class ImageDocument:
     table_caption: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     preview: str | None = None  # a tiny WebP, base64
-    fingerprint: str | None = None  # hexadecimal; nearly the same for near-duplicates
+    fingerprint: str | None = None  # a tiny WebP, base64, by which near-duplicates are known; hexadecimal if older
     format: int = FORMAT  # FORMAT of the version that wrote this document
 
     @property

@@ -5,7 +5,8 @@ ImageSearchError
 ├── QueryError                 a query that makes no sense: empty text, k out of range, …
 ├── ImageError
 │   ├── ImageUnreadableError   not an image, or a damaged one
-│   └── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
+│   ├── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
+│   └── ImageMemoryError       too little memory to decode it now; the image may be fine
 ├── CorpusError                the folder of photos is missing or empty
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
 ├── DataDirError               DATA_DIR is not writable
@@ -92,6 +93,12 @@ class ImageTooLargeError(ImageError):
     """An image with more pixels or bytes than allowed."""
 
     code = "image_too_large"
+
+
+class ImageMemoryError(ImageError):
+    """An image that cannot be decoded now, because the system has too little memory. It says nothing of the image."""
+
+    code = "image_memory"
 
 
 class CorpusError(ImageSearchError):

@@ -1,14 +1,13 @@
 import csv
 import re
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
 
-from image_embeddings.near_duplicates.folding import look_the_same
+from image_embeddings.near_duplicates.folding import fold_near_duplicates
 from image_embeddings.photos.decoding import decode
-from image_embeddings.photos.fingerprint import fingerprint
+from tests.near_duplicates.hits import folded, hit
 from tools import sample_photos
 from tools.sample_photos import IMAGES, MAX_SIDE, SCENE_SIDE, Kind, Row, SourceMissingError, make_all, read_table
 
@@ -72,13 +71,11 @@ def test_names_are_plain():
 
 
 def test_no_photo_is_hidden_under_another():
-    """A search folds photos that look the same. It folds none of these, for any query."""
-    prints = {
-        photo: fingerprint(decode((IMAGES / photo).read_bytes(), max_pixels=10_000_000, what=photo).image)
-        for photo in PHOTOS
-    }
-    pairs = combinations(prints, 2)
-    assert [(one, other) for one, other in pairs if look_the_same(prints[one], prints[other])] == []
+    """A search folds photos that look the same. It folds none of these, even if their embeddings are the same."""
+    hits = [
+        hit(photo, decode((IMAGES / photo).read_bytes(), max_pixels=10_000_000, what=photo).image) for photo in PHOTOS
+    ]
+    assert folded(fold_near_duplicates(hits)) == {}
 
 
 def test_the_table_lists_exactly_the_photos():

@@ -17,6 +17,7 @@ from image_embeddings import errors
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.QueryError, 400),
     (errors.ImageTooLargeError, 413),
+    (errors.ImageMemoryError, 503),
     (errors.ImageError, 415),
     (errors.ImageNotFoundError, 404),
     (errors.IndexStateError, 503),

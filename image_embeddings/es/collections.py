@@ -9,7 +9,7 @@ from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
 from image_embeddings.es.filters import COLUMN_SEPARATOR, escape_pattern
-from image_embeddings.es.queries import EMBEDDING, by_date, document_of
+from image_embeddings.es.queries import EMBEDDING, FINGERPRINT, by_date, document_of
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # the column's name follows
@@ -45,7 +45,7 @@ class Collections:
 
 def collections_search(by: str) -> JSON:
     """Return the body of a search for all collections with their counts and examples, in one aggregation."""
-    newest = {"size": EXAMPLES, "sort": by_date(), "_source": {"excludes": [EMBEDDING]}}
+    newest = {"size": EXAMPLES, "sort": by_date(), "_source": {"excludes": [EMBEDDING, FINGERPRINT]}}
     terms = {**_terms(by), "size": MAX_COLLECTIONS}
     aggs = {"collections": {"terms": terms, "aggs": {"examples": {"top_hits": newest}}}}
     return {"size": 0, "track_total_hits": True, "aggs": aggs}

@@ -10,6 +10,7 @@ from image_embeddings.documents import JSON, Embedding, ImageDocument
 from image_embeddings.es.filters import WALL_TIME, Filters, facet_aggs, matching_agg
 
 EMBEDDING = "image_embedding"  # the field of the embedding
+FINGERPRINT = "fingerprint"
 UNDATED_MTIME = "undated_mtime_ns"  # the time of the file, if the photo has no date
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # number of nearest photos that are sorted by date
@@ -53,7 +54,8 @@ class SearchOptions:
     far_score: float = FAR_SCORE  # score of photos that have the words but are not among the nearest
     sort: str = RELEVANCE
     facets: bool = False
-    embeddings: bool = False  # whether to return those of the hits
+    verdict: bool = False  # whether the search will say which hits really match, for which it needs embeddings
+    fold: bool = False  # whether the search will fold near-duplicates, for which it needs embeddings and fingerprints
 
 
 def photo_search(
@@ -75,8 +77,8 @@ def photo_search(
     page: JSON = {
         "from": offset,
         "size": k,
-        "_source": {"excludes": [EMBEDDING]},
-        **({"fields": [EMBEDDING]} if options.embeddings else {}),
+        "_source": {"excludes": [EMBEDDING] if options.fold else [EMBEDDING, FINGERPRINT]},
+        **({"fields": [EMBEDDING]} if options.verdict or options.fold else {}),
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:

@@ -18,7 +18,7 @@ class IndexOptions:
     chunk_size: int = 500  # documents per bulk request
     thread_count: int = 4  # threads that read and decode
     bulks_in_flight: int = 2  # bulk requests under way while the next photos are encoded
-    max_pixels: int = 200_000_000
+    max_pixels: int = 250_000_000
     with_location: bool = True  # store where a photo was taken
 
 

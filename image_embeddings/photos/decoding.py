@@ -1,6 +1,7 @@
 """The safe decoding of a file's bytes to an upright RGB image."""
 
 import struct
+import traceback
 import warnings
 import zlib
 from contextlib import suppress
@@ -10,8 +11,8 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
-from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
-from image_embeddings.photos import boxes, colour, packets, pixels, raw, salvage, tiff
+from image_embeddings.errors import ImageMemoryError, ImageTooLargeError, ImageUnreadableError
+from image_embeddings.photos import boxes, colour, memory, packets, pixels, raw, salvage, tiff
 from image_embeddings.photos.orientation import orientation, turn_upright
 
 # The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
@@ -84,6 +85,7 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
     Raises:
         ImageUnreadableError: if the data has no known format, is empty, or is so damaged that nearly nothing is left.
         ImageTooLargeError: if it has more than `max_pixels` pixels. This is checked before memory is taken for them.
+        ImageMemoryError: if the system has too little memory now.
     """
     # Some decoders take memory for the whole picture when they open it. Before that, Pillow refuses a picture of more
     # than twice its limit. The limit belongs to the whole process, so it is only raised here, never lowered.
@@ -95,8 +97,13 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
         return _decode_image(data, max_pixels=max_pixels, what=what, short_side=short_side)
     except raw.TooManyPixelsError as error:
         raise _too_large(f"{what} has {error.width} × {error.height} pixels", max_pixels) from error
-    except (Image.DecompressionBombError, MemoryError) as error:
+    except Image.DecompressionBombError as error:
         raise _too_large(f"{what} has too many pixels", max_pixels) from error
+    except MemoryError as error:
+        raise ImageMemoryError(
+            f"{what} needs more memory to be decoded than there is now ({error or 'none is left'}). "
+            "End other programs, or raise the limit of the container, and try again."
+        ) from error
     except DECODE_ERRORS as error:
         if not data:
             raise ImageUnreadableError(f"{what} is empty: copy it again from where it came from.") from error
@@ -125,10 +132,37 @@ def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -
 
 
 def _decode_once(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
+    """Decode a picture as soon as the budget has the memory. Raise MemoryError if the system has not."""
+    with memory.reserve(_bytes_to_decode(data, max_pixels=max_pixels, what=what, short_side=short_side)):
+        try:
+            return _load(data, short_side=short_side)
+        except DECODE_ERRORS as error:
+            traceback.clear_frames(error.__traceback__)  # else it holds the picture while decoding is tried again
+            if memory.is_lack(error):
+                raise MemoryError(str(error)) from error
+            raise
+
+
+def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int) -> int:
+    """Return the memory that decoding takes, from the header. Raise ImageTooLargeError if there are too many pixels."""
+
+    def check(size: tuple[int, int]) -> None:
+        if size[0] * size[1] > max_pixels:
+            raise _too_large(f"{what} has {size[0]} × {size[1]} pixels", max_pixels)
+
+    if size := memory.webp_size(data):
+        check(size)
+        return memory.bytes_of_pixels(size, kind="WEBP")
+    with Image.open(BytesIO(data), formats=_formats(data)) as image:
+        check(image.size)
+        coefficients = memory.bytes_of_coefficients(image)
+        image.draft("RGB", _draft_size(image.size, short_side))
+        return coefficients + memory.bytes_of_pixels(image.size, kind=image.format or "", mode=image.mode)
+
+
+def _load(data: bytes, *, short_side: int) -> Decoded:
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         full = image.size
-        if full[0] * full[1] > max_pixels:
-            raise _too_large(f"{what} has {full[0]} × {full[1]} pixels", max_pixels)
         if not isinstance(image.info.get("xmp", b""), bytes):
             del image.info["xmp"]  # in TIFF as numbers, in which Pillow cannot look for an orientation
         image.draft("RGB", _draft_size(full, short_side))  # JPEG: decodes at a half, a quarter or an eighth

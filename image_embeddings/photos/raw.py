@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image
 
+from image_embeddings.photos import memory
+
 if TYPE_CHECKING:
     import numpy as np
     import rawpy
@@ -38,6 +40,7 @@ _SUB_IFDS, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706
 _SENSOR = {32803, 34892}  # colour filter array and linear raw: data of a sensor, not a picture
 _DIRECTORIES, _ENTRIES = 32, 512  # that are read at most; real files have about ten directories of about fifty entries
 
+_BYTES_A_PIXEL = 8  # of the sensor: LibRaw's copies of its data, and a quarter as many pixels in colour
 MIN_PREVIEW = 224  # pixels of the shorter side; models would see less detail in a smaller preview
 
 
@@ -115,7 +118,8 @@ def read(data: bytes, *, max_pixels: int) -> RawPhoto:
     Raises:
         ValueError: if neither can be read.
         TooManyPixelsError: if it has more than `max_pixels`. This is checked before memory is taken for them.
-        MemoryError: if LibRaw would need more memory than it allows itself.
+        DecompressionBombError: if LibRaw would need more memory than it allows itself.
+        MemoryError: if the system has too little.
     """
     import rawpy
 
@@ -127,8 +131,10 @@ def read(data: bytes, *, max_pixels: int) -> RawPhoto:
             turned = sizes.flip in (5, 6)
             width, height = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)
             return RawPhoto(width=width, height=height, picture=_preview(raw) or _developed(raw))
-    except (rawpy.LibRawTooBigError, rawpy.LibRawUnsufficientMemoryError, rawpy.LibRawMemPoolOverflowError) as error:
+    except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError(_reason(error)) from error
+    except (rawpy.LibRawTooBigError, rawpy.LibRawMemPoolOverflowError) as error:
+        raise Image.DecompressionBombError(_reason(error)) from error
     except rawpy.LibRawError as error:
         raise ValueError(_reason(error)) from error
 
@@ -164,7 +170,8 @@ def _turn(image: Image.Image, flip: int) -> Image.Image:
 
 
 def _developed(raw: rawpy.RawPy) -> Image.Image:
-    return _image(raw.postprocess(half_size=True, use_camera_wb=True))
+    with memory.reserve(raw.sizes.raw_width * raw.sizes.raw_height * _BYTES_A_PIXEL):
+        return _image(raw.postprocess(half_size=True, use_camera_wb=True))
 
 
 def _image(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -200,7 +200,7 @@ class Attempt:
 
     def _targets(self, text: str, model_id: str) -> list[WeightedEmbedding]:
         """Return the embedding that a verdict needs, or nothing if no verdict is wanted or Elasticsearch fails."""
-        if not self.options.embeddings:
+        if not self.options.verdict:
             return []
         try:
             with self.stopwatch.stage("encode"):

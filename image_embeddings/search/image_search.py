@@ -96,7 +96,7 @@ class ImageSearch:
             index, options = attempt.index, attempt.options
             with attempt.stopwatch.stage("search"):
                 raw = index.nearest.to_photo(image_id, k=attempt.k, offset=attempt.offset, options=options)
-                embeddings = [index.documents.embedding(image_id)] if options.embeddings else []
+                embeddings = [index.documents.embedding(image_id)] if options.verdict else []
             return Neighbours(raw=raw, targets=[WeightedEmbedding(each, QueryKind.PHOTO) for each in embeddings])
 
         return self._search(near_indexed, k=k, offset=offset, limits=limits)
@@ -210,7 +210,7 @@ class ImageSearch:
         options = make_options(limits, words=words, without=without)
         for attempt_number in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(stopwatch)
-            if options.embeddings:
+            if options.verdict:
                 opened.renew_state(self.index)
             attempt = Attempt(
                 index=self.index,
@@ -230,7 +230,7 @@ class ImageSearch:
                     raise
             else:
                 if neighbours.raw.backing_index in (None, opened.state.backing_index):
-                    return _result(neighbours, attempt, fold=limits.get("fold", False))
+                    return _result(neighbours, attempt)
             self._forget(opened)  # the index was replaced: its embeddings may be those of another model
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
 
@@ -251,7 +251,7 @@ def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> 
 
     If none is known to match, it is limited to all of the nearest photos.
     """
-    options = replace(attempt.options, sort=RELEVANCE, facets=False, embeddings=True)
+    options = replace(attempt.options, sort=RELEVANCE, facets=False, verdict=True, fold=False)
     nearest = find(replace(attempt, k=BY_DATE_DEPTH, offset=0, options=options))
     image_ids = [hit.document.image_id for hit in nearest.raw.hits]
     told = verdicts(nearest, attempt.opened.state.calibration)
@@ -267,12 +267,12 @@ def _is_index_lost(error: Exception) -> bool:
     return isinstance(error, RequestError) and error.kind in _INDEX_LOST and error.status in (404, 503)
 
 
-def _result(neighbours: Neighbours, attempt: Attempt, *, fold: bool) -> SearchResult:
+def _result(neighbours: Neighbours, attempt: Attempt) -> SearchResult:
     state, raw, path = attempt.opened.state, neighbours.raw, neighbours.path
-    told = verdicts(neighbours, state.calibration)
+    told = verdicts(neighbours, state.calibration if attempt.options.verdict else None)
     hits = tuple(replace(hit, matches=matches) for hit, matches in zip(raw.hits, told, strict=True))
     return SearchResult(
-        hits=fold_near_duplicates(hits) if fold else hits,
+        hits=fold_near_duplicates(hits) if attempt.options.fold else hits,
         total=raw.total,
         matching=raw.matching,
         facets=raw.facets,

@@ -91,7 +91,8 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
         words=words if limits.get("words", True) else "",
         sort=sort,
         facets=limits.get("facets", False),
-        embeddings=limits.get("verdict", False),
+        verdict=limits.get("verdict", False),
+        fold=limits.get("fold", False),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from image_embeddings.documents import MAX_IMAGE_ID_BYTES
-from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
+from image_embeddings.errors import CorpusError, ImageError, ImageMemoryError, ImageTooLargeError
 from image_embeddings.photos import decoding
 from image_embeddings.photos.photo import PhotoBytes, content_hash
 from image_embeddings.sources.left_out import IGNORE_FILE, NO_MEDIA, Rules
@@ -355,4 +355,5 @@ def contents(handle: BinaryIO, *, what: str) -> tuple[bytes, os.stat_result]:
 def skipped(file: PhotoFile, error: CorpusError | ImageError) -> Skipped:
     """Return the file as one that is left out because of this error."""
     reason = str(error).removeprefix(f"{file.image_id} ")
-    return Skipped(image_id=file.image_id, reason=reason, unusable=isinstance(error, ImageError))
+    unusable = isinstance(error, ImageError) and not isinstance(error, ImageMemoryError)
+    return Skipped(image_id=file.image_id, reason=reason, unusable=unusable)

@@ -37,7 +37,7 @@ DOCUMENT = ImageDocument(
     label="ruins",
     extra={"photographer": "Ada"},
     preview="UklGRg==",
-    fingerprint="00ff00ff00ff00ff808080",
+    fingerprint="UklGRg==",
 )
 EVERY_FILTER = Filters(
     values={"folder": ("trips", "home"), "label": ("ruins",), "camera": ("Camera",), "orientation": ("landscape",)},
@@ -146,3 +146,13 @@ def test_a_model_comes_back_from_the_meta_of_a_mapping():
 @pytest.mark.parametrize("meta", [{}, {"image_search": 0}, {"model_id": "clip"}])
 def test_the_meta_of_another_index_is_no_model(meta):
     assert mapping.model_of(meta) is None
+
+
+def test_embeddings_and_fingerprints_come_with_hits_that_are_to_be_folded():
+    plain, verdict, fold = (
+        queries.photo_search(None, k=5, options=options)
+        for options in (SearchOptions(), SearchOptions(verdict=True), SearchOptions(fold=True))
+    )
+    assert [body.get("fields") for body in (plain, verdict, fold)] == [None, ["image_embedding"], ["image_embedding"]]
+    left_out = [body["_source"]["excludes"] for body in (plain, verdict, fold)]
+    assert left_out == [["image_embedding", "fingerprint"]] * 2 + [["image_embedding"]]

@@ -11,6 +11,7 @@ from image_embeddings.documents import FORMAT, ImageDocument
 from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, StoredPhoto, encode_batch, make_documents
 from image_embeddings.indexing.pipeline import MapAhead
 from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
+from image_embeddings.photos.fingerprint import fingerprint
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources.photo_folder import walk
@@ -138,12 +139,21 @@ def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
     [({}, Outcome.COMPLETED), ({"image_id": "other.png"}, Outcome.REUSED), ({"mtime_ns": 5}, Outcome.REUSED)],
 )
 def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, photos, changes, outcome):
-    stored = document_of(red(photos), format=FORMAT - 1, caption="Red.", width=1, **changes)
+    stored = document_of(red(photos), format=TABLE_CAPTION_SINCE - 1, caption="Red.", width=1, **changes)
     result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (outcome, True)
     document = result.document
     assert (document.image_id, document.format, document.width) == ("warm/red.png", FORMAT, 64)
     assert (document.label, document.caption, document.extra) == ("colour", "Red.", {"shelf": "3"})
+
+
+def test_a_fingerprint_of_an_older_version_is_made_anew_and_a_table_s_caption_stays(reader, photos):
+    stored = document_of(red(photos), format=FORMAT - 1, table_caption="Red.", fingerprint="00ff00ff00ff00ff808080")
+    result = reader(StoredPhoto(older=stored, same_bytes=(stored, EMBEDDING))).read(red(photos))
+    assert (result.outcome, result.embedding is EMBEDDING) == (Outcome.COMPLETED, True)
+    with Image.open(red(photos).path) as image:
+        assert result.document.fingerprint == fingerprint(image.convert("RGB"))
+    assert (result.document.format, result.document.table_caption) == (FORMAT, "Red.")
 
 
 def read_as_stored(reader, file, *, file_before=None, **changes):

@@ -67,12 +67,12 @@ def test_the_largest_come_first_with_their_latest_photos_as_examples(client):
     ]
 
 
-def test_one_request_without_embeddings_reads_the_collections():
+def test_one_request_without_embeddings_and_fingerprints_reads_the_collections():
     body = collections_search("folder")
     assert body["size"] == 0
     terms = body["aggs"]["collections"]
     assert terms["terms"] == {"field": "folders", "include": "[^/]+", "size": MAX_COLLECTIONS}
-    assert terms["aggs"]["examples"]["top_hits"]["_source"] == {"excludes": ["image_embedding"]}
+    assert terms["aggs"]["examples"]["top_hits"]["_source"] == {"excludes": ["image_embedding", "fingerprint"]}
 
 
 def test_a_filter_is_named_after_the_setting():

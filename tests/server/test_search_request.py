@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from app.search_request import crops
+from image_embeddings.documents import FORMAT
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
@@ -265,7 +266,7 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
     report = run(photos, index)
     assert (report.encoded, report.described, report.reused, report.unchanged) == (0, 4, 0, 4)
     assert {image_id: index.documents.get(image_id) for image_id in index.documents.file_states()} == expected
-    assert index.state().oldest_format == 3
+    assert index.state().oldest_format == FORMAT
     assert run(photos, index).described == 0
     assert np.allclose(index.documents.embedding("red.png"), ENCODER.encode_texts(["red"])[0], atol=1e-3)
 

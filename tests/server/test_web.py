@@ -1,6 +1,7 @@
-import dataclasses
+import random
 import re
 import time
+from pathlib import PurePosixPath
 
 import html5lib
 import pytest
@@ -9,12 +10,15 @@ from PIL import Image
 from app import create_app
 from app.services import Services
 from app.web.delivery import static_url_path
+from benchmarks.made_photos import moon, scale
 from image_embeddings.config import load_settings
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.photos.decoding import SUFFIXES
 from image_embeddings.search.image_search import ImageSearch
+from image_embeddings.sources.samples import captioned_photos
 from tests.fakes import ColourEncoder
+from tests.near_duplicates.hits import hit as hit_of
 from tests.raw_photos import dng
 from tests.server.filling import fill
 from tests.server.indexed import DESCRIBED, document
@@ -372,16 +376,34 @@ def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
     assert "IMAGE_DIR" in page.text
 
 
-@pytest.mark.parametrize("address", ["/image_search?folder=warm", "/image_search?sort=oldest", "/image_search?q=red"])
-def test_near_duplicates_are_folded_in_searches_and_when_browsing(own_web, own_index, address):
-    document = dataclasses.replace(own_index.documents.get("warm/red.png"), fingerprint="0123456789abcdef804020")
+@pytest.fixture
+def nights(own_index):
+    """Add a photo, a copy that was saved anew, and two different nights, all with one embedding and in one folder."""
+    photo, _ = captioned_photos()[0]
+    rng = random.Random(4)
+    pictures = {"photo": photo, "copy": scale(photo, 0.5), "moon": moon(rng), "another moon": moon(rng)}
     embedding = own_index.documents.embedding("warm/red.png")
-    copies = [(dataclasses.replace(document, image_id=f"warm/{name}.png"), embedding) for name in ("red", "again")]
-    assert list(own_index.documents.add(copies)) == []
+    hits = [hit_of(f"nights/{name}.jpg", picture) for name, picture in pictures.items()]
+    assert list(own_index.documents.add([(found.document, embedding) for found in hits])) == []
     own_index.refresh()
-    tree = html5lib.parse(own_web.get(address).text, namespaceHTMLElements=False)
+
+
+@pytest.mark.usefixtures("nights")
+@pytest.mark.parametrize("search", ["folder=nights", "folder=nights&sort=oldest", "folder=nights&q=red"])
+def test_near_duplicates_are_folded_in_searches_and_when_browsing(own_web, search):
+    tree = html5lib.parse(own_web.get(f"/image_search?{search}").text, namespaceHTMLElements=False)
     (folded,) = tree.findall(".//li[@class='folded']")
     assert len(folded.findall(".//img[@class='thumbnail']")) == 1
+    hits = own_web.get(f"/api/v1/search?{search}&k=10&fold=true").json["hits"]
+    stacks = [{"photo", "copy"} if "folded" in found else {PurePosixPath(found["image_id"]).stem} for found in hits]
+    assert sorted(map(sorted, stacks)) == [["another moon"], ["copy", "photo"], ["moon"]]
+    assert {found.get("matches") for found in hits} == {None}
+
+
+@pytest.mark.usefixtures("nights")
+def test_near_duplicates_are_not_folded_unless_asked(own_web):
+    hits = own_web.get("/api/v1/search?folder=nights&k=10").json["hits"]
+    assert len(hits) == 4
 
 
 def test_the_sample_photos_are_no_static_files(web):

@@ -1,0 +1,75 @@
+"""How much memory does an indexing run need for photos of 200 megapixels?
+
+    python benchmarks/decoding_memory.py [--photos 5] [--kind HEIF|PNG|JPEG]
+
+Photos of 16384 × 12288 pixels are made (a HEIC takes a minute), indexed with `conse` by another process, and the most
+memory of that process is printed (resident set; the embedded node is a third process).
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = (16_384, 12_288)
+ENDINGS = {"HEIF": "heic", "PNG": "png", "JPEG": "jpg"}
+OPTIONS: dict[str, dict[str, object]] = {
+    "HEIF": {"quality": 30},
+    "PNG": {"compress_level": 1},
+    "JPEG": {"quality": 60, "progressive": True},
+}
+RUN = """
+import resource, sys
+from pathlib import Path
+from image_embeddings import index_photos
+from image_embeddings.config import load_settings, share_cores
+from image_embeddings.es import opening
+share_cores()
+folder = Path(sys.argv[1])
+settings = load_settings({"IMAGE_MODEL": "conse"}, image_dir=folder / "photos", data_dir=folder / "data")
+try:
+    report = index_photos(settings, notify=print)
+finally:
+    opening.embedded_node(settings).stop()
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{report.encoded} encoded, {len(report.skipped)} skipped in {report.seconds:.0f} s; {most:.2f} GiB at most")
+"""
+
+
+def make_photo(path: Path, kind: str) -> bytes:
+    """Write one photo of SIZE, and return its bytes."""
+    if kind == "HEIF":
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    line = np.linspace(0, 255, SIZE[0]).astype(np.uint8)
+    picture = Image.fromarray(np.repeat(np.tile(line, (SIZE[1], 1))[..., None], 3, axis=2))
+    picture.save(path, kind, **OPTIONS[kind])
+    return path.read_bytes()
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=5)
+    parser.add_argument("--kind", choices=list(ENDINGS), default="HEIF")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        photos = Path(place) / "photos"
+        photos.mkdir()
+        begin = time.monotonic()
+        data = make_photo(photos / f"0.{ENDINGS[options.kind]}", options.kind)
+        for number in range(1, options.photos):
+            (photos / f"{number}.{ENDINGS[options.kind]}").write_bytes(data + number.to_bytes(4, "big"))
+        print(f"made in {time.monotonic() - begin:.0f} s, {len(data) / 2**20:.1f} MiB each", flush=True)
+        subprocess.run([sys.executable, "-c", RUN, place], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The memory that pictures take while they are decoded: one budget for all threads, and how a lack of it is told."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image
+
+BUDGET_BYTES = 2**30
+SMALL_BYTES = 2**26  # less than this is always to be had
+
+# Most bytes for each pixel of a whole picture: what the decoder has of its own, and Pillow's picture with a copy if its
+# mode cannot be shrunk. Pillow takes four bytes for the three of RGB.
+_DECODER_BYTES = {"HEIF": 3, "AVIF": 8, "WEBP": 8, "TIFF": 4}
+_OTHER_DECODER_BYTES = 1
+_PILLOW_BYTES = {"1": 2, "L": 1, "P": 2, "I;16": 6, "I;16B": 6}
+_OTHER_PILLOW_BYTES = 5
+_COEFFICIENT_BYTES = 2  # of a progressive JPEG, which is held whole, however small it is decoded
+_LACKS = ("memory allocation", "out of memory", "insufficient memory", "not enough memory", "cannot allocate memory")
+_LIMITS = ("security limit", "maximum")  # decoders say so too if a picture is larger than they allow
+
+
+class MemoryBudget:
+    """A number of bytes that several threads share. Whoever comes first is served first."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._taken = 0
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, wanted: int) -> Iterator[None]:
+        """Hold `wanted` bytes during the block; wait until they are free. More than the total are held alone."""
+        turn = object()
+        with self._changed:
+            self._waiting.append(turn)
+            self._changed.wait_for(lambda: self._waiting[0] is turn and self._has(wanted))
+            self._waiting.popleft()
+            self._taken += wanted
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
+
+    def _has(self, wanted: int) -> bool:
+        return not self._taken or self._taken + wanted <= self._total
+
+
+_BUDGET = MemoryBudget(BUDGET_BYTES)
+
+
+@contextmanager
+def reserve(wanted: int) -> Iterator[None]:
+    """Hold `wanted` bytes of this process's budget during the block. It must not be entered twice by one thread.
+
+    Raise MemoryError if the system does not have them. Decoders that find this out themselves may call it damage.
+    """
+    with _BUDGET.take(wanted):
+        if wanted >= SMALL_BYTES:
+            _check_available(wanted)
+        yield
+
+
+def _check_available(wanted: int) -> None:
+    try:
+        mmap.mmap(-1, wanted, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()  # no page of it is touched
+    except (OSError, MemoryError) as error:
+        raise MemoryError(f"{wanted:,} bytes are not to be had") from error
+
+
+def bytes_of_pixels(size: tuple[int, int], *, kind: str, mode: str = "RGB") -> int:
+    """Return the most memory that decoding takes for a picture of this size; for a JPEG, of its draft size.
+
+    `kind` and `mode` are Pillow's names of its format and of its pixels.
+    """
+    bytes_a_pixel = _DECODER_BYTES.get(kind, _OTHER_DECODER_BYTES) + _PILLOW_BYTES.get(mode, _OTHER_PILLOW_BYTES)
+    return size[0] * size[1] * bytes_a_pixel
+
+
+def bytes_of_coefficients(image: Image.Image) -> int:
+    """Return the memory that the coefficients of a progressive JPEG take, or 0. Its draft size must not be set yet."""
+    if not (image.info.get("progressive") or image.info.get("progression")):
+        return 0
+    return image.width * image.height * len(image.getbands()) * _COEFFICIENT_BYTES
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a WebP; None for other files. Pillow takes the memory of a WebP when it opens it."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def is_lack(error: Exception) -> bool:
+    """Return whether a decoder's error says that it got no memory, and not that the file is damaged or too large."""
+    said = str(error).lower()
+    return any(lack in said for lack in _LACKS) and not any(limit in said for limit in _LIMITS)
