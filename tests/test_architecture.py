@@ -30,7 +30,12 @@ LAYERS = (
     ("image_embeddings.search",),
     ("image_embeddings.text_model", "image_embeddings.near_duplicates"),
     ("image_embeddings.es", "image_embeddings.encoders", "image_embeddings.sources"),
-    ("image_embeddings.photos", "image_embeddings.calibration", "image_embeddings.embedded_node"),
+    (
+        "image_embeddings.photos",
+        "image_embeddings.calibration",
+        "image_embeddings.embedded_node",
+        "image_embeddings.words",
+    ),
     ("image_embeddings.config",),
     ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
 )

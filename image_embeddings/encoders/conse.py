@@ -6,6 +6,8 @@ meaning, the other part the ImageNet classes. docs/conse.md explains both, with 
 """
 
 import hashlib
+import math
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,14 @@ LOGIT_WEIGHT = 0.65  # share of an image's unit length; the text part gets the r
 MATCH_WEIGHT = 0.3  # weight of a text's class match; the text itself has weight 1
 MATCH_SHARPNESS = 20.0  # factor on the cosine of text and class before the softmax
 MAX_TEXT_CHARS = 2000  # a text is cut here: its embedding is a mean over tokens, and hardly changes any more
+# A text is unknown if each of its words is spelled out in so rare pieces, and if no class is near to it. Only words in
+# plain Latin letters are told: docs/conse.md has the figures.
+SPELLED_OUT = 3.5  # sum of the logarithms of the pieces' ranks for each letter
+NEAR_A_CLASS = 0.5  # cosine of the text and the nearest class
 EDGE_CHARACTERS = " \t\r\n.,;:!?\"'…。、，！？؟¡¿"
+
+NO_PIECES = {0, 1, 2, 6}  # of the tokenizer: unknown, begin, end, and the space before a word
+_WORD = re.compile(r"[^\W\d_]+")
 
 Array = NDArray[np.float32]
 Part = TypeVar("Part")
@@ -120,6 +129,10 @@ class SentenceEncoder:
         """Return the unit-length embeddings of `texts`, shape (n, 512)."""
         return np.asarray(self._use.encode(list(texts)), np.float32)
 
+    def pieces(self, text: str) -> list[int]:
+        """Return the pieces of a text that the model knows, as ranks: the most frequent piece has the lowest."""
+        return [piece for piece in self._use._tokenizer.encode(text) if piece not in NO_PIECES]
+
 
 class ConseEncoder(Encoder):
     """Embeds photos and texts offline; weaker than CLIP, but it needs no download.
@@ -152,6 +165,16 @@ class ConseEncoder(Encoder):
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         return text_embeddings(texts, self._once("_sentence_encoder").encode, self._once("_classes"))
+
+    def knows(self, text: str) -> bool:
+        """Return whether the tokenizer knows any of the text, and whether its words are not only spelled out."""
+        encoder: SentenceEncoder = self._once("_sentence_encoder")
+        if not encoder.pieces(text):
+            return False
+        if not text.isascii() or spelling_cost(text, encoder.pieces) <= SPELLED_OUT:
+            return True
+        nearest = (_plain_text_embeddings([text], encoder.encode) @ self._once("_classes").embeddings.T).max()
+        return bool(nearest >= NEAR_A_CLASS)
 
     @cached_property
     def _classes(self) -> Classes:
@@ -222,6 +245,20 @@ def text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Arra
     plain = _plain_text_embeddings(texts, encode)
     match = _softmax(_floats(MATCH_SHARPNESS * plain @ classes.embeddings.T)) @ classes.class_projection
     return np.concatenate([_unit(plain @ classes.text_projection), MATCH_WEIGHT * _unit(match)], axis=1)
+
+
+def spelling_cost(text: str, pieces: Callable[[str], Sequence[int]]) -> float:
+    """Return how rare the pieces are that spell the words of a text: 0 if one of the words is a piece of its own.
+
+    It is the sum of the logarithms of their ranks for each letter. Of the ways to write a word large or small, the most
+    usual one counts. A text without words has 0.
+    """
+    words = _WORD.findall(text)
+    spellings = [[pieces(way) for way in (word, word.lower(), word.capitalize())] for word in words]
+    if not words or any(len(ranks) == 1 for ways in spellings for ranks in ways):
+        return 0.0
+    costs = [min(sum(math.log(rank + 1) for rank in ranks) for ranks in ways) for ways in spellings]
+    return sum(costs) / sum(map(len, words))
 
 
 def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array]) -> Array:
