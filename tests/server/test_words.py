@@ -97,6 +97,8 @@ def test_chinese_japanese_and_korean_are_found_by_more_than_single_characters(se
         ("DSC_0007", {"DSC_0007"}),
         ("img dsc 0007", {"DSC_0007"}),
         ("teddy-bear", {"teddy-bear"}),
+        ("teddy-bear.jpg, please", set()),
+        ("teddy-bear.jpg", {"teddy-bear"}),
         ("bear teddy", {"teddy-bear"}),
         ("2023-07-14", {"party"}),
         ("2023-07-15", set()),
@@ -124,6 +126,11 @@ def test_the_words_of_several_texts_count_together(search):
 
     hits = search.by_parts([Part(what="a dog"), Part(what="in the snow")], k=50).hits
     assert [hit.image_id for hit in hits if hit.by_words] == ["pets/husky.jpg"]
+
+
+@pytest.mark.parametrize("word", ["o'-b{}'c-d", "강아지{}가", "犬{}タワー猫"])
+def test_a_long_text_is_not_too_much_for_elasticsearch(search, word):
+    assert not search.by_text(" ".join(map(word.format, range(60))), k=1).hits[0].by_words
 
 
 def test_a_page_needs_one_search(search, monkeypatch):

@@ -38,6 +38,7 @@ def test_names_are_split_into_words(names, words):
         ("bahçede bir köpek ve kedi", "bahçede köpek kedi"),
         ("كلب في الحديقة", "كلب الحديقة"),
         ("Grandma's old doll", "Grandma old doll"),
+        ("dog,cat; bird: (nest)", "dog cat bird nest"),
     ],
 )
 def test_function_words_are_no_terms(text, terms):
