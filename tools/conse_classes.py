@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from image_embeddings.encoders.conse import CLASSES_FILE, TEXT_DIMS, SentenceEncoder  # noqa: E402
+from image_embeddings.encoders.conse import CLASSES_FILE, TEXT_DIMS  # noqa: E402
+from image_embeddings.encoders.sentence_encoder import SentenceEncoder  # noqa: E402
 
 OUTPUT = ROOT / "image_embeddings" / "encoders" / CLASSES_FILE
 SKETCH_DIMS = 512 - TEXT_DIMS

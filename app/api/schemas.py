@@ -91,7 +91,10 @@ class HitSchema(ImageSchema):
     )
     by_words = Boolean(
         required=True,
-        metadata={"description": "Whether words of the text are in its name, caption or label. They raise its rank."},
+        metadata={
+            "description": "Whether its name, folders, caption, keywords and label have all words of the text that say "
+            "something. They raise its rank."
+        },
     )
     matches = Boolean(
         metadata={
@@ -163,6 +166,12 @@ class ResultSchema(Schema):
     )
     text_model_id = String(
         allow_none=True, metadata={"description": "Id of the text model in Elasticsearch, if that encoded the text."}
+    )
+    understood = Boolean(
+        required=True,
+        metadata={
+            "description": "False if a text says nothing that the model knows. Photos then match only by their words."
+        },
     )
     note = String(allow_none=True, metadata={"description": "What did not work, and what was done instead."})
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})

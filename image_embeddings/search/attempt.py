@@ -20,8 +20,9 @@ from image_embeddings.errors import BlockedError, ElasticsearchError, ModelUnava
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
-from image_embeddings.text_model.choice import TextPath, TextPaths
+from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 from image_embeddings.text_model.model import TextModel, ask_while_busy
+from image_embeddings.words.terms import meaning_of
 
 TEXTS_KEPT = 1_000  # number of embeddings of texts that are kept; 2 kB each at 512 dims
 STATE_SECONDS = 30.0  # greatest age of the state that a verdict may use
@@ -132,6 +133,7 @@ class Neighbours:
     raw: RawResult
     targets: Sequence[WeightedEmbedding] = ()  # what hits should be like or unlike; for the verdict
     path: TextPath | None = None  # who encoded the texts; None without a text
+    understood: bool = True  # whether every text says something that the model knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +172,9 @@ class Attempt:
         neighbours, path = self.text_paths.encode(
             self.index.cluster, self.opened.state.model, there=search_there, here=search_here
         )
-        return replace(neighbours, path=path)
+        understood = self.understands(text, path)
+        targets = neighbours.targets if understood else []
+        return replace(neighbours, path=path, targets=targets, understood=understood)
 
     def encode_text(self, text: str) -> tuple[Embedding, TextPath]:
         """Return the embedding of a text, shape (dims,), and who encoded it. Raise a ModelError if nobody can."""
@@ -186,6 +190,18 @@ class Attempt:
             there=encode_there,
             here=lambda: self.opened.encode_text(text, self.stopwatch),
         )
+
+    def understands(self, text: str, path: TextPath) -> bool:
+        """Return whether a text says something that the model knows. `path` says who encoded it.
+
+        What the model knows is asked only of the app's own encoder. Elasticsearch does not tell.
+        """
+        meaning = meaning_of(text)
+        if not meaning or path.encoder != LOCAL:
+            return bool(meaning)
+        encoder = self.opened.encoder(self.stopwatch)
+        with self.stopwatch.stage("encode"):
+            return encoder.knows(meaning)
 
     def _search_by_text_model(self, text: str, model_id: str) -> RawResult:
         """Return what Elasticsearch finds near a text that it encodes itself. Ask again while the model is busy."""
@@ -211,15 +227,18 @@ class Attempt:
 
 
 def verdicts(neighbours: Neighbours, calibration: Calibration | None) -> list[bool | None]:
-    """Return for each hit whether it matches every part of positive weight, or has words of the text.
+    """Return for each hit whether it matches every part of positive weight, or has the words of the text.
 
     All are None, which means unknown, if the index is not calibrated for queries of this kind, or if the embeddings of
-    query and hits were not asked for. docs/cutoff.md has the method.
+    query and hits were not asked for. If none of the wanted parts says anything, only words can match. docs/cutoff.md
+    has the method.
     """
     hits = neighbours.raw.hits
     unknown: list[bool | None] = [None] * len(hits)
     embeddings = [hit.embedding for hit in hits if hit.embedding is not None]
     wanted = [target for target in neighbours.targets if target.weight > 0]
+    if not (neighbours.understood or wanted) and len(embeddings) == len(hits):
+        return [hit.by_words for hit in hits]
     if not calibration or not wanted or not hits or len(embeddings) < len(hits):
         return unknown
     matches_all = np.ones(len(hits), bool)

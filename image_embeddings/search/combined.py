@@ -15,23 +15,29 @@ from image_embeddings.text_model.choice import TextPath
 def near_parts(parts: Sequence[Part], attempt: Attempt) -> Neighbours:
     """Return the photos nearest to all parts together, each by its weight.
 
+    Texts that say nothing are left out, unless no other part is wanted.
+
     Raise QueryError if the parts cancel each other out, ImageNotFoundError if one of the photos is not in the index,
     and a ModelError if one cannot be encoded.
     """
     path: TextPath | None = None
-    targets = []
+    targets, meaningless = [], []
     for part in parts:
         kind = QueryKind.TEXT if isinstance(part.what, str) else QueryKind.PHOTO
         if isinstance(part.what, str):
             embedding, path = attempt.encode_text(part.what)
+            if not attempt.understands(part.what, path):
+                meaningless.append(WeightedEmbedding(embedding, kind, part.weight))
+                continue
         elif isinstance(part.what, Indexed):
             with attempt.stopwatch.stage("search"):
                 embedding = attempt.index.documents.embedding(part.what.image_id)
         else:
             embedding = attempt.opened.encode_image(part.what, attempt.stopwatch)
         targets.append(WeightedEmbedding(embedding, kind, part.weight))
-    embedding = _combine(targets, attempt.opened.state.calibration)
-    return Neighbours(raw=attempt.search(embedding), targets=targets, path=path)
+    is_any_wanted = any(target.weight > 0 for target in targets)
+    embedding = _combine(targets if is_any_wanted else [*targets, *meaningless], attempt.opened.state.calibration)
+    return Neighbours(raw=attempt.search(embedding), targets=targets, path=path, understood=not meaningless)
 
 
 def _combine(targets: Sequence[WeightedEmbedding], calibration: Calibration | None) -> Embedding:

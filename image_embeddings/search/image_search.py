@@ -70,7 +70,8 @@ class ImageSearch:
     def by_text(self, text: str, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """Return the k photos whose embeddings are nearest to that of `text`, in any language the model knows.
 
-        Photos that have words of the text in their name, caption or label rank higher, unless `words` is False.
+        Photos that have all words of the text that say something in their names, captions or labels rank higher, unless
+        `words` is False. The result says whether the model knows what the text means (`understood`).
         """
         text = clean_text(text)
         return self._search(lambda attempt: attempt.near_text(text), k=k, offset=offset, words=text, limits=limits)
@@ -280,6 +281,7 @@ def _result(neighbours: Neighbours, attempt: Attempt) -> SearchResult:
         model_id=state.model.model_id,
         text_encoder=path.encoder if path else None,
         text_model_id=path.model_id if path else None,
+        understood=neighbours.understood,
         note=path.note if path else None,
         listed=len(attempt.options.among) or None,
         took_ms=attempt.stopwatch.took_ms(),

@@ -13,6 +13,7 @@ from image_embeddings.errors import QueryError
 from image_embeddings.es import queries
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import RELEVANCE, SORTS, SearchOptions
+from image_embeddings.words.terms import terms_of
 
 MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset, at most
@@ -78,7 +79,7 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
 def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> SearchOptions:
     """Return what a search asks for besides the nearest photos.
 
-    Raise QueryError if there is no such order, or if the filters contradict each other.
+    `words` is a text, or several. Raise QueryError if there is no such order, or if the filters contradict each other.
     """
     sort = limits.get("sort", RELEVANCE)
     if sort not in SORTS:
@@ -88,7 +89,7 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
     return SearchOptions(
         filters=filters,
         without=without,
-        words=words if limits.get("words", True) else "",
+        terms=terms_of(words) if limits.get("words", True) else (),
         sort=sort,
         facets=limits.get("facets", False),
         verdict=limits.get("verdict", False),
@@ -99,10 +100,10 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
 def weigh_words(options: SearchOptions, calibration: Calibration | None) -> SearchOptions:
     """Return the options with a weight of words that fits the index, whose similarities to texts have their own spread.
 
-    Return them unchanged if there are no words, or if it is not known what is usual in the index.
+    Return them unchanged if there are no terms, or if it is not known what is usual in the index.
     """
     usual = calibration.text if calibration else None
-    if not (options.words and usual):
+    if not (options.terms and usual):
         return options
     far_score = max(0.0, (1 + usual.mean_similarity) / 2)
     return replace(options, word_weight=WORDS * usual.similarity_spread / 2, far_score=far_score)

@@ -42,7 +42,9 @@ def photo(image_id: str) -> ImageDocument:
     return ImageDocument(image_id=image_id, **size, bytes=1, mtime_ns=1, content_hash="0" * 64, preview=preview)
 
 
-def judged(*image_ids: str, relevant: int | None = None, folded: tuple[str, ...] = ()) -> SearchResult:
+def judged(
+    *image_ids: str, relevant: int | None = None, folded: tuple[str, ...] = (), understood: bool = True
+) -> SearchResult:
     """Return hits of those photos; the last ones are folded under the first."""
     under = tuple(Hit(rank=1, score=0.7, document=photo(image_id)) for image_id in folded)
     hits = [
@@ -55,7 +57,8 @@ def judged(*image_ids: str, relevant: int | None = None, folded: tuple[str, ...]
         )
         for rank, image_id in enumerate(image_ids, start=1)
     ]
-    return SearchResult(hits=tuple(hits), total=158, matching=158, model_id="conse", text_encoder="local")
+    about = {"total": 158, "matching": 158, "model_id": "conse", "text_encoder": "local", "understood": understood}
+    return SearchResult(hits=tuple(hits), **about)
 
 
 def page_of(result: SearchResult, *, query: str = "q=a+cat") -> str:

@@ -44,6 +44,17 @@ def test_if_nothing_matches_the_page_says_so_once(showing):
     expect(page.get_by_text(LOOSELY)).to_have_count(0)
 
 
+def test_if_the_text_says_nothing_the_page_says_that_instead(showing):
+    page = showing(judged(*CATS, relevant=0, understood=False))
+    expect(page.get_by_text("This text says nothing that the model knows")).to_be_visible()
+    expect(page.get_by_text(NOTHING)).to_have_count(0)
+
+
+def test_nothing_is_said_of_a_text_whose_words_were_found(showing):
+    page = showing(judged(*CATS, relevant=1, understood=False))
+    expect(page.get_by_text("says nothing that the model knows")).to_have_count(0)
+
+
 @pytest.mark.parametrize("relevant", [None, 3])
 def test_there_is_no_line_if_all_match_or_there_is_no_verdict(showing, relevant):
     page = showing(judged(*CATS, relevant=relevant))

@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from threadpoolctl import threadpool_info
 
+from image_embeddings.calibration.everyday_texts import everyday_texts
 from image_embeddings.config import ROOT
 from image_embeddings.encoders.conse import (
     IMAGE_SIZE,
@@ -23,6 +24,7 @@ from image_embeddings.encoders.conse import (
 )
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.photos.decoding import decode
+from image_embeddings.sources.captions_file import CAPTIONS, read_captions
 
 SAMPLES = ROOT / "app" / "static" / "images"
 TEMPLE, FLOWER = 0, 1  # scikit-learn's two photos
@@ -86,6 +88,26 @@ def test_a_word_finds_its_photo_among_others(encoder):
     for number, words in enumerate(PHOTOS.values()):
         best = (encoder.encode_texts(words) @ photos.T).argmax(axis=1)
         assert best.tolist() == [number] * len(words)
+
+
+@pytest.mark.parametrize("text", ["🐶", "🚗 🎄", "xyzzy qwerty", "zzzz", "qxkvj", "DSC01234"])
+def test_a_text_may_be_unknown(encoder, text):
+    assert not encoder.knows(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["dog", "DOG 🐶", "husky", "skunk", "ox", "okapi", "Koala", "Krowa", "żółw", "犬", "หมา"]
+)
+def test_rare_words_are_known(encoder, text):
+    assert encoder.knows(text)
+
+
+def test_no_real_text_is_taken_for_unknown_if_the_tokenizer_knows_any_of_it(encoder):
+    captions = [caption for texts in read_captions(SAMPLES / CAPTIONS).values() for caption in texts]
+    assert len(captions) > 2_000
+    unknown = [text for text in [*captions, *everyday_texts()] if not encoder.knows(text)]
+    assert unknown == ["펭귄", "곰", "뺀찌", "톱", "삽"]  # the tokenizer lacks these syllables
+    assert [encoder._sentence_encoder.pieces(text) for text in unknown] == [[]] * len(unknown)
 
 
 def test_nearest_of_a_bird_is_a_bird(encoder):

@@ -7,6 +7,7 @@ from image_embeddings.documents import ImageDocument, ModelInfo
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.queries import SearchOptions
+from image_embeddings.words.terms import Term, terms_of
 from tests.goldens import check_golden
 
 MODEL = ModelInfo(model_id="clip-ViT-B-32", dims=512, preprocessing="decode-2+clip-1", probe=(0.5, -0.25))
@@ -72,7 +73,7 @@ def test_a_knn_search_near_an_indexed_photo():
 
 def test_a_search_by_embedding_and_words_with_every_filter_and_facets():
     query = queries.vector_query(np.array([0.6, 0.8], np.float32))
-    options = SearchOptions(filters=EVERY_FILTER, words="forum in rome", facets=True)
+    options = SearchOptions(filters=EVERY_FILTER, terms=terms_of("IMG_7 in Rome"), facets=True)
     check_golden("knn_words_facets.json", queries.photo_search(query, k=10, options=options))
 
 
@@ -92,16 +93,13 @@ def test_deep_pages_stay_within_the_limit_of_candidates():
 
 
 @pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        (["IMG_1234"], "IMG 1234"),
-        (["2024-rome", "Forum.Romanum"], "2024 rome Forum Romanum"),
-        (["Cafe\u0301"], "Caf\u00e9"),
-        (["", "…"], ""),
-    ],
+    ("photos", "having", "rare"),
+    [(100, [51, 50, 0], "b c"), (100, [100], ""), (19, [19, 1], "a b"), (20, [20, 10], "b")],
 )
-def test_names_are_split_into_words(names, words):
-    assert queries.words_of(names) == words
+def test_terms_that_more_than_half_of_the_photos_have_tell_nothing(photos, having, rare):
+    counts = {"doc_count": photos, "terms": {"buckets": [{"doc_count": count} for count in having]}}
+    terms = [Term((word,), word) for word in "abc"[: len(having)]]
+    assert " ".join(term.spelling for term in queries.rare_terms(terms, counts)) == rare
 
 
 def test_unknown_values_are_no_fields_of_a_document():

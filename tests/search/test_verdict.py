@@ -31,9 +31,9 @@ def hit(embedding, *, by_words=False):
     return Hit(rank=1, document=document, score=0.5, by_words=by_words, embedding=embedding)
 
 
-def neighbours(hits, *targets):
+def neighbours(hits, *targets, understood=True):
     raw = RawResult(hits=tuple(hits), total=100, matching=100, backing_index="photos-1")
-    return Neighbours(raw=raw, targets=targets)
+    return Neighbours(raw=raw, targets=targets, understood=understood)
 
 
 def like(embedding, *, weight=1.0, kind=QueryKind.PHOTO):
@@ -58,6 +58,18 @@ def test_a_hit_has_to_match_every_wanted_part(photos, calibration):
 def test_excluded_parts_do_not_count(photos, calibration):
     hits = [hit(photos[1])]
     assert verdicts(neighbours(hits, like(photos[0]), like(photos[4], weight=-1.0)), calibration) == [True]
+
+
+def test_only_words_match_a_text_that_says_nothing(photos, calibration):
+    hits = [hit(photos[0]), hit(photos[1], by_words=True)]
+    for known in (calibration, None):
+        assert verdicts(neighbours(hits, understood=False), known) == [False, True]
+    assert verdicts(neighbours([hit(None)], understood=False), calibration) == [None]  # nobody asked for a verdict
+
+
+def test_a_text_that_says_nothing_does_not_count_beside_other_parts(photos, calibration):
+    hits = [hit(photos[1]), hit(photos[2])]
+    assert verdicts(neighbours(hits, like(photos[0]), understood=False), calibration) == [True, False]
 
 
 def test_there_is_no_verdict_without_calibration_query_or_embeddings(photos, calibration):

@@ -129,6 +129,14 @@ def test_hits_that_have_words_of_the_text_are_marked(run):
     assert "warm/red.png" in marked
 
 
+def test_a_text_that_says_nothing_is_told(run):
+    run("index")
+    said = "The text says nothing that the model knows."
+    assert said in run("search", "!!!").stderr
+    assert said not in run("search", "red").stderr
+    assert json.loads(run("search", "the of", "--json").stdout)["understood"] is False
+
+
 def test_json_is_for_programs(run):
     report = json.loads(run("index", "--json").stdout)
     assert (report["found"], report["encoded"], report["skipped"]) == (6, 6, [])
