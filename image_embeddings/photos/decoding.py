@@ -60,8 +60,9 @@ class Decoded:
     """A decoded file: its upright RGB image, shrunk if large, and its metadata.
 
     `width` and `height` are the full size of the upright photo in pixels. `xmp` and `iptc` are bytes that are not
-    parsed yet. `unmanaged` is the image as UNMANAGED_DECODING gives it; None if it is the same. `damage` says what is
-    wrong with the file if only a part of the picture could be decoded.
+    parsed yet, and `creation_time` is the text in which a PNG says when its picture was made. `unmanaged` is the image
+    as UNMANAGED_DECODING gives it; None if it is the same. `damage` says what is wrong with the file if only a part of
+    the picture could be decoded.
     """
 
     image: Image.Image
@@ -71,6 +72,7 @@ class Decoded:
     exif: Image.Exif
     xmp: bytes = b""
     iptc: bytes = b""
+    creation_time: str = ""
     damage: str = ""
 
 
@@ -159,6 +161,7 @@ def _decode_once(data: bytes, *, max_pixels: int, what: str, short_side: int) ->
             exif=exif,
             xmp=xmp,
             iptc=iptc,
+            creation_time=packets.creation_time_of(image.info),
         )
 
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from image_embeddings.documents import FORMAT, ImageDocument
-from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, StoredPhoto, encode_batch, make_documents
+from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, encode_batch, make_documents
 from image_embeddings.indexing.pipeline import MapAhead
+from image_embeddings.indexing.records import StoredPhoto
 from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -138,7 +139,7 @@ def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
     [({}, Outcome.COMPLETED), ({"image_id": "other.png"}, Outcome.REUSED), ({"mtime_ns": 5}, Outcome.REUSED)],
 )
 def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, photos, changes, outcome):
-    stored = document_of(red(photos), format=FORMAT - 1, caption="Red.", width=1, **changes)
+    stored = document_of(red(photos), format=TABLE_CAPTION_SINCE - 1, caption="Red.", width=1, **changes)
     result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (outcome, True)
     document = result.document
