@@ -99,6 +99,26 @@ def test_the_date_of_what_is_shown_goes_before_that_of_its_digital_form(tmp_path
     assert taken(path)[0].startswith("2019-08-14")
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["-XMP-photoshop:DateCreated=1960", "-IPTC:DateCreated=1960:05:06"], ("1960-05-06", "iptc")),
+        (
+            ["-XMP-exif:DateTimeOriginal=2019:08:14", f"-XMP-photoshop:DateCreated={ORIGINAL}"],
+            ("2019-08-14T17:05:06", "xmp"),
+        ),
+        (["-XMP-photoshop:DateCreated=1960", "-IPTC:DateCreated=1961:05:06"], ("1960", "xmp")),
+        (["-XMP-photoshop:DateCreated=2019", f"-EXIF:CreateDate={ORIGINAL}"], ("2019", "xmp")),
+        (
+            [f"-DateTimeOriginal={ORIGINAL}", f"-XMP-photoshop:DateCreated={ORIGINAL}+02:00"],
+            ("2019-08-14T17:05:06", "exif"),
+        ),
+    ],
+)
+def test_of_several_dates_of_one_kind_a_part_gives_way_to_what_says_more_of_it(tmp_path, run_exiftool, flags, expected):
+    assert taken(written(tmp_path, run_exiftool, *flags)) == expected
+
+
 def test_a_date_in_the_metadata_goes_before_that_of_the_name(tmp_path, run_exiftool):
     path = written(tmp_path, run_exiftool, f"-XMP-xmp:CreateDate={ORIGINAL}", name="IMG-20231224-WA0003.jpg")
     assert taken(path) == ("2019-08-14T17:05:06", "xmp")
