@@ -45,7 +45,7 @@ from image_embeddings.indexing.report import IndexOptions  # noqa: E402
 from image_embeddings.indexing.runs import Indexing  # noqa: E402
 from image_embeddings.photos.photo import decode_photo  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
-from image_embeddings.sources import photo_folder  # noqa: E402
+from image_embeddings.sources import photo_folder, reading  # noqa: E402
 from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 
 SIZE = (4000, 3000)
@@ -181,7 +181,7 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Read and decode the photos and make thumbnails, as the pipeline's threads do. Return the images."""
 
     def decode(file: photo_folder.PhotoFile) -> Image.Image:
-        photo = decode_photo(photo_folder.load(file), max_pixels=10**9)
+        photo = decode_photo(reading.load(file), max_pixels=10**9)
         thumbnails.make(photo.image, content_hash=photo.document.content_hash)
         return photo.image
 

@@ -28,7 +28,8 @@ from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.search.result import SearchResult
-from image_embeddings.sources.photo_folder import read_bytes, resolve
+from image_embeddings.sources.photo_folder import resolve
+from image_embeddings.sources.reading import read_bytes
 
 __all__ = [
     "BY_DATE_DEPTH",

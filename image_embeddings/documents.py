@@ -31,10 +31,11 @@ class ImageDocument:
     content_hash: str  # hash of the file's bytes, hexadecimal
     ctime_ns: int = 0  # when the system last changed the file or what it notes of it; 0 if it does not say
     inode: int = 0  # the file's number on its drive; 0 if the drive has none, or none that lasts
+    sidecar_state: str | None = None  # differs after a change of the photo's sidecars; None without sidecars
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
     altitude: float | None = None  # metres, negative below the sea
-    taken: str | None = None  # ISO 8601, local time; with the offset from UTC if it is known
-    taken_by: str | None = None  # what says so: exif, or name if only the name of the file does
+    taken: str | None = None  # ISO 8601, local time, as precise as it is known: from a year to a moment with its offset
+    taken_by: str | None = None  # what says so: exif, xmp, iptc, png, sidecar, or name (of the file)
     camera_make: str | None = None
     camera_model: str | None = None
     lens: str | None = None
@@ -45,6 +46,7 @@ class ImageDocument:
     city: str | None = None
     country: str | None = None
     persons: tuple[str, ...] = ()
+    rating: int | None = None  # -1 (rejected), 0 (without a rating), or 1 to 5
     label: str | None = None  # this, `table_caption` and `extra` come from a metadata file
     table_caption: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -130,14 +132,16 @@ class FileState:
     format: int = FORMAT
     ctime_ns: int = 0
     inode: int = 0
+    sidecar_state: str | None = None
 
     def is_same_file(self, other: "FileState") -> bool:
         """Return whether a file in the state `other` is taken to have the same content, without regard to the hash.
 
         The size and both times have to be the same, and so has the inode: programs that edit photos may set `mtime_ns`
-        back to what it was. A `ctime_ns` or an inode of 0 is not known, and not compared.
+        back to what it was. A `ctime_ns` or an inode of 0 is not known, and not compared. A change of a sidecar is one
+        of the photo.
         """
-        if (self.bytes, self.mtime_ns) != (other.bytes, other.mtime_ns):
+        if (self.bytes, self.mtime_ns, self.sidecar_state) != (other.bytes, other.mtime_ns, other.sidecar_state):
             return False
         pairs = ((self.ctime_ns, other.ctime_ns), (self.inode, other.inode))
         return all(0 in pair or pair[0] == pair[1] for pair in pairs)

@@ -22,6 +22,7 @@ OPTIONAL = (
     "city",
     "country",
     "persons",
+    "rating",
     "label",
     "extra",
 )
@@ -38,12 +39,12 @@ class ImageSchema(Schema):
     thumbnail_url = String()
     taken = String(
         metadata={
-            "description": "ISO 8601, local time, with the offset from UTC if it is known. This field and those below "
-            "are missing if nothing is known."
+            "description": "ISO 8601, local time, as precise as it is known: a year, a month, a day, or a time, with "
+            "its offset from UTC or without it. This field and those below are missing if nothing is known."
         }
     )
     taken_by = String(
-        metadata={"description": "What says when it was taken: exif, or name if only the name of the file does."}
+        metadata={"description": "What says when it was taken: exif, xmp, iptc, png, sidecar, or name (of the file)."}
     )
     camera_make = String()
     camera_model = String()
@@ -55,6 +56,7 @@ class ImageSchema(Schema):
     city = String()
     country = String()
     persons = List(String(), metadata={"description": "Persons in the photo."})
+    rating = Integer(metadata={"description": "-1 (rejected), 0 (without a rating), or 1 to 5."})
     label = String()
     extra = Dict(keys=String(), values=String(), metadata={"description": "Further columns of the metadata file."})
 

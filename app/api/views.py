@@ -155,7 +155,7 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "bytes": document.bytes,
         "image_url": url_for("photos.image", image_id=document.image_id),
         "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
-        **{name: value for name in OPTIONAL if (value := getattr(document, name))},
+        **{name: value for name in OPTIONAL if (value := getattr(document, name)) not in (None, "", (), {})},
     }
 
 

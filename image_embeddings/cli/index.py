@@ -169,13 +169,17 @@ def _watch_folder(runs: Indexing) -> FolderWatch:
 
 def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport, as_json: bool) -> None:
     """Run again after each change, and print only results that no earlier run has printed; return at Ctrl-C."""
-    skipped_before = frozenset(before.skipped)
+    skipped_before, faults_before = frozenset(before.skipped), frozenset(before.sidecar_faults)
     try:
         say(f"Watching {runs.folder} for changes. Ctrl-C ends it.")
         for report in keep_up(lambda: run_index(runs, leave_bar=False), changes=changes, notify=say):
-            news = replace(report, skipped=[item for item in report.skipped if item not in skipped_before])
-            skipped_before = frozenset(report.skipped)
-            if news.written or news.skipped:
+            news = replace(
+                report,
+                skipped=[item for item in report.skipped if item not in skipped_before],
+                sidecar_faults=[item for item in report.sidecar_faults if item not in faults_before],
+            )
+            skipped_before, faults_before = frozenset(report.skipped), frozenset(report.sidecar_faults)
+            if news.written or news.skipped or news.sidecar_faults:
                 print_json(asdict(news), in_one_line=True) if as_json else print_change(news)
             exit_by_report(report, is_only_run=False)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ def print_report(report: IndexReport) -> None:
     click.echo(f"{report.found} photos: {_counts_text(report)} ({report.seconds:.1f} s)")
     _print_skipped(report)
     _print_damaged(report)
+    _print_sidecars(report)
     for line in passed_over_lines(report):
         say(line)
 
@@ -29,6 +30,7 @@ def print_change(report: IndexReport) -> None:
     click.echo(f"{now}  {_counts_text(report, in_short=True)}: {report.found} photos ({report.seconds:.1f} s)")
     _print_skipped(report)
     _print_damaged(report)
+    _print_sidecars(report)
 
 
 def _counts_text(report: IndexReport, *, in_short: bool = False) -> str:
@@ -74,6 +76,13 @@ def _print_damaged(report: IndexReport) -> None:
         say(f"damaged {damaged.image_id!r}: indexed as far as it goes ({damaged.reason})")
     if len(report.damaged) > SKIPPED_SHOWN:
         say(f"… and {len(report.damaged) - SKIPPED_SHOWN} more that are damaged: --json lists them all")
+
+
+def _print_sidecars(report: IndexReport) -> None:
+    for fault in report.sidecar_faults[:SKIPPED_SHOWN]:
+        say(f"sidecar {fault.file!r}: used as far as it can be read ({fault.reason})")
+    if len(report.sidecar_faults) > SKIPPED_SHOWN:
+        say(f"… and {len(report.sidecar_faults) - SKIPPED_SHOWN} more sidecars: --json lists them all")
 
 
 def exit_by_report(report: IndexReport, *, is_only_run: bool = True, delete_existing: bool = False) -> None:

@@ -142,14 +142,15 @@ class Documents:
     # Reading all photos, or many
 
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
-        """Return the state of each photo's file when it was indexed, by image_id: size, times, inode and hash.
+        """Return the state of each photo's file when it was indexed, by image_id.
 
-        The format of each document is read only if `with_format` is true. Else all states have FORMAT.
+        It is the size, the times, the inode, the hash, and the state of the sidecars. The format of each
+        document is read only if `with_format` is true. Else all states have FORMAT.
         """
         self._client.refresh()
         # These are read from columns, because the documents themselves take three times as long.
         names = ["image_id", "bytes", "mtime_ns", "content_hash"]
-        newer = ["ctime_ns", "inode"]  # which an older version did not store
+        newer = ["ctime_ns", "inode", "sidecar_state"]  # which an older version did not store
         query = {
             "query": {"match_all": {}},
             "_source": False,
@@ -161,7 +162,7 @@ class Documents:
         for fields in self._scan(query, page_size=page_size):
             image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
             (format_,) = fields.get("format", (format_if_missing,))
-            ctime_ns, inode = (fields.get(name, (0,))[0] for name in newer)
+            ctime_ns, inode = (fields.get(name, (0,))[0] for name in ("ctime_ns", "inode"))
             states[image_id] = FileState(
                 bytes=size,
                 mtime_ns=mtime_ns,
@@ -169,6 +170,7 @@ class Documents:
                 format=format_,
                 ctime_ns=ctime_ns,
                 inode=inode,
+                sidecar_state=fields.get("sidecar_state", (None,))[0],
             )
         return states
 

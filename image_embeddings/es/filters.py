@@ -25,6 +25,8 @@ PLACE_CELLS = 500
 # The field of the time that a clock at the place of the photo showed. All that people see of dates goes by it: filters,
 # counts and order. `taken`, with its offset from UTC, would put a photo of New Year's night in Tokyo into the old year.
 WALL_TIME = "taken_local"
+# The last day of that time, if only the year or the month is known. Filters have to contain all of it.
+WALL_TIME_END = "taken_local_end"
 COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column; neither can contain it
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _ROUNDING = ("||/y", "||/M", "||/d")  # for a date without month, without day, and a whole one
@@ -116,7 +118,8 @@ def facet_aggs(filters: Filters) -> JSON:
                 "calendar_interval": _step(filters),
                 "format": "yyyy-MM-dd",
                 "min_doc_count": 1,
-            }
+            },
+            "aggs": {"open": {"terms": {"field": WALL_TIME_END, "format": "yyyy-MM-dd", "size": 2}}},
         },
     }
     aggs = {name: _filtered_agg(others[name], {"values": agg}) for name, agg in values.items()}
@@ -182,13 +185,25 @@ def _step(filters: Filters) -> str:
 
 
 def _date_buckets(aggregation: Mapping[str, Any], *, step: str) -> tuple[tuple[Bucket, ...], str]:
-    """Return the counts by day or month, or by year if there are too many months to look at, and which of these."""
-    found = {bucket["key_as_string"]: bucket["doc_count"] for bucket in aggregation["values"]["buckets"]}
-    if step == "month" and len(found) > DATE_BUCKETS:
-        step, months, found = "year", found, Counter()
-        for month, count in months.items():
-            found[f"{month[:4]}-01-01"] += count
-    return tuple(Bucket(value=day, count=count) for day, count in found.items()), step
+    """Return the counts by day or month, or by year if there are too many months to look at, and which of these.
+
+    Photos of which only the year or the month is known are not counted by shorter steps.
+    """
+    buckets = aggregation["values"]["buckets"]
+    if step == "month" and len(buckets) > DATE_BUCKETS:
+        step = "year"
+    found: Counter[str] = Counter()
+    for bucket in buckets:
+        day = bucket["key_as_string"]
+        found[f"{day[:4]}-01-01" if step == "year" else day] += bucket["doc_count"] - _count_open(bucket, step=step)
+    return tuple(Bucket(value=day, count=count) for day, count in found.items() if count), step
+
+
+def _count_open(bucket: Mapping[str, Any], *, step: str) -> int:
+    """Return how many photos of a bucket were taken in a time that is longer than the step, and begins with it."""
+    ends = {end["key_as_string"]: end["doc_count"] for end in bucket["open"]["buckets"]}
+    month = bucket["key_as_string"][: len("2019-08")]
+    return sum(count for end, count in ends.items() if step == "day" or (step == "month" and not end.startswith(month)))
 
 
 def _columns(aggregations: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Bucket, ...]]]:
@@ -242,7 +257,11 @@ def _at_least(field_name: str, pixels: int | None) -> list[JSON]:
 
 def _dates(first: str | None, last: str | None) -> list[JSON]:
     limits = {limit: f"{day}{_ROUNDING[day.count('-')]}" for limit, day in (("gte", first), ("lte", last)) if day}
-    return [{"range": {WALL_TIME: {**limits, "format": _FORMATS}}}] if limits else []
+    clauses: list[JSON] = [{"range": {WALL_TIME: {**limits, "format": _FORMATS}}}] if limits else []
+    if last:
+        after = {"gt": limits["lte"], "format": _FORMATS}
+        clauses.append({"bool": {"must_not": {"range": {WALL_TIME_END: after}}}})
+    return clauses
 
 
 def _box(place: Place | None) -> list[JSON]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
 from image_embeddings.es.facets import KEYWORD_FACETS
-from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME
+from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME, WALL_TIME_END
 from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME
+from image_embeddings.photos.dates import last_day
 from image_embeddings.words.terms import words_of
 
 META_VERSION = 1
@@ -54,6 +55,7 @@ def document_properties() -> JSON:
         "content_hash": {"type": "keyword"},
         "ctime_ns": {"type": "long"},
         "inode": {"type": "long"},
+        "sidecar_state": {"type": "keyword", "index": False},
         "location": {"type": "geo_point"},
         "altitude": {"type": "float"},
         "taken": {"type": "date"},
@@ -68,6 +70,7 @@ def document_properties() -> JSON:
         "city": {"type": "keyword"},
         "country": {"type": "keyword"},
         "persons": {"type": "keyword"},
+        "rating": {"type": "byte"},
         "extra": {"type": "flattened"},
         "preview": {"type": "keyword", "index": False, "doc_values": False},
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
@@ -80,6 +83,7 @@ def document_properties() -> JSON:
         "extra_words": {"type": "text"},
         "columns": {"type": "keyword"},
         WALL_TIME: {"type": "date"},
+        WALL_TIME_END: {"type": "date"},
         UNDATED_MTIME: {"type": "long"},
     }
 
@@ -128,7 +132,7 @@ def document_body(document: ImageDocument, *, vector: Any) -> JSON:
         "name": parts[-1],
         "words": words_of([*parts[:-1], PurePosixPath(parts[-1]).stem, *_own_words(document)]),
         **_derived(label=document.label, extra=document.extra),
-        **({WALL_TIME: _wall_time(document.taken)} if document.taken else {UNDATED_MTIME: document.mtime_ns}),
+        **(_times(document.taken) if document.taken else {UNDATED_MTIME: document.mtime_ns}),
     }
     keywords = {facet.field: facet.values_of(document) for facet in KEYWORD_FACETS.values()}
     body |= {field: values for field, values in keywords.items() if values is not None}
@@ -157,9 +161,13 @@ def metadata_body(metadata: PhotoMetadata) -> JSON:
     return {name: value for name, value in values.items() if value}
 
 
-def _wall_time(taken: str) -> str:
-    """Return a date without its offset from UTC: the time that a clock at the place of the photo showed."""
-    return _OFFSET.sub("", taken)
+def _times(taken: str) -> JSON:
+    """Return a date without its offset from UTC: the time that a clock at the place of the photo showed.
+
+    Of a year or a month alone, it is the beginning, and the end is known too.
+    """
+    last = last_day(taken)
+    return {WALL_TIME: _OFFSET.sub("", taken), **({WALL_TIME_END: last.isoformat()} if last else {})}
 
 
 def metadata_of(source: Mapping[str, Any]) -> PhotoMetadata:

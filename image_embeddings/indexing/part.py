@@ -11,64 +11,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from image_embeddings.documents import FORMAT, Embedding, ImageDocument
+from image_embeddings.documents import Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
+from image_embeddings.indexing.records import DocumentToWrite, PhotoToEncode, StoredPhoto, find_nothing
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.decoding import DECODING
 from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo, rename
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources import photo_folder
-from image_embeddings.sources.photo_folder import PhotoFile, Skipped
+from image_embeddings.sources import reading
+from image_embeddings.sources.photo_folder import PhotoFile
+from image_embeddings.sources.skipped import Skipped, skip_for
 
 TABLE_CAPTION_SINCE = 3  # FORMAT from which `table_caption` is stored
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoToEncode:
-    """A photo that was read and preprocessed, but is not encoded yet."""
-
-    document: ImageDocument
-    pixels: Any  # as the encoder wants them
-    outcome: Outcome
-    damage: str = ""  # as in `Photo`
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentToWrite:
-    """A document that is ready to be written."""
-
-    document: ImageDocument
-    embedding: Embedding
-    outcome: Outcome
-    damage: str = ""  # as in `Photo`
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredPhoto:
-    """The stored data that belongs to a file."""
-
-    older: ImageDocument | None = None  # the document of the same image_id, of the same bytes or others
-    same_bytes: tuple[ImageDocument, Embedding] | None = None  # of the same image_id or another
-
-    def is_enough(self) -> bool:
-        """Return whether the document of the same bytes has all that this version finds in them.
-
-        The own caption of the photo is not in it if a metadata file gave another one. It is missed only if the file has
-        a document of its own, from which it takes what the metadata file said.
-        """
-        if not self.same_bytes or self.same_bytes[0].format != FORMAT:
-            return False
-        document, _ = self.same_bytes
-        return document.table_caption is None or self.older in (None, document)
-
-
-def find_nothing(photo: PhotoBytes) -> StoredPhoto:
-    """Return an empty StoredPhoto, for an index in which every photo is new."""
-    return StoredPhoto()
 
 
 class MapFunction(Protocol):
@@ -123,13 +81,13 @@ class PhotoReader:
         picture belong together.
         """
         try:
-            content = photo_folder.load(file)
+            content = reading.load(file)
             stored = self.find_stored(content)
-            if stored.same_bytes and not self.reread and stored.is_enough():
+            if stored.same_bytes and not self.reread and stored.is_enough(content):
                 return self._reuse(content, stored, *stored.same_bytes)
             photo = decode_photo(content, max_pixels=self.options.max_pixels, with_location=self.options.with_location)
         except (CorpusError, ImageError) as error:
-            return photo_folder.skipped(file, error)
+            return skip_for(error, image_id=file.image_id)
         self.thumbnails.make(photo.image, content_hash=content.content_hash)
         if stored.same_bytes:
             return self._complete(photo, stored, *stored.same_bytes)
@@ -160,7 +118,7 @@ class PhotoReader:
         words = stored.older or same_bytes
         if words.content_hash == photo.document.content_hash:
             words = _with_table_caption(words, own=photo.document.caption)
-        return _write(photo.document.with_table_words_of(words), same_bytes, embedding, damage=photo.damage)
+        return _write(photo.document.with_table_words_of(words), same_bytes, embedding, photo=photo)
 
     def _replace(self, photo: Photo, older: ImageDocument) -> PhotoToEncode:
         """Return a photo that has changed; what a metadata file said stays."""
@@ -173,29 +131,52 @@ class PhotoReader:
 
     def _to_encode(self, photo: Photo, document: ImageDocument, *, outcome: Outcome) -> PhotoToEncode:
         image = photo.image_for(self.decoding)
-        return PhotoToEncode(document=document, pixels=self.preprocess(image), outcome=outcome, damage=photo.damage)
+        return PhotoToEncode(
+            document=document,
+            pixels=self.preprocess(image),
+            outcome=outcome,
+            damage=photo.damage,
+            sidecar_faults=photo.sidecar_faults,
+        )
 
 
 def _write(
-    document: ImageDocument, before: ImageDocument, embedding: Embedding, *, damage: str = ""
+    document: ImageDocument, before: ImageDocument, embedding: Embedding, *, photo: Photo | None = None
 ) -> DocumentToWrite | Fact:
     """Return a document to be written with the stored embedding of its bytes, or the fact that nothing is to do.
 
-    `before` is the stored document of these bytes, of the same file or another.
+    `before` is the stored document of these bytes, of the same file or another. `photo` is what was read anew.
     """
+    faults = photo.sidecar_faults if photo else ()
     is_same_file = (document.image_id, document.mtime_ns) == (before.image_id, before.mtime_ns)
     if is_same_file and document.ctime_ns == before.ctime_ns and document.inode != before.inode:
         # The same content has another inode though nobody has touched the file: this drive's numbers do not last.
         document = replace(document, inode=0)
     if document == before:
-        return PhotoOutcome(image_id=document.image_id, outcome=Outcome.UNCHANGED, content_hash=document.content_hash)
+        return PhotoOutcome(
+            image_id=document.image_id,
+            outcome=Outcome.UNCHANGED,
+            content_hash=document.content_hash,
+            sidecar_faults=faults,
+        )
     if not is_same_file:
         outcome = Outcome.REUSED
-    elif replace(document, ctime_ns=before.ctime_ns, inode=before.inode) == before:
+    elif _without_state(document) == _without_state(before):
         outcome = Outcome.UNCHANGED
     else:
         outcome = Outcome.COMPLETED
-    return DocumentToWrite(document=document, embedding=embedding, outcome=outcome, damage=damage)
+    return DocumentToWrite(
+        document=document,
+        embedding=embedding,
+        outcome=outcome,
+        damage=photo.damage if photo else "",
+        sidecar_faults=faults,
+    )
+
+
+def _without_state(document: ImageDocument) -> ImageDocument:
+    """Return the document without what only shows whether the file or its sidecars may have changed."""
+    return replace(document, ctime_ns=0, inode=0, sidecar_state=None)
 
 
 def _with_table_caption(document: ImageDocument, *, own: str | None) -> ImageDocument:
@@ -218,7 +199,11 @@ def encode_batch(batch: Sequence[PhotoToEncode | DocumentToWrite], *, encoder: E
         item
         if isinstance(item, DocumentToWrite)
         else DocumentToWrite(
-            document=item.document, embedding=next(embeddings), outcome=item.outcome, damage=item.damage
+            document=item.document,
+            embedding=next(embeddings),
+            outcome=item.outcome,
+            damage=item.damage,
+            sidecar_faults=item.sidecar_faults,
         )
         for item in batch
     ]

@@ -21,13 +21,14 @@ from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.heartbeat import Heartbeat
 from image_embeddings.indexing.metadata_changes import MetadataChanges
-from image_embeddings.indexing.part import DocumentToWrite, PhotoReader, StoredPhoto, make_documents
+from image_embeddings.indexing.part import PhotoReader, make_documents
 from image_embeddings.indexing.plan import Plan
+from image_embeddings.indexing.records import DocumentToWrite, StoredPhoto
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
 from image_embeddings.indexing.writer import Writer, describe_photos, remove_photos
 from image_embeddings.photos.photo import PhotoBytes
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 RECALIBRATED_AFTER = 0.2  # share of the photos that came or went
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
-from image_embeddings.sources.photo_folder import PassedOver, PhotoFile, Skipped, walk
+from image_embeddings.sources.folders import PassedOver
+from image_embeddings.sources.photo_folder import PhotoFile, walk
+from image_embeddings.sources.skipped import Skipped
 
 FREE_TO_DELETE = 500  # an index of at most this many photos is made anew in a minute: no questions asked
 
@@ -63,7 +65,7 @@ def make_plan(
     exclude: Sequence[str] = (),
     reread: bool = False,
 ) -> Plan:
-    """Compare `folder` with the indexed photos, by size, times and inode of each file.
+    """Compare `folder` with the indexed photos, by size, times and inode of each file, and by its sidecars.
 
     With `reread` every file is read again, for what it says of itself.
 
@@ -125,7 +127,14 @@ def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
     """Return whether the file is indexed as it is, with all data that this version of the program stores."""
     if state is None or state.format != FORMAT:
         return False
-    now = replace(state, bytes=file.bytes, mtime_ns=file.mtime_ns, ctime_ns=file.ctime_ns, inode=file.inode)
+    now = replace(
+        state,
+        bytes=file.bytes,
+        mtime_ns=file.mtime_ns,
+        ctime_ns=file.ctime_ns,
+        inode=file.inode,
+        sidecar_state=file.sidecar_state,
+    )
     return state.is_same_file(now)
 
 

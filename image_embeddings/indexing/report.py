@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_embeddings.sources.photo_folder import PassedOver, Skipped
+from image_embeddings.photos.sidecars import SidecarFault
+from image_embeddings.sources.folders import PassedOver
+from image_embeddings.sources.skipped import Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class PhotoOutcome:
     outcome: Outcome
     content_hash: str = ""  # empty if it is not known
     damage: str = ""  # what is wrong with the file, if it is indexed though a part of its picture is missing
+    sidecar_faults: tuple[SidecarFault, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,7 @@ class IndexReport:
     linked_folders: int = 0  # not followed
     left_out: Mapping[str, int] = field(default_factory=dict)  # files and folders, by what leaves them out
     damaged: list[Damaged] = field(default_factory=list)  # of those that were read now
+    sidecar_faults: list[SidecarFault] = field(default_factory=list)  # of the sidecars that were read now
     seconds: float = 0.0
     stopped: bool = False  # before its end, by the user
     waiting: str = ""  # why a rebuild has not taken the other index's place, and how to go on
@@ -112,6 +116,7 @@ class RunCounts:
         self._counts = Counter({Outcome.UNCHANGED: unchanged})
         self._moved = 0
         self._damaged: list[Damaged] = []
+        self._sidecar_faults: dict[SidecarFault, None] = {}  # each once: a sidecar may belong to several photos
         self._reused_hashes: set[str] = set()
 
     def add(self, fact: Fact) -> None:
@@ -122,6 +127,7 @@ class RunCounts:
         self._counts[fact.outcome] += 1
         if fact.damage:
             self._damaged.append(Damaged(image_id=fact.image_id, reason=fact.damage))
+        self._sidecar_faults.update(dict.fromkeys(fact.sidecar_faults))
         if fact.outcome is Outcome.REUSED:
             self._reused_hashes.add(fact.content_hash)
         elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:
@@ -153,6 +159,7 @@ class RunCounts:
             linked_folders=self._passed.linked_folders,
             left_out=dict(self._passed.left_out.most_common()),
             damaged=list(self._damaged),
+            sidecar_faults=list(self._sidecar_faults),
             seconds=seconds,
             stopped=stopped,
         )

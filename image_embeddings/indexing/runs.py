@@ -33,7 +33,7 @@ from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
-from image_embeddings.sources import photo_folder
+from image_embeddings.sources.folders import check_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
@@ -147,7 +147,7 @@ class Indexing:
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool],
     ) -> IndexReport:
-        photo_folder.check_folder(self.folder)
+        check_folder(self.folder)
         with _lock_run(self.settings):
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving

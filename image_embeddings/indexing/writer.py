@@ -12,9 +12,9 @@ from image_embeddings.documents import PhotoMetadata
 from image_embeddings.es.documents import Rejected
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import passes, patiently
-from image_embeddings.indexing.part import DocumentToWrite
+from image_embeddings.indexing.records import DocumentToWrite
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 WRITE_SECONDS = 5.0  # after which all encoded photos are written, even if they are few
 
@@ -84,6 +84,7 @@ class Writer:
                         outcome=item.outcome,
                         content_hash=item.document.content_hash,
                         damage=item.damage,
+                        sidecar_faults=item.sidecar_faults,
                     )
 
 

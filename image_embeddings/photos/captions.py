@@ -6,7 +6,7 @@ docs/readers.md has a table of the sources, in the order of their precedence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -32,15 +32,31 @@ _MAX_BYTES = 16 * CAPTION_LENGTH  # of a text in EXIF that are looked at
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """The words of a photo. `caption` is the title or another text if the photo has no description."""
+    """The words of a photo. `caption` is the title or another text if the photo has no `description`."""
 
     caption: str | None = None
+    description: str | None = field(default=None, compare=False)
     title: str | None = None
     headline: str | None = None
     keywords: tuple[str, ...] = ()
     city: str | None = None
     country: str | None = None
     persons: tuple[str, ...] = ()
+
+    def over(self, other: Words) -> Words:
+        """Return the words of two sources: these, and those of `other` for what these say nothing of."""
+        description = self.description or other.description
+        headline, title = self.headline or other.headline, self.title or other.title
+        return Words(
+            caption=description or headline or title or self.caption or other.caption,
+            description=description,
+            title=title,
+            headline=headline,
+            keywords=self.keywords or other.keywords,
+            city=self.city or other.city,
+            country=self.country or other.country,
+            persons=self.persons or other.persons,
+        )
 
 
 def words(*, xmp: Xmp, iptc: bytes = b"", exif: Image.Exif | None = None) -> Words:
@@ -50,41 +66,43 @@ def words(*, xmp: Xmp, iptc: bytes = b"", exif: Image.Exif | None = None) -> Wor
     """
     tags = Image.Exif() if exif is None else exif
     old = Iptc(iptc, software=f"{exif_tags.text(tags, _TAGS.Software)} {xmp.text('xmp:CreatorTool')}")
-    title = _first(TITLE_LENGTH, xmp.texts("dc:title"), old.texts(iptc_sets.TITLE))
-    headline = _first(TITLE_LENGTH, xmp.texts("photoshop:Headline"), old.texts(iptc_sets.HEADLINE))
-    description = _first(
+    title = first_text(TITLE_LENGTH, xmp.texts("dc:title"), old.texts(iptc_sets.TITLE))
+    headline = first_text(TITLE_LENGTH, xmp.texts("photoshop:Headline"), old.texts(iptc_sets.HEADLINE))
+    description = first_text(
         CAPTION_LENGTH,
         xmp.texts("dc:description"),
         old.texts(iptc_sets.CAPTION),
         [_text(tags, _TAGS.ImageDescription)],
         xmp.texts("tiff:ImageDescription"),
     )
-    comment = _first(
+    comment = first_text(
         CAPTION_LENGTH,
         [_windows_text(tags, tag) for tag in (_XP_TITLE, _XP_SUBJECT, _XP_COMMENT)],
         [_user_comment(tags)],
         xmp.texts("exif:UserComment"),
     )
-    subjects = _distinct(xmp.texts("dc:subject"), length=KEYWORD_LENGTH, most=MAX_KEYWORDS)
+    subjects = distinct_texts(xmp.texts("dc:subject"), length=KEYWORD_LENGTH, most=MAX_KEYWORDS)
     older = [*old.other_texts(iptc_sets.KEYWORD, subjects), *_windows_keywords(tags)]
     return Words(
         caption=description or headline or title or comment,
+        description=description,
         title=title,
         headline=headline,
-        keywords=_distinct([*subjects, *older], length=KEYWORD_LENGTH, most=MAX_KEYWORDS),
-        city=_first(NAME_LENGTH, xmp.texts("photoshop:City"), old.texts(iptc_sets.CITY)),
-        country=_first(NAME_LENGTH, xmp.texts("photoshop:Country"), old.texts(iptc_sets.COUNTRY)),
-        persons=_distinct(xmp.people(), length=NAME_LENGTH, most=MAX_PERSONS),
+        keywords=distinct_texts([*subjects, *older], length=KEYWORD_LENGTH, most=MAX_KEYWORDS),
+        city=first_text(NAME_LENGTH, xmp.texts("photoshop:City"), old.texts(iptc_sets.CITY)),
+        country=first_text(NAME_LENGTH, xmp.texts("photoshop:Country"), old.texts(iptc_sets.COUNTRY)),
+        persons=distinct_texts(xmp.people(), length=NAME_LENGTH, most=MAX_PERSONS),
     )
 
 
-def _first(length: int, *sources: Iterable[str | None]) -> str | None:
+def first_text(length: int, *sources: Iterable[str | None]) -> str | None:
     """Return the first text that says something, on one line; None if there is none."""
     texts = (plain(text, length=length) for source in sources for text in source)
     return next((text for text in texts if text and not is_default(text)), None)
 
 
-def _distinct(found: Iterable[str], *, length: int, most: int) -> tuple[str, ...]:
+def distinct_texts(found: Iterable[str], *, length: int, most: int) -> tuple[str, ...]:
+    """Return the first `most` texts, each once, on one line, and of at most `length` characters."""
     return tuple(dict.fromkeys(word for text in found if (word := plain(text, length=length))))[:most]
 
 

@@ -61,8 +61,9 @@ class Decoded:
     """A decoded file: its upright RGB image, shrunk if large, and its metadata.
 
     `width` and `height` are the full size of the upright photo in pixels. `xmp` and `iptc` are bytes that are not
-    parsed yet. `unmanaged` is the image as UNMANAGED_DECODING gives it; None if it is the same. `damage` says what is
-    wrong with the file if only a part of the picture could be decoded.
+    parsed yet, and `creation_time` is the text in which a PNG says when its picture was made. `unmanaged` is the image
+    as UNMANAGED_DECODING gives it; None if it is the same. `damage` says what is wrong with the file if only a part of
+    the picture could be decoded.
     """
 
     image: Image.Image
@@ -72,6 +73,7 @@ class Decoded:
     exif: Image.Exif
     xmp: bytes = b""
     iptc: bytes = b""
+    creation_time: str = ""
     damage: str = ""
 
 
@@ -193,6 +195,7 @@ def _load(data: bytes, *, short_side: int) -> Decoded:
             exif=exif,
             xmp=xmp,
             iptc=iptc,
+            creation_time=packets.creation_time_of(image.info),
         )
 
 

@@ -1,4 +1,4 @@
-"""The facts in a photo's EXIF: when it was taken, with which camera and lens, and how it was held.
+"""The facts in a photo's EXIF: when it was taken, with which camera and lens, and how many stars it has.
 
 Cameras and programs write the values in types that the standard does not name, with other letters, blanks and zeros.
 All readers here take a value by what it says, not by its type.
@@ -18,6 +18,7 @@ NAME_LENGTH = 200  # characters of a camera's or lens's name
 _JOINERS = "\u200c\u200d"  # invisible, but part of Persian and Indic words and of emoji
 
 _TAGS = ExifTags.Base
+_RATING = 0x4746
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?|[+-]?\.\d+")
 _NUMBER_LENGTH = 100  # characters of a text that holds a number
 _NO_LENS = re.compile(r"(?:[\W_0]|mm|f|n/?a|none|null|unknown)*", re.IGNORECASE)
@@ -26,18 +27,23 @@ ERRORS = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, OSError,
 
 
 def taken(exif: Image.Exif) -> str | None:
-    """Return when the photo was taken or digitized, as ISO 8601; None if that is absent or impossible.
+    """Return when the photo was taken, as ISO 8601; None if that is absent or impossible.
 
     It is the local time, with its offset from UTC if the camera gives one. Some programs write these tags one level too
     high, so they are looked for there too.
     """
+    return _date(exif, _TAGS.DateTimeOriginal, offset=_TAGS.OffsetTimeOriginal, fraction=_TAGS.SubsecTimeOriginal)
+
+
+def digitized(exif: Image.Exif) -> str | None:
+    """Return when the photo was digitized, as `taken` does. A scanner writes this date of a print."""
+    return _date(exif, _TAGS.DateTimeDigitized, offset=_TAGS.OffsetTimeDigitized, fraction=_TAGS.SubsecTimeDigitized)
+
+
+def _date(exif: Image.Exif, tag: int, *, offset: int, fraction: int) -> str | None:
     for tags in (photo_tags(exif), exif):
-        for date, offset, fraction in (
-            (_TAGS.DateTimeOriginal, _TAGS.OffsetTimeOriginal, _TAGS.SubsecTimeOriginal),
-            (_TAGS.DateTimeDigitized, _TAGS.OffsetTimeDigitized, _TAGS.SubsecTimeDigitized),
-        ):
-            if found := parse_date(text(tags, date), offset=text(tags, offset), fraction=text(tags, fraction)):
-                return found
+        if found := parse_date(text(tags, tag), offset=text(tags, offset), fraction=text(tags, fraction)):
+            return found
     return None
 
 
@@ -52,6 +58,11 @@ def changed(exif: Image.Exif) -> str | None:
     found = parse_date(text(exif, _TAGS.DateTime), offset=offset, fraction=fraction)
     by_libraw = (text(exif, _TAGS.Software) or "").startswith("dcraw")
     return None if by_libraw and found and found.startswith("1970-01-01") else found
+
+
+def rating(exif: Image.Exif) -> float | None:
+    """Return the stars that Windows wrote, or another number that stands in their place; None if there is none."""
+    return number(exif.get(_RATING))
 
 
 def camera_make(exif: Image.Exif) -> str | None:

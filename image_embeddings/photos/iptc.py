@@ -15,6 +15,7 @@ TITLE, KEYWORD, PROGRAM, CITY, COUNTRY, HEADLINE, CAPTION = (
     (2, 105),
     (2, 120),
 )
+DATE, TIME, DIGITAL_DATE, DIGITAL_TIME = (2, 55), (2, 60), (2, 62), (2, 63)
 _CHARSET = (1, 90)
 _UTF8 = b"\x1b%G"
 _LATIN1 = tuple(b"\x1b" + set_of_letters + b"A" for set_of_letters in (b",", b"-", b".", b"/"))
@@ -38,6 +39,10 @@ class Iptc:
         macintosh = not charsets and any("macintosh" in name.lower() for name in programs)
         self._encoding = _MAC if macintosh else "cp1252"
         self._is_declared = any(charset in (_UTF8, *_LATIN1) for charset in charsets)
+
+    def text(self, dataset: Dataset) -> str | None:
+        """Return the first text of that kind; None if there is none."""
+        return next(iter(self.texts(dataset)), None)
 
     def texts(self, dataset: Dataset) -> list[str]:
         """Return the text of each entry of that kind."""

@@ -17,6 +17,7 @@ _EXIF_NAME = b"Exif\0\0"  # before EXIF there
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"IIU\0": "<"}  # TIFF, ORF (two), RW2
 _BIG_ORDERS = {b"II+\0": "<", b"MM\0+": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a value of each type
+_CREATION_TIMES = ("exif:datetimeoriginal", "exif:datetimedigitized", "creation time", "creationtime")
 _ENTRIES = 4096  # that are read at most
 
 
@@ -50,6 +51,15 @@ def iptc_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
             return iptc.of_resources(profile) if profile.startswith(b"8BIM") else profile
     tiff = _tiff(data, info)
     return tag_bytes(tiff, _IPTC) or iptc.of_resources(tag_bytes(tiff, _RESOURCES))
+
+
+def creation_time_of(info: Mapping[Any, Any]) -> str:
+    """Return the text in which a PNG says when its picture was made; empty if it does not.
+
+    ImageMagick copies EXIF into such texts, and these go first. `date:create` and the chunk tIME are times of the file.
+    """
+    texts = {str(name).lower(): text for name, text in info.items() if isinstance(text, str)}
+    return next((texts[name] for name in _CREATION_TIMES if name in texts), "")
 
 
 def exif_profile(info: Mapping[Any, Any]) -> bytes:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from image_embeddings.documents import ImageDocument
-from image_embeddings.photos import captions, decoding, exif, places, xmp
+from image_embeddings.photos import decoding, exif, xmp
 from image_embeddings.photos.dates import date_of_name
-from image_embeddings.photos.decoding import UNMANAGED_DECODING
+from image_embeddings.photos.decoding import UNMANAGED_DECODING, Decoded
+from image_embeddings.photos.facts import Facts, read_facts
 from image_embeddings.photos.fingerprint import fingerprint
+from image_embeddings.photos.sidecars import SidecarBytes, SidecarFault, read_sidecars
+from image_embeddings.photos.taken import NAME
 from image_embeddings.photos.thumbnails import preview
-
-EXIF, NAME = "exif", "name"  # what says when a photo was taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Photo:
     image: Image.Image
     unmanaged: Image.Image | None = None
     damage: str = ""
+    sidecar_faults: tuple[SidecarFault, ...] = ()
 
     def image_for(self, decoding: str) -> Image.Image:
         """Return the image to encode for an index that was made with the decoding of this name."""
@@ -35,7 +37,7 @@ class Photo:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoBytes:
-    """The content of a file when it was read."""
+    """The content of a file when it was read, with that of its sidecars, the first of which goes before the others."""
 
     image_id: str
     data: bytes
@@ -43,23 +45,29 @@ class PhotoBytes:
     content_hash: str
     ctime_ns: int = 0  # this and `inode` as in ImageDocument
     inode: int = 0
+    sidecars: tuple[SidecarBytes, ...] = ()
+    sidecar_state: str | None = None  # as in ImageDocument
+    sidecar_faults: tuple[SidecarFault, ...] = ()  # of sidecars that could not be read at all
 
 
 def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = True) -> Photo:
     """Return the photo in these bytes; the picture and all values of its document come from the same bytes.
 
+    What a sidecar says goes before what the file says.
+
     Raises:
         ImageError: if the content cannot be decoded, or is too large.
     """
     decoded = decoding.decode(photo.data, max_pixels=max_pixels, what=photo.image_id)
-    taken, taken_by = _date(decoded.exif, image_id=photo.image_id)
-    packet = xmp.read(decoded.xmp)
-    words = captions.words(xmp=packet, iptc=decoded.iptc, exif=decoded.exif)
-    place = places.place(decoded.exif, packet) if with_location else None
+    facts, faults = read_sidecars(photo.sidecars)
+    facts = facts.over(facts_of(decoded))
+    taken, taken_by = _dated(facts, image_id=photo.image_id)
+    place = facts.place if with_location else None
     return Photo(
         image=decoded.image,
         unmanaged=decoded.unmanaged,
         damage=decoded.damage,
+        sidecar_faults=(*photo.sidecar_faults, *faults),
         document=ImageDocument(
             image_id=photo.image_id,
             width=decoded.width,
@@ -69,33 +77,41 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             ctime_ns=photo.ctime_ns,
             inode=photo.inode,
             content_hash=photo.content_hash,
+            sidecar_state=photo.sidecar_state,
             location=(place.latitude, place.longitude) if place else None,
             altitude=place.altitude if place else None,
             taken=taken,
             taken_by=taken_by,
             camera_make=exif.camera_make(decoded.exif),
             camera_model=exif.camera_model(decoded.exif),
-            lens=exif.lens(decoded.exif) or _lens_in_xmp(packet),
-            caption=words.caption,
-            title=words.title,
-            headline=words.headline,
-            keywords=words.keywords,
-            city=words.city,
-            country=words.country,
-            persons=words.persons,
+            lens=facts.lens,
+            caption=facts.words.caption,
+            title=facts.words.title,
+            headline=facts.words.headline,
+            keywords=facts.words.keywords,
+            city=facts.words.city,
+            country=facts.words.country,
+            persons=facts.words.persons,
+            rating=facts.rating,
             preview=preview(decoded.image),
             fingerprint=fingerprint(decoded.image),
         ),
     )
 
 
-def _date(tags: Image.Exif, *, image_id: str) -> tuple[str | None, str | None]:
-    """Return when the photo was taken, and what says so: exif or name. Return (None, None) if nothing does."""
-    if found := exif.taken(tags) or exif.changed(tags):
-        return found, EXIF
-    if found := date_of_name(image_id):
-        return found, NAME
-    return None, None
+def facts_of(decoded: Decoded) -> Facts:
+    """Return what the metadata inside a file says of the photo."""
+    return read_facts(
+        exif_=decoded.exif, xmp=xmp.read(decoded.xmp), iptc=decoded.iptc, creation_time=decoded.creation_time
+    )
+
+
+def _dated(facts: Facts, *, image_id: str) -> tuple[str | None, str | None]:
+    """Return when the photo was taken, and what says so: the name of the file if nothing else does."""
+    if facts.taken:
+        return facts.taken, facts.taken_by
+    found = date_of_name(image_id)
+    return found, NAME if found else None
 
 
 def rename(document: ImageDocument, *, image_id: str) -> ImageDocument:
@@ -105,11 +121,6 @@ def rename(document: ImageDocument, *, image_id: str) -> ImageDocument:
         taken = date_of_name(image_id)
         renamed = replace(renamed, taken=taken, taken_by=NAME if taken else None)
     return renamed
-
-
-def _lens_in_xmp(packet: xmp.Xmp) -> str | None:
-    names = (exif.lens_name(packet.text(name)) for name in ("exifEX:LensModel", "aux:Lens"))
-    return next((name for name in names if name), None)
 
 
 def content_hash(data: bytes) -> str:

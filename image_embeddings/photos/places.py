@@ -43,7 +43,7 @@ def place(exif: Image.Exif, xmp: Xmp) -> Place | None:
 def _of_exif(exif: Image.Exif) -> Place | None:
     gps = directory(exif, ExifTags.IFD.GPSInfo)
     try:
-        return _checked(
+        return checked_place(
             _degrees(gps.get(_TAGS.GPSLatitude), gps.get(_TAGS.GPSLatitudeRef), "NS"),
             _degrees(gps.get(_TAGS.GPSLongitude), gps.get(_TAGS.GPSLongitudeRef), "EW"),
             altitude=_metres(gps.get(_TAGS.GPSAltitude), gps.get(_TAGS.GPSAltitudeRef)),
@@ -57,7 +57,7 @@ def _of_xmp(xmp: Xmp) -> Place | None:
     def value(name: str) -> str | None:
         return xmp.text(f"exif:GPS{name}")
 
-    return _checked(
+    return checked_place(
         _degrees(value("Latitude"), value("LatitudeRef"), "NS", signed=True),
         _degrees(value("Longitude"), value("LongitudeRef"), "EW", signed=True),
         altitude=_metres(value("Altitude"), value("AltitudeRef")),
@@ -65,7 +65,14 @@ def _of_xmp(xmp: Xmp) -> Place | None:
     )
 
 
-def _checked(latitude: float | None, longitude: float | None, *, altitude: float | None, status: Any) -> Place | None:
+def checked_place(
+    latitude: float | None, longitude: float | None, *, altitude: float | None = None, status: Any = None
+) -> Place | None:
+    """Return a place with these coordinates in degrees, and this height in metres if it is possible.
+
+    Return None for what is no place: one coordinate alone, 0°, 0°, what is out of range, and a fix whose `status` is V
+    (void).
+    """
     if latitude is None or longitude is None or _letter(status) == "V":
         return None
     if abs(latitude) > 90 or abs(longitude) > 180 or max(abs(latitude), abs(longitude)) < _NO_FIX:

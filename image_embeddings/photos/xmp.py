@@ -82,16 +82,23 @@ class Xmp:
 
 
 def read(packet: bytes) -> Xmp:
-    """Return the properties of a packet. What is damaged is left out.
+    """Return the properties of a packet. What is damaged is left out."""
+    return read_with_fault(packet)[0]
+
+
+def read_with_fault(packet: bytes) -> tuple[Xmp, str]:
+    """Return the properties of a packet, as far as they can be read, and what is wrong with it, empty for nothing.
 
     Only what stands directly in a description at the top counts. Deeper ones describe other pictures: the parts of a
     composition (xmpMM:Pantry), or its history.
     """
-    root = _parse(packet) if len(packet) <= MAX_BYTES else None
+    if len(packet) > MAX_BYTES:
+        return Xmp(), f"it has more than {MAX_BYTES:,} bytes"
+    root, fault = _parse(packet)
     if root is None:
-        return Xmp()
+        return Xmp(), fault or "it is no XML"
     tops = [root] if root.tag == _RDF else [child for child in root if child.tag == _RDF]
-    return Xmp([node for top in tops for node in top])
+    return Xmp([node for top in tops for node in top]), fault or ("" if tops else "it is no XMP: it has no rdf:RDF")
 
 
 def _items(element: Element) -> list[Element]:
@@ -111,10 +118,10 @@ def _text(element: Element) -> str:
     return element.text or ""
 
 
-def _parse(xmp: bytes) -> Element | None:
-    """Return the root of a packet, with everything before its first damage.
+def _parse(xmp: bytes) -> tuple[Element | None, str]:
+    """Return the root of a packet, with everything before its first damage, and what is wrong with the packet.
 
-    Return None if there is no element, or if the packet has something that no caption needs. One such thing is a
+    The root is None if there is no element, or if the packet has something that no caption needs. One such thing is a
     document type: XMP never has one, and it can make a small packet large or name other files. The other is more than
     MAX_ELEMENTS elements, or elements deeper than MAX_DEPTH, which would need much memory.
     """
@@ -126,9 +133,9 @@ def _parse(xmp: bytes) -> Element | None:
             number += 1
             depth += 1 if event == "start" else -1
             if number > 2 * MAX_ELEMENTS or depth > MAX_DEPTH:
-                return None
+                return None, f"it has more than {MAX_ELEMENTS:,} elements, or some nested deeper than {MAX_DEPTH}"
     except DefusedXmlException:
-        return None
-    except (ParseError, ValueError, LookupError):  # the last two for unknown encodings
-        pass
-    return root
+        return None, "it has a document type, which XMP never has"
+    except (ParseError, ValueError, LookupError) as error:  # the last two for unknown encodings
+        return root, f"it is damaged: {error}"
+    return root, ""

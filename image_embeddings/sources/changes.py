@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import re
-import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from image_embeddings.errors import CorpusError
+from image_embeddings.sources.drives import is_hidden, mounted_drives, shared_drive
+from image_embeddings.sources.folders import PassedOver, walk_folders
 from image_embeddings.sources.left_out import MARKERS, Rules, is_path_left_out
-from image_embeddings.sources.photo_folder import PassedOver, named_like_a_photo, walk, walk_folders
+from image_embeddings.sources.names import named_like_a_photo
+from image_embeddings.sources.photo_folder import walk
+from image_embeddings.sources.sidecar_files import may_be_a_sidecar
+from image_embeddings.sources.system_events import ADDED, DELETED, system_events, why_unreported
 
 if TYPE_CHECKING:
     from watchfiles import Change
 
-    Events = Generator[set[tuple[Change, str]], None, None]
+    from image_embeddings.sources.system_events import Events
 
-# The system does not report what other computers, or the host of a virtual machine, change on these file systems.
-_NETWORK = ("nfs", "cifs", "smb", "9p", "afp", "afs", "ceph", "glusterfs", "lustre", "webdav", "fuse.")
-_VIRTUAL = ("virtiofs", "vboxsf", "prl_fs", "drvfs", "fakeowner")
-_LIMITS = {
-    errno.ENOSPC: ("watches no more folders", "fs.inotify.max_user_watches=1048576"),
-    errno.EMFILE: ("lets no more programs watch folders", "fs.inotify.max_user_instances=1024"),
-}
 _NO_UNICODE = re.compile("[\udc80-\udcff]")  # what Python puts into a name for bytes that are not UTF-8
-_WATCHES_FULL = "OS file watch limit reached"  # the message of watchfiles in place of ENOSPC
-_EACH_FOLDER = sys.platform == "linux"  # inotify watches single folders, and watchfiles would follow links to others
-_STEP_MS = 50  # how long watchfiles collects events
 _LOOKING_TAKES = 10  # looking through a large folder takes at most one tenth of the time
 
 
@@ -50,53 +41,14 @@ class Pace:
     renewal: float = 600.0  # after which everything counts as changed, and watching begins again
 
 
-def system_events(folders: Collection[str]) -> Events:
-    """Yield the changes in these folders that the system reports, by watchfiles.
-
-    A set comes several times a second; it is empty if nothing has changed. The first set comes as soon as no later
-    change can be missed. On Linux each folder has to be named. Elsewhere a folder includes those below it.
-
-    Raises:
-        OSError: if the system does not report changes, or stops. Its `errno` names a limit that is reached.
-    """
-    from watchfiles import watch
-    from watchfiles._rust_notify import WatchfilesRustInternalError
-
-    try:
-        yield from watch(
-            *folders,
-            watch_filter=None,
-            debounce=_STEP_MS,
-            step=_STEP_MS,
-            rust_timeout=_STEP_MS,
-            yield_on_timeout=True,
-            debug=False,
-            force_polling=False,
-            recursive=not _EACH_FOLDER,
-            ignore_permission_denied=False,  # True would also hide that a limit is reached
-        )
-    except FileNotFoundError:
-        raise
-    except (OSError, WatchfilesRustInternalError) as error:
-        raise _with_number(str(error)) from error
-
-
-def _with_number(reason: str) -> OSError:
-    """Return an error with the errno in the reason, which watchfiles gives only as text."""
-    if _WATCHES_FULL in reason:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    number = re.search(r"\(os error (\d+)\)", reason)
-    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(reason)
-
-
 class FolderWatch:
     """A context manager that waits for changes in `folder` that matter to an indexing run.
 
-    Changes of files with names of photos, of folders, and of the files .ignore and .nomedia matter. Changes of what is
-    hidden, in the folder `leave_out` or left out by `exclude` and the like do not. It also matters if `folder` itself
-    appears, disappears or is replaced, as with a drive, and if the file `also` changes. From time to time everything
-    counts as changed, because the system misses some changes: events may come too fast, or a drive may be mounted below
-    the folder.
+    Changes of files with names of photos or sidecars, of folders, and of the files .ignore and .nomedia matter. Changes
+    of what is hidden, in the folder `leave_out` or left out by `exclude` and the like do not. It also matters if
+    `folder` itself appears, disappears or is replaced, as with a drive, and if the file `also` changes. From time to
+    time everything counts as changed, because the system misses some changes: events may come too fast, or a drive may
+    be mounted below the folder.
     """
 
     def __init__(
@@ -178,7 +130,7 @@ class FolderWatch:
 
     def _listen(self) -> str:
         """Ask the system to report changes; return the reason if it cannot, else an empty text."""
-        shared = shared_drive(self._root, mounts=_mounts())
+        shared = shared_drive(self._root, mounts=mounted_drives())
         if shared:
             return f"What other computers change on such a drive ({shared}), this one is not told."
         self._folders = self._find_folders()
@@ -189,7 +141,7 @@ class FolderWatch:
             self._stale = True
         except (OSError, UnicodeError) as error:
             self._end()
-            return _why(error)
+            return why_unreported(error)
         # A folder that was made while the watch began is not watched yet.
         self._stale = self._stale or self._find_folders() != self._folders
         return ""
@@ -229,14 +181,12 @@ class FolderWatch:
 
     def _any_matters(self, changes: set[tuple[Change, str]]) -> bool:
         """Return whether one of the changes matters; if folders come or go, note that the watch has to begin again."""
-        from watchfiles import Change
-
         marked = any(self._is_marker(path) for _, path in changes)
         shown = [(change, path) for change, path in changes if not self._is_left_out(path)]
-        gone = any(change == Change.deleted and path in self._folders for change, path in shown)
-        came = any(change == Change.added and _is_folder(path) for change, path in shown)
+        gone = any(change == DELETED and path in self._folders for change, path in shown)
+        came = any(change == ADDED and _is_folder(path) for change, path in shown)
         self._stale = self._stale or gone or came or marked
-        return gone or came or marked or any(named_like_a_photo(path) for _, path in shown)
+        return gone or came or marked or any(_may_be_read(path) for _, path in shown)
 
     def _is_marker(self, path: str) -> bool:
         """Return whether the path is that of a file .ignore or .nomedia in a folder that is watched."""
@@ -247,7 +197,7 @@ class FolderWatch:
         """Return whether no photo at this path can be indexed: it is hidden, left out, or not Unicode."""
         if self._left_out and f"{path}{os.sep}".startswith(f"{self._left_out}{os.sep}"):
             return True
-        if _is_hidden(path, self._root) or _NO_UNICODE.search(path):
+        if is_hidden(path, self._root) or _NO_UNICODE.search(path):
             return True
         is_folder = path in self._folders or _is_folder(path)
         return path != str(self._root) and is_path_left_out(path, self._rules, root=self._root, is_folder=is_folder)
@@ -281,19 +231,10 @@ class Sign:
         return self._seen != before
 
 
-def _why(error: OSError | UnicodeError) -> str:
-    """Return why the system does not report changes, and the remedy."""
-    if isinstance(error, UnicodeError):
-        return "The path of the folder is not valid UTF-8, and the system is not asked to tell of its changes."
-    if error.errno not in _LIMITS:
-        return f"The system does not tell of changes ({error.strerror or error})."
-    refuses, higher = _LIMITS[error.errno]
-    return f"The system {refuses} for this user; to raise its limit: sudo sysctl {higher}."
-
-
-def _is_hidden(path: Path | str, folder: Path) -> bool:
-    """Return whether the path, or a folder between `folder` and the path, has a name that begins with a dot."""
-    return f"{os.sep}." in str(path).removeprefix(str(folder))
+def _may_be_read(path: str) -> bool:
+    """Return whether the path is that of a photo or a sidecar, by its name."""
+    name = os.path.basename(path)  # noqa: PTH119 - the path is a text
+    return named_like_a_photo(name) or may_be_a_sidecar(name)
 
 
 def _is_folder(path: str) -> bool:
@@ -328,26 +269,7 @@ def _photos(folder: Path, *, leave_out: Path | None, exclude: Sequence[str]) -> 
 
     try:
         for file in walk(folder, skip=add, leave_out=leave_out, exclude=exclude):
-            add(file.image_id, file.bytes, file.mtime_ns, file.ctime_ns)
+            add(file.image_id, file.bytes, file.mtime_ns, file.ctime_ns, file.sidecar_state)
     except CorpusError as error:
         add(str(error))
     return seen
-
-
-def _mounts() -> list[tuple[Path, str]]:
-    return [(Path(found.mountpoint), found.fstype) for found in psutil.disk_partitions(all=True)]
-
-
-def shared_drive(folder: Path, *, mounts: Iterable[tuple[Path, str]]) -> str:
-    """Return the kind of a file system at or below `folder` that other computers may write to; empty if there is none.
-
-    `mounts` holds mount points and kinds of file systems, in the order in which they were mounted.
-    """
-    kind_here, depth = "", -1
-    kinds_below = []
-    for place, kind in mounts:
-        if folder.is_relative_to(place) and len(place.parts) >= depth:
-            kind_here, depth = kind, len(place.parts)
-        elif folder in place.parents and not _is_hidden(place, folder):
-            kinds_below.append(kind)
-    return next((kind for kind in (kind_here, *kinds_below) if kind.startswith(_NETWORK + _VIRTUAL)), "")

@@ -172,21 +172,34 @@ DESCRIBED = {
     "camera_make": "FUJIFILM",
     "camera_model": "X-T5",
     "lens": "XF35mm",
+    "taken_by": "exif",
     "caption": "<b>A cat</b>",
+    "title": "<i>Tabby</i>",
+    "headline": "A cat looks up",
+    "city": "Paris",
+    "country": "France",
+    "persons": ["Ada", "Grace"],
+    "rating": 4,
+    "altitude": -34.6,
     "keywords": ["cat", "eyes"],
     "label": "pet",
     "extra": {"photographer": "Anna"},
     "location": {"lat": 48.8584, "lon": 2.2945},
 }
 LINES = [
+    "Title\n<i>Tabby</i>",
+    "Headline\nA cat looks up",
     "Caption\n<b>A cat</b>",
-    "Taken\n1 May 2024 at 12:30 (UTC+02:00)",
+    "Rating\n★★★★☆4 of 5 stars",
+    "Taken\n1 May 2024 at 12:30 (UTC+02:00) EXIF",
     "Camera\nFUJIFILM X-T5",
     "Lens\nXF35mm",
     "Label\npet",
     "Keywords\ncat\neyes",
     "photographer\nAnna",
-    "48.8584° N, 2.2945° E",
+    "Persons\nAda\nGrace",
+    "Place\nParis, France\n48.8584° N, 2.2945° E",
+    "Altitude\n-35 m",
     "File\ntabby-cat.jpg",
     "Folder\ncats",
     "Size\n6,000 × 4,000 pixels, 12.3 MB",
@@ -209,12 +222,34 @@ def test_the_panel_shows_all_known_details(described):
     expect(panel.locator("b")).to_have_count(0)
 
 
-def test_a_date_that_only_the_name_of_the_file_says_is_marked(results):
-    by_name = {**DESCRIBED, "taken": "2023-12-24", "taken_by": "name"}
-    results.route("**/api/v1/images/**", lambda route: route.fulfill(json=by_name))
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"taken": "2023-12-24", "taken_by": "name"}, "Taken24 December 2023, by the name of the file"),
+        ({"taken": "1960-05-06", "taken_by": "sidecar"}, "Taken6 May 1960, by a file beside the photo"),
+        ({"taken": "1960-05", "taken_by": "xmp"}, "TakenMay 1960 XMP"),
+        ({"taken": "1960", "taken_by": "iptc"}, "Taken1960 IPTC"),
+        ({"rating": -1}, "Ratingrejected"),
+        ({"location": None}, "PlaceParis, FranceAltitude"),
+        ({"location": None, "city": None}, "PlaceFranceAltitude"),
+        ({"title": "A cat", "caption": "A cat", "headline": None}, "CaptionA catRating"),
+        ({"altitude": 0}, "Altitude0 m"),
+    ],
+)
+def test_the_panel_says_no_more_than_is_known(results, facts, shown):
+    found = {name: value for name, value in {**DESCRIBED, **facts}.items() if value is not None}
+    results.route("**/api/v1/images/**", lambda route: route.fulfill(json=found))
     open_first(results)
     results.get_by_role("button", name="Details").click()
-    expect(results.locator(".facts")).to_contain_text("24 December 2023, by the name of the file")
+    expect(results.locator(".facts")).to_contain_text(shown)
+
+
+def test_what_is_not_known_or_not_rated_has_no_row(results):
+    found = {name: DESCRIBED[name] for name in ("image_id", "width", "height", "bytes")} | {"rating": 0}
+    results.route("**/api/v1/images/**", lambda route: route.fulfill(json=found))
+    open_first(results)
+    results.get_by_role("button", name="Details").click()
+    expect(results.locator(".facts dt")).to_have_text(["Similarity", "File", "Folder", "Size"])
 
 
 def test_the_dot_is_where_the_photo_was_taken(described):

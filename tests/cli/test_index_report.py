@@ -11,7 +11,8 @@ from image_embeddings.cli.index_report import (
     stopped_message,
 )
 from image_embeddings.indexing.report import Damaged, IndexReport
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.photos.sidecars import SidecarFault
+from image_embeddings.sources.skipped import Skipped
 
 
 def skipped(count):
@@ -65,6 +66,16 @@ def test_what_was_passed_over_is_counted_by_kind(capsys):
         "2 linked folders not followed",
         "left out: 3 @eaDir, 1 EXCLUDE",
     ]
+
+
+def test_broken_sidecars_are_named_with_the_remedy(capsys):
+    faults = [
+        SidecarFault(file=f"{number}.xmp", reason="it is damaged: remove it") for number in range(SKIPPED_SHOWN + 1)
+    ]
+    print_report(IndexReport(sidecar_faults=faults))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "sidecar '0.xmp': used as far as it can be read (it is damaged: remove it)"
+    assert lines[-1] == "… and 1 more sidecars: --json lists them all"
 
 
 def test_one_of_a_kind_is_in_the_singular_and_rare_kinds_are_summed(capsys):

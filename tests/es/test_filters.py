@@ -63,7 +63,7 @@ def test_places_are_grouped_in_cells_that_fit_the_map(place, precision):
 def test_dates_are_counted_within_the_year_or_month_asked_for(first, last, step, within):
     agg = facet_aggs(Filters(taken_from=first, taken_to=last))["taken"]
     assert agg["aggs"]["values"]["date_histogram"]["calendar_interval"] == step
-    limits = [clause["range"]["taken_local"] for clause in agg["filter"]["bool"]["filter"]]
+    limits = [clause["range"]["taken_local"] for clause in agg["filter"]["bool"]["filter"] if "range" in clause]
     said = [(limit["gte"].partition("|")[0], limit["lte"].partition("|")[0]) for limit in limits]
     assert said == ([(within, within)] if within else [])
 

@@ -6,7 +6,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.errors import CorpusError, IndexBusyError
 from image_embeddings.indexing.last_failure import MAX_LENGTH, note_errors, note_outcome, read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from image_embeddings.documents import ImageDocument, PhotoMetadata
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.report import IndexReport
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 ROWS = {"b.png": PhotoMetadata(label="second"), "a.png": PhotoMetadata(label="first")}
 UNCHANGED = frozenset({"a.png", "b.png", "c.png"})

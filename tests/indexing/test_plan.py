@@ -12,7 +12,7 @@ from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
 from image_embeddings.indexing.plan import FREE_TO_DELETE, make_plan
 from image_embeddings.sources import photo_folder
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 from tests.pictures import as_nobody, colour_photos
 
 SOME_FILE = FileState(bytes=1, mtime_ns=1, content_hash="0")

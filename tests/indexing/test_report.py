@@ -3,7 +3,7 @@
 import pytest
 
 from image_embeddings.indexing.report import Damaged, IndexReport, Outcome, PhotoOutcome, RunCounts
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 
 def outcome(kind, *, content_hash=""):

@@ -9,7 +9,7 @@ from image_embeddings.es.documents import Rejected
 from image_embeddings.indexing.part import DocumentToWrite
 from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.indexing.writer import Writer, describe_photos, remove_photos
-from image_embeddings.sources.photo_folder import Skipped
+from image_embeddings.sources.skipped import Skipped
 
 
 class Index:

@@ -1,6 +1,17 @@
 """Dates as cameras, programs and file names write them. The forms are those that public bug reports name."""
 
-from image_embeddings.photos.dates import date_of_name, parse_date
+import pytest
+
+from image_embeddings.photos.dates import (
+    date_of_name,
+    is_within_a_day,
+    last_day,
+    parse_date,
+    parse_date_in_digits,
+    parse_date_in_words,
+    parse_timestamp,
+    says_no_more,
+)
 
 WRITTEN = {
     "2019:08:14 17:05:06": "2019-08-14T17:05:06",
@@ -19,6 +30,16 @@ WRITTEN = {
     "2012:01:05 12:20:11 p.m.": "2012-01-05T12:20:11",
     "2019:08:14": "2019-08-14",
     "2019:08:14 17:05:06\0\0": "2019-08-14T17:05:06",
+    "2019-08-14T17:05-05:00": "2019-08-14T17:05:00-05:00",
+    "2019-08-14T17:05+0200": "2019-08-14T17:05:00+02:00",
+    "2019-08-14T17:05Z": "2019-08-14T17:05:00+00:00",
+    # A part of a date stays one.
+    "1960": "1960",
+    "1960-05": "1960-05",
+    "1960:05\0": "1960-05",
+    "1960:00:00 00:00:00": "1960",
+    "1960:05:00 00:00:00": "1960-05",
+    "1960-05-06": "1960-05-06",
 }
 NO_DATES = (
     *(
@@ -36,6 +57,7 @@ NO_DATES = (
         "yesterday",
         "20240501",
     ),
+    *("2024-13", "0000", "9999", "0000-05", "2024:00:05 00:00:00", "2024:13:00 00:00:00", "20", "2024-5"),
     *("", None, "\0" * 20, "9" * 100_000, ": " * 100_000),
 )
 NAMES = {
@@ -84,3 +106,105 @@ def test_names_of_files_say_when_they_were_taken():
 
 def test_other_numbers_in_names_are_no_dates():
     assert [name for name in NO_DATES_OF_NAMES if date_of_name(name) is not None] == []
+
+
+DIGITS = {
+    ("20190814", "170506+0200"): "2019-08-14T17:05:06+02:00",
+    ("20190814", "170506"): "2019-08-14T17:05:06",
+    ("20190814", "17:05:06-05:00"): "2019-08-14T17:05:06-05:00",
+    ("20190814", "1705"): "2019-08-14T17:05:00",
+    ("2019:08:14", "x"): "2019-08-14",
+    ("2019-08-14", None): "2019-08-14",
+    ("19600500", None): "1960-05",
+    ("19600000", "120000"): "1960",
+    ("00000000", "120000"): None,
+    ("20191314", "120000"): None,
+    ("20190814", "256060"): None,
+    ("1960", None): "1960",
+    ("", "120000"): None,
+    (None, None): None,
+}
+IN_WORDS = {
+    "Wed, 14 Aug 2019 17:05:06 +0200": "2019-08-14T17:05:06+02:00",
+    "Wed, 14 Aug 2019 17:05:06 GMT": "2019-08-14T17:05:06+00:00",
+    "Wed 14 Aug 2019 05:05:06 PM CEST": "2019-08-14T17:05:06",
+    "Wed 14 Aug 2019 12:05:06 AM CEST": "2019-08-14T00:05:06",
+    "Wed Aug 14 17:05:06 2019": "2019-08-14T17:05:06",
+    "14 Aug 2019 17:05": "2019-08-14T17:05:00",
+    "2019-08-14T17:05:06+02:00": "2019-08-14T17:05:06+02:00",
+    "2019:08:14 17:05:06": "2019-08-14T17:05:06",
+    "Wed, 14 Foo 2019 17:05:06": None,
+    "Wed, 41 Aug 2019 17:05:06": None,
+    "14 Aug 9999 17:05:06": None,
+    "yesterday": None,
+    ", ,": None,
+    "": None,
+    None: None,
+    "1 " * 100_000: None,
+}
+
+
+def test_dates_in_digits_are_read_with_zeros_for_what_is_not_known():
+    assert {written: parse_date_in_digits(*written) for written in DIGITS} == DIGITS
+
+
+def test_dates_in_words_are_read():
+    assert {written: parse_date_in_words(written) for written in IN_WORDS} == IN_WORDS
+
+
+def test_a_timestamp_is_a_moment_in_utc():
+    moments = {1519844096: "2018-02-28T18:54:56+00:00", -304_000_000: "1960-05-14T11:33:20+00:00"}
+    assert {seconds: parse_timestamp(seconds) for seconds in moments} == moments
+    assert [parse_timestamp(seconds) for seconds in (10**11, -(10**11), 10**30, -(10**30))] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("taken", "last"), [("1960", "1960-12-31"), ("1960-02", "1960-02-29"), ("1961-02", "1961-02-28")]
+)
+def test_a_year_or_a_month_has_a_last_day(taken, last):
+    assert last_day(taken).isoformat() == last
+
+
+def test_a_day_and_a_moment_are_no_longer_than_a_day():
+    assert [last_day(taken) for taken in ("1960-05-06", "1960-05-06T12:00:00", "1960-05-06T12:00:00.5+02:00")] == (
+        [None] * 3
+    )
+
+
+MOMENT = "2019-08-14T17:05:06.25+02:00"
+
+
+@pytest.mark.parametrize(
+    ("taken", "other", "no_more"),
+    [
+        *((part, MOMENT, True) for part in ("2019", "2019-08", "2019-08-14", "2019-08-14T17:05:06", MOMENT)),
+        ("2019-08-14T17:05:06.000", MOMENT, True),
+        ("2019-08-14T17:05:06+02:00", MOMENT, True),
+        ("2019-08-14T17:05:06+03:00", MOMENT, False),
+        ("2019-08-14T17:05:06+02:00", "2019-08-14T17:05:06", False),
+        ("2019-08-14T17:05:07", MOMENT, False),
+        ("2019-08-14T17:05:06", "2019-08-14", False),
+        ("2018", MOMENT, False),
+        ("2019-08-14", "2019-08", False),
+    ],
+)
+def test_a_date_says_no_more_if_it_is_the_same_or_a_part(taken, other, no_more):
+    assert says_no_more(taken, other) is no_more
+
+
+@pytest.mark.parametrize(
+    ("other", "within"),
+    [
+        ("2019-08-15T07:05:06+14:00", True),
+        ("2019-08-14T05:05:06", True),
+        ("2019-08-14", True),
+        ("2019-08", True),
+        ("2019", True),
+        ("2019-08-13T17:05:05", False),
+        ("2019-08-16", False),
+        ("2019-07", False),
+        ("2018", False),
+    ],
+)
+def test_a_moment_in_utc_is_compared_with_a_clock_of_any_zone(other, within):
+    assert is_within_a_day("2019-08-14T17:05:06+00:00", other) is within

@@ -7,6 +7,7 @@ from image_embeddings.photos.exif import (
     camera_make,
     camera_model,
     changed,
+    digitized,
     lens,
     number,
     plain,
@@ -73,9 +74,9 @@ def test_an_absurd_date_is_ignored(written):
     assert taken(detailed({ORIGINAL: written})) is None
 
 
-def test_the_date_of_digitizing_is_used_if_no_other_is_valid():
-    details = {ORIGINAL: "0000:00:00 00:00:00", DIGITIZED: NOON, DIGITIZED_OFFSET: "+01:00"}
-    assert taken(detailed(details)) == "2024-05-01T12:30:00+01:00"
+def test_the_date_of_digitizing_is_another_thing():
+    made = detailed({ORIGINAL: "0000:00:00 00:00:00", DIGITIZED: NOON, DIGITIZED_OFFSET: "+01:00"})
+    assert (taken(made), digitized(made)) == (None, "2024-05-01T12:30:00+01:00")
 
 
 def test_the_date_of_the_last_change_is_another_thing():

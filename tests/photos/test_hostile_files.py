@@ -13,7 +13,8 @@ from PIL import Image
 
 from image_embeddings.errors import CorpusError, ImageError, ImageTooLargeError
 from image_embeddings.photos.photo import Photo, decode_photo
-from image_embeddings.sources import photo_folder
+from image_embeddings.sources import photo_folder, reading
+from image_embeddings.sources.skipped import NO_FILE, Skipped, skip_for
 from tests.pictures import as_nobody, save
 
 PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
@@ -22,9 +23,9 @@ PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
 def try_read(file, *, max_pixels):
     """Return the photo in a file, or the reason in the report."""
     try:
-        return decode_photo(photo_folder.load(file), max_pixels=max_pixels)
+        return decode_photo(reading.load(file), max_pixels=max_pixels)
     except (CorpusError, ImageError) as error:
-        return photo_folder.skipped(file, error)
+        return skip_for(error, image_id=file.image_id)
 
 
 def encoded(format="JPEG", **options):  # noqa: A002
@@ -38,7 +39,7 @@ def outcomes(folder):
     skipped = []
     files = list(photo_folder.walk(folder, skip=skipped.append))
     read = [try_read(file, max_pixels=1_000_000) for file in files]
-    skipped += [result for result in read if isinstance(result, photo_folder.Skipped)]
+    skipped += [result for result in read if isinstance(result, Skipped)]
     photos = [result for result in read if isinstance(result, Photo)]
     return {skip.image_id: skip.reason for skip in skipped} | {photo.document.image_id: photo for photo in photos}
 
@@ -125,7 +126,7 @@ def test_pipes_sockets_and_devices_are_neither_opened_nor_waited_for(tmp_path):
     with socket.socket(socket.AF_UNIX) as bound, tempfile.TemporaryDirectory(dir="/tmp") as short:
         bound.bind(f"{short}/socket.jpg")
         found = outcomes(tmp_path) | outcomes(Path(short))
-    assert found == dict.fromkeys(["pipe.jpg", "device.jpg", "socket.jpg"], photo_folder.NO_FILE)
+    assert found == dict.fromkeys(["pipe.jpg", "device.jpg", "socket.jpg"], NO_FILE)
 
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
@@ -134,7 +135,7 @@ def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     path.unlink()
     os.mkfifo(path)
     skipped = try_read(file, max_pixels=1000)
-    assert (skipped.reason, skipped.unusable) == (f"is {photo_folder.NO_FILE}.", False)
+    assert (skipped.reason, skipped.unusable) == (f"is {NO_FILE}.", False)
 
 
 def test_links_in_a_circle_are_skipped_and_a_folder_that_holds_itself_is_walked_once(tmp_path):
@@ -201,7 +202,7 @@ class Touched(FileIO):
 def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_run(tmp_path):
     path = save(tmp_path / "a.png", colour="red")
     with BufferedReader(Touched(path)) as handle, pytest.raises(CorpusError, match=r"a\.png changed .* index again"):
-        photo_folder.contents(handle, what="a.png")
+        reading.contents(handle, what="a.png")
 
 
 def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
@@ -213,6 +214,6 @@ def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
 
 def test_a_file_with_more_bytes_than_any_photo_is_not_read(tmp_path):
     with (tmp_path / "film.jpg").open("wb") as file:
-        file.truncate(photo_folder.MAX_FILE_BYTES + 1)  # sparse: this takes no room on the disk
+        file.truncate(reading.MAX_FILE_BYTES + 1)  # sparse: this takes no room on the disk
     with pytest.raises(ImageTooLargeError, match="Make it smaller"):
-        photo_folder.read_bytes(tmp_path / "film.jpg", what="film.jpg")
+        reading.read_bytes(tmp_path / "film.jpg", what="film.jpg")

@@ -21,6 +21,7 @@ DESCRIBED = {
     "city": "Roma",
     "country": "Italia",
     "persons": ("Grace Hopper",),
+    "rating": 0,
     "label": "old",
     "extra": {"photographer": "Ada"},
 }

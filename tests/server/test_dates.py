@@ -28,17 +28,38 @@ TAKEN = {
 UNDATED = {"old_file.jpg": 1, "new_file.jpg": 2}  # mtime_ns
 
 
-@pytest.fixture(scope="module")
-def client(cluster, tmp_path_factory):
+PARTS = {
+    "year.jpg": "1960",
+    "january.jpg": "1960-01",
+    "may.jpg": "1960-05",
+    "day.jpg": "1960-01-01",
+    "moment.jpg": "1960-05-06T12:00:00",
+    "later.jpg": "1961",
+}
+
+
+def serve(cluster, folder, photos):
+    """Yield a client of the app for an index of these photos."""
     index = ImageIndex(cluster, name="test-dates")
     index.drop()
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
+    assert list(index.documents.add(photos)) == []
+    index.refresh()
+    yield make_app(index, folder).test_client()
+    index.drop()
+
+
+@pytest.fixture(scope="module")
+def client(cluster, tmp_path_factory):
     dated = [photo(name, "red", taken=taken, mtime_ns=100 - at) for at, (name, taken) in enumerate(TAKEN.items())]
     undated = [photo(name, "red", mtime_ns=mtime_ns) for name, mtime_ns in UNDATED.items()]
-    assert list(index.documents.add([*dated, *undated])) == []
-    index.refresh()
-    yield make_app(index, tmp_path_factory.mktemp("dates")).test_client()
-    index.drop()
+    yield from serve(cluster, tmp_path_factory.mktemp("dates"), [*dated, *undated])
+
+
+@pytest.fixture
+def parts(cluster, tmp_path):
+    """A client for photos of which little more than the year is known."""
+    yield from serve(cluster, tmp_path, [photo(name, "red", taken=taken) for name, taken in PARTS.items()])
 
 
 @pytest.fixture
@@ -92,3 +113,34 @@ def test_the_order_is_by_the_clock_at_the_place_then_by_name_and_the_undated_com
     everything = {"orientation": "landscape"}
     assert found(**everything, sort="oldest") == [*dated, *undated]
     assert found(**everything, sort="newest") == [*dated[::-1], *undated[::-1]]
+
+
+def test_a_year_or_a_month_passes_a_filter_that_contains_all_of_it(parts):
+    def found(first, last):
+        answer = parts.get("/api/v1/search", query_string={"k": 50, "from": first, "to": last, "sort": "oldest"})
+        return [hit["image_id"] for hit in answer.json["hits"]]
+
+    of_1960 = ["day.jpg", "january.jpg", "year.jpg", "may.jpg", "moment.jpg"]
+    assert found("1960", "1960") == found("1960-01-01", "1960-12-31") == found("1959", "1960-12") == of_1960
+    assert found("1960", None) == [*of_1960, "later.jpg"]
+    assert found("1960-01", "1960-01") == ["day.jpg", "january.jpg"]
+    assert found("1960-05", "1960-05") == ["may.jpg", "moment.jpg"]
+    assert found("1960-01-01", "1960-01-01") == ["day.jpg"]
+    assert found("1960-02", "1961-06") == ["may.jpg", "moment.jpg"]
+    assert found(None, "1960-06") == ["day.jpg", "january.jpg", "may.jpg", "moment.jpg"]
+
+
+def test_a_year_is_not_counted_by_months_nor_a_month_by_days(parts):
+    def counts(**period):
+        answer = parts.get("/api/v1/search", query_string={**period, "facets": True})
+        return {bucket["value"]: bucket["count"] for bucket in answer.json["facets"]["taken"]}
+
+    assert counts(**{"from": "1900"}) == {"1960-01-01": 2, "1960-05-01": 2}
+    assert counts(**{"from": "1960", "to": "1960"}) == {"1960-01-01": 2, "1960-05-01": 2}
+    assert counts(**{"from": "1960-01", "to": "1960-01"}) == {"1960-01-01": 1}
+    assert counts(**{"from": "1960-05", "to": "1960-05"}) == {"1960-05-06": 1}
+
+
+def test_a_part_of_a_date_is_answered_as_it_is(parts):
+    hits = parts.get("/api/v1/search", query_string={"k": 50, "from": "1900"}).json["hits"]
+    assert {hit["image_id"]: hit["taken"] for hit in hits} == PARTS

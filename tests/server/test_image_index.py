@@ -76,6 +76,7 @@ def test_columns_of_any_name_are_stored(index, extra):
         {"term": {"keywords": "ruins"}},
         {"range": {"altitude": {"lt": 0}}},
         {"term": {"persons": "Grace Hopper"}},
+        {"range": {"rating": {"lte": 0}}},
         *({"match": {"words": word}} for word in ("romano", "evening", "roma", "italia", "hopper")),
         {"term": {"extra.photographer": "Ada"}},
     ],

@@ -15,7 +15,7 @@ from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
 from image_embeddings.indexing import plan, runs
 from image_embeddings.search.image_search import ImageSearch
-from image_embeddings.sources import photo_folder
+from image_embeddings.sources import reading
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.filling import fill
@@ -206,7 +206,7 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_refused(settings, tmp_p
 def test_a_rebuild_that_could_not_read_photos_of_the_old_index_waits(settings, monkeypatch):
     run(settings)
     old = open_index(settings).state().backing_index
-    load = photo_folder.load
+    load = reading.load
 
     def drive_goes(file):
         if file.image_id.startswith("warm"):
@@ -214,7 +214,7 @@ def test_a_rebuild_that_could_not_read_photos_of_the_old_index_waits(settings, m
         return load(file)
 
     with monkeypatch.context() as away:
-        away.setattr(photo_folder, "load", drive_goes)
+        away.setattr(reading, "load", drive_goes)
         report = run(settings, rebuild=True)
     assert (report.indexed, len(report.skipped)) == (3, 3)
     assert "it holds 3 photos that could not be read or written now, such as 'warm/magenta.png'" in report.waiting

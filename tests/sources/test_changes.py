@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.sources.changes import FolderWatch, Pace, shared_drive, system_events
+from image_embeddings.sources.changes import FolderWatch, Pace
+from image_embeddings.sources.drives import shared_drive
+from image_embeddings.sources.system_events import system_events
 from tests.pictures import colour_photos, save
 from tests.waiting import LONG
 
@@ -72,6 +74,10 @@ CHANGES = {
     "a photo renamed": lambda folder: (folder / "warm" / "red.png").rename(folder / "rot.png"),
     "a photo moved out": lambda folder: (folder / "warm" / "red.png").rename(folder.parent / "red.png"),
     "a photo deleted": lambda folder: (folder / "cold" / "deep" / "blue.png").unlink(),
+    "a sidecar added": lambda folder: (folder / "warm" / "red.png.xmp").write_text("<x/>"),
+    "an export added": lambda folder: (folder / "warm" / "red.png.supplemental-met.json").write_text("{}"),
+    "a sidecar altered": lambda folder: (folder / "warm" / "yellow.xmp").write_text("<y/>"),
+    "a sidecar removed": lambda folder: (folder / "warm" / "yellow.xmp").unlink(),
     "a folder renamed": lambda folder: (folder / "cold").rename(folder / "kalt"),
     "a folder moved in": move_in,
     "a folder moved out": lambda folder: (folder / "cold").rename(folder.parent / "cold"),
@@ -82,6 +88,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_change_is_noticed(photos, change):
     save(photos / ".red.png", colour="white")
+    (photos / "warm" / "yellow.xmp").write_text("<x/>")
     with FolderWatch(photos, pace=PACE) as watch:
         change(photos)
         assert watch.wait(LONG)
@@ -90,6 +97,7 @@ def test_a_change_is_noticed(photos, change):
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_change_is_found_if_the_system_does_not_report_it(photos, change):
     save(photos / ".red.png", colour="white")
+    (photos / "warm" / "yellow.xmp").write_text("<x/>")
     with FolderWatch(photos, pace=PACE, make_events=refused(errno.ENOSPC)) as watch:
         change(photos)
         assert watch.wait(LONG)
@@ -131,6 +139,7 @@ def test_irrelevant_events_are_no_changes(photos, system_tells):
         (photos / "catalogue.db").write_text("no photo")
         (photos / "catalogue.db").rename(photos / "catalogue.old")
         (photos / "catalogue.old").unlink()
+        (photos / "catalogue.json").write_text("{}")
         assert not watch.wait(1.0)  # the system reports it earlier
 
 

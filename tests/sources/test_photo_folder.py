@@ -8,7 +8,7 @@ from pillow_heif import register_heif_opener
 from image_embeddings.errors import CorpusError, ImageUnreadableError
 from image_embeddings.photos import decoding, raw
 from image_embeddings.photos.photo import content_hash, decode_photo
-from image_embeddings.sources import photo_folder
+from image_embeddings.sources import folders, photo_folder, reading
 from tests.pictures import save
 from tests.raw_photos import dng
 from tests.worded_photos import iptc, jpeg_with_iptc, xmp
@@ -62,7 +62,7 @@ def test_a_folder_can_be_left_out(tmp_path):
 
 def passed_over(folder, **choices):
     """Return the photos, and what a walk passed over."""
-    passed = photo_folder.PassedOver()
+    passed = folders.PassedOver()
     found = [file.image_id for file in photo_folder.walk(folder, skip=pytest.fail, passed=passed, **choices)]
     return found, passed
 
@@ -71,7 +71,7 @@ def passed_over(folder, **choices):
 def test_files_of_each_suffix_that_decoders_know_are_read_by_their_content(tmp_path, suffix):
     save(tmp_path / f"a{suffix.upper()}", colour="red", format="JPEG")
     (file,) = photo_folder.walk(tmp_path, skip=pytest.fail)
-    assert decode_photo(photo_folder.load(file), max_pixels=10_000).document.width == 64
+    assert decode_photo(reading.load(file), max_pixels=10_000).document.width == 64
 
 
 OTHER_NAMES_OF_PHOTOS = ["jfif", "jpe", "pjpeg", "mpo", "heics", "avifs", "dib", "pef", "srw", "nrw", "crw", "x3f"]
@@ -91,6 +91,99 @@ def test_other_files_are_counted_by_kind(tmp_path):
         touch(tmp_path / name)
     found, passed = passed_over(tmp_path)
     assert (found, passed.other_files) == (["photo.jpg"], {".psd": 2, ".mov": 1, "": 2})
+
+
+def sidecars(folder):
+    """Return the names of each photo's sidecars, and the other files."""
+    passed = folders.PassedOver()
+    found = photo_folder.walk(folder, skip=pytest.fail, passed=passed)
+    return {file.image_id: [sidecar.file for sidecar in file.sidecars] for file in found}, passed.other_files
+
+
+def test_the_sidecars_of_photos_are_no_other_files(tmp_path):
+    for name in ["a.jpg", "a.jpg.xmp", "sub/a.jpg", "sub/a.XMP", "sub/a.jpg.json", "sub/b.xmp", "metadata.json"]:
+        touch(tmp_path / name)
+    found = {"a.jpg": ["a.jpg.xmp"], "sub/a.jpg": ["sub/a.XMP", "sub/a.jpg.json"]}
+    assert sidecars(tmp_path) == (found, {".xmp": 1, ".json": 1})
+
+
+def test_a_sidecar_that_is_hidden_left_out_or_a_link_elsewhere_is_none(tmp_path):
+    photos = tmp_path / "photos"
+    for name in ["a.jpg", ".a.jpg.xmp", "b.jpg", "b.jpg.xmp", "c.jpg", "d.jpg", "e.jpg"]:
+        touch(photos / name)
+    touch(tmp_path / "outside.xmp")
+    (photos / ".ignore").write_text("b.jpg.xmp\n")
+    (photos / "c.jpg.xmp").symlink_to(tmp_path / "outside.xmp")
+    (photos / "d.jpg.xmp").symlink_to(photos / ".a.jpg.xmp")
+    os.mkfifo(photos / "e.jpg.xmp")
+    found, others = sidecars(photos)
+    assert found == {"a.jpg": [], "b.jpg": [], "c.jpg": [], "d.jpg": ["d.jpg.xmp"], "e.jpg": []}
+    assert others == {".xmp": 2}
+
+
+def test_a_folder_without_sidecars_is_listed_once_and_nothing_else_is_asked_for(tmp_path, monkeypatch):
+    for number in range(20):
+        touch(tmp_path / f"{number}.jpg")
+        touch(tmp_path / f"{number}.txt")
+    calls = []
+    real_scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: calls.append(path) or real_scandir(path))
+    monkeypatch.setattr(photo_folder, "match_sidecars", lambda *names: pytest.fail("no file is named like a sidecar"))
+    assert len(sidecars(tmp_path)[0]) == 20
+    assert calls == [tmp_path]
+
+
+def state(folder):
+    (file,) = photo_folder.walk(folder, skip=pytest.fail)
+    return file.sidecar_state
+
+
+def test_the_state_of_sidecars_differs_after_each_change(tmp_path):
+    photos = tmp_path / "photos"
+    touch(photos / "a.jpg")
+    seen = [state(photos)]
+    sidecar = photos / "a.jpg.xmp"
+    changes = (
+        lambda: sidecar.write_bytes(b"<a/>"),
+        lambda: sidecar.write_bytes(b"<ab/>"),
+        lambda: (sidecar.write_bytes(b"<cd/>"), os.utime(sidecar, ns=(1, 1))),
+        lambda: (sidecar.write_bytes(b"<ef/>"), os.utime(sidecar, ns=(1, 1))),
+        lambda: sidecar.rename(photos / "a.xmp"),
+        lambda: touch(photos / "a.jpg.json"),
+    )
+    for change in changes:
+        change()
+        seen.append(state(photos))
+    assert seen[0] is None
+    assert len({*seen}) == len(changes) + 1
+    assert state(photos) == seen[-1]
+    (photos / "a.xmp").unlink()
+    (photos / "a.jpg.json").unlink()
+    assert state(photos) is None
+
+
+def test_a_sidecar_that_cannot_be_opened_is_named_and_tried_again(tmp_path):
+    (tmp_path / "photos").mkdir()
+    save(tmp_path / "photos" / "a.jpg", colour="red")
+    (tmp_path / "photos" / "a.jpg.xmp").write_bytes(xmp(captions={"x-default": "Sea"}))
+    (file,) = photo_folder.walk(tmp_path / "photos", skip=pytest.fail)
+    assert reading.load(file).sidecar_state == file.sidecar_state
+    (tmp_path / "photos" / "a.jpg.xmp").unlink()
+    content = reading.load(file)
+    assert (content.sidecars, content.sidecar_state) == ((), None)
+    (fault,) = content.sidecar_faults
+    assert fault.file == "a.jpg.xmp"
+    assert fault.reason.startswith("cannot be opened (No such file or directory): it is gone")
+
+
+def test_a_huge_sidecar_is_not_read(tmp_path):
+    save(tmp_path / "a.jpg", colour="red")
+    with (tmp_path / "a.jpg.xmp").open("wb") as sidecar:
+        sidecar.truncate(2**40)  # sparse: this takes no room on the disk
+    (file,) = photo_folder.walk(tmp_path, skip=pytest.fail)
+    content = reading.load(file)
+    assert (content.sidecars, content.sidecar_state) == ((), file.sidecar_state)
+    assert content.sidecar_faults[0].reason.startswith("it has more than 4,194,304 bytes")
 
 
 def test_linked_folders_are_counted_whatever_their_names(tmp_path):
@@ -114,7 +207,7 @@ def test_a_file_that_vanished_is_named(tmp_path):
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     file.path.unlink()
     with pytest.raises(CorpusError, match=r"a\.jpg cannot be opened"):
-        photo_folder.load(file)
+        reading.load(file)
 
 
 def test_a_name_that_is_not_unicode_is_skipped_with_its_reason(tmp_path):
@@ -188,7 +281,7 @@ def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
 def test_document_and_picture_come_from_the_same_bytes(tmp_path):
     path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
-    photo = decode_photo(photo_folder.load(file), max_pixels=1000)
+    photo = decode_photo(reading.load(file), max_pixels=1000)
     assert photo.document.content_hash == content_hash(path.read_bytes())
     assert (photo.document.image_id, photo.document.width, photo.document.height) == ("a/red.png", 30, 20)
     assert (photo.document.bytes, photo.document.mtime_ns) == (file.bytes, file.mtime_ns)
@@ -199,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     touch(tmp_path / "bad.jpg")
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     with pytest.raises(ImageUnreadableError, match=r"bad\.jpg .*no known image format"):
-        decode_photo(photo_folder.load(file), max_pixels=1000)
+        decode_photo(reading.load(file), max_pixels=1000)
 
 
 SAID = {
@@ -221,7 +314,7 @@ def said_by(exif):
 
 def document_of(folder):
     (file,) = photo_folder.walk(folder, skip=pytest.fail)
-    return decode_photo(photo_folder.load(file), max_pixels=1_000_000).document
+    return decode_photo(reading.load(file), max_pixels=1_000_000).document
 
 
 def fields_of(document, names):
@@ -277,4 +370,4 @@ def test_a_folder_on_an_unreachable_network_drive_is_an_error(tmp_path, monkeypa
 
     monkeypatch.setattr(os, "stat", away)
     with pytest.raises(CorpusError, match="There is no folder"):
-        photo_folder.check_folder(tmp_path)
+        folders.check_folder(tmp_path)

@@ -81,14 +81,19 @@ function similarity(link) {
 function rows(facts, world) {
   const [name, ...folders] = facts.image_id.split("/").reverse();
   const found = [
+    [t("Title"), facts.title !== facts.caption && facts.title],
+    [t("Headline"), facts.headline !== facts.caption && facts.headline],
     [t("Caption"), facts.caption],
+    [t("Rating"), facts.rating && rating(facts.rating)],
     [t("Taken"), facts.taken && taken(facts)],
     [t("Camera"), camera(facts)],
     [t("Lens"), facts.lens],
     [t("Label"), facts.label],
+    [t("Persons"), facts.persons?.length && chips(facts.persons)],
     [t("Keywords"), facts.keywords?.length && chips(facts.keywords)],
     ...Object.entries(facts.extra ?? {}),
-    [t("Place"), facts.location && place(facts.location, world)],
+    [t("Place"), place(facts, world)],
+    [t("Altitude"), facts.altitude !== undefined && inUnits(facts.altitude, "meter", 0)],
     [t("File"), name],
     [t("Folder"), folders.reverse().join("/")],
     [t("Size"), size(facts)],
@@ -100,9 +105,18 @@ function camera({ camera_make: make = "", camera_model: model = "" }) {
   return model.toLowerCase().startsWith(make.toLowerCase()) ? model : `${make} ${model}`.trim();
 }
 
+function rating(stars) {
+  if (stars < 0) return t("rejected");
+  const shown = element("span", { "aria-hidden": "true" }, "★".repeat(stars) + "☆".repeat(5 - stars));
+  return element("span", {}, shown, element("span", { class: "visually-hidden" }, t("{n} of 5 stars", { n: stars })));
+}
+
+/** Return when the photo was taken, and what says so. */
 function taken({ taken: written, taken_by: by }) {
   const shown = date(written);
-  return by === "name" ? t("{date}, by the name of the file", { date: shown }) : shown;
+  if (by === "name") return t("{date}, by the name of the file", { date: shown });
+  if (by === "sidecar") return t("{date}, by a file beside the photo", { date: shown });
+  return by ? element("span", {}, `${shown} `, minor(by.toUpperCase())) : shown;
 }
 
 /** Return the time of the camera's own clock in words, with its offset from UTC if that is known. */
@@ -110,9 +124,16 @@ function date(taken) {
   const [, wall, zone] = /^([\d-]+(?:T[\d:.]+)?)(.*)$/.exec(taken) ?? [null, taken, ""];
   const time = new Date(wall.includes("T") ? `${wall}Z` : wall);
   if (Number.isNaN(time.getTime())) return taken;
-  const style = { dateStyle: "long", ...(wall.includes("T") && { timeStyle: "short" }), timeZone: "UTC" };
-  const shown = new Intl.DateTimeFormat(locale, style).format(time);
+  const shown = new Intl.DateTimeFormat(locale, { ...precision(wall), timeZone: "UTC" }).format(time);
   return zone ? `${shown} (UTC${zone === "Z" ? "" : zone})` : shown;
+}
+
+/** Return how to write a year, a month, a day or a time: no more of it than is known. */
+function precision(wall) {
+  if (wall.includes("T")) return { dateStyle: "long", timeStyle: "short" };
+  const parts = wall.split("-").length;
+  if (parts === 3) return { dateStyle: "long" };
+  return parts === 2 ? { year: "numeric", month: "long" } : { year: "numeric" };
 }
 
 function size({ width, height, bytes: count }) {
@@ -128,13 +149,19 @@ function inUnits(value, unit, digits) {
   return number(value, { style: "unit", unit, minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-function place({ lat, lon }, world) {
+function place({ location: point, city, country }, world) {
+  const name = [city, country].filter(Boolean).join(", ");
+  if (!point) return name;
+  return element("div", {}, ...(name ? [element("div", {}, name)] : []), ...onMap(point, world));
+}
+
+function onMap({ lat, lon }, world) {
   const dot = element("span");
   dot.style.left = `${(100 * (lon + 180)) / 360}%`;
   dot.style.top = `${Math.min(97, (100 * (NORTH - lat)) / (NORTH - SOUTH))}%`;
   const map = element("div", { class: "world" }, element("img", { src: world, width: 720, height: 284, alt: "" }), dot);
   const words = `${latitude(lat)}, ${longitude(lon)}`;
-  return element("div", {}, map, element("a", { href: `geo:${lat},${lon}`, title: t("Open in a map application") }, words));
+  return [map, element("a", { href: `geo:${lat},${lon}`, title: t("Open in a map application") }, words)];
 }
 
 function latitude(value) {
