@@ -18,6 +18,8 @@ _ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"IIU\0": "
 _BIG_ORDERS = {b"II+\0": "<", b"MM\0+": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a value of each type
 _ENTRIES = 4096  # that are read at most
+_GIF_XMP = b"!\xff\x0bXMP DataXMP"  # before XMP in GIF
+_GIF_XMP_END = b"\x01\xff\xfe\xfd"  # after it; the bytes that follow lead decoders which do not know XMP to its end
 
 
 def xmp_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
@@ -35,7 +37,14 @@ def xmp_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
         or profiles.get("raw profile type xmp")
         or (in_app1.removeprefix(_XMP_NAME) if in_app1.startswith(_XMP_NAME) else b"")
         or tag_bytes(_tiff(data, info), _XMP)
+        or _xmp_of_gif(data)
     )
+
+
+def _xmp_of_gif(data: bytes) -> bytes:
+    if not data.startswith(b"GIF8"):
+        return b""
+    return data.partition(_GIF_XMP)[2].partition(_GIF_XMP_END)[0]
 
 
 def iptc_of(data: bytes, info: Mapping[Any, Any]) -> bytes:

@@ -1,4 +1,5 @@
 import contextlib
+import random
 import struct
 from io import BytesIO
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from image_embeddings.errors import ImageUnreadableError
 from image_embeddings.photos.decoding import decode
+from image_embeddings.photos.tiff import describe_kind
 
 BITS, PHOTOMETRIC, SAMPLES, COLOUR_MAP, EXTRA, FORMAT = 258, 262, 277, 320, 338, 339
 
@@ -84,6 +86,26 @@ def test_a_kind_of_tiff_that_is_not_read_is_named():
         with pytest.raises(ImageUnreadableError) as caught:
             shown(tiff(bytes(64 * 12), tags))
         assert f"it is a TIFF in {kind}" in str(caught.value)
+
+
+def test_a_big_endian_bigtiff_is_named():
+    entries = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1)]
+    directory = struct.pack(">Q", len(entries))
+    for tag, kind, count, value in entries:
+        directory += struct.pack(">HHQH6x", tag, kind, count, value)
+    data = b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + directory + bytes(8)
+    with pytest.raises(ImageUnreadableError, match=r"a TIFF in grey with samples of 8 bits, .*big-endian BigTIFF"):
+        shown(data)
+
+
+@pytest.mark.parametrize("beginning", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"])
+def test_random_directories_lead_to_our_errors(beginning):
+    draw = random.Random(11)
+    for length in range(60):
+        data = beginning + draw.randbytes(length)
+        assert describe_kind(data) in ("", "a damaged TIFF")
+        with pytest.raises(ImageUnreadableError):
+            shown(data)
 
 
 def test_libtiff_writes_nothing_to_the_terminal(capfd):
