@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import struct
 from contextlib import suppress
 from functools import cache
@@ -23,7 +24,8 @@ _FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 @cache
 def silence_libtiff() -> None:
-    """Keep libtiff from writing its errors to the terminal. They do not name the file, and Pillow raises them."""
+    """Keep libtiff, and Pillow's logger, from writing errors to the terminal: they name no file, and are raised too."""
+    logging.getLogger(TiffImagePlugin.__name__).addHandler(logging.NullHandler())
     with suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides it
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)

@@ -1,6 +1,8 @@
 import contextlib
 import random
 import struct
+import subprocess
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 from image_embeddings.errors import ImageUnreadableError
 from image_embeddings.photos.decoding import decode
 from image_embeddings.photos.tiff import describe_kind
+from tests.waiting import LONG
 
 BITS, PHOTOMETRIC, SAMPLES, COLOUR_MAP, EXTRA, FORMAT = 258, 262, 277, 320, 338, 339
 
@@ -114,3 +117,18 @@ def test_libtiff_writes_nothing_to_the_terminal(capfd):
     with contextlib.suppress(ImageUnreadableError):
         shown(bytes(data))
     assert capfd.readouterr().err == ""
+
+
+def test_pillow_writes_nothing_to_the_terminal_of_a_program_without_loggers(tmp_path):
+    file = tmp_path / "scan.tif"
+    file.write_bytes(tiff(bytes(64), {BITS: [8], PHOTOMETRIC: [1], SAMPLES: [60_000]}))
+    program = (
+        "import sys; from pathlib import Path; from image_embeddings.errors import ImageUnreadableError\n"
+        "from image_embeddings.photos.decoding import decode\n"
+        "try:\n    decode(Path(sys.argv[1]).read_bytes(), max_pixels=10**6, what='scan.tif')\n"
+        "except ImageUnreadableError:\n    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=LONG, check=True
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
