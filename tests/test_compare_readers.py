@@ -45,6 +45,7 @@ WRITTEN = {
     "plain.bmp": (),
 }
 PICTURE = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+PICTURE.paste("orange", (0, 0, 20, 20))
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,12 @@ def test_planted_differences_are_found_and_shown(folder):
     photos = [
         replace(photo, document=replace(photo.document, **planted.get(photo.path.name, {}))) for photo in read(folder)
     ]
+    photos = [
+        replace(photo, picture=photo.picture.transpose(Image.Transpose.ROTATE_180))
+        if photo.path.name == "changed.webp"
+        else photo
+        for photo in photos
+    ]
     findings = list(compare_readers.compare(photos))
     found = {
         (finding.image_id, finding.field, finding.verdict)
@@ -91,6 +98,7 @@ def test_planted_differences_are_found_and_shown(folder):
         ("camera.jpg", "place", "different"),
         ("camera.jpg", "taken", "different"),
         ("camera.jpg", "make", "missing"),
+        ("changed.webp", "orientation", "different"),
         ("plain.bmp", "lens", "ours alone"),
         ("xmp.png", "keywords", "different"),
         ("xmp.png", "size", "different"),

@@ -56,7 +56,7 @@ _TURNS = ("TopLeft", "TopRight", "BottomRight", "BottomLeft", "LeftTop", "RightT
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A photo that we can read: our document, and our picture as a small square in grey."""
+    """A photo that we can read: our document, and our picture as a small square."""
 
     path: Path
     document: ImageDocument
@@ -96,7 +96,7 @@ def read_photos(folder: Path, *, skip: Callable[[photo_folder.Skipped], None]) -
         except (CorpusError, ImageError) as error:
             skip(photo_folder.skipped(file, error))
             continue
-        picture = photo.image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+        picture = photo.image.resize((SIDE, SIDE), Image.Resampling.BOX)
         yield Photo(path=file.path, document=photo.document, picture=picture)
 
 
@@ -110,7 +110,7 @@ def compare(photos: Sequence[Photo]) -> Iterator[Finding]:
             yield _finding(photo, field.name, *values, is_same=field.is_same)
         turn = exiftool_fields.turn(tags)
         seen = turn_seen(photo, tags) if turn != 1 else None
-        yield _finding(photo, ORIENTATION, seen, turn if seen else None)
+        yield _finding(photo, ORIENTATION, seen, None if seen is None else turn)
 
 
 def _finding(
@@ -142,10 +142,10 @@ def turn_seen(photo: Photo, tags: exiftool_fields.Tags) -> int | None:
 
 def _picture_by_imagemagick(path: Path, *, turn: int) -> Image.Image | None:
     options = f"-orient {_TURNS[turn - 1]} -auto-orient -background white -alpha remove"
-    output = f"-colorspace gray -resize {SIDE}x{SIDE}! -depth 8 gray:-"
+    output = f"-colorspace sRGB -resize {SIDE}x{SIDE}! -depth 8 rgb:-"
     command = ["convert", f"{path}[0]", *options.split(), *output.split()]
     made = subprocess.run(command, capture_output=True, check=False).stdout
-    return Image.frombytes("L", (SIDE, SIDE), made) if len(made) == SIDE * SIDE else None
+    return Image.frombytes("RGB", (SIDE, SIDE), made) if len(made) == 3 * SIDE * SIDE else None
 
 
 def _is_same_text(ours: str, theirs: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ _ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"IIU\0": "
 _BIG_ORDERS = {b"II+\0": "<", b"MM\0+": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a value of each type
 _ENTRIES = 4096  # that are read at most
+_RAW_PROFILE = re.compile(rb"\s*\S+(?: profile)?\s+(\d{1,9})\s+(.*)", re.DOTALL)  # a name, a length, and digits
 _GIF_XMP = b"!\xff\x0bXMP DataXMP"  # before XMP in GIF
 _GIF_XMP_END = b"\x01\xff\xfe\xfd"  # after it; the bytes that follow lead decoders which do not know XMP to its end
 
@@ -80,10 +82,10 @@ def _profiles(info: Mapping[Any, Any]) -> dict[str, bytes]:
 
 def _raw_profile(text: bytes) -> bytes:
     """Return the bytes in a text as ImageMagick writes it: a name, a length, and then hexadecimal digits in lines."""
-    parts = text.split()
-    if len(parts) < 3 or not parts[1].isdigit():
+    found = _RAW_PROFILE.match(text)
+    if found is None:
         return b""
-    digits = b"".join(parts[2:])[: 2 * int(parts[1])]
+    digits = b"".join(found[2].split())[: 2 * int(found[1])]
     try:
         return binascii.unhexlify(digits[: len(digits) // 2 * 2])
     except binascii.Error:

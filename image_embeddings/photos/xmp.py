@@ -33,7 +33,9 @@ _NAMESPACES = {
 
 # What XML does not allow, and programs write: control characters, and an "&" that is no entity.
 _CONTROLS = bytes.maketrans(bytes(set(range(32)) - {*b"\t\n\r"}), b" " * 29)
-_NO_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#0*[1-9]\d{1,6}|#x0*[1-9a-fA-F][0-9a-fA-F]{1,5});)")
+_DECIMAL = rb"#0*(?:9|1[03]|3[2-9]|[4-9]\d|[1-9]\d{2,6})"
+_HEXADECIMAL = rb"#x0*(?:[9aAdD]|[2-9a-fA-F][\da-fA-F]|[1-9a-fA-F][\da-fA-F]{2,5})"
+_NO_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|" + _DECIMAL + rb"|" + _HEXADECIMAL + rb");)")
 _OTHER_ENCODING = re.compile(rb"""<\?xml[^>]{0,99}encoding\s*=\s*["'](?!utf-?8["'])""", re.IGNORECASE)
 
 

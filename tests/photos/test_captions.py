@@ -182,6 +182,7 @@ def test_damage_is_never_an_error():
         (b"Tom & Jerry &amp; Co", "Tom & Jerry & Co"),
         (b"fish &nbsp; chips", "fish &nbsp; chips"),
         (b"a &#0; b &#xB; c &#x2603;", "a &#0; b &#xB; c \u2603"),
+        (b"a&#xA;b&#10;c&#x0d;d&#13;e&#9;f&#x09;g&#38;h&#x26;", "a b c d e f g&h&"),
         (b"K\xfcste", "K\ufffdste"),
     ],
 )

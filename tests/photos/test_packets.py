@@ -106,6 +106,7 @@ TEXTS = {
     "profile iptc": ("Raw profile type iptc", profile("iptc", RESOURCES)),
     "bare records": ("Raw profile type iptc", profile("iptc", RECORDS)),
     "capitals": ("Raw Profile Type IPTC", profile("iptc", RESOURCES)),
+    "a name of two words": ("Raw profile type iptc", profile("IPTC profile", RESOURCES)),
     "profile 8bim": ("Raw profile type 8bim", profile("8bim", RESOURCES)),
     "a segment of JPEG": ("Raw profile type APP13", profile("app13", b"Photoshop 3.0\0" + RESOURCES)),
 }
