@@ -36,6 +36,7 @@ _TAKEN = (
     ("XMP-xmp:CreateDate",),
     ("IPTC:DigitalCreationDate", "IPTC:DigitalCreationTime"),
     ("IFD0:ModifyDate",),
+    ("PNG:ExifDateTimeOriginal",),
     ("PNG:CreationTime",),
 )
 _DATE = re.compile(r"(\d{4})(?:\D(\d\d)(?:\D(\d\d)(?:\D+(\d\d)\D(\d\d)(?:\D(\d\d))?)?)?)?")

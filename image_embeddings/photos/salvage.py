@@ -17,6 +17,7 @@ LEAST_SHOWN = 0.05  # share of a picture: with less, a photo is not worth showin
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
+_CHECKED = 64  # chunks of metadata that are unpacked at most, to find the damaged ones
 _PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _JPEG_METADATA = frozenset({0xE1, 0xE2, 0xED})  # EXIF and XMP, ICC profile, IPTC
 _ADOBE = 0xEE  # says how the colours of the picture are stored
@@ -112,11 +113,15 @@ def _keep_segments(data: bytes, kept: frozenset[int] | set[int]) -> bytes:
 
 def _keep_chunks(data: bytes, kept: frozenset[bytes] | set[bytes], *, sound_alone: bool = False) -> bytes:
     """Return a PNG without the chunks that are not in `kept`; if `sound_alone`, without damaged metadata as well."""
-    parts, at = [data[:8]], 8
+    parts, at, checked = [data[:8]], 8, 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
-        if kind in kept and (kind in _PNG_PICTURE or not sound_alone or _is_sound(data[at:end])):
+        is_kept = kind in kept
+        if is_kept and sound_alone and kind not in _PNG_PICTURE:
+            checked += 1
+            is_kept = checked <= _CHECKED and _is_sound(data[at:end])
+        if is_kept:
             parts.append(data[at:end])
         at = end
     return b"".join(parts)

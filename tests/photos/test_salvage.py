@@ -155,6 +155,13 @@ def test_sound_texts_of_a_png_are_kept_if_another_chunk_is_damaged(damaged):
         assert (photo.iptc, photo.xmp, photo.damage) == (iptc, b"<x:xmpmeta/>", "")
 
 
+def test_only_so_many_chunks_of_a_damaged_png_are_looked_at():
+    bomb = text(b"a", bytes(2**20))
+    profile = text(b"Raw profile type iptc", b"\niptc\n 8\n1c02780003736561\n")
+    for before, iptc in ((63, b"\x1c\2\x78\0\3sea"), (64, b"")):  # bombs before the profile
+        assert decoded(after_header("PNG", *[bomb] * before, profile, chunk(b"cHRM", b""))).iptc == iptc
+
+
 def test_the_canvas_around_the_first_frame_of_a_gif_is_white():
     screen = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + b"\0\0\0" + b"\xff\0\0"
     frame = b"," + struct.pack("<HHHHB", 2, 2, 2, 2, 0) + b"\x02\x03\x4c\x12\x05\0" + b";"
