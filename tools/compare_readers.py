@@ -127,7 +127,7 @@ def _finding(
 def turn_seen(photo: Photo, tags: exiftool_fields.Tags) -> int | None:
     """Return exiftool's turn if our picture looks like the stored one turned so, and 0 if another turn is more like it.
 
-    Return None if ImageMagick cannot read the file.
+    Return None if ImageMagick cannot read the file without errors.
     """
     turn = exiftool_fields.turn(tags)
     is_upright = exiftool_fields.is_of_boxes(tags)  # ImageMagick turns HEIF and AVIF when it reads them
@@ -144,8 +144,8 @@ def _picture_by_imagemagick(path: Path, *, turn: int) -> Image.Image | None:
     options = f"-orient {_TURNS[turn - 1]} -auto-orient -background white -alpha remove"
     output = f"-colorspace sRGB -resize {SIDE}x{SIDE}! -depth 8 rgb:-"
     command = ["convert", f"{path}[0]", *options.split(), *output.split()]
-    made = subprocess.run(command, capture_output=True, check=False).stdout
-    return Image.frombytes("RGB", (SIDE, SIDE), made) if len(made) == 3 * SIDE * SIDE else None
+    made = subprocess.run(command, capture_output=True, check=False)
+    return None if made.returncode else Image.frombytes("RGB", (SIDE, SIDE), made.stdout)
 
 
 def _is_same_text(ours: str, theirs: str) -> bool:
