@@ -19,13 +19,14 @@ def dng(
     orientation: int = 1,
     entries: Sequence[Entry] = (),
     details: Sequence[Entry] = (),
+    sensor: Sequence[Entry] = (),
 ) -> bytes:
     """Return a DNG file: `image` as a sensor with a Bayer filter sees it, and a preview as JPEG or pixels (h, w, 3).
 
-    `entries` are added to its first directory, and `details` are its EXIF.
+    `entries` are added to its first directory, `sensor` to that of the sensor, and `details` are its EXIF.
     """
     blob = bytearray(b"II*\0" + bytes(4))
-    directories = [_append(blob, _sensor(image, at=_append(blob, _bayer(image).tobytes())))]
+    directories = [_append(blob, [*_sensor(image, at=_append(blob, _bayer(image).tobytes())), *sensor])]
     if preview is not None:
         data = preview if isinstance(preview, bytes) else preview.tobytes()
         directories.append(_append(blob, _preview(preview, at=_append(blob, data), length=len(data))))

@@ -27,7 +27,8 @@ MAX_PERSONS = 100
 
 _TAGS = ExifTags.Base
 _XP_TITLE, _XP_COMMENT, _XP_KEYWORDS, _XP_SUBJECT = 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F  # written by Windows, in UTF-16
-_MAX_BYTES = 16 * CAPTION_LENGTH  # of a text in EXIF that are looked at
+_JUDGED = 500  # characters at each end of a long text
+_MAX_BYTES = 2**20  # of a text of Windows or a comment that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,18 @@ def words(*, xmp: Xmp, iptc: bytes = b"", exif: Image.Exif | None = None) -> Wor
 
 def first_text(length: int, *sources: Iterable[str | None]) -> str | None:
     """Return the first text that says something, on one line; None if there is none."""
-    texts = (plain(text, length=length) for source in sources for text in source)
-    return next((text for text in texts if text and not is_default(text)), None)
+    for source in sources:
+        for text in source:
+            if not _is_default(text or "") and (found := plain(text, length=length)):
+                return found
+    return None
+
+
+def _is_default(text: str) -> bool:
+    """Return whether a text says nothing. A long one is judged by its beginning and its end."""
+    text = text.partition("\0")[0]
+    judged = text if len(text) <= CAPTION_LENGTH else f"{text[:_JUDGED]} {text.rstrip()[-_JUDGED:]}"
+    return is_default(plain(judged, length=len(judged)) or "")
 
 
 def distinct_texts(found: Iterable[str], *, length: int, most: int) -> tuple[str, ...]:
@@ -106,8 +117,12 @@ def distinct_texts(found: Iterable[str], *, length: int, most: int) -> tuple[str
     return tuple(dict.fromkeys(word for text in found if (word := plain(text, length=length))))[:most]
 
 
-def _text(tags: Mapping[int, Any], tag: int) -> str | None:
-    return exif_tags.text(tags, tag, length=CAPTION_LENGTH)
+def _text(tags: Mapping[int, Any], tag: int) -> str:
+    """Return the whole text of a tag; empty if there is none."""
+    try:
+        return exif_tags.decoded(raw_bytes(tags.get(tag)))
+    except exif_tags.ERRORS:
+        return ""
 
 
 def _windows_text(tags: Mapping[int, Any], tag: int) -> str:

@@ -216,7 +216,7 @@ def _decode_raw(data: bytes, *, max_pixels: int, what: str, short_side: int) -> 
         picture, _ = pixels.to_rgb(pixels.shrink(photo.picture, short_side))
         decoded = Decoded(image=picture, width=photo.width, height=photo.height, exif=Image.Exif())
     exif = _container_exif(data)
-    if exif is None:
+    if exif is None or (data.startswith(raw.RW2) and len(decoded.exif)):  # the preview in RW2 knows more: the lens
         return decoded
     xmp, iptc = packets.xmp_of(data, {}) or decoded.xmp, packets.iptc_of(data, {}) or decoded.iptc
     return replace(decoded, exif=exif, xmp=xmp, iptc=iptc)

@@ -16,6 +16,7 @@ TITLE, KEYWORD, PROGRAM, CITY, COUNTRY, HEADLINE, CAPTION = (
     (2, 120),
 )
 DATE, TIME, DIGITAL_DATE, DIGITAL_TIME = (2, 55), (2, 60), (2, 62), (2, 63)
+_BEGINNING = b"\x1c"  # of an entry
 _CHARSET = (1, 90)
 _UTF8 = b"\x1b%G"
 _LATIN1 = tuple(b"\x1b" + set_of_letters + b"A" for set_of_letters in (b",", b"-", b".", b"/"))
@@ -72,7 +73,7 @@ def records(packet: bytes) -> Iterator[tuple[Dataset, bytes]]:
     """Yield ((record number, dataset number), data) of each entry, up to the first that is damaged."""
     packet = _in_order(packet)
     at = 0
-    while packet[at : at + 1] == b"\x1c" and at + 5 <= len(packet):
+    while packet[at : at + 1] == _BEGINNING and at + 5 <= len(packet):
         dataset, size = (packet[at + 1], packet[at + 2]), int.from_bytes(packet[at + 3 : at + 5], "big")
         at += 5
         if size > 0x7FFF:  # an entry of more than 32 kB: the size of its size, and then its size
@@ -87,7 +88,7 @@ def records(packet: bytes) -> Iterator[tuple[Dataset, bytes]]:
 
 def _in_order(packet: bytes) -> bytes:
     """Return the packet with its bytes in order, if a program wrote it as numbers of the other byte order."""
-    if packet[:1] == b"\x1c" or packet[3:4] != b"\x1c":
+    if packet[:1] == _BEGINNING or packet[3:4] != _BEGINNING:
         return packet
     return b"".join(packet[at : at + 4][::-1] for at in range(0, len(packet), 4))
 
@@ -100,6 +101,7 @@ def of_resources(resources: bytes) -> bytes:
         at += 6 + (1 + resources[at + 6] + 1) // 2 * 2  # a name of even length, with its length before it
         size = int.from_bytes(resources[at : at + 4], "big")
         if number == 0x0404:
-            return resources[at + 4 : at + 4 + size]
+            has_size = size or resources[at + 4 : at + 5] != _BEGINNING  # some programs leave it at zero
+            return resources[at + 4 : at + 4 + size] if has_size else resources[at + 4 :]
         at += 4 + (size + 1) // 2 * 2
     return b""

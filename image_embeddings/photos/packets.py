@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,9 @@ _BIG_ORDERS = {b"II+\0": "<", b"MM\0+": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a value of each type
 _CREATION_TIMES = ("exif:datetimeoriginal", "exif:datetimedigitized", "creation time", "creationtime")
 _ENTRIES = 4096  # that are read at most
+_RAW_PROFILE = re.compile(rb"\s*\S+(?: profile)?\s+(\d{1,9})\s+(.*)", re.DOTALL)  # a name, a length, and digits
+_GIF_XMP = b"!\xff\x0bXMP DataXMP"  # before XMP in GIF
+_GIF_XMP_END = b"\x01\xff\xfe\xfd"  # after it; the bytes that follow lead decoders which do not know XMP to its end
 
 
 def xmp_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
@@ -36,7 +40,14 @@ def xmp_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
         or profiles.get("raw profile type xmp")
         or (in_app1.removeprefix(_XMP_NAME) if in_app1.startswith(_XMP_NAME) else b"")
         or tag_bytes(_tiff(data, info), _XMP)
+        or _xmp_of_gif(data)
     )
+
+
+def _xmp_of_gif(data: bytes) -> bytes:
+    if not data.startswith(b"GIF8"):
+        return b""
+    return data.partition(_GIF_XMP)[2].partition(_GIF_XMP_END)[0]
 
 
 def iptc_of(data: bytes, info: Mapping[Any, Any]) -> bytes:
@@ -81,10 +92,10 @@ def _profiles(info: Mapping[Any, Any]) -> dict[str, bytes]:
 
 def _raw_profile(text: bytes) -> bytes:
     """Return the bytes in a text as ImageMagick writes it: a name, a length, and then hexadecimal digits in lines."""
-    parts = text.split()
-    if len(parts) < 3 or not parts[1].isdigit():
+    found = _RAW_PROFILE.match(text)
+    if found is None:
         return b""
-    digits = b"".join(parts[2:])[: 2 * int(parts[1])]
+    digits = b"".join(found[2].split())[: 2 * int(found[1])]
     try:
         return binascii.unhexlify(digits[: len(digits) // 2 * 2])
     except binascii.Error:

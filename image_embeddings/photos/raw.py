@@ -22,6 +22,7 @@ SUFFIXES = frozenset(
     | {".rw2", ".rwl", ".pef", ".x3f", ".mrw", ".3fr", ".fff", ".mef", ".mos", ".erf", ".kdc", ".dcr", ".gpr"}
 )
 
+RW2 = b"IIU\0"  # the beginning of a file by Panasonic
 # Formats of one maker are known by their first bytes: CR2, CR3, CRW, RAF, ORF (three), RW2, X3F, MRW.
 _BEGINNINGS = (
     (8, b"CR\x02"),
@@ -31,7 +32,7 @@ _BEGINNINGS = (
     (0, b"IIRO"),
     (0, b"IIRS"),
     (0, b"MMOR"),
-    (0, b"IIU\0"),
+    (0, RW2),
     (0, b"FOVb"),
     (0, b"\0MRM"),
 )
@@ -103,7 +104,7 @@ def _offsets(data: bytes, at: int, *, order: str, length: int) -> tuple[int, ...
 
 def container_exif(data: bytes) -> Image.Exif | None:
     """Return the EXIF of a RAW file with the layout of TIFF; None for other files, or if it has no date or lens."""
-    if data[:4] in (b"IIRO", b"IIRS"):  # ORF is TIFF with another beginning
+    if data[:4] in (b"IIRO", b"IIRS", RW2):  # ORF and RW2 are TIFF with another beginning
         data = b"II*\0" + data[4:]
     if data[:4] not in _BYTE_ORDERS:
         return None
@@ -128,8 +129,7 @@ def read(data: bytes, *, max_pixels: int) -> RawPhoto:
             sizes = raw.sizes
             if sizes.raw_width * sizes.raw_height > max_pixels:
                 raise TooManyPixelsError(sizes.raw_width, sizes.raw_height)
-            turned = sizes.flip in (5, 6)
-            width, height = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)
+            width, height = _shown_size(sizes)
             return RawPhoto(width=width, height=height, picture=_preview(raw) or _developed(raw))
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError(_reason(error)) from error
@@ -137,6 +137,14 @@ def read(data: bytes, *, max_pixels: int) -> RawPhoto:
         raise Image.DecompressionBombError(_reason(error)) from error
     except rawpy.LibRawError as error:
         raise ValueError(_reason(error)) from error
+
+
+def _shown_size(sizes: rawpy.ImageSizes) -> tuple[int, int]:
+    """Return width and height of the upright photo: of what the camera shows of the sensor, if the file says so."""
+    width, height = sizes.width, sizes.height
+    if 2 * sizes.crop_width > width and 2 * sizes.crop_height > height:  # else the file says nothing, or nonsense
+        width, height = min(width, sizes.crop_width), min(height, sizes.crop_height)
+    return (height, width) if sizes.flip in (5, 6) else (width, height)
 
 
 def _preview(raw: rawpy.RawPy) -> bytes | Image.Image | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from image_embeddings.photos import boxes
 
@@ -16,6 +17,8 @@ LEAST_SHOWN = 0.05  # share of a picture: with less, a photo is not worth showin
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
+_CHECKED = 64  # chunks of metadata that are unpacked at most, to find the damaged ones
+_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _JPEG_METADATA = frozenset({0xE1, 0xE2, 0xED})  # EXIF and XMP, ICC profile, IPTC
 _ADOBE = 0xEE  # says how the colours of the picture are stored
 _JPEG_END = b"\xff\xd9"
@@ -51,7 +54,9 @@ def without_metadata(data: bytes) -> list[bytes]:
     if data.startswith(b"\xff\xd8"):
         variants = [_keep_segments(data, _JPEG_METADATA | {_ADOBE}), _keep_segments(data, {_ADOBE})]
     elif data.startswith(_PNG):
+        sound = _keep_chunks(data, _PNG_PICTURE | _PNG_TEXTS | {b"eXIf", b"iCCP"}, sound_alone=True)
         variants = [_keep_chunks(data, _PNG_PICTURE | kinds) for kinds in ({b"eXIf", b"iCCP"}, {b"eXIf"}, set())]
+        variants.insert(0, sound)
     elif data[4:8] == b"ftyp":
         variants = [boxes.without_exif(data)]
     else:
@@ -106,12 +111,40 @@ def _keep_segments(data: bytes, kept: frozenset[int] | set[int]) -> bytes:
     return b"".join([*parts, data[at:]])
 
 
-def _keep_chunks(data: bytes, kept: frozenset[bytes]) -> bytes:
-    parts, at = [data[:8]], 8
+def _keep_chunks(data: bytes, kept: frozenset[bytes] | set[bytes], *, sound_alone: bool = False) -> bytes:
+    """Return a PNG without the chunks that are not in `kept`; if `sound_alone`, without damaged metadata as well."""
+    parts, at, checked = [data[:8]], 8, 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
-        if kind in kept:
+        is_kept = kind in kept
+        if is_kept and sound_alone and kind not in _PNG_PICTURE:
+            checked += 1
+            is_kept = checked <= _CHECKED and _is_sound(data[at:end])
+        if is_kept:
             parts.append(data[at:end])
         at = end
     return b"".join(parts)
+
+
+def _is_sound(chunk: bytes) -> bool:
+    """Return whether a chunk of metadata has its right checksum, and whether Pillow unpacks it."""
+    kind, content, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
+    if checksum != struct.pack(">I", zlib.crc32(kind + content)):
+        return False
+    _, _, rest = content.partition(b"\0")
+    if kind == b"iTXt":
+        is_packed, method = rest[:1] != b"\0", rest[1:2]
+        rest = rest[2:].split(b"\0", 2)[-1]
+    else:
+        is_packed, method, rest = kind in (b"zTXt", b"iCCP"), rest[:1], rest[1:]
+    return not is_packed or (method == b"\0" and _is_unpacked(rest))
+
+
+def _is_unpacked(packed: bytes) -> bool:
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(packed, PngImagePlugin.MAX_TEXT_CHUNK)
+    except zlib.error:
+        return False
+    return not unpacking.unconsumed_tail

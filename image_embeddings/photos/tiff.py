@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import struct
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
@@ -13,13 +15,17 @@ from PIL import Image, TiffImagePlugin, _imaging
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _COLOUR_MAP, _EXTRA, _FORMAT = 258, 259, 262, 277, 320, 338, 339
 _WHITE_IS_ZERO = 0
 _BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG_IN_BIG_ENDIAN = b"MM\0+"  # which Pillow takes for a TIFF of the ordinary kind
 _COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab", 10: "Lab"}
+# What Pillow raises if directories are damaged.
+_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, struct.error)
 _FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 
 @cache
 def silence_libtiff() -> None:
-    """Keep libtiff from writing its errors to the terminal. They do not name the file, and Pillow raises them."""
+    """Keep libtiff, and Pillow's logger, from writing errors to the terminal: they name no file, and are raised too."""
+    logging.getLogger(TiffImagePlugin.__name__).addHandler(logging.NullHandler())
     with suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides it
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
@@ -44,7 +50,9 @@ def describe_kind(data: bytes) -> str:
     if data[:4] not in _BEGINNINGS:
         return ""
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2:3] == b"+" or data[3:4] == b"+" else 8])
+        is_big_endian = data.startswith(_BIG_IN_BIG_ENDIAN)
+        header = b"II+\0" + data[4:16] if is_big_endian else data[: 16 if data[2:3] == b"+" else 8]
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header, prefix=data[:2])
         file = BytesIO(data)
         file.seek(tags.next)
         tags.load(file)
@@ -55,8 +63,8 @@ def describe_kind(data: bytes) -> str:
         samples = " ".join(filter(None, [_FORMATS.get(tags.get(_FORMAT, (1,))[0], ""), "samples"]))
         alpha = " and alpha" if _EXTRA in tags else ""
         compression = TiffImagePlugin.COMPRESSION_INFO.get(tags.get(_COMPRESSION, 1), "an unusual compression")
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError):
+    except _ERRORS:
         return "a damaged TIFF"
-    return (
-        f"a TIFF in {colour}{alpha} with {samples} of {' + '.join(map(str, bits[:8]))} bits, compression {compression}"
-    )
+    layout = ", in a big-endian BigTIFF" if is_big_endian else ""
+    levels = " + ".join(map(str, bits[:8]))
+    return f"a TIFF in {colour}{alpha} with {samples} of {levels} bits, compression {compression}{layout}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from xml.etree.ElementTree import Element, ParseError
@@ -28,6 +29,14 @@ _NAMESPACES = {
     "xml": "http://www.w3.org/XML/1998/namespace",
     "xmp": "http://ns.adobe.com/xap/1.0/",
 }
+
+
+# What XML does not allow, and programs write: control characters, and an "&" that is no entity.
+_CONTROLS = bytes.maketrans(bytes(set(range(32)) - {*b"\t\n\r"}), b" " * 29)
+_DECIMAL = rb"#0*(?:9|1[03]|3[2-9]|[4-9]\d|[1-9]\d{2,6})"
+_HEXADECIMAL = rb"#x0*(?:[9aAdD]|[2-9a-fA-F][\da-fA-F]|[1-9a-fA-F][\da-fA-F]{2,5})"
+_NO_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|" + _DECIMAL + rb"|" + _HEXADECIMAL + rb");)")
+_OTHER_ENCODING = re.compile(rb"""<\?xml[^>]{0,99}encoding\s*=\s*["'](?!utf-?8["'])""", re.IGNORECASE)
 
 
 def _full(name: str) -> str:
@@ -118,6 +127,14 @@ def _text(element: Element) -> str:
     return element.text or ""
 
 
+def _allowed(packet: bytes) -> bytes:
+    """Return a packet in UTF-8 without what XML does not allow; a packet in another encoding as it is."""
+    if packet[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in packet[:2] or _OTHER_ENCODING.match(packet):
+        return packet
+    text = _NO_ENTITY.sub(b"&amp;", packet.translate(_CONTROLS))
+    return text.decode(errors="replace").encode()
+
+
 def _parse(xmp: bytes) -> tuple[Element | None, str]:
     """Return the root of a packet, with everything before its first damage, and what is wrong with the packet.
 
@@ -126,7 +143,7 @@ def _parse(xmp: bytes) -> tuple[Element | None, str]:
     MAX_ELEMENTS elements, or elements deeper than MAX_DEPTH, which would need much memory.
     """
     root, number, depth = None, 0, 0
-    packet = BytesIO(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t"))  # "\0<" begins UTF-16
+    packet = BytesIO(_allowed(xmp if xmp.startswith(b"\0<") else xmp.lstrip(b"\0 \r\n\t")))  # "\0<" begins UTF-16
     try:
         for event, element in iterparse(packet, events=("start", "end"), forbid_dtd=True):
             root = element if root is None else root

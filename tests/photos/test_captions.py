@@ -175,6 +175,39 @@ def test_damage_is_never_an_error():
     assert found > {Words(), Words(caption="The sea"), Words(caption="The sea", keywords=("sea",)), whole}
 
 
+@pytest.mark.parametrize(
+    ("written", "caption"),
+    [
+        (b"The \0\x0bsea", "The sea"),
+        (b"Tom & Jerry &amp; Co", "Tom & Jerry & Co"),
+        (b"fish &nbsp; chips", "fish &nbsp; chips"),
+        (b"a &#0; b &#xB; c &#x2603;", "a &#0; b &#xB; c \u2603"),
+        (b"a&#xA;b&#10;c&#x0d;d&#13;e&#9;f&#x09;g&#38;h&#x26;", "a b c d e f g&h&"),
+        (b"K\xfcste", "K\ufffdste"),
+    ],
+)
+def test_what_xml_does_not_allow_costs_only_itself(written, caption):
+    packet = xmp_packet(captions={"x-default": "@"}, keywords=["later"]).replace(b"@", written)
+    assert words(xmp=packet) == Words(caption=caption, keywords=("later",))
+
+
+def test_a_packet_that_names_another_encoding_is_read_in_it():
+    packet = xmp_packet(captions={"x-default": "Küste"}).decode().replace("\ufeff", "")
+    named = "<?xml version='1.0' encoding='ISO-8859-1'?>" + packet
+    assert words(xmp=named.encode("latin-1")).caption == "Küste"
+    assert words(xmp=named.replace("ISO-8859-1", "UTF-8").encode()).caption == "Küste"
+
+
+@pytest.mark.parametrize("text", ["<OME>{}</OME>", "<?xml version='1.0'?><a>{}</a>", '{{"key": "{}"}}'])
+def test_a_record_for_programs_is_no_caption_however_long_it_is(text):
+    exif = Image.Exif()
+    for length in (10, CAPTION_LENGTH, 100_000):
+        exif[ExifTags.Base.ImageDescription] = text.format("x " * length)
+        assert words(exif=exif).caption is None
+    exif[ExifTags.Base.ImageDescription] = "<3 " + "my love " * 1_000
+    assert words(exif=exif).caption.startswith("<3 my love")
+
+
 def test_words_before_the_damage_are_used():
     packet = xmp_packet(captions={"x-default": "whole"}, keywords=["a", "b"])
     assert words(xmp=packet[: packet.index(b"b</rdf:li>")]) == Words(caption="whole", keywords=("a",))

@@ -67,6 +67,22 @@ def test_damaged_resources_have_no_iptc():
         assert RECORDS.startswith(of_resources(RESOURCES[:end]))
 
 
+def test_a_resource_without_a_size_reaches_to_the_end():
+    assert of_resources(b"8BIM\x04\x04\0\0" + bytes(4) + RECORDS) == RECORDS
+    assert of_resources(b"8BIM\x04\x04\0\0" + bytes(4) + b"8BIM\x04\x25\0\0" + bytes(4)) == b""
+
+
+def test_xmp_in_gif_is_read():
+    buffer = BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "GIF")
+    data = buffer.getvalue()
+    at = data.index(b",")  # the picture begins
+    trailer = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    made = data[:at] + b"!\xff\x0bXMP DataXMP" + XMP + trailer + data[at:]
+    found = decoding.decode(made, max_pixels=9, what="a.gif")
+    assert (found.xmp, found.image.size, found.damage) == (XMP, (1, 1), "")
+
+
 def profile(name, data):
     """Return bytes as ImageMagick writes them into a text of a PNG."""
     digits = data.hex()
@@ -90,6 +106,7 @@ TEXTS = {
     "profile iptc": ("Raw profile type iptc", profile("iptc", RESOURCES)),
     "bare records": ("Raw profile type iptc", profile("iptc", RECORDS)),
     "capitals": ("Raw Profile Type IPTC", profile("iptc", RESOURCES)),
+    "a name of two words": ("Raw profile type iptc", profile("IPTC profile", RESOURCES)),
     "profile 8bim": ("Raw profile type 8bim", profile("8bim", RESOURCES)),
     "a segment of JPEG": ("Raw profile type APP13", profile("app13", b"Photoshop 3.0\0" + RESOURCES)),
 }

@@ -46,6 +46,30 @@ def test_the_preview_is_the_photo_and_the_sensor_gives_the_size():
     assert photo.image.getpixel((9, 9))[2] > 240 > 20 > photo.image.getpixel((9, 9))[0]
 
 
+@pytest.mark.parametrize(
+    ("origin", "crop", "orientation", "size"),
+    [
+        ((8, 6), (620, 460), 1, (620, 460)),
+        ((8, 6), (620, 460), 6, (460, 620)),
+        ((8, 60), (620, 350), 1, (620, 350)),
+        ((0, 0), (64, 48), 1, (640, 480)),  # nonsense
+    ],
+)
+def test_the_size_is_that_of_the_part_of_the_sensor_that_the_camera_shows(origin, crop, orientation, size):
+    default_crop = [(50719, "I", origin), (50720, "I", crop)]
+    photo = decoded(dng(SENSOR, preview=jpeg(SENSOR), sensor=default_crop, orientation=orientation))
+    assert (photo.width, photo.height) == pytest.approx(size, abs=1)  # LibRaw rounds it
+
+
+def test_panasonic_has_exif_of_its_own():
+    exif = Image.Exif()
+    exif.endian = "<"
+    exif[271] = "Panasonic"
+    exif.get_ifd(34665)[36867] = "2019:08:14 17:05:06"
+    found = raw.container_exif(raw.RW2 + exif.tobytes()[10:])
+    assert (found[271], found.get_ifd(34665)[36867]) == ("Panasonic", "2019:08:14 17:05:06")
+
+
 def test_a_preview_of_bare_pixels_is_the_photo_too():
     photo = decoded(dng(SENSOR, preview=np.asarray(marked((320, 240)))))
     assert photo.image.size == (320, 240)

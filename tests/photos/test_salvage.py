@@ -131,6 +131,37 @@ def test_exif_is_kept_if_other_metadata_is_damaged():
     assert decoded(data[:33] + chunk(b"cHRM", b"") + data[33:]).exif[0x010F] == "Maker"
 
 
+def text(keyword, content):
+    return chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(content))
+
+
+DAMAGED_CHUNKS = {
+    "a profile that is too large": chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**21))),
+    "a text that is too large": text(b"a", bytes(2**21)),
+    "an international text that is too large": chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(2**21))),
+    "a text by an unknown method": chunk(b"zTXt", b"a\0\x09abc"),
+    "a wrong checksum": chunk(b"tEXt", b"a\0b")[:-1] + b"?",
+    "short chromaticities": chunk(b"cHRM", b""),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED_CHUNKS.values(), ids=DAMAGED_CHUNKS.keys())
+def test_sound_texts_of_a_png_are_kept_if_another_chunk_is_damaged(damaged):
+    iptc = b"\x1c\2\x78\0\3sea"
+    profile = text(b"Raw profile type iptc", f"\niptc\n{len(iptc):8}\n{iptc.hex()}\n".encode())
+    plain = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"<x:xmpmeta/>")
+    for parts in ((damaged, profile, plain), (profile, plain, damaged)):
+        photo = decoded(after_header("PNG", *parts))
+        assert (photo.iptc, photo.xmp, photo.damage) == (iptc, b"<x:xmpmeta/>", "")
+
+
+def test_only_so_many_chunks_of_a_damaged_png_are_looked_at():
+    bomb = text(b"a", bytes(2**20))
+    profile = text(b"Raw profile type iptc", b"\niptc\n 8\n1c02780003736561\n")
+    for before, iptc in ((63, b"\x1c\2\x78\0\3sea"), (64, b"")):  # bombs before the profile
+        assert decoded(after_header("PNG", *[bomb] * before, profile, chunk(b"cHRM", b""))).iptc == iptc
+
+
 def test_the_canvas_around_the_first_frame_of_a_gif_is_white():
     screen = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + b"\0\0\0" + b"\xff\0\0"
     frame = b"," + struct.pack("<HHHHB", 2, 2, 2, 2, 0) + b"\x02\x03\x4c\x12\x05\0" + b";"

@@ -1,5 +1,8 @@
 import contextlib
+import random
 import struct
+import subprocess
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -8,6 +11,8 @@ from PIL import Image
 
 from image_embeddings.errors import ImageUnreadableError
 from image_embeddings.photos.decoding import decode
+from image_embeddings.photos.tiff import describe_kind
+from tests.waiting import LONG
 
 BITS, PHOTOMETRIC, SAMPLES, COLOUR_MAP, EXTRA, FORMAT = 258, 262, 277, 320, 338, 339
 
@@ -86,9 +91,44 @@ def test_a_kind_of_tiff_that_is_not_read_is_named():
         assert f"it is a TIFF in {kind}" in str(caught.value)
 
 
+def test_a_big_endian_bigtiff_is_named():
+    entries = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1)]
+    directory = struct.pack(">Q", len(entries))
+    for tag, kind, count, value in entries:
+        directory += struct.pack(">HHQH6x", tag, kind, count, value)
+    data = b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + directory + bytes(8)
+    with pytest.raises(ImageUnreadableError, match=r"a TIFF in grey with samples of 8 bits, .*big-endian BigTIFF"):
+        shown(data)
+
+
+@pytest.mark.parametrize("beginning", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"])
+def test_random_directories_lead_to_our_errors(beginning):
+    draw = random.Random(11)
+    for length in range(60):
+        data = beginning + draw.randbytes(length)
+        assert describe_kind(data) in ("", "a damaged TIFF")
+        with pytest.raises(ImageUnreadableError):
+            shown(data)
+
+
 def test_libtiff_writes_nothing_to_the_terminal(capfd):
     data = bytearray(saved(Image.effect_noise((300, 200), 99).convert("1"), compression="group4"))
     data[100:400] = bytes(300)
     with contextlib.suppress(ImageUnreadableError):
         shown(bytes(data))
     assert capfd.readouterr().err == ""
+
+
+def test_pillow_writes_nothing_to_the_terminal_of_a_program_without_loggers(tmp_path):
+    file = tmp_path / "scan.tif"
+    file.write_bytes(tiff(bytes(64), {BITS: [8], PHOTOMETRIC: [1], SAMPLES: [60_000]}))
+    program = (
+        "import sys; from pathlib import Path; from image_embeddings.errors import ImageUnreadableError\n"
+        "from image_embeddings.photos.decoding import decode\n"
+        "try:\n    decode(Path(sys.argv[1]).read_bytes(), max_pixels=10**6, what='scan.tif')\n"
+        "except ImageUnreadableError:\n    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=LONG, check=True
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
