@@ -26,7 +26,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,16 @@ class Finding:
 
 
 def read_photos(folder: Path, *, skip: Callable[[Skipped], None]) -> Iterator[Photo]:
-    """Yield the photos below `folder` as `index` reads them; those that cannot be read go to `skip`.
+    """Yield the photos below `folder` as `index` reads them, without their sidecars: exiftool reads the file alone.
+
+    Those that cannot be read go to `skip`.
 
     Raises:
         CorpusError: if `folder` is not a folder.
     """
     for file in walk(folder, skip=skip):
         try:
-            photo = decode_photo(load(file), max_pixels=MAX_PIXELS)
+            photo = decode_photo(load(replace(file, sidecars=())), max_pixels=MAX_PIXELS)
         except (CorpusError, ImageError) as error:
             skip(skip_for(error, image_id=file.image_id))
             continue

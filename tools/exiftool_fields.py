@@ -39,7 +39,7 @@ _TAKEN = (
     ("PNG:ExifDateTimeOriginal",),
     ("PNG:CreationTime",),
 )
-_DATE = re.compile(r"(\d{4})(?:\D(\d\d)(?:\D(\d\d)(?:\D+(\d\d)\D(\d\d)(?:\D(\d\d))?)?)?)?")
+_DATE = re.compile(r"(\d{4})(?:\D(\d\d)(?:\D(\d\d)(?:\D+(\d\d)\D(\d\d)(?:[:;.](\d\d))?)?)?)?")
 _MOST = (12, 31, 24, 59, 60)  # month, day, hour, minute, second
 _DAY = 3  # numbers of a whole date
 _NO_LENS = re.compile(r"(?:[\W_0]|mm|f|n/?a|none|null|unknown)*", re.IGNORECASE)
