@@ -115,6 +115,18 @@ def test_the_back_button_closes_and_forward_opens_again(opened):
     expect_photo(opened, SECOND)
 
 
+def test_a_lightbox_that_opens_again_before_its_end_is_reported_stays_open(opened):
+    opened.evaluate("""() => {
+      const {href, pathname, search} = location;
+      for (const address of [pathname + search, href]) {
+        history.replaceState(history.state, "", address);
+        dispatchEvent(new PopStateEvent("popstate"));
+      }
+      return new Promise((told) => document.getElementById("lightbox").addEventListener("close", told));
+    }""")
+    expect_photo(opened, FIRST)
+
+
 def test_a_shared_address_opens_the_photo_and_closing_leads_to_the_page(visit):
     page = visit(f"{RESULTS}#photo={SECOND}")
     expect_photo(page, SECOND)

@@ -11,7 +11,7 @@ from image_embeddings.errors import ImageMemoryError
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos import decoding
 from image_embeddings.photos.memory import MemoryBudget, is_lack, webp_size
-from image_embeddings.sources.photo_folder import PhotoFile, skipped
+from image_embeddings.sources.skipped import skip_for
 
 SENSOR = (16_384, 12_288)  # of phones with 200 megapixels
 LIMIT = 1_300_000_000  # bytes of addresses that the child process may use
@@ -97,7 +97,7 @@ def test_a_lack_of_memory_is_told_from_damage(said, lack):
     assert is_lack(RuntimeError(said)) is lack
 
 
-def test_a_photo_that_met_a_lack_of_memory_stays_as_it_was(tmp_path, monkeypatch):
+def test_a_photo_that_met_a_lack_of_memory_stays_as_it_was(monkeypatch):
     buffer = BytesIO()
     Image.new("RGB", (30, 20), "red").save(buffer, "JPEG")
 
@@ -107,8 +107,7 @@ def test_a_photo_that_met_a_lack_of_memory_stays_as_it_was(tmp_path, monkeypatch
     monkeypatch.setattr(decoding, "_load", fail)
     with pytest.raises(ImageMemoryError, match=r"a\.jpg needs more memory .*try again") as raised:
         decoding.decode(buffer.getvalue(), max_pixels=1_000, what="a.jpg")
-    file = PhotoFile(image_id="a.jpg", path=tmp_path / "a.jpg", bytes=1, mtime_ns=0)
-    assert not skipped(file, raised.value).unusable
+    assert not skip_for(raised.value, image_id="a.jpg").unusable
 
 
 def saved(path, kind, size, **options):

@@ -111,6 +111,7 @@ class Lightbox {
   }
 
   #closed() {
+    if (this.dialog.open) return; // the browser reports it later, and meanwhile the lightbox has opened again
     const link = linkTo(this.id);
     this.id = null;
     this.stage.clear();
