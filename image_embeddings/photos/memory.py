@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from PIL import Image
 
 BUDGET_BYTES = 2**30
 SMALL_BYTES = 2**26  # less than this is always to be had
+LARGE_BYTES = 2**28  # so much is returned to the system at once
 
 # Most bytes for each pixel of a whole picture: what the decoder has of its own, and Pillow's picture with a copy if its
 # mode cannot be shrunk. Pillow takes four bytes for the three of RGB.
@@ -67,7 +69,11 @@ def reserve(wanted: int) -> Iterator[None]:
     with _BUDGET.take(wanted):
         if wanted >= SMALL_BYTES:
             _check_available(wanted)
-        yield
+        try:
+            yield
+        finally:
+            if wanted >= LARGE_BYTES:
+                _return_free_memory()
 
 
 def _check_available(wanted: int) -> None:
@@ -75,6 +81,12 @@ def _check_available(wanted: int) -> None:
         mmap.mmap(-1, wanted, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()  # no page of it is touched
     except (OSError, MemoryError) as error:
         raise MemoryError(f"{wanted:,} bytes are not to be had") from error
+
+
+def _return_free_memory() -> None:
+    """Return to the system what is free. The C library of Linux keeps it for each thread, and HEIC leaves it much."""
+    with suppress(AttributeError):  # other C libraries do not have this
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def bytes_of_pixels(size: tuple[int, int], *, kind: str, mode: str = "RGB") -> int:
