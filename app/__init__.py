@@ -10,7 +10,7 @@ from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
 from app.web import delivery, errors, languages, metrics, proxies, request_record
-from image_embeddings import Settings, load_settings
+from image_embeddings import OWN_NAMES, Settings, load_settings
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_content_length,
-        TRUSTED_HOSTS=list(settings.trusted_hosts) if settings.trusted_hosts else None,
+        TRUSTED_HOSTS=[*settings.trusted_hosts, *OWN_NAMES] if settings.trusted_hosts else None,
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,

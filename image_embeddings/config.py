@@ -31,6 +31,7 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
+OWN_NAMES = ("localhost", "127.0.0.1")  # host names by which a machine reaches itself
 Network = IPv4Network | IPv6Network
 ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 

@@ -27,6 +27,7 @@ from image_embeddings.words.terms import meaning_of
 TEXTS_KEPT = 1_000  # number of embeddings of texts that are kept; 2 kB each at 512 dims
 STATE_SECONDS = 30.0  # greatest age of the state that a verdict may use
 MISSING_SECONDS = 60.0  # time after which a model that was not available is looked for again
+WORDS_FIRST = 1_000.0  # weight of words with which the score of an embedding, at most 1, hardly counts
 VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, for the verdict
 
 
@@ -164,17 +165,19 @@ class Attempt:
         """
 
         def search_there(model_id: str) -> Neighbours:
-            return Neighbours(raw=self._search_by_text_model(text, model_id), targets=self._targets(text, model_id))
+            raw = self._search_by_text_model(text, model_id)
+            understood = bool(meaning_of(text))
+            return Neighbours(raw=raw, targets=self._targets(text, model_id), understood=understood)
 
         def search_here() -> Neighbours:
-            return self.near(self.opened.encode_text(text, self.stopwatch), kind=QueryKind.TEXT)
+            embedding, understood = self.opened.encode_text(text, self.stopwatch), self._knows(text)
+            attempt = self if understood else self._with_words_first()
+            return replace(attempt.near(embedding, kind=QueryKind.TEXT), understood=understood)
 
         neighbours, path = self.text_paths.encode(
             self.index.cluster, self.opened.state.model, there=search_there, here=search_here
         )
-        understood = self.understands(text, path)
-        targets = neighbours.targets if understood else []
-        return replace(neighbours, path=path, targets=targets, understood=understood)
+        return replace(neighbours, path=path, targets=neighbours.targets if neighbours.understood else [])
 
     def encode_text(self, text: str) -> tuple[Embedding, TextPath]:
         """Return the embedding of a text, shape (dims,), and who encoded it. Raise a ModelError if nobody can."""
@@ -196,12 +199,20 @@ class Attempt:
 
         What the model knows is asked only of the app's own encoder. Elasticsearch does not tell.
         """
+        return self._knows(text) if path.encoder == LOCAL else bool(meaning_of(text))
+
+    def _knows(self, text: str) -> bool:
+        """Return whether a text says something that the app's own encoder knows."""
         meaning = meaning_of(text)
-        if not meaning or path.encoder != LOCAL:
-            return bool(meaning)
+        if not meaning:
+            return False
         encoder = self.opened.encoder(self.stopwatch)
         with self.stopwatch.stage("encode"):
             return encoder.knows(meaning)
+
+    def _with_words_first(self) -> Attempt:
+        """Return the attempt with photos that have the words of the text before all others."""
+        return replace(self, options=replace(self.options, word_weight=WORDS_FIRST))
 
     def _search_by_text_model(self, text: str, model_id: str) -> RawResult:
         """Return what Elasticsearch finds near a text that it encodes itself. Ask again while the model is busy."""

@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_embeddings.config import ROOT, Settings, is_set
+from image_embeddings.config import OWN_NAMES, ROOT, Settings, is_set
 from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
 from image_embeddings.serving.port_check import listening_error
 
 APP = ROOT / "app"
-OWN_NAMES = ("localhost", "127.0.0.1")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -6,6 +6,7 @@ import pytest
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.words.function_words import function_words
+from tests.fakes import ColourEncoder
 from tests.server.six_photos import ENCODER, photo
 
 pytestmark = pytest.mark.server
@@ -179,3 +180,20 @@ def test_a_text_of_nothing_matches_nothing_but_its_words(search):
     assert search.by_text("the of and", k=5, verdict=True).relevant == 0
     assert search.by_text("dog", k=5, verdict=True).understood
     assert np.allclose([hit.similarity for hit in search.by_text("red", k=1).hits], 1, atol=1e-5)
+
+
+class IgnorantEncoder(ColourEncoder):
+    """Knows no text."""
+
+    def knows(self, text):
+        return False
+
+
+@pytest.mark.parametrize("text", ["dog", "DOG", "Hammer", "yellow lamp"])
+def test_photos_that_have_the_words_go_first_if_the_model_does_not_know_the_text(search, text):
+    words_only = ImageSearch(search.index, encoder_for=lambda model: IgnorantEncoder())
+    hits = words_only.by_text(text, k=len(PHOTOS)).hits
+    having = [hit.by_words for hit in hits]
+    assert any(having)
+    assert having == sorted(having, reverse=True)
+    assert all(-1 <= hit.similarity <= 1 for hit in hits)
