@@ -18,11 +18,12 @@ from image_embeddings import (
     node_moved,
     open_index,
     open_search,
+    read_indexing_failure,
     thumbnails_of,
 )
 
 INDEXING_STALE_AFTER = 180  # seconds without a sign of life from an indexing run
-INDEXING_SECONDS = 1.0  # how long the answer is kept whether an indexing run is in progress
+INDEXING_SECONDS = 1.0  # how long it is kept whether an indexing run is in progress, and why the last one failed
 NODE_SECONDS = 1.0  # how long the answer is kept whether the embedded node has moved
 COLLECTIONS_SECONDS = 60.0  # how long collections are kept, if the number of photos stays the same
 
@@ -56,6 +57,7 @@ class Services:
         self._node_seen = 0.0  # when the app last checked whether the embedded node has moved
         self._collections: tuple[float, Collections] | None = None  # with the time of the request for them
         self._indexing: tuple[float, dict[str, Any] | None] | None = None  # with the time of the request for it
+        self._indexing_failure: tuple[float, str] | None = None
 
     @property
     def search(self) -> ImageSearch:
@@ -97,6 +99,13 @@ class Services:
             total=progress["total"],
             alive=not progress.get("stopped") and time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
+
+    def indexing_failure(self) -> str:
+        """Return why the last indexing run failed, in a sentence or two; empty if it did not."""
+        kept = self._indexing_failure
+        if kept is None or time.monotonic() - kept[0] > INDEXING_SECONDS:
+            kept = self._indexing_failure = time.monotonic(), read_indexing_failure(self.settings)
+        return kept[1]
 
     def _read_indexing(self) -> dict[str, Any] | None:
         try:

@@ -19,7 +19,7 @@ from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
 from app.web.errors import error_page
 from app.web.languages import choose, declare
-from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors, read_indexing_failure
+from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
 blueprint.before_request(choose)
@@ -196,7 +196,7 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
-        "indexing_failure": read_indexing_failure(services().settings),
+        "indexing_failure": services().indexing_failure(),
         "indexed": indexed,
         "bar": make_bar(query.parts, documents),
         "picker": make_picker(services().collections(total=total), query) if indexed else None,

@@ -10,7 +10,7 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -34,6 +34,7 @@ LEAST_DETAIL = 0.6  # correlation of what is finer than a blur
 LARGEST_REMAINDER = 0.7  # greatest difference at one place, where 1 is the spread of the brightness
 LARGEST_COLOUR = 0.4  # difference of colour, where 1 is all colour there is
 
+PICTURES_KEPT = 1_000  # 12 kB each: people look at a page again, and at further pages
 _WEBP = base64.b64encode(b"RIFF").decode()[:5]  # fingerprints begin so; those of older versions do not
 _EDGE = 0.84  # points farther out are not used to find the movement: they may be missing in the other picture
 _WHITE = 250  # levels, from which nothing brighter can be told
@@ -76,6 +77,7 @@ def _read_pictures(hits: Sequence[Hit]) -> list[_Picture | None]:
     return [None if hit.embedding is None else _read(hit.document.fingerprint) for hit in hits]
 
 
+@lru_cache(PICTURES_KEPT)
 def _read(fingerprint: str | None) -> _Picture | None:
     """Return the picture in a fingerprint, or None if there is none or if it has too little contrast."""
     if not (fingerprint and fingerprint.startswith(_WEBP)):

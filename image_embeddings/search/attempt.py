@@ -68,6 +68,7 @@ class OpenedIndex:
         self._encoder: Encoder | None = None
         self._missing: tuple[ModelUnavailableError, float] | None = None  # why there is none, and until when
         self._embedding_of_text = lru_cache(TEXTS_KEPT)(_encode_text)
+        self._knows_meaning = lru_cache(TEXTS_KEPT)(_knows_meaning)
 
     def is_replaced(self, index: ImageIndex) -> bool:
         """Return whether there is another index behind the name now."""
@@ -113,6 +114,15 @@ class OpenedIndex:
         with stopwatch.stage("encode"):
             return self._embedding_of_text(encoder, text)
 
+    def knows(self, text: str, stopwatch: Stopwatch) -> bool:
+        """Return whether a text says something that the model knows. Raise errors as `encoder` does."""
+        meaning = meaning_of(text)
+        if not meaning:
+            return False
+        encoder = self.encoder(stopwatch)
+        with stopwatch.stage("encode"):
+            return self._knows_meaning(encoder, meaning)
+
     def encode_image(self, image: Image.Image, stopwatch: Stopwatch) -> Embedding:
         """Return the embedding of an upright RGB image, shape (dims,). Raise errors as `encoder` does."""
         encoder = self.encoder(stopwatch)
@@ -125,6 +135,10 @@ def _encode_text(encoder: Encoder, text: str) -> Embedding:
     embedding: Embedding = encoder.encode_texts([text])[0]
     embedding.flags.writeable = False
     return embedding
+
+
+def _knows_meaning(encoder: Encoder, meaning: str) -> bool:
+    return encoder.knows(meaning)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +184,8 @@ class Attempt:
             return Neighbours(raw=raw, targets=self._targets(text, model_id), understood=understood)
 
         def search_here() -> Neighbours:
-            embedding, understood = self.opened.encode_text(text, self.stopwatch), self._knows(text)
+            embedding = self.opened.encode_text(text, self.stopwatch)
+            understood = self.opened.knows(text, self.stopwatch)
             attempt = self if understood else self._with_words_first()
             return replace(attempt.near(embedding, kind=QueryKind.TEXT), understood=understood)
 
@@ -199,16 +214,7 @@ class Attempt:
 
         What the model knows is asked only of the app's own encoder. Elasticsearch does not tell.
         """
-        return self._knows(text) if path.encoder == LOCAL else bool(meaning_of(text))
-
-    def _knows(self, text: str) -> bool:
-        """Return whether a text says something that the app's own encoder knows."""
-        meaning = meaning_of(text)
-        if not meaning:
-            return False
-        encoder = self.opened.encoder(self.stopwatch)
-        with self.stopwatch.stage("encode"):
-            return encoder.knows(meaning)
+        return self.opened.knows(text, self.stopwatch) if path.encoder == LOCAL else bool(meaning_of(text))
 
     def _with_words_first(self) -> Attempt:
         """Return the attempt with photos that have the words of the text before all others."""

@@ -10,9 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from image_embeddings.words.function_words import meaningful
 
+TEXTS_KEPT = 1_000  # number of texts whose terms are kept: a search needs them several times
 MAX_TERMS = 32  # a text of more is a story, and no photo has all words of one
 _WORD = re.compile(r"[^\W_]+")
 _WORD_WITH_MARKS = re.compile(r"(?:[^\W_]|[\u0300-\u036f\u064b-\u065f\u0e31-\u0e4e])+")  # of Latin, Arabic, Thai
@@ -54,6 +56,7 @@ def words_of(texts: Iterable[str]) -> str:
     return " ".join(word for text in texts for word in _WORD.findall(unicodedata.normalize("NFC", text)))
 
 
+@lru_cache(TEXTS_KEPT)
 def terms_of(text: str) -> tuple[Term, ...]:
     """Return the terms of a text that say something, each once, MAX_TERMS at most."""
     pieces = list(_pieces(text))
@@ -62,6 +65,7 @@ def terms_of(text: str) -> tuple[Term, ...]:
     return tuple(terms)[:MAX_TERMS]
 
 
+@lru_cache(TEXTS_KEPT)
 def meaning_of(text: str) -> str:
     """Return what of a text may say something: its terms, and its signs, such as emoji. It is empty if nothing may."""
     signs = "".join(character for character in text if unicodedata.category(character) == "So")
