@@ -25,6 +25,9 @@ class OneSearch:
     def indexing(self):
         return None
 
+    def indexing_failure(self):
+        return ""
+
     def collections(self, *, total):
         return Collections(by="none", total=total, found=())
 

@@ -34,6 +34,9 @@ class Found:
 
     index = search
 
+    def indexing_failure(self):
+        return ""
+
     def indexing(self):
         return self.progress
 
