@@ -1,7 +1,6 @@
 import codecs
 import json
 import random
-import subprocess
 
 import pytest
 from PIL import ExifTags, Image
@@ -12,9 +11,7 @@ from image_embeddings.photos.iptc import records
 from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
 from image_embeddings.photos.xmp import MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS
 from image_embeddings.photos.xmp import read as read_xmp
-from tests import exiftool
 from tests.pictures import save
-from tests.waiting import LONG
 from tests.worded_photos import XMP
 from tests.worded_photos import iptc as iptc_packet
 from tests.worded_photos import xmp as xmp_packet
@@ -254,18 +251,6 @@ WRITTEN = {
     "a title alone": ["-XMP-dc:Title=A title", "-XMP-dc:Creator=Ada"],
     "the short form": ["-api", "Compact=Shorthand", "-XMP-dc:Description=The sea", "-XMP-xmp:Label=red"],
 }
-
-
-@pytest.fixture
-def run_exiftool():
-    """Run exiftool and return its output."""
-    path = exiftool.executable()
-    if path is None:
-        assert not exiftool.NEEDED, exiftool.MISSING
-        pytest.skip(exiftool.MISSING)
-    return lambda *flags: (
-        subprocess.run([path, *flags], check=True, capture_output=True, text=True, timeout=LONG).stdout
-    )
 
 
 def by_exiftool(facts):

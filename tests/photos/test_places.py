@@ -1,5 +1,4 @@
 import json
-import subprocess
 
 import pytest
 from PIL import ExifTags, Image
@@ -8,9 +7,7 @@ from PIL.TiffImagePlugin import IFDRational
 from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
 from image_embeddings.photos.places import Place, place
 from image_embeddings.photos.xmp import Xmp, read
-from tests import exiftool
 from tests.pictures import save
-from tests.waiting import LONG
 from tests.worded_photos import XMP
 
 SYDNEY = {1: "S", 2: (33.0, 52.0, 4.8), 3: "E", 4: (151.0, 12.0, 36.0)}
@@ -238,16 +235,12 @@ WRITTEN = {
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 @pytest.mark.parametrize("flags", WRITTEN.values(), ids=WRITTEN.keys())
-def test_places_are_those_that_exiftool_reads(tmp_path, flags, suffix):
-    path, tool = save(tmp_path / f"a{suffix}", colour="red"), exiftool.executable()
-    if tool is None:
-        assert not exiftool.NEEDED, exiftool.MISSING
-        pytest.skip(exiftool.MISSING)
-    subprocess.run([tool, "-q", "-overwrite_original", *flags, str(path)], check=True, timeout=LONG)
+def test_places_are_those_that_exiftool_reads(tmp_path, run_exiftool, flags, suffix):
+    path = save(tmp_path / f"a{suffix}", colour="red")
+    run_exiftool("-q", "-overwrite_original", *flags, str(path))
     fields = ("GPSLatitude", "GPSLongitude", "GPSAltitude")
     asked = [f"-{group}:{field}" for group in ("Composite", "XMP") for field in fields]
-    answer = subprocess.run([tool, "-j", "-n", "-G0", *asked, str(path)], check=True, capture_output=True, timeout=LONG)
-    facts = json.loads(answer.stdout)[0]
+    (facts,) = json.loads(run_exiftool("-j", "-n", "-G0", *asked, str(path)))
     latitude, longitude, altitude = (facts.get(f"Composite:{field}", facts.get(f"XMP:{field}")) for field in fields)
     data = path.read_bytes()
     photo = PhotoBytes(image_id=path.name, data=data, mtime_ns=0, content_hash=content_hash(data))

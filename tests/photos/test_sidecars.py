@@ -1,7 +1,6 @@
 """What sidecars say of a photo, and how that goes together with what its file says."""
 
 import json
-import subprocess
 
 import pytest
 
@@ -10,20 +9,8 @@ from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
 from image_embeddings.photos.places import Place
 from image_embeddings.photos.sidecars import SidecarBytes, read_sidecars
 from image_embeddings.photos.xmp import MAX_BYTES
-from tests import exiftool
 from tests.pictures import save
-from tests.waiting import LONG
 from tests.worded_photos import XMP, xmp
-
-
-@pytest.fixture
-def run_exiftool():
-    """Return a function that calls exiftool, and returns what it prints."""
-    tool = exiftool.executable()
-    if tool is None:
-        assert not exiftool.NEEDED, exiftool.MISSING
-        pytest.skip(exiftool.MISSING)
-    return lambda *flags: subprocess.run([tool, *flags], check=True, capture_output=True, timeout=LONG).stdout
 
 
 def packet(**properties):

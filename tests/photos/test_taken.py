@@ -1,28 +1,15 @@
 """When a photo was taken, by the metadata in its file, compared with exiftool."""
 
 import json
-import subprocess
 from itertools import pairwise
 
 import pytest
 from PIL import PngImagePlugin
 
 from image_embeddings.photos.photo import PhotoBytes, content_hash, decode_photo
-from tests import exiftool
 from tests.pictures import save
-from tests.waiting import LONG
 
 ORIGINAL, OTHER = "2019:08:14 17:05:06", "2021:01:02 03:04:05"
-
-
-@pytest.fixture
-def run_exiftool():
-    """Return a function that calls exiftool, and returns what it prints."""
-    tool = exiftool.executable()
-    if tool is None:
-        assert not exiftool.NEEDED, exiftool.MISSING
-        pytest.skip(exiftool.MISSING)
-    return lambda *flags: subprocess.run([tool, *flags], check=True, capture_output=True, timeout=LONG).stdout
 
 
 def taken(path):
