@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -53,6 +54,16 @@ def compile_translations():
             check=True,
             timeout=LONG,
         )
+
+
+def pytest_collection():
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Look for garbage from here on, but not in what the collection has made: it lives as long as the process."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header():
@@ -115,10 +126,12 @@ def node_jars(pytestconfig):
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory):
-    """The folder with the built-in model's network. To make it takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("networks")
-    ConseEncoder(networks=folder).encode_images([Image.new("RGB", (8, 8))])
-    return folder
+    """The folder with the built-in model's network, which the first test process makes for all: it takes seconds."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    ConseEncoder(networks=folder / "networks").encode_images([Image.new("RGB", (8, 8))])
+    return folder / "networks"
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,9 @@ FURTHER_TERMS = 0.3
 FEWEST_TO_COUNT = 20  # among fewer photos, no term is called common
 BY_EMBEDDING, BY_WORDS = "embedding", "words"  # names of the parts of a hit's score
 # Used if it is not known what is usual in the index: the weight of Elasticsearch's BM25 beside (1 + cosine) / 2, and
-# the score of a photo that is not among the nearest, that of cosine 0.
+# the least score of a photo that has all the words, that of cosine 0.
 WORD_WEIGHT = 0.02
-FAR_SCORE = 0.5
+ALL_WORDS_SCORE = 0.5
 _TERMS = "terms"  # name of the counts of the photos that have each term
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
 # Quantised index types rank by rounded vectors. So three times as many candidates are scored again on the full vectors.
@@ -58,7 +58,7 @@ class SearchOptions:
     among: Sequence[str] = ()  # the only image_ids to search; empty: all
     terms: Sequence[Term] = ()  # what names, captions and labels have to say, all of it, for a hit by words
     word_weight: float = WORD_WEIGHT
-    far_score: float = FAR_SCORE  # score of photos that have the words but are not among the nearest
+    all_words_score: float = ALL_WORDS_SCORE  # least score of photos that have all terms, before these are counted
     sort: str = RELEVANCE
     facets: bool = False
     verdict: bool = False  # whether the search will say which hits really match, for which it needs embeddings
@@ -112,14 +112,14 @@ def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JS
 def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> JSON:
     """Return a query that adds, to the score of the embedding, a score for the terms of the text that a photo has.
 
-    Only a photo that has all of them is found by words. It is found also if it is not among the nearest, and then gets
-    `far_score` for its embedding. Else the rarest term counts most.
+    Only a photo that has all of them is found by words. It is found also if it is not among the nearest, and gets at
+    least `all_words_score` for its embedding. Else the rarest term counts most.
     """
     terms = list(map(_has_term, options.terms))
     own = {"bool": {"filter": [*terms, *filters]}}
     all_terms = {"bool": {"must": terms, "_name": BY_WORDS}}
     nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
-    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": options.far_score}}]}}
+    either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": options.all_words_score}}]}}
     rarest = {"dis_max": {"queries": [all_terms, *terms], "boost": options.word_weight, "tie_breaker": FURTHER_TERMS}}
     return {"bool": {"must": either, "should": rarest}}
 

@@ -31,6 +31,7 @@ _OFFSET = re.compile(r"([+-])(0\d|1[0-4]):?([0-5]\d)")
 _DIGITS = re.compile(r"\s*(\d{1,9})")
 _WALL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST_ZONE, _LAST_ZONE = timedelta(hours=-12), timedelta(hours=14)  # offsets of the ends of the world
 
 # Names that begin with the moment in milliseconds since 1970, in UTC.
 _MILLISECONDS = re.compile(r"(?:FB_IMG_|mmexport|received_|Snapchat-)?(\d{13})(?!\d)", re.IGNORECASE)
@@ -148,14 +149,21 @@ def says_no_more(taken: str, other: str) -> bool:
 
 
 def is_within_a_day(utc: str, other: str) -> bool:
-    """Return whether a moment in UTC and the date `other` are less than a day apart.
+    """Return whether a moment in UTC and the date `other` may be the same on clocks of different zones.
 
-    If they are, an unknown zone explains the difference. A year or a month has to contain the moment.
+    A moment may if it is less than a day away, and a day if it was that day somewhere. A year or a month has to contain
+    the moment.
     """
     if last_day(other):
         return utc.startswith(other)
     moment, local = (datetime.fromisoformat(f"{text}T00:00:00"[: len("2019-08-14T17:05:06")]) for text in (utc, other))
+    if len(other) == len("2019-08-14"):
+        return _of_zone(moment, _FIRST_ZONE) <= local.date() <= _of_zone(moment, _LAST_ZONE)
     return abs(moment - local) < timedelta(days=1)
+
+
+def _of_zone(utc: datetime, offset: timedelta) -> date:
+    return (utc + offset).date()
 
 
 def _is_year_of_a_name(year: int) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from image_embeddings.errors import ImageMemoryError, ImageTooLargeError, ImageUnreadableError
-from image_embeddings.photos import boxes, colour, memory, packets, pixels, raw, salvage, tiff
+from image_embeddings.photos import boxes, colour, memory, packets, pixels, raw, salvage, tiff, unreadable
 from image_embeddings.photos.orientation import orientation, turn_upright
 
 # The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
@@ -107,12 +107,7 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
             "End other programs, or raise the limit of the container, and try again."
         ) from error
     except DECODE_ERRORS as error:
-        if not data:
-            raise ImageUnreadableError(f"{what} is empty: copy it again from where it came from.") from error
-        raise ImageUnreadableError(
-            f"{what} is not an image that can be read ({_reason(error, data)}). JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, "
-            "AVIF and camera RAW can: open it in an image program and save it again."
-        ) from error
+        raise ImageUnreadableError(f"{what} {unreadable.describe(error, data)}.") from error
 
 
 def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -> Decoded:
@@ -120,7 +115,7 @@ def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -
     decode_once = partial(_decode_once, max_pixels=max_pixels, what=what, short_side=short_side)
     try:
         decoded = decode_once(data)
-        return replace(decoded, damage="damaged: its end is missing") if salvage.lacks_end(data) else decoded
+        return replace(decoded, damage="its end is missing") if salvage.lacks_end(data) else decoded
     except DECODE_ERRORS as error:
         reduced = salvage.without_metadata(data)
         for variant in reduced:
@@ -129,7 +124,7 @@ def _decode_image(data: bytes, *, max_pixels: int, what: str, short_side: int) -
         with salvage.tolerating_truncation():
             for variant in (salvage.completed(data), *reduced):
                 with suppress(*DECODE_ERRORS):
-                    return replace(decode_once(variant), damage=_reason(error, data))
+                    return replace(decode_once(variant), damage=unreadable.describe_damage(error, data))
         raise
 
 
@@ -242,13 +237,6 @@ def _too_large(found: str, max_pixels: int) -> ImageTooLargeError:
     return ImageTooLargeError(
         f"{found}; at most {max_pixels:,} in all are read. Make it smaller, or raise MAX_IMAGE_PIXELS."
     )
-
-
-def _reason(error: Exception, data: bytes) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        kind = tiff.describe_kind(data)
-        return f"it is {kind}, which is not read" if kind else "its content is of no known image format"
-    return f"damaged: {str(error).strip().rstrip('.') or type(error).__name__}"
 
 
 def _exif(image: Image.Image) -> Image.Exif:

@@ -39,7 +39,7 @@ class Facts:
         return Facts(
             taken=by.taken,
             taken_by=by.taken_by,
-            has_zone=by.has_zone,
+            has_zone=by.has_zone or (self.has_zone and self.taken == other.taken),
             place=self._place_over(other.place),
             lens=self.lens or other.lens,
             words=self.words.over(other.words),
@@ -49,7 +49,11 @@ class Facts:
     def _agrees_with(self, date: str | None) -> bool:
         if self.taken is None or date is None:
             return False
-        return says_no_more(self.taken, date) or (not self.has_zone and is_within_a_day(self.taken, date))
+        return says_no_more(self.taken, date) or self.is_unzoned(date)
+
+    def is_unzoned(self, date: str) -> bool:
+        """Return whether `taken` is a moment in UTC, of which `date` may be what the clock there showed."""
+        return self.taken is not None and not self.has_zone and is_within_a_day(self.taken, date)
 
     def _place_over(self, other: Place | None) -> Place | None:
         """Return the place here, with the height of `other` if this one has none and both are the same place."""

@@ -107,11 +107,15 @@ def facts_of(decoded: Decoded) -> Facts:
 
 
 def _dated(facts: Facts, *, image_id: str) -> tuple[str | None, str | None]:
-    """Return when the photo was taken, and what says so: the name of the file if nothing else does."""
-    if facts.taken:
-        return facts.taken, facts.taken_by
-    found = date_of_name(image_id)
-    return found, NAME if found else None
+    """Return when the photo was taken, and what says so.
+
+    The name of the file says it if nothing else does, or if all that is known is a moment in UTC, and an unknown zone
+    explains what the clock in the name shows. A name with the day of that moment says less of it.
+    """
+    named = date_of_name(image_id)
+    if named and (facts.taken is None or (facts.is_unzoned(named) and not facts.taken.startswith(named))):
+        return named, NAME
+    return facts.taken, facts.taken_by
 
 
 def rename(document: ImageDocument, *, image_id: str) -> ImageDocument:

@@ -14,7 +14,7 @@ from PIL import Image, TiffImagePlugin, _imaging
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _COLOUR_MAP, _EXTRA, _FORMAT = 258, 259, 262, 277, 320, 338, 339
 _WHITE_IS_ZERO = 0
-_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BIG_IN_BIG_ENDIAN = b"MM\0+"  # which Pillow takes for a TIFF of the ordinary kind
 _COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab", 10: "Lab"}
 # What Pillow raises if directories are damaged.
@@ -46,8 +46,11 @@ def correct_colours(image: Image.Image) -> Image.Image:
 
 
 def describe_kind(data: bytes) -> str:
-    """Return which kind of TIFF these bytes are, such as "a TIFF in RGB of 3 × 32 bits"; empty for other files."""
-    if data[:4] not in _BEGINNINGS:
+    """Return which kind of TIFF these bytes are, such as "a TIFF in RGB of 3 × 32 bits".
+
+    It is empty for other files, and if the header is damaged.
+    """
+    if data[:4] not in BEGINNINGS:
         return ""
     try:
         is_big_endian = data.startswith(_BIG_IN_BIG_ENDIAN)
@@ -64,7 +67,7 @@ def describe_kind(data: bytes) -> str:
         alpha = " and alpha" if _EXTRA in tags else ""
         compression = TiffImagePlugin.COMPRESSION_INFO.get(tags.get(_COMPRESSION, 1), "an unusual compression")
     except _ERRORS:
-        return "a damaged TIFF"
+        return ""
     layout = ", in a big-endian BigTIFF" if is_big_endian else ""
     levels = " + ".join(map(str, bits[:8]))
     return f"a TIFF in {colour}{alpha} with {samples} of {levels} bits, compression {compression}{layout}"

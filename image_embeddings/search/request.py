@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from PIL import Image
 
-from image_embeddings.calibration.likeness import Calibration
+from image_embeddings.calibration.likeness import Calibration, expected_top
 from image_embeddings.errors import QueryError
 from image_embeddings.es import queries
 from image_embeddings.es.filters import Filters
@@ -100,13 +100,16 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
 def weigh_words(options: SearchOptions, calibration: Calibration | None) -> SearchOptions:
     """Return the options with a weight of words that fits the index, whose similarities to texts have their own spread.
 
-    Return them unchanged if there are no terms, or if it is not known what is usual in the index.
+    A photo that has all the words of a text matches it. So it gets at least the score of a photo that just matches by
+    its embedding, and does not stand below photos that match neither way. Return the options unchanged if there are no
+    terms, or if it is not known what is usual in the index.
     """
     usual = calibration.text if calibration else None
-    if not (options.terms and usual):
+    if not (options.terms and calibration and usual):
         return options
-    far_score = max(0.0, (1 + usual.mean_similarity) / 2)
-    return replace(options, word_weight=WORDS * usual.similarity_spread / 2, far_score=far_score)
+    similarity = usual.mean_similarity + expected_top(calibration.photos) * usual.similarity_spread
+    all_words_score = min(max(0.0, (1 + similarity) / 2), 1.0)
+    return replace(options, word_weight=WORDS * usual.similarity_spread / 2, all_words_score=all_words_score)
 
 
 def check_range(k: int, offset: int) -> None:

@@ -27,10 +27,10 @@ def test_the_report_counts_all_outcomes_and_leaves_out_rare_ones_that_are_zero(c
 
 
 def test_damaged_photos_are_named(capsys):
-    damaged = [Damaged(image_id=f"{number}.jpg", reason="damaged: truncated") for number in range(SKIPPED_SHOWN + 1)]
+    damaged = [Damaged(image_id=f"{number}.jpg", reason="its end is missing") for number in range(SKIPPED_SHOWN + 1)]
     print_report(IndexReport(found=99, encoded=99, damaged=damaged))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "damaged '0.jpg': indexed as far as it goes (damaged: truncated)"
+    assert lines[0] == "damaged '0.jpg': indexed as far as it goes (its end is missing)"
     assert lines[-1] == "… and 1 more that are damaged: --json lists them all"
     assert len(lines) == SKIPPED_SHOWN + 1
 

@@ -6,7 +6,6 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_sample_images
 from threadpoolctl import threadpool_info
 
 from image_embeddings.calibration.everyday_texts import everyday_texts
@@ -56,6 +55,13 @@ PHOTOS = {
 }
 
 
+def photos_of_scikit_learn():
+    """Return its two photos: a Chinese temple and a flower, each 640 × 427 pixels."""
+    from sklearn.datasets import load_sample_images  # not above: each process would import it, for seconds
+
+    return [Image.fromarray(photo) for photo in load_sample_images().images]
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return ConseEncoder()
@@ -73,8 +79,7 @@ def classes():
 
 @pytest.fixture(scope="module")
 def samples(encoder):
-    """Embeddings of scikit-learn's photos: a Chinese temple, a flower."""
-    return encoder.encode_images([Image.fromarray(photo) for photo in load_sample_images().images])
+    return encoder.encode_images(photos_of_scikit_learn())
 
 
 @pytest.mark.parametrize("language", WORDS)
@@ -121,7 +126,7 @@ PHOTOS_WITH_BACKGROUND = ("coffee", "astronaut", "photographer", "galaxies", "ro
 
 def photos_with_background():
     """Real photos, in the size in which they are available here."""
-    yield from map(Image.fromarray, load_sample_images().images)
+    yield from photos_of_scikit_learn()
     for name in PHOTOS_WITH_BACKGROUND:
         yield Image.open(next(SAMPLES.rglob(f"{name}.jpg"))).convert("RGB")
 

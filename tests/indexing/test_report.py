@@ -34,8 +34,8 @@ def test_each_outcome_has_its_place_in_the_report(kind, counted):
 
 def test_a_damaged_photo_is_counted_and_listed():
     counts = RunCounts(found=1)
-    counts.add(PhotoOutcome(image_id="a.png", outcome=Outcome.NEW, damage="damaged: truncated"))
-    damaged = [Damaged(image_id="a.png", reason="damaged: truncated")]
+    counts.add(PhotoOutcome(image_id="a.png", outcome=Outcome.NEW, damage="its end is missing"))
+    damaged = [Damaged(image_id="a.png", reason="its end is missing")]
     assert counts.report() == IndexReport(found=1, encoded=1, damaged=damaged)
 
 

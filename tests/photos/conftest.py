@@ -1,16 +1,21 @@
-import subprocess
-
 import pytest
+from exiftool import ExifToolHelper
 
 from tests import exiftool
-from tests.waiting import LONG
 
 
-@pytest.fixture
-def run_exiftool():
-    """Return a function that calls exiftool, and returns what it prints."""
+@pytest.fixture(scope="session")
+def exiftool_process():
+    """One exiftool that stays open: to start it takes longer than to read a photo. It is ended with the session."""
     tool = exiftool.executable()
     if tool is None:
         assert not exiftool.NEEDED, exiftool.MISSING
         pytest.skip(exiftool.MISSING)
-    return lambda *flags: subprocess.run([tool, *flags], check=True, capture_output=True, timeout=LONG).stdout
+    with ExifToolHelper(executable=tool, common_args=[], encoding="utf-8") as process:
+        yield process
+
+
+@pytest.fixture
+def run_exiftool(exiftool_process):
+    """Return a function that calls exiftool with options, and returns what it prints. It raises if exiftool fails."""
+    return exiftool_process.execute

@@ -198,6 +198,8 @@ def test_a_date_says_no_more_if_it_is_the_same_or_a_part(taken, other, no_more):
         ("2019-08-15T07:05:06+14:00", True),
         ("2019-08-14T05:05:06", True),
         ("2019-08-14", True),
+        ("2019-08-15", True),  # at +07:00 and further east
+        ("2019-08-13", False),  # 05:05 is the earliest clock of that moment
         ("2019-08", True),
         ("2019", True),
         ("2019-08-13T17:05:05", False),

@@ -167,8 +167,8 @@ def test_a_thin_image_is_shortened(size):
         (encoded(Image.effect_noise((90, 90), 50).convert("RGB"), "JPEG")[:640], "damaged"),
         (encoded(Image.effect_noise((90, 90), 50), "PNG")[:200], "damaged"),
         (encoded(Image.effect_noise((90, 90), 50), "HEIF")[:900], "damaged"),
-        (encoded(Image.effect_noise((90, 90), 50), "AVIF")[:900], "no known image format"),
-        (encoded(Image.new("RGB", (90, 90)), "HEIF")[:99], "no known image format"),
+        (encoded(Image.effect_noise((90, 90), 50), "AVIF")[:900], "it is an AVIF, and its header"),
+        (encoded(Image.new("RGB", (90, 90)), "HEIF")[:99], "it is a HEIC, and its header"),
     ],
 )
 def test_a_file_that_is_no_image_is_an_error_with_reason_and_name(data, reason):

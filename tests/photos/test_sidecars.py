@@ -146,6 +146,27 @@ def test_a_sidecar_goes_before_the_name_of_the_file(tmp_path):
     assert (document.taken, document.taken_by) == ("2018-02-28T18:54:56+00:00", "sidecar")
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("IMG_20240101_001500.jpg", ("2024-01-01T00:15:00", "name")),  # New Year in Berlin, 23:15 in UTC
+        ("IMG_20240101_131500.jpg", ("2024-01-01T13:15:00", "name")),  # in Kiribati
+        ("IMG-20240101-WA0003.jpg", ("2024-01-01", "name")),
+        ("IMG-20231231-WA0003.jpg", ("2023-12-31T23:15:00+00:00", "sidecar")),  # the day says less than the moment
+        ("IMG-20240102-WA0003.jpg", ("2023-12-31T23:15:00+00:00", "sidecar")),  # no zone explains it
+        ("IMG_20240102_001500.jpg", ("2023-12-31T23:15:00+00:00", "sidecar")),
+        ("DSC01234.jpg", ("2023-12-31T23:15:00+00:00", "sidecar")),
+    ],
+)
+def test_the_clock_in_a_name_goes_before_the_moment_of_an_export_if_a_zone_explains_it(tmp_path, name, expected):
+    export = takeout(photoTakenTime={"timestamp": "1704064500"})
+    document, _ = photo(save(tmp_path / name, colour="red"), export)
+    assert (document.taken, document.taken_by) == expected
+    corrected = packet(exif__DateTimeOriginal="2023-12-31T23:15:00+00:00")  # somebody wrote this zone
+    document, _ = photo(tmp_path / name, ("xmp", corrected), export)
+    assert (document.taken, document.taken_by) == ("2023-12-31T23:15:00+00:00", "sidecar")
+
+
 def test_the_height_of_the_file_is_kept_if_the_sidecar_names_the_same_place_without_one():
     own = Facts(place=Place(latitude=48.0, longitude=2.0, altitude=35.0))
     near, far = Place(latitude=48.0005, longitude=2.0), Place(latitude=49.0, longitude=2.0)

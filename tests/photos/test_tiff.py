@@ -106,7 +106,7 @@ def test_random_directories_lead_to_our_errors(beginning):
     draw = random.Random(11)
     for length in range(60):
         data = beginning + draw.randbytes(length)
-        assert describe_kind(data) in ("", "a damaged TIFF")
+        assert describe_kind(data) == ""
         with pytest.raises(ImageUnreadableError):
             shown(data)
 

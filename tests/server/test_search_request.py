@@ -288,6 +288,7 @@ def test_photos_that_an_older_version_indexed_are_completed_but_not_encoded(clus
 # The verdict on what really matches
 
 CLUSTERS, EACH, DIMS = 40, 5, 256
+MISNAMED = 12 * EACH
 
 
 class ClusterEncoder(ColourEncoder):
@@ -312,7 +313,10 @@ CENTRES = np.random.default_rng(0).normal(size=(CLUSTERS, DIMS))
 
 @pytest.fixture(scope="module")
 def clusters(cluster, tmp_path_factory):
-    """Photos in clusters, calibrated as by an indexing run; the photos of the last cluster are named after Bob."""
+    """Photos in clusters, calibrated as by an indexing run; the photos of the last cluster are named after Bob.
+
+    One photo of cluster 12 has the words `kind 5` in its name.
+    """
     rng = np.random.default_rng(1)
     index = ImageIndex(cluster, name="test-clusters")
     index.drop()
@@ -320,7 +324,8 @@ def clusters(cluster, tmp_path_factory):
     for number in range(CLUSTERS * EACH):
         kind = number // EACH
         vector = CENTRES[kind] + 0.3 * rng.normal(size=DIMS)
-        name = f"{kind}-{number}{'-bob' if kind == CLUSTERS - 1 else ''}.jpg"
+        words = "-bob" if kind == CLUSTERS - 1 else "-kind-5" if number == MISNAMED else ""
+        name = f"{kind}-{number}{words}.jpg"
         made = photo(name, "red")[0]
         assert not list(index.documents.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
     index.refresh()
@@ -356,6 +361,12 @@ def test_a_query_unlike_all_photos_matches_nothing(clusters):
 def test_photos_with_the_words_match(clusters):
     found = clusters.by_text("bob, of whom there is no photo", k=20, verdict=True)
     assert {kind for kind, matches in kinds(found) if matches} == {str(CLUSTERS - 1)}
+
+
+def test_photos_with_the_words_stand_before_all_that_match_neither_way(clusters):
+    found = clusters.by_text("kind 5", k=20, verdict=True)
+    assert kinds(found)[: EACH + 1] == [*[("5", True)] * EACH, ("12", True)]
+    assert (found.hits[EACH].by_words, found.relevant) == (True, EACH + 1)
 
 
 def test_a_match_has_to_match_every_part(clusters):

@@ -11,7 +11,6 @@ import threading
 
 import pytest
 import trustme
-from eland.ml.pytorch.transformers import elasticsearch_model_id as eland_model_id
 
 from image_embeddings.config import DEFAULT_TEXT_MODEL_ID, load_settings
 from image_embeddings.encoders.clip import elasticsearch_model_id
@@ -109,7 +108,9 @@ def test_a_model_loaded_by_elands_own_command_gives_the_same_embeddings(deployed
     "name", ["sentence-transformers/clip-ViT-B-32-multilingual-v1", "M-CLIP/XLM-Roberta-Large-Vit-B-32"]
 )
 def test_names_on_the_hub_get_the_id_that_eland_gives_them(name):
-    assert elasticsearch_model_id(name) == eland_model_id(name)
+    from eland.ml.pytorch import transformers as by_eland  # not above: each process would import it, for seconds
+
+    assert elasticsearch_model_id(name) == by_eland.elasticsearch_model_id(name)
 
 
 def test_a_folder_of_the_known_model_gets_the_id_of_the_hubs(model_folders):
