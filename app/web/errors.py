@@ -17,7 +17,9 @@ from image_embeddings import errors
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.QueryError, 400),
     (errors.ImageTooLargeError, 413),
+    (errors.ImageSlowError, 413),
     (errors.ImageMemoryError, 503),
+    (errors.DecodersBusyError, 503),
     (errors.ImageError, 415),
     (errors.ImageNotFoundError, 404),
     (errors.IndexStateError, 503),
@@ -28,6 +30,8 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.SettingError, 503),
     (errors.DataDirError, 503),
 )
+
+RETRY_AFTER = 2  # seconds, after which a decoder may be free
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +57,8 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
-    return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
+    page = _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
+    return _say_when_to_retry(page, error)
 
 
 def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
@@ -62,7 +67,13 @@ def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
         log.warning("%s: %s", error.code, error)
     if isinstance(error, errors.UnreachableError):
         services().reconnect()
-    return _answer(error.code, str(error), status)
+    return _say_when_to_retry(_answer(error.code, str(error), status), error)
+
+
+def _say_when_to_retry(response: Response, error: errors.ImageSearchError) -> Response:
+    if isinstance(error, errors.DecodersBusyError):
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
