@@ -16,12 +16,7 @@ ifdef PHOTOS
 export IMAGE_DIR := $(PHOTOS)
 endif
 
-# Where only this machine is served, only by its own names: a web site could else point a name of its own here.
-ifeq ($(HOST)$(shell grep -s '^TRUSTED_HOSTS=' .env),127.0.0.1)
-export TRUSTED_HOSTS ?= localhost,127.0.0.1
-endif
-
-.PHONY: run index serve test faults translations lint types check install install-dev constraints clean
+.PHONY: run index serve test faults translations lint types check install install-dev constraints sbom clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes

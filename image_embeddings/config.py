@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
-OWN_NAMES = ("localhost", "127.0.0.1")  # host names by which a machine reaches itself
 Network = IPv4Network | IPv6Network
 ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
@@ -88,6 +87,27 @@ def _model_id(value: str) -> str:
 
 def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    """Return host names as browsers send them: in lower case, with letters beyond ASCII as in DNS, without a port.
+
+    A name that begins with a dot stands for all names that end with it.
+    """
+    try:
+        return tuple(map(_host, _names(value)))
+    except ValueError:
+        raise ValueError(
+            "Not a list of host names: use photos.example.org, .example.org for all names that end so, or * for any, "
+            "with commas between"
+        ) from None
+
+
+def _host(text: str) -> str:
+    match = re.fullmatch(r"(?P<below>(\*?\.)?)(?P<name>[\w-]+(\.[\w-]+)*)\.?(:\d{1,5})?", text)
+    if match is None:
+        return text if text == "*" else f"[{ip_address(text.strip('[]'))}]"
+    return "." * bool(match["below"]) + match["name"].lower().encode("idna").decode()
 
 
 def _globs(value: str) -> tuple[str, ...]:
@@ -169,8 +189,8 @@ class Settings:
     collections: str = _setting(
         "folder", _collections, "What collections the pages offer: folder (top-level ones), label, column:NAME, none"
     )
-    trusted_hosts: tuple[str, ...] | None = _setting(
-        None, _names, "Host names the web app answers to, with commas between. Unset: to any"
+    trusted_hosts: tuple[str, ...] = _setting(
+        "", _hosts, "Further host names that the web app answers to, beside the machine's own; * is any"
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Addresses or networks of reverse proxies whose X-Forwarded- headers are used, commas between"
