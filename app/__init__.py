@@ -9,7 +9,7 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, hosts, languages, metrics, proxies, request_record
+from app.web import browser_walls, delivery, errors, hosts, languages, metrics, proxies, request_record
 from image_embeddings import Settings, load_settings
 
 
@@ -44,7 +44,9 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["services"] = services or Services(settings)
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
     request_record.init_app(app, settings, metrics.init_app(app))
+    # They refuse requests before anything else, and change the headers that others have set.
     hosts.init_app(app, settings)
+    browser_walls.init_app(app, settings)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
