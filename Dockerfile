@@ -23,7 +23,7 @@ RUN sed -i '/^--extra-index-url/d' requirements.txt \
 
 # The volumes take their owner from these folders when they are first made.
 RUN useradd --no-log-init --uid 10001 --create-home --shell /usr/sbin/nologin app \
-    && install -d -o app -g app /data /models
+    && install -d -o app -g app -m 700 /data /models
 
 # Own photos are mounted over the samples: -v "$HOME/Pictures:/photos:ro"
 COPY app/static/images /photos

@@ -9,8 +9,8 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import browser_walls, delivery, errors, hosts, languages, metrics, proxies, request_record
-from image_embeddings import Settings, load_settings
+from app.web import browser_walls, delivery, errors, hosts, languages, metrics, proxies, request_record, upload_memory
+from image_embeddings import Settings, data_dir_warning, load_settings
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
@@ -53,5 +53,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
+    upload_memory.init_app(app)
     proxies.init_app(app, settings)
+    if warning := data_dir_warning(settings.data_dir, photos=settings.image_dir):
+        app.logger.warning(warning)
     return app

@@ -7,7 +7,7 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
-from image_embeddings.assembly import open_search, thumbnails_of
+from image_embeddings.assembly import data_dir_warning, open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.documents import Bucket, Facets, ImageDocument, ModelInfo, Place, PlaceBucket
 from image_embeddings.es.collections import Collection, Collections
@@ -64,6 +64,7 @@ __all__ = [
     "Thumbnails",
     "browser_type",
     "content_hash",
+    "data_dir_warning",
     "decode",
     "errors",
     "index_photos",
