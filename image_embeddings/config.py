@@ -155,6 +155,7 @@ class Settings:
     es_host: str | None = _setting(None, _text, "Elasticsearch's address. Unset: the embedded node is started")
     es_user: str | None = _setting(None, _text, "User name, together with ES_PWD")
     es_pwd: str | None = _setting(None, _text, "Password of ES_USER")
+    es_pwd_file: Path | None = _setting(None, _path, "File with the password of ES_USER, instead of ES_PWD")
     es_api_key: str | None = _setting(None, _text, "Encoded API key, instead of user and password")
     es_cloud_id: str | None = _setting(None, _text, "Elastic Cloud ID, instead of ES_HOST")
     es_ca_certs: Path | None = _setting(
@@ -233,6 +234,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     values.update({name: value for name, value in overrides.items() if value is not None})
     if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():
         values["es_ca_certs"] = DEFAULT_CA_CERTS
+    if values["es_pwd_file"]:
+        values["es_pwd"] = _read_password(values["es_pwd_file"], instead_of=values["es_pwd"])
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -270,6 +273,19 @@ def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any
         return row["parse"](value)
     except ValueError as error:
         raise SettingError(f"{name} has value '{value}'. {error}.") from None
+
+
+def _read_password(file: Path, *, instead_of: str | None) -> str:
+    if instead_of:
+        raise SettingError("ES_PWD and ES_PWD_FILE are both set. Keep one of them.")
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file cannot be read: {reason}.") from None
+    if not password:
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file is empty.")
+    return password
 
 
 def _default(name: str, row: Mapping[str, Any]) -> str | None:
