@@ -9,8 +9,8 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, languages, metrics, proxies, request_record
-from image_embeddings import OWN_NAMES, Settings, load_settings
+from app.web import browser_walls, delivery, errors, hosts, languages, metrics, proxies, request_record, upload_memory
+from image_embeddings import Settings, data_dir_warning, load_settings
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
@@ -32,7 +32,6 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_content_length,
-        TRUSTED_HOSTS=[*settings.trusted_hosts, *OWN_NAMES] if settings.trusted_hosts else None,
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,
@@ -45,11 +44,17 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["services"] = services or Services(settings)
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
     request_record.init_app(app, settings, metrics.init_app(app))
+    # They refuse requests before anything else, and change the headers that others have set.
+    hosts.init_app(app, settings)
+    browser_walls.init_app(app, settings)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
+    upload_memory.init_app(app)
     proxies.init_app(app, settings)
+    if warning := data_dir_warning(settings.data_dir, photos=settings.image_dir):
+        app.logger.warning(warning)
     return app

@@ -7,8 +7,8 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
-from image_embeddings.assembly import open_search, thumbnails_of
-from image_embeddings.config import OWN_NAMES, Settings, load_settings
+from image_embeddings.assembly import data_dir_warning, open_search, thumbnails_of
+from image_embeddings.config import Settings, load_settings
 from image_embeddings.documents import Bucket, Facets, ImageDocument, ModelInfo, Place, PlaceBucket
 from image_embeddings.es.collections import Collection, Collections
 from image_embeddings.es.facets import KEYWORD_FACETS, KeywordFacet
@@ -37,7 +37,6 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_K",
     "MAX_PARTS",
-    "OWN_NAMES",
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
@@ -65,6 +64,7 @@ __all__ = [
     "Thumbnails",
     "browser_type",
     "content_hash",
+    "data_dir_warning",
     "decode",
     "errors",
     "index_photos",

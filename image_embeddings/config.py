@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
-OWN_NAMES = ("localhost", "127.0.0.1")  # host names by which a machine reaches itself
 Network = IPv4Network | IPv6Network
 ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
@@ -90,6 +89,27 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _hosts(value: str) -> tuple[str, ...]:
+    """Return host names as browsers send them: in lower case, with letters beyond ASCII as in DNS, without a port.
+
+    A name that begins with a dot stands for all names that end with it.
+    """
+    try:
+        return tuple(map(_host, _names(value)))
+    except ValueError:
+        raise ValueError(
+            "Not a list of host names: use photos.example.org, .example.org for all names that end so, or * for any, "
+            "with commas between"
+        ) from None
+
+
+def _host(text: str) -> str:
+    match = re.fullmatch(r"(?P<below>(\*?\.)?)(?P<name>[\w-]+(\.[\w-]+)*)\.?(:\d{1,5})?", text)
+    if match is None:
+        return text if text == "*" else f"[{ip_address(text.strip('[]'))}]"
+    return "." * bool(match["below"]) + match["name"].lower().encode("idna").decode()
+
+
 def _globs(value: str) -> tuple[str, ...]:
     from pathspec import GitIgnoreSpec
 
@@ -135,6 +155,7 @@ class Settings:
     es_host: str | None = _setting(None, _text, "Elasticsearch's address. Unset: the embedded node is started")
     es_user: str | None = _setting(None, _text, "User name, together with ES_PWD")
     es_pwd: str | None = _setting(None, _text, "Password of ES_USER")
+    es_pwd_file: Path | None = _setting(None, _path, "File with the password of ES_USER, instead of ES_PWD")
     es_api_key: str | None = _setting(None, _text, "Encoded API key, instead of user and password")
     es_cloud_id: str | None = _setting(None, _text, "Elastic Cloud ID, instead of ES_HOST")
     es_ca_certs: Path | None = _setting(
@@ -169,8 +190,8 @@ class Settings:
     collections: str = _setting(
         "folder", _collections, "What collections the pages offer: folder (top-level ones), label, column:NAME, none"
     )
-    trusted_hosts: tuple[str, ...] | None = _setting(
-        None, _names, "Host names the web app answers to, with commas between. Unset: to any"
+    trusted_hosts: tuple[str, ...] = _setting(
+        "", _hosts, "Further host names that the web app answers to, beside the machine's own; * is any"
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Addresses or networks of reverse proxies whose X-Forwarded- headers are used, commas between"
@@ -213,6 +234,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     values.update({name: value for name, value in overrides.items() if value is not None})
     if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():
         values["es_ca_certs"] = DEFAULT_CA_CERTS
+    if values["es_pwd_file"]:
+        values["es_pwd"] = _read_password(values["es_pwd_file"], instead_of=values["es_pwd"])
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -250,6 +273,19 @@ def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any
         return row["parse"](value)
     except ValueError as error:
         raise SettingError(f"{name} has value '{value}'. {error}.") from None
+
+
+def _read_password(file: Path, *, instead_of: str | None) -> str:
+    if instead_of:
+        raise SettingError("ES_PWD and ES_PWD_FILE are both set. Keep one of them.")
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file cannot be read: {reason}.") from None
+    if not password:
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file is empty.")
+    return password
 
 
 def _default(name: str, row: Mapping[str, Any]) -> str | None:

@@ -36,7 +36,7 @@ LAYERS = (
         "image_embeddings.embedded_node",
         "image_embeddings.words",
     ),
-    ("image_embeddings.config",),
+    ("image_embeddings.config", "image_embeddings.data_dir"),
     ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.

@@ -31,6 +31,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from image_embeddings.data_dir import make_data_dir
 from image_embeddings.embedded_node import failures
 from image_embeddings.embedded_node.jars import VERSION, FetchJars, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.java import VECTOR_MODULE, JavaRuntime, choose_java
@@ -230,7 +231,8 @@ class EmbeddedNode:
     @contextmanager
     def _hold_start_lock(self) -> Iterator[None]:
         with failures.readable_file_errors(self.home):
-            self.home.mkdir(parents=True, exist_ok=True)
+            make_data_dir(self.home.parent)
+            self.home.mkdir(exist_ok=True)
             with FileLock(self.home / "start.lock"):
                 yield
 

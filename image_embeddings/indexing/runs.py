@@ -10,8 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from image_embeddings.assembly import make_encoder, thumbnails_of
+from image_embeddings.assembly import data_dir_warning, make_encoder, thumbnails_of
 from image_embeddings.config import Settings
+from image_embeddings.data_dir import make_data_dir
 from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
@@ -149,6 +150,9 @@ class Indexing:
     ) -> IndexReport:
         check_folder(self.folder)
         with _lock_run(self.settings):
+            warning = data_dir_warning(self.settings.data_dir, photos=self.folder)
+            if self._is_first_run and warning:
+                self._notify(warning)
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)
@@ -323,7 +327,7 @@ def _lock_run(settings: Settings) -> Iterator[None]:
     """
     lock = FileLock(file_beside_index(settings, ".lock"))
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(settings.data_dir)
         lock.acquire(timeout=0)
     except Timeout:
         raise IndexBusyError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_embeddings.config import OWN_NAMES, ROOT, Settings, is_set
+from image_embeddings.config import ROOT, Settings, is_set
 from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
@@ -42,7 +41,7 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
     try:
         if node:
             node.start(notify=notify)
-        served = trust_own_names(_with_indexed_photos(settings, notify), host)
+        served = _with_indexed_photos(settings, notify)
         _make_gunicorn(served, bind=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").run()
     finally:
         if node and os.getpid() == master:
@@ -64,24 +63,6 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
         return settings
     notify(f"The photos are those of {folder}, which was indexed.")
     return replace(settings, image_dir=folder)
-
-
-def trust_own_names(settings: Settings, host: str) -> Settings:
-    """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine can reach the server.
-
-    Otherwise a web site could make one of its own names point to this machine.
-    """
-    if settings.trusted_hosts is not None or not _is_loopback(host):
-        return settings
-    return replace(settings, trusted_hosts=tuple(dict.fromkeys((*OWN_NAMES, f"[{host}]" if ":" in host else host))))
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that listens at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _make_gunicorn(settings: Settings, *, bind: str) -> Any:

@@ -15,7 +15,6 @@ import pytest
 from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.jars import VERSION
 from image_embeddings.es.opening import embedded_node, open_index
-from image_embeddings.serving import web_server
 from tests.commands import MODULE, ROOT, run_process
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
@@ -121,22 +120,3 @@ def test_a_port_in_use_is_reported_before_a_node_is_started(embedded, tmp_path):
     assert done.stderr.startswith(f"Error: Nothing can be served at 127.0.0.1:{port} (Address already in use).")
     assert f"--port {port + 1}" in done.stderr
     assert node_of(tmp_path).status() is None
-
-
-@pytest.mark.parametrize(
-    ("host", "names"),
-    [
-        ("127.0.0.1", ("localhost", "127.0.0.1")),
-        ("localhost", ("localhost", "127.0.0.1")),
-        ("::1", ("localhost", "127.0.0.1", "[::1]")),
-        ("0.0.0.0", None),
-        ("192.168.1.2", None),
-    ],
-)
-def test_a_server_for_this_machine_only_answers_to_its_own_names(host, names):
-    assert web_server.trust_own_names(load_settings({}), host).trusted_hosts == names
-
-
-def test_host_names_that_are_set_stay():
-    settings = load_settings({"TRUSTED_HOSTS": "photos.example"})
-    assert web_server.trust_own_names(settings, "127.0.0.1").trusted_hosts == ("photos.example",)

@@ -27,7 +27,9 @@ def ask(tmp_path):
 
     def ask_as(sender, *, trusted="127.0.0.1, 10.0.0.0/8, ::1", path="/seen", **headers):
         named = {f"X-Forwarded-{name}": value for name, value in headers.items()}
-        return client_of(tmp_path, trusted).get(path, headers=named, environ_base={"REMOTE_ADDR": sender})
+        return client_of(tmp_path, trusted, TRUSTED_HOSTS="example.org").get(
+            path, headers=named, environ_base={"REMOTE_ADDR": sender}
+        )
 
     return ask_as
 
