@@ -9,7 +9,18 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import browser_walls, delivery, errors, hosts, languages, metrics, proxies, request_record, upload_memory
+from app.web import (
+    browser_walls,
+    delivery,
+    errors,
+    hosts,
+    languages,
+    metrics,
+    proxies,
+    request_limits,
+    request_record,
+    upload_memory,
+)
 from image_embeddings import Settings, data_dir_warning, load_settings
 
 
@@ -55,6 +66,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     languages.init_app(app)
     upload_memory.init_app(app)
     proxies.init_app(app, settings)
+    request_limits.init_app(app)  # after what sees to uploads, because it reads forms
     if warning := data_dir_warning(settings.data_dir, photos=settings.image_dir):
         app.logger.warning(warning)
     return app

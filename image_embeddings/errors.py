@@ -51,7 +51,14 @@ ImageSearchError
     └── NodeStartError         it did not start for another reason
 """
 
+REPEATED = 100  # characters of a value that a message repeats, at most
 PASSING = (429, 502, 503, 504)  # HTTP statuses of failures that end by themselves: too busy, not there yet
+
+
+def shorten(value: object) -> str:
+    """Return a value as a message repeats it: REPEATED characters at most."""
+    text = str(value)
+    return text if len(text) <= REPEATED else f"{text[:REPEATED]}…"
 
 
 def first_line(error: BaseException) -> str:

@@ -31,6 +31,8 @@ java_archive.set_options()
 
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
+    parser.addoption("--fuzzed", type=int, default=1500, help="Requests that the fuzzer of the pages sends")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="Seed of the fuzzer's requests")
     parser.addoption("--outage", type=float, default=3.0, help="Seconds that a connection is lost for, in those tests")
 
 

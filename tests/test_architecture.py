@@ -64,6 +64,7 @@ TESTED_BY = {
     "app.api.views": "server/test_web.py",
     "app.gunicorn.conf": "web/test_gunicorn.py",
     "app.pages.filters": "server/test_search_request.py",
+    "app.pages.links": "server/test_request_cost.py",
     "app.pages.views": "server/test_web.py",
     "app.photo_files": "server/test_web.py",
     "app.photos": "server/test_web.py",

@@ -27,10 +27,11 @@ health = Blueprint("health", __name__)
 
 
 # What the errors of an operation mean, by HTTP status.
+TOO_LONG = {414: "The address is longer than a search needs. Send a form instead."}
 ANY = {500: "A fault of the app. The server's log says more.", 503: "It cannot be answered now. The code says why."}
 NOT_FOUND = {404: "There is no such photo in the index."}
 UNUSABLE_UPLOAD = {
-    413: "The upload is too large, in bytes or in pixels.",
+    413: "The upload is too large, in bytes or in pixels, or the form has more or longer fields than a search needs.",
     415: "The upload is no photo of a kind that is read.",
 }
 
@@ -38,7 +39,7 @@ UNUSABLE_UPLOAD = {
 @blueprint.get("/search", endpoint="search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
-@blueprint.doc(responses={**NOT_FOUND, **ANY})
+@blueprint.doc(responses={**NOT_FOUND, **TOO_LONG, **ANY})
 def search_photos(query: SearchRequest) -> Response:
     """Photos for a text, or like an indexed photo."""
     return jsonify(_result(search(query)))  # not by the schema: it would change nothing, and take as long as the rest

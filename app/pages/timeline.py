@@ -27,7 +27,7 @@ class TimelineBar(NamedTuple):
     year: str  # set if the bars are months and this is the first bar of a year; else empty
     height: int  # hundredths of the highest
     chosen: bool
-    href: str | None  # None if there are no photos
+    href: str | None  # None if there are no photos, or if the search is too long for a link
 
 
 class Step(NamedTuple):
@@ -45,11 +45,12 @@ class Timeline(NamedTuple):
 
 
 def make_timeline(
-    facets: Facets, *, first: str | None, last: str | None, address: Callable[[str | None], str]
+    facets: Facets, *, first: str | None, last: str | None, address: Callable[[str | None], str | None]
 ) -> Timeline:
     """Return the timeline of these facets.
 
-    `address` gives the address of the search within a year, month or day, or of all dates.
+    `address` gives the address of the search within a year, month or day, or of all dates. If it gives None, there is no
+    link.
     """
     step, length = facets.taken_step or "year", LENGTHS[facets.taken_step or "year"]
     most = max((bucket.count for bucket in facets.taken), default=1)
@@ -133,17 +134,17 @@ def _overlaps(period: str, *, first: str | None, last: str | None) -> bool:
     return begins and (not last or period[: len(last)] <= last[: len(period)])
 
 
-def _out(first: str | None, last: str | None, *, address: Callable[[str | None], str]) -> list[Step]:
+def _out(first: str | None, last: str | None, *, address: Callable[[str | None], str | None]) -> list[Step]:
     """Return the links out: all dates, then the year and the month that contain the time asked for.
 
     The time asked for is not among them. The list is empty if no time is asked for.
     """
     if not (first or last):
         return []
-    steps = [Step(_("All dates"), address(None))]
+    steps = [(_("All dates"), address(None))]
     for step in ("year", "month"):
         period = (first or "")[: LENGTHS[step]]
         whole = first == last == period
         if len(period) == LENGTHS[step] and (last or "")[: LENGTHS[step]] == period and not whole:
-            steps.append(Step(period_words(period), address(period)))
-    return steps
+            steps.append((period_words(period), address(period)))
+    return [Step(name, href) for name, href in steps if href]

@@ -7,10 +7,12 @@ from typing import Any
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app.services import services
 from app.web.languages import declare
+from app.web.request_limits import FormTooLargeError
 from app.web.request_record import record
 from image_embeddings import errors
 
@@ -29,6 +31,8 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.DataDirError, 503),
 )
 
+MOST_PROBLEMS = 5  # that an answer names
+
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +41,7 @@ def init_app(app: APIFlask) -> None:
     app.error_processor(_handle_invalid_input)  # also takes HTTPException, so our handler of it must come later
     app.register_error_handler(errors.ImageSearchError, _handle_our_error)
     app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(ParseException, _handle_malformed_body)
     app.register_error_handler(Exception, _handle_unexpected_error)
 
 
@@ -57,6 +62,8 @@ def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
 
 
 def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
+    if _is_our_fault(error):
+        return _handle_unexpected_error(error)
     status = status_of(error)
     if status >= 500:
         log.warning("%s: %s", error.code, error)
@@ -65,8 +72,14 @@ def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
     return _answer(error.code, str(error), status)
 
 
+def _is_our_fault(error: errors.ImageSearchError) -> bool:
+    """Return whether Elasticsearch could make nothing of a request. We made it, so no visitor can do better."""
+    blocked = (errors.BlockedError, errors.DiskFullError)
+    return isinstance(error, errors.RequestError) and error.status == 400 and not isinstance(error, blocked)
+
+
 def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
-    if isinstance(error, RequestEntityTooLarge):
+    if isinstance(error, RequestEntityTooLarge) and not isinstance(error, FormTooLargeError):
         limit = services().settings.max_content_length
         message = f"The upload is larger than {limit:,} bytes. Send a smaller photo, or raise MAX_CONTENT_LENGTH."
         if request.content_length is not None and request.content_length <= limit:
@@ -83,17 +96,29 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     return answer
 
 
+def _handle_malformed_body(error: ParseException) -> ResponseReturnValue:
+    """Answer a request whose body gunicorn cannot read, such as one with a malformed chunk."""
+    return _answer("bad_request", "The body of the request is malformed, so it cannot be read.", 400)
+
+
 def _handle_invalid_input(error: HTTPError) -> Response:
     """Answer a request whose query parameters or form fields do not fit the API's schemas."""
-    problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
-    return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
+    message = describe_problems(list((error.detail or {}).values()))
+    return _answer("bad_query", message or str(error.message), error.status_code)
 
 
-def problems_of(said: Any, *names: str) -> Iterator[str]:
+def describe_problems(said: Any) -> str:
+    """Return the messages of marshmallow in one line, MOST_PROBLEMS at most."""
+    problems = [problem for fields in (said if isinstance(said, list) else [said]) for problem in _problems_of(fields)]
+    more = len(problems) - MOST_PROBLEMS
+    return "; ".join(problems[:MOST_PROBLEMS]) + (f"; and {more:,} more" if more > 0 else "")
+
+
+def _problems_of(said: Any, *names: str) -> Iterator[str]:
     """Yield the messages of marshmallow as lines: its dicts are keyed by field and, within lists, by position."""
     if isinstance(said, dict):
         for name, inner in said.items():
-            yield from problems_of(inner, *names, *([name] if isinstance(name, str) else ()))
+            yield from _problems_of(inner, *names, *([errors.shorten(name)] if isinstance(name, str) else ()))
     elif isinstance(said, list):
         yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 

@@ -14,6 +14,7 @@ from flask_babel import Babel, get_translations
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.web.delivery import A_YEAR
+from app.web.request_limits import is_address_too_long
 
 LANGUAGES = {
     "en": "English",
@@ -83,9 +84,9 @@ def language() -> str:
 def address_in(code: str) -> str:
     """Return the address that chooses a language: this page again, or the home page if this page has no address.
 
-    The page of an upload has to be asked for by its form, which is sent to this address.
+    A page whose address is too long has none. The page of an upload has to be asked for by its form, which is sent to this address.
     """
-    if request.blueprint == "pages":
+    if request.blueprint == "pages" and not is_address_too_long():
         return _address(**{CHOICE: code})
     return f"{url_for('pages.home')}?{CHOICE}={code}"
 

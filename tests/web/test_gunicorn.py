@@ -6,6 +6,7 @@ There is no Elasticsearch: these tests do not need one.
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -144,3 +145,20 @@ def test_flask_run_prints_each_request_once_too(tmp_path):
     assert said.count("/api/v1/search") == 1
     assert "secret" not in said
     assert os.fspath(tmp_path) not in said
+
+
+def answer_to(address, *lines):
+    """Return the status line that a server answers to these lines."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=LONG) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.makefile("rb").readline().decode()
+
+
+@pytest.mark.parametrize("chunk", ["zz\r\nq=red", "5\r\nq=redX", "5;=\r\nq=red", ""])
+def test_a_malformed_body_is_the_fault_of_the_client(tmp_path, chunk):
+    form = "Content-Type: application/x-www-form-urlencoded"
+    head = ("POST /api/v1/search HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked", form)
+    with gunicorn(tmp_path) as (address, log):
+        assert " 400 " in answer_to(address, *head, "", chunk, "0", "", "")
+    assert "Traceback" not in log.read_text()
