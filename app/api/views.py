@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.api.schemas import (
@@ -18,6 +18,7 @@ from app.api.schemas import (
 from app.search_request.request import SearchRequest, search
 from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
+from app.web.addresses import address_of
 from app.web.errors import body_of, status_of
 from app.web.request_record import record
 from image_embeddings import Facets, Hit, ImageDocument, SearchResult, errors
@@ -153,8 +154,8 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "width": document.width,
         "height": document.height,
         "bytes": document.bytes,
-        "image_url": url_for("photos.image", image_id=document.image_id),
-        "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
+        "image_url": address_of("photos.image", image_id=document.image_id),
+        "thumbnail_url": address_of("photos.thumbnail", image_id=document.image_id),
         **{name: value for name in OPTIONAL if (value := getattr(document, name)) not in (None, "", (), {})},
     }
 

@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from flask import url_for
-from flask_babel import format_decimal
-from flask_babel import gettext as _
 
 from app.pages.timeline import Timeline, first_day, last_day, make_timeline, period_words
 from app.pages.world_map import WorldMap, centre_of, make_map
 from app.search_request.request import Parameters, SearchRequest
 from app.search_request.request import format_place as place_parameter
+from app.web.languages import format_decimal
+from app.web.languages import gettext as _
 from image_embeddings import KEYWORD_FACETS, SORTS, Bucket, Facets, Filters, KeywordFacet, Place
 
 FEW = 6  # choices of a filter that are always shown; the others are in a list
