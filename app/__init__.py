@@ -9,7 +9,17 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import addresses, delivery, errors, languages, metrics, proxies, request_record, thumbnail_addresses
+from app.web import (
+    addresses,
+    delivery,
+    errors,
+    languages,
+    metrics,
+    proxies,
+    request_record,
+    thumbnail_addresses,
+    visitors,
+)
 from image_embeddings import OWN_NAMES, Settings, load_settings
 
 
@@ -51,6 +61,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
+    visitors.init_app(app)
     addresses.init_app(app)
     thumbnail_addresses.init_app(app)
     proxies.init_app(app, settings)
