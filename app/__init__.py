@@ -10,6 +10,7 @@ from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
 from app.web import (
+    addresses,
     browser_walls,
     delivery,
     errors,
@@ -19,7 +20,9 @@ from app.web import (
     proxies,
     request_limits,
     request_record,
+    thumbnail_addresses,
     upload_memory,
+    visitors,
 )
 from image_embeddings import Settings, data_dir_warning, load_settings
 
@@ -65,6 +68,9 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     delivery.init_app(app)
     languages.init_app(app)
     upload_memory.init_app(app)
+    visitors.init_app(app)
+    addresses.init_app(app)
+    thumbnail_addresses.init_app(app)
     proxies.init_app(app, settings)
     request_limits.init_app(app)  # after what sees to uploads, because it reads forms
     if warning := data_dir_warning(settings.data_dir, photos=settings.image_dir):

@@ -26,15 +26,15 @@ secure_scheme_headers: dict[str, str] = {}
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """The log of gunicorn itself, in JSON if LOG_FORMAT asks for it."""
+    """The log of gunicorn itself, in the format that LOG_FORMAT asks for. It may name what a client has sent."""
 
     def setup(self, cfg: Any) -> None:
         """Set up the handlers."""
         super().setup(cfg)
         with suppress(errors.SettingError):  # on_starting reports it
-            if (log_format := load_settings().log_format) != "text":
-                for handler in self.error_log.handlers:
-                    handler.setFormatter(log_formatter(log_format))
+            formatter = log_formatter(load_settings().log_format)
+            for handler in self.error_log.handlers:
+                handler.setFormatter(formatter)
 
 
 logger_class = Logger

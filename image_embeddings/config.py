@@ -186,7 +186,9 @@ class Settings:
     vector_index_type: str = _setting(
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
-    secret_key: str | None = _setting(None, _text, "Flask's key for signed cookies; none are set today")
+    secret_key: str | None = _setting(
+        None, _text, "Key that addresses of thumbnails are signed with. Unset: a random one in DATA_DIR"
+    )
     collections: str = _setting(
         "folder", _collections, "What collections the pages offer: folder (top-level ones), label, column:NAME, none"
     )

@@ -1,4 +1,6 @@
-"""Every error that this package raises on purpose. A user may see its message: what happened, and the remedy.
+"""Every error that this package raises on purpose. Its message says to whoever runs it what happened, and the remedy.
+
+Visitors of the web app see it only if it speaks of their own request (app/web/visitors.py).
 
 ImageSearchError
 ├── SettingError               a setting has a value that cannot be used

@@ -1,10 +1,11 @@
 """The JSON API, and the health of the process."""
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.api.schemas import (
@@ -18,9 +19,11 @@ from app.api.schemas import (
 from app.search_request.request import SearchRequest, search
 from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
+from app.web.addresses import address_of
 from app.web.errors import body_of, status_of
 from app.web.request_record import record
-from image_embeddings import Facets, Hit, ImageDocument, SearchResult, errors
+from app.web.visitors import SEE_LOG, choose_text, message_of, message_of_note
+from image_embeddings import Facets, Hit, ImageDocument, ImageSearch, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
@@ -89,7 +92,7 @@ def status() -> dict[str, Any]:
         "model_id": model.model_id,
         "dims": model.dims,
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
-        "text_encoder": {"setting": search.text_paths.setting, **search.text_encoder()},
+        "text_encoder": _text_encoder(search),
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
     }
 
@@ -137,15 +140,21 @@ def readyz() -> ResponseReturnValue:
     except errors.ImageSearchError as error:
         if isinstance(error, errors.UnreachableError):
             services().reconnect()
-        return body_of(code=error.code, message=str(error)), max(503, status_of(error))
+        return body_of(code=error.code, message=message_of(error, level=logging.WARNING)), max(503, status_of(error))
     return {"status": "ready", "total": total}
+
+
+def _text_encoder(search: ImageSearch) -> dict[str, str | None]:
+    encoder = search.text_encoder()
+    why = choose_text(encoder["why"] or "", SEE_LOG, subject="text_encoder")
+    return {"setting": search.text_paths.setting, **encoder, "why": why}
 
 
 def _answer(query: SearchRequest) -> dict[str, Any]:
     try:
         return {"result": _result(search(query))}
     except errors.ImageError as error:
-        return {"error": {"code": error.code, "message": str(error), "request_id": record().request_id}}
+        return {"error": {"code": error.code, "message": message_of(error), "request_id": record().request_id}}
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:
@@ -154,8 +163,8 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "width": document.width,
         "height": document.height,
         "bytes": document.bytes,
-        "image_url": url_for("photos.image", image_id=document.image_id),
-        "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
+        "image_url": address_of("photos.image", image_id=document.image_id),
+        "thumbnail_url": address_of("photos.thumbnail", image_id=document.image_id),
         **{name: value for name in OPTIONAL if (value := getattr(document, name)) not in (None, "", (), {})},
     }
 
@@ -178,7 +187,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,
         "understood": result.understood,
-        "note": result.note,
+        "note": message_of_note(result.note),
         "took_ms": dict(result.took_ms),
     }
 

@@ -1,18 +1,17 @@
 """The filters of a page's search, for the templates: those in force, and the choices that the facets offer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
-
-from flask_babel import format_decimal
-from flask_babel import gettext as _
 
 from app.pages.links import can_link, page_address, search_address
 from app.pages.timeline import Timeline, first_day, last_day, make_timeline, period_words
 from app.pages.world_map import WorldMap, centre_of, make_map
 from app.search_request.request import Parameters, SearchRequest
 from app.search_request.request import format_place as place_parameter
+from app.web.languages import format_decimal
+from app.web.languages import gettext as _
 from image_embeddings import KEYWORD_FACETS, SORTS, Bucket, Facets, Filters, KeywordFacet, Place
 
 FEW = 6  # choices of a filter that are always shown; the others are in a list

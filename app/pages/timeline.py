@@ -3,12 +3,14 @@
 from calendar import monthrange
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from babel import dates
-from flask_babel import format_date, format_decimal, get_locale, ngettext
-from flask_babel import gettext as _
+from flask_babel import get_locale
 
+from app.web.languages import format_decimal, ngettext
+from app.web.languages import gettext as _
 from image_embeddings import Facets
 
 LENGTHS = {"year": len("2024"), "month": len("2024-05"), "day": len("2024-05-01")}
@@ -16,6 +18,7 @@ LONGEST = {"year": 366, "month": 31, "day": 1}  # days
 SKELETONS = {"year": "y", "month": "yMMMM"}  # the parts of a name; their order depends on the language
 SHORT_NAMES = {"year": "y", "month": "MMM", "day": "d"}
 MOST = 60  # bars; if there would be more, periods without photos have no bar
+NAMES_KEPT = 1_000  # of days, months and years: pages show the same ones again
 LOWEST = 4  # hundredths of the highest bar, so that a bar of few photos can be seen
 
 
@@ -67,7 +70,7 @@ def make_timeline(
                     period=_name(day, step),
                     count=format_decimal(count),
                 ),
-                short_name=format_date(day, SHORT_NAMES[step]),
+                short_name=_short_name_in(str(get_locale()), day, step),
                 year=year if step == "month" and year not in years else "",
                 height=max(LOWEST, round(100 * count / most)) if count else 0,
                 chosen=bool(first or last) and _overlaps(period, first=first, last=last),
@@ -101,10 +104,19 @@ def period_words(given: str) -> str:
 def _name(day: date, step: str) -> str:
     """Return the year, month or day that begins on this day, in words; in the locale that static/ui/words.js uses."""
     language = str(get_locale())
-    locale = "en_GB" if language == "en" else language
+    return _name_in("en_GB" if language == "en" else language, day, step)
+
+
+@lru_cache(NAMES_KEPT)
+def _name_in(locale: str, day: date, step: str) -> str:
     if step in SKELETONS:
         return str(dates.format_skeleton(SKELETONS[step], day, locale=locale))
     return str(dates.format_date(day, "long", locale=locale))
+
+
+@lru_cache(NAMES_KEPT)
+def _short_name_in(locale: str, day: date, step: str) -> str:
+    return str(dates.format_date(day, SHORT_NAMES[step], locale=locale))
 
 
 def _fill_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:

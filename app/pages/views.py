@@ -20,6 +20,7 @@ from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
 from app.web.errors import error_page
 from app.web.languages import choose, declare
+from app.web.visitors import choose_text, message_of
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
@@ -148,7 +149,7 @@ def _search_rows(uploads: Sequence[FileStorage], query: SearchRequest) -> Iterat
         try:
             picture = carry_upload(upload)
         except errors.ImageError as error:
-            yield Row(name, problem=str(error))
+            yield Row(name, problem=message_of(error))
         else:
             yield Row(name, picture, search(query.with_parts([*query.parts, make_part("image", picture)])))
 
@@ -173,6 +174,12 @@ def _results(result: SearchResult, query: SearchRequest) -> ResponseReturnValue:
         depth=BY_DATE_DEPTH,
         **common,
     )
+
+
+def _indexing_failure() -> dict[str, str] | None:
+    """Return the reason of a failed run, which is empty for visitors; None if the last run did not fail."""
+    reason = services().indexing_failure()
+    return {"reason": choose_text(reason, "", subject="the last indexing run failed")} if reason else None
 
 
 def _page(offset: int) -> str | None:
@@ -204,7 +211,7 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
-        "indexing_failure": services().indexing_failure(),
+        "indexing_failure": _indexing_failure(),
         "indexed": indexed,
         "bar": make_bar(query.parts, documents),
         "picker": make_picker(services().collections(total=total), query) if indexed else None,

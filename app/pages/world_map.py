@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flask_babel import format_decimal, ngettext
-from flask_babel import gettext as _
-
+from app.web.languages import format_decimal, ngettext
+from app.web.languages import gettext as _
 from image_embeddings import Place, PlaceBucket
 
 WIDTH, HEIGHT, NORTH, UNITS = 720.0, 284.0, 84.0, 2.0

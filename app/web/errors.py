@@ -14,6 +14,7 @@ from app.services import services
 from app.web.languages import declare
 from app.web.request_limits import FormTooLargeError
 from app.web.request_record import record
+from app.web.visitors import UNEXPECTED, in_own_language, message_of
 from image_embeddings import errors
 
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
@@ -58,18 +59,17 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
-    return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
+    return _page(body_of(code=error.code, message=message_of(error)), status_of(error), **context)
 
 
 def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
     if _is_our_fault(error):
         return _handle_unexpected_error(error)
     status = status_of(error)
-    if status >= 500:
-        log.warning("%s: %s", error.code, error)
+    message = message_of(error, level=logging.WARNING if status >= 500 else logging.INFO)
     if isinstance(error, errors.UnreachableError):
         services().reconnect()
-    return _answer(error.code, str(error), status)
+    return _answer(error.code, message, status)
 
 
 def _is_our_fault(error: errors.ImageSearchError) -> bool:
@@ -125,7 +125,7 @@ def _problems_of(said: Any, *names: str) -> Iterator[str]:
 
 def _handle_unexpected_error(error: Exception) -> ResponseReturnValue:
     log.error("unexpected error at %r", request.path, exc_info=error)
-    return _answer("internal_error", "Something went wrong here. The server's log tells what; please report it.", 500)
+    return _answer("internal_error", UNEXPECTED, 500)
 
 
 def _answer(code: str, message: str, status: int) -> Response:
@@ -138,4 +138,5 @@ def _answer(code: str, message: str, status: int) -> Response:
 
 
 def _page(body: dict[str, dict[str, str]], status: int, **context: Any) -> Response:
-    return declare(Response(render_template("error.html", status=status, **body["error"], **context), status))
+    said = {**body["error"], **context, "message": in_own_language(body["error"]["message"])}
+    return declare(Response(render_template("error.html", status=status, **said), status))

@@ -161,6 +161,9 @@ class Indexing:
                 _check_same_rebuild(encoder, state)
             if self._is_first_run and not rebuild:
                 self._mention_rebuild(serving)
+            thumbnails = thumbnails_of(self.settings)
+            if self._is_first_run:
+                thumbnails.remove_abandoned()
             plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
             rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
             if state is None:
@@ -177,7 +180,7 @@ class Indexing:
                     plan,
                     index=index,
                     encoder=encoder,
-                    thumbnails=thumbnails_of(self.settings),
+                    thumbnails=thumbnails,
                     progress=progress(len(plan.to_encode)),
                     options=self._options,
                     metadata=changes,

@@ -70,7 +70,7 @@ def test_every_line_even_of_gunicorn_is_a_json_object_if_wanted(tmp_path):
         (line,) = lines_with("GET /api/v1/search", log)
         lines_with("Not ready to search", log)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {line["logger"] for line in lines} >= {"gunicorn.error", "app.access", "app.web.errors"}
+    assert {line["logger"] for line in lines} >= {"gunicorn.error", "app.access", "app.web.visitors"}
     access = json.loads(line)
     assert access.pop("ms") > 0
     assert {name: access[name] for name in access if name not in ("time", "message", "level", "logger")} == {
