@@ -55,8 +55,8 @@ def thumbnail(image_id: str) -> Response:
     Browsers keep it for good if the address names the content (`v`). Otherwise they ask for it again.
     """
     document = services().search.get(image_id)
-    path = services().thumbnails.path(document.content_hash)
-    if not path.exists():
+    path = services().thumbnails.path(document.content_hash) if document.content_hash else None
+    if path is None or not path.exists():
         path = _make_thumbnail(image_id)
     named = request.args.get("v") == document.content_hash[:12] and path.stem == document.content_hash
     response = send_file(path, mimetype="image/webp", conditional=True, max_age=A_YEAR if named else 0)

@@ -34,6 +34,7 @@ from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources.folders import check_folder
+from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
@@ -149,6 +150,7 @@ class Indexing:
     ) -> IndexReport:
         check_folder(self.folder)
         with _lock_run(self.settings):
+            note_folder(self.settings.data_dir, self.folder)
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)
