@@ -35,6 +35,7 @@ from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources.folders import check_folder
+from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
@@ -153,6 +154,7 @@ class Indexing:
             warning = data_dir_warning(self.settings.data_dir, photos=self.folder)
             if self._is_first_run and warning:
                 self._notify(warning)
+            note_folder(self.settings.data_dir, self.folder)
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)

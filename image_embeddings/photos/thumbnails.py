@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from image_embeddings.documents import is_content_hash
 from image_embeddings.errors import DataDirError
 
 SIZE = 400  # pixels of the longer side
@@ -39,7 +40,12 @@ class Thumbnails:
         self._folder = folder
 
     def path(self, content_hash: str) -> Path:
-        """Return where the thumbnail of the photo with this hash is, or would be."""
+        """Return where the thumbnail of the photo with this hash is, or would be.
+
+        Raise ValueError if it is no content hash, because the path could then lead out of the folder.
+        """
+        if not is_content_hash(content_hash):
+            raise ValueError(f"not a content hash: {content_hash!r:.80}")
         return self._folder / content_hash[:2] / f"{content_hash}.webp"
 
     def make(self, image: Image.Image, *, content_hash: str) -> Path:

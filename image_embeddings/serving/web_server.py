@@ -15,6 +15,7 @@ from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
 from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
 from image_embeddings.serving.port_check import listening_error
+from image_embeddings.sources.indexed_folders import was_indexed
 
 APP = ROOT / "app"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,7 +50,11 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
 
 
 def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
-    """Return the settings with IMAGE_DIR replaced by the folder that the index records, unless IMAGE_DIR is set."""
+    """Return the settings with IMAGE_DIR replaced by the folder that the index records, unless IMAGE_DIR is set.
+
+    All files below it can be served. So a cluster, which others may write to, cannot name any folder: only one that was
+    indexed from here.
+    """
     if is_set("IMAGE_DIR"):
         return settings
     try:
@@ -60,6 +65,9 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
         return settings
     folder = Path(state.corpus) if state and state.corpus else settings.image_dir
     if folder == settings.image_dir or not folder.is_dir():
+        return settings
+    if not uses_embedded_node(settings) and not was_indexed(settings.data_dir, folder):
+        notify(f"The index says that its photos are in {folder}, which was not indexed from here: set IMAGE_DIR to it.")
         return settings
     notify(f"The photos are those of {folder}, which was indexed.")
     return replace(settings, image_dir=folder)
