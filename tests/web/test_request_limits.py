@@ -76,6 +76,13 @@ def test_a_refusal_names_five_problems(client):
     assert len(said) < 1000
 
 
+@pytest.mark.parametrize("address", ["/similar_image", "/api/v1/search"])
+def test_a_part_of_a_form_without_a_name_does_no_harm(client, address):
+    part = "--x\r\nContent-Disposition: form-data\r\n\r\nred\r\n--x--\r\n"
+    answer = client.post(address, data=part, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 400
+
+
 WORDS_OF_ELASTICSEARCH = "failed to parse date field [xyz]"
 
 
