@@ -1,6 +1,6 @@
 """The filters of a page's search, for the templates: those in force, and the choices that the facets offer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple

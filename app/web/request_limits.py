@@ -1,4 +1,4 @@
-"""How large a request may be, whatever it asks for. The bounds of each parameter are in app/search_request/schemas.py."""
+"""How large a request may be. The bounds of each parameter are in app/search_request/schemas.py."""
 
 from typing import Any
 

@@ -44,7 +44,9 @@ def test_a_form_that_does_not_say_its_length_has_64_kb_at_most(client):
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "request_entity_too_large")
 
 
-@pytest.mark.parametrize("fields", [{"q": "x" * (MAX_FORM + 1)}, {f"f{number}": "" for number in range(MAX_FIELDS + 1)}])
+@pytest.mark.parametrize(
+    "fields", [{"q": "x" * (MAX_FORM + 1)}, {f"f{number}": "" for number in range(MAX_FIELDS + 1)}]
+)
 @pytest.mark.parametrize("address", ["/similar_image", "/api/v1/search"])
 def test_the_fields_beside_files_are_limited_too(client, address, fields):
     answer = client.post(address, data=fields, content_type="multipart/form-data")
