@@ -19,12 +19,56 @@ from tests.server.web_client import picture
 BLUEPRINTS = ("pages", "photos", "api")
 PHOTOS = ("warm/red.png", "warm/yellow.png", "cold/deep/blue.png", "cold/deep/green.png", "gone.jpg")
 FOLDERS = ("warm", "cold", "cold/deep", "/warm/", "nowhere", "")
-WORDS = ("red", "blue", "a", "the", "-red", "+blue", "−people", "–", "-", "IMG_0007", "l'été", "猫と犬", "の", "😀", "-5")
+WORDS = (
+    "red",
+    "blue",
+    "a",
+    "the",
+    "-red",
+    "+blue",
+    "−people",
+    "–",
+    "-",
+    "IMG_0007",
+    "l'été",
+    "猫と犬",
+    "の",
+    "😀",
+    "-5",
+)
 DIGITS = ("0", "1", "9", "\u0660", "\u0967", "\uff11", "²", "½", "Ⅷ")
-ODD_CHARACTERS = "\0\t\n\r\x1b\x1f\x7f\x85\u00a0\u200b\u202e\u2028\ufeff\ufffd\uffff\U0001f469\u200d\u0301'\"<>&%#?/\\;=+ []{}()*~^:"
+ODD_CHARACTERS = (
+    "\0\t\n\r\x1b\x1f\x7f\x85\u00a0\u200b\u202e\u2028\ufeff\ufffd\uffff\U0001f469\u200d\u0301'\"<>&%#?/\\;=+ []{}()*~^:"
+)
 NONSENSE = (
-    *("", " ", "null", "true", "NaN", "inf", "-1", "1e999", "-0", "0x10", "1_0", "5e-324", "0.001", "0.01", "10", "10.1"),
-    *("'", '"', "<script>alert(1)</script>", "{{7*7}}", "${x}", "*:* OR _id:[* TO *]", '{"$ne":null}', "../../etc/passwd"),
+    *(
+        "",
+        " ",
+        "null",
+        "true",
+        "NaN",
+        "inf",
+        "-1",
+        "1e999",
+        "-0",
+        "0x10",
+        "1_0",
+        "5e-324",
+        "0.001",
+        "0.01",
+        "10",
+        "10.1",
+    ),
+    *(
+        "'",
+        '"',
+        "<script>alert(1)</script>",
+        "{{7*7}}",
+        "${x}",
+        "*:* OR _id:[* TO *]",
+        '{"$ne":null}',
+        "../../etc/passwd",
+    ),
     *("..", "/", "//", "%", "%00", "%ff", "#", "=", "==", "x=", "=x", "\udcff".encode("utf-8", "replace").decode()),
 )
 
@@ -50,9 +94,7 @@ class Sent:
             data.setdefault(name, []).append((BytesIO(content), filename))
         kind = "multipart/form-data" if self.is_multipart or self.files else "application/x-www-form-urlencoded"
         body = {"data": data, "content_type": kind} if self.method == "POST" else {}
-        return client.open(
-            self.address, method=self.method, query_string=self.query, headers=self.headers, **body
-        )
+        return client.open(self.address, method=self.method, query_string=self.query, headers=self.headers, **body)
 
 
 class Grammar:
@@ -72,7 +114,9 @@ class Grammar:
         random = self._random = Random(f"{self._seed} {number}")
         rule, method = random.choice(self._routes)
         if random.random() < 0.6:  # the pages of results have most of the parameters
-            rule, method = random.choice((("/image_search", "GET"), ("/similar_image", "GET"), ("/similar_image", "POST")))
+            rule, method = random.choice(
+                (("/image_search", "GET"), ("/similar_image", "GET"), ("/similar_image", "POST"))
+            )
         address = rule.replace("<path:image_id>", self._encoded(self._value("like")))
         pairs = self._pairs()
         cut = random.randrange(len(pairs) + 1) if method == "POST" else 0
@@ -153,7 +197,9 @@ class Grammar:
 
     def _number(self) -> str:
         random = self._random
-        return random.choice((f"{random.uniform(-400, 400):.3f}", str(random.randrange(-200, 200)), self._digits(), "1e-9"))
+        return random.choice(
+            (f"{random.uniform(-400, 400):.3f}", str(random.randrange(-200, 200)), self._digits(), "1e-9")
+        )
 
     def _date(self) -> str:
         random = self._random

@@ -52,8 +52,8 @@ def make_timeline(
 ) -> Timeline:
     """Return the timeline of these facets.
 
-    `address` gives the address of the search within a year, month or day, or of all dates. If it gives None, there is no
-    link.
+    `address` gives the address of the search within a year, month or day, or of all dates. If it gives None, there
+    is no link.
     """
     step, length = facets.taken_step or "year", LENGTHS[facets.taken_step or "year"]
     most = max((bucket.count for bucket in facets.taken), default=1)

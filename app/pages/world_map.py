@@ -91,7 +91,9 @@ class _Cluster:
         )
 
 
-def make_map(found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str | None]) -> WorldMap:
+def make_map(
+    found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str | None]
+) -> WorldMap:
     """Return the map of these photos.
 
     `address` gives the address of the search within a box, or everywhere. If it gives None, there is no link.

@@ -92,7 +92,9 @@ class ColumnValue(FacetValue):
         given = super()._deserialize(*args, **options)
         name, equals, value = given.partition("=")
         if not equals:
-            raise ValidationError(f"'{errors.shorten(given)}' is no column of the metadata file and its value: name=value.")
+            raise ValidationError(
+                f"'{errors.shorten(given)}' is no column of the metadata file and its value: name=value."
+            )
         if len(name) > COLUMN_LENGTH:
             raise ValidationError("The name of the column is longer than any in the index.")
         return name, value

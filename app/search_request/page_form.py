@@ -210,7 +210,8 @@ def edit_part(parts: Sequence[QueryPart], edit: str) -> list[QueryPart]:
     words = _EDIT.fullmatch(edit)
     if not words or int(words[2]) >= len(parts) or (words[1] == "weigh") != bool(words[3]):
         raise errors.QueryError(
-            f"edit is '{errors.shorten(edit)}'. Nothing of the query can be changed so; go back and try again.")
+            f"edit is '{errors.shorten(edit)}'. Nothing of the query can be changed so; go back and try again."
+        )
     if words[3] and not MIN_WEIGHT <= float(words[3]) <= MAX_WEIGHT:
         raise errors.QueryError(f"edit is '{edit}'. A weight is from {MIN_WEIGHT} to {MAX_WEIGHT}.")
     place = int(words[2])

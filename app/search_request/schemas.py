@@ -200,9 +200,7 @@ def request_of(data: dict[str, Any]) -> SearchRequest:
     """
     parts = [make_part(name, value) for name in PART_NAMES for value in data.get(name, ())]
     rest = {name: data[name] for name in ("k", "offset", "sort", "words", "facets", "verdict", "fold")}
-    return SearchRequest(
-        parts=weigh_parts(parts, data.get("weight")), filters=filters_of(data), **rest
-    )
+    return SearchRequest(parts=weigh_parts(parts, data.get("weight")), filters=filters_of(data), **rest)
 
 
 def _checked(request: SearchRequest) -> SearchRequest:

@@ -137,7 +137,8 @@ def language() -> str:
 def address_in(code: str) -> str:
     """Return the address that chooses a language: this page again, or the home page if this page has no address.
 
-    A page whose address is too long has none. The page of an upload has to be asked for by its form, which is sent to this address.
+    A page whose address is too long has none. The page of an upload has to be asked for by its form, which is sent to
+    this address.
     """
     if request.blueprint == "pages" and not is_address_too_long():
         return _address(**{CHOICE: code})

@@ -1,4 +1,4 @@
-"""How large a request may be, whatever it asks for. The bounds of each parameter are in app/search_request/schemas.py."""
+"""How large a request may be. The bounds of each parameter are in app/search_request/schemas.py."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def _check_form() -> None:
         if (request.content_length or 0) > MAX_FORM or len(request.get_data()) > MAX_FORM:
             raise FormTooLargeError
     texts = [(name, value) for name, value in request.form.items(multi=True) if name != PICTURE]
-    length = sum(len(name) + len(value) for name, value in texts)
+    length = sum(len(name or "") + len(value) for name, value in texts)  # a part of a form may have no name
     if length > MAX_FORM or _count(request.form) + _count(request.files) > MAX_FIELDS:
         raise FormTooLargeError
 

@@ -266,5 +266,6 @@ def check_image_id(image_id: str) -> None:
 
 def _not_found(image_id: str) -> ImageNotFoundError:
     return ImageNotFoundError(
-        f"There is no photo '{shorten(image_id)}' in the index. It may have been renamed or deleted since; search again."
+        f"There is no photo '{shorten(image_id)}' in the index. It may have been renamed or deleted since; search "
+        "again."
     )

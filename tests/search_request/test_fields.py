@@ -58,7 +58,16 @@ def test_boxes_are_taken(given, box):
 
 @pytest.mark.parametrize(
     "given",
-    ["1,2,3", "9,0,-9,1", "0,0,91,0", "0,181,0,0", "0,0,0,5e-324", "nan,0,0,0", ",".join(EASTERN_DIGITS[:4]), "1" * 500],
+    [
+        "1,2,3",
+        "9,0,-9,1",
+        "0,0,91,0",
+        "0,181,0,0",
+        "0,0,0,5e-324",
+        "nan,0,0,0",
+        ",".join(EASTERN_DIGITS[:4]),
+        "1" * 500,
+    ],
 )
 def test_what_is_no_box_is_refused(given):
     with pytest.raises(ValidationError):
@@ -82,7 +91,7 @@ def test_a_name_longer_than_that_of_any_photo_is_not_found():
     longest = "x" * 512
     assert PHOTO.deserialize(longest) == longest
     assert PHOTO.deserialize(part := f"{longest}#xywh=percent:10.000001,10.000001,50.000001,50.000001") == part
-    with pytest.raises(errors.ImageNotFoundError, match="x{100}…'"):
+    with pytest.raises(errors.ImageNotFoundError, match=r"x{100}…'"):
         PHOTO.deserialize(longest + "x")
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 
 import html5lib
 import pytest
@@ -104,7 +105,9 @@ def value_of(name, number, copies):
 def repeated(name, length):
     """Return a value of that length."""
     start = {"like": PHOTOS[0], "column": "shelf=", "q": "red ", "text": "red ", "picture": "data:image/webp;base64,"}
-    filling = {"q": "-w ", "text": "-w ", "not": "a ", "without": "a ", "from": "2", "place": "1,", "k": "1"}.get(name, "x")
+    filling = {"q": "-w ", "text": "-w ", "not": "a ", "without": "a ", "from": "2", "place": "1,", "k": "1"}.get(
+        name, "x"
+    )
     return (start.get(name, "") + filling * length)[:length]
 
 
@@ -149,7 +152,7 @@ def usual(web):
 
 def check(costs, usual):
     """Check that each cost is within TIMES the one before, which has a tenth of the values."""
-    dear = [(tenth, whole) for tenth, whole in zip(costs, costs[1:], strict=False) if whole.is_dear(tenth, usual)]
+    dear = [(tenth, whole) for tenth, whole in pairwise(costs) if whole.is_dear(tenth, usual)]
     assert dear == []
     assert max(cost.bytes for cost in costs) <= MOST_BYTES
 

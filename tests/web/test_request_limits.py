@@ -44,7 +44,9 @@ def test_a_form_that_does_not_say_its_length_has_64_kb_at_most(client):
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "request_entity_too_large")
 
 
-@pytest.mark.parametrize("fields", [{"q": "x" * (MAX_FORM + 1)}, {f"f{number}": "" for number in range(MAX_FIELDS + 1)}])
+@pytest.mark.parametrize(
+    "fields", [{"q": "x" * (MAX_FORM + 1)}, {f"f{number}": "" for number in range(MAX_FIELDS + 1)}]
+)
 @pytest.mark.parametrize("address", ["/similar_image", "/api/v1/search"])
 def test_the_fields_beside_files_are_limited_too(client, address, fields):
     answer = client.post(address, data=fields, content_type="multipart/form-data")
@@ -74,6 +76,13 @@ def test_a_refusal_names_five_problems(client):
     assert said.count("Unknown field.") == 5
     assert said.endswith("; and 45 more")
     assert len(said) < 1000
+
+
+@pytest.mark.parametrize("address", ["/similar_image", "/api/v1/search"])
+def test_a_part_of_a_form_without_a_name_does_no_harm(client, address):
+    part = "--x\r\nContent-Disposition: form-data\r\n\r\nred\r\n--x--\r\n"
+    answer = client.post(address, data=part, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 400
 
 
 WORDS_OF_ELASTICSEARCH = "failed to parse date field [xyz]"
