@@ -9,7 +9,7 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, languages, metrics, proxies, request_record
+from app.web import delivery, errors, languages, login, metrics, proxies, request_record
 from image_embeddings import OWN_NAMES, Settings, load_settings
 
 
@@ -41,10 +41,13 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         VALIDATION_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
+    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."}}
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
     request_record.init_app(app, settings, metrics.init_app(app))
+    # Then the door: nothing else runs for a visitor who may not come in.
+    login.init_app(app, settings)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)

@@ -7,6 +7,7 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
+from image_embeddings.access_settings import MAX_PASSWORD, plain_password
 from image_embeddings.assembly import open_search, thumbnails_of
 from image_embeddings.config import OWN_NAMES, Settings, load_settings
 from image_embeddings.documents import Bucket, Facets, ImageDocument, ModelInfo, Place, PlaceBucket
@@ -28,20 +29,31 @@ from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
 from image_embeddings.search.result import SearchResult
+from image_embeddings.serving.access import (
+    EXPOSURE_REMEDIES,
+    Access,
+    exposure_error,
+    is_this_machine,
+    read_access,
+    session_secret,
+)
 from image_embeddings.sources.photo_folder import resolve
 from image_embeddings.sources.reading import read_bytes
 
 __all__ = [
     "BY_DATE_DEPTH",
+    "EXPOSURE_REMEDIES",
     "KEYWORD_FACETS",
     "MAX_DEPTH",
     "MAX_K",
     "MAX_PARTS",
+    "MAX_PASSWORD",
     "OWN_NAMES",
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
     "SUFFIXES",
+    "Access",
     "Bucket",
     "Collection",
     "Collections",
@@ -67,15 +79,20 @@ __all__ = [
     "content_hash",
     "decode",
     "errors",
+    "exposure_error",
     "index_photos",
+    "is_this_machine",
     "load_settings",
     "log_formatter",
     "node_moved",
     "open_index",
     "open_search",
+    "plain_password",
+    "read_access",
     "read_bytes",
     "read_indexing_failure",
     "rendition",
     "resolve",
+    "session_secret",
     "thumbnails_of",
 ]

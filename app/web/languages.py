@@ -85,7 +85,7 @@ def address_in(code: str) -> str:
 
     The page of an upload has to be asked for by its form, which is sent to this address.
     """
-    if request.blueprint == "pages":
+    if request.blueprint in ("pages", "login"):
         return _address(**{CHOICE: code})
     return f"{url_for('pages.home')}?{CHOICE}={code}"
 
