@@ -40,6 +40,7 @@ RUN pybabel -q compile -d app/translations
 ENV HOME=/home/app \
     DATA_DIR=/data \
     IMAGE_DIR=/photos \
+    IN_CONTAINER=yes \
     HF_HOME=/models
 
 # A number, so that Kubernetes can see for itself that it is not root.

@@ -1,4 +1,5 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
+#             make run HOST=0.0.0.0 lets others in; that needs APP_PASSWORD (docs/configuration.md)
 # make index  index only       make serve  serve only
 # make test   the whole test suite in three processes, each with a real Elasticsearch node of its own
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
@@ -24,6 +25,7 @@ run: export INDEX_FIRST := yes
 serve: export INDEX_FIRST := no
 run serve: install
 	@$(PY) -I image_embeddings/serving/port_check.py "$(HOST)" "$(PORT)"
+	@[ "$(HOST)" = 127.0.0.1 ] || $(PY) -m image_embeddings serve --check --host "$(HOST)" --port "$(PORT)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
 		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 

@@ -16,6 +16,7 @@ from app.web import (
     errors,
     hosts,
     languages,
+    login,
     metrics,
     proxies,
     request_limits,
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         VALIDATION_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
+    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."}}
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
@@ -61,6 +63,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     # They refuse requests before anything else, and change the headers that others have set.
     hosts.init_app(app, settings)
     browser_walls.init_app(app, settings)
+    # Then the door: nothing else runs for a visitor who may not come in.
+    login.init_app(app, settings)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)

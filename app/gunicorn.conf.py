@@ -3,14 +3,15 @@
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from contextlib import suppress
 from typing import Any
 
-from gunicorn import glogging
+from gunicorn import glogging, systemd
 
-from image_embeddings import errors, load_settings, log_formatter
+from image_embeddings import errors, exposure_error, load_settings, log_formatter, read_access, session_secret
 
 threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRENCY
 worker_class = "gthread"
@@ -41,11 +42,36 @@ logger_class = Logger
 
 
 def on_starting(server: Any) -> None:
-    """Exit with a message of one line if a setting cannot be used, before any worker fails because of it."""
+    """Exit with a message of one line if a setting cannot be used, before any worker fails because of it.
+
+    Exit as well if others could reach the web app, and it has no password.
+    """
     try:
-        load_settings()
-    except errors.SettingError as error:
-        raise SystemExit(f"Error: {error}") from None
+        settings = load_settings()
+        problem = exposure_error(settings, _hosts_of(server.cfg))
+        if read_access(settings).password and server.cfg.uid == os.geteuid():
+            session_secret(settings)  # workers make it if they run as another user, who has to be able to read it
+    except (errors.SettingError, errors.DataDirError) as error:
+        problem = str(error)
+    if problem:
+        raise SystemExit(f"Error: {problem}")
+
+
+def _hosts_of(cfg: Any) -> list[str]:
+    """Return the hosts at which gunicorn will listen. Sockets in the file system have none.
+
+    Among its addresses, a number is a socket that was opened before, such as fd://3. systemd opens some, too.
+    """
+    first = systemd.SD_LISTEN_FDS_START
+    opened = range(first, first + systemd.listen_fds(unset_environment=False))
+    addresses = [_name_of(address) if isinstance(address, int) else address for address in (*cfg.address, *opened)]
+    return [address[0] for address in addresses if isinstance(address, tuple)]
+
+
+def _name_of(number: int) -> Any:
+    """Return the address of the socket with that number."""
+    with socket.socket(fileno=os.dup(number)) as listener:
+        return listener.getsockname()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -7,6 +7,7 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
+from image_embeddings.access_settings import MAX_PASSWORD, plain_password
 from image_embeddings.assembly import data_dir_warning, open_search, thumbnails_of
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.documents import (
@@ -46,6 +47,14 @@ from image_embeddings.search.request import (
     Part,
 )
 from image_embeddings.search.result import SearchResult
+from image_embeddings.serving.access import (
+    EXPOSURE_REMEDIES,
+    Access,
+    exposure_error,
+    is_this_machine,
+    read_access,
+    session_secret,
+)
 from image_embeddings.sources.metadata_table import COLUMN_LENGTH
 from image_embeddings.sources.photo_folder import resolve
 from image_embeddings.sources.reading import read_bytes
@@ -53,11 +62,13 @@ from image_embeddings.sources.reading import read_bytes
 __all__ = [
     "BY_DATE_DEPTH",
     "COLUMN_LENGTH",
+    "EXPOSURE_REMEDIES",
     "KEYWORD_FACETS",
     "MAX_DEPTH",
     "MAX_IMAGE_ID_BYTES",
     "MAX_K",
     "MAX_PARTS",
+    "MAX_PASSWORD",
     "MAX_TEXT",
     "MAX_VALUES",
     "MAX_VALUE_BYTES",
@@ -67,6 +78,7 @@ __all__ = [
     "SHORT_SIDE",
     "SORTS",
     "SUFFIXES",
+    "Access",
     "Bucket",
     "Collection",
     "Collections",
@@ -93,15 +105,20 @@ __all__ = [
     "data_dir_warning",
     "decode",
     "errors",
+    "exposure_error",
     "index_photos",
+    "is_this_machine",
     "load_settings",
     "log_formatter",
     "node_moved",
     "open_index",
     "open_search",
+    "plain_password",
+    "read_access",
     "read_bytes",
     "read_indexing_failure",
     "rendition",
     "resolve",
+    "session_secret",
     "thumbnails_of",
 ]

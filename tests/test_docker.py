@@ -394,3 +394,68 @@ def test_no_web_server_starts_after_a_signal_while_indexing(image: Path, before:
         process.terminate()
         assert process.wait(timeout=LONG) == 128 + signal.SIGTERM
     assert notes(image) == ["index", "node stop --if-unused"]
+
+
+# The password: the entrypoint with the real command, and a stand-in for gunicorn that notes which file it is given
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Path:
+    stand_in(tmp_path / "bin" / "python", f'exec "{sys.executable}" "$@"')
+    stand_in(tmp_path / "bin" / "gunicorn", 'echo "${APP_PASSWORD_FILE:-none}" >>"$NOTES"')
+    return tmp_path
+
+
+def run_container(container: Path, **environ: str) -> tuple[int, str]:
+    """Run the container once, with the environment of its image; return its status and its log."""
+    image = {**environment(), "DATA_DIR": str(container / "data"), "ES_HOST": "http://127.0.0.1:9"}
+    with start(container, "gunicorn", PYTHONPATH=str(ROOT), **{**image, **environ}) as process:
+        _, log = process.communicate(timeout=LONG)
+    return process.returncode, log
+
+
+def test_the_container_makes_a_password_and_shows_it_once(container: Path) -> None:
+    status, log = run_container(container)
+    file = container / "data" / "password"
+    password = file.read_text().strip()
+    assert (status, notes(container)) == (0, [str(file)])
+    assert log.count(password) == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run_container(container) == (0, "")
+    assert file.read_text().strip() == password
+    assert notes(container) == [str(file)] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"APP_PASSWORD": "my own password"},
+        {"ALLOW_WITHOUT_PASSWORD": "yes"},
+        {"AUTH_HEADER": "Remote-User", "TRUSTED_PROXIES": "172.16.0.0/12"},
+    ],
+)
+def test_the_container_makes_no_password_if_the_settings_say_who_may_come_in(
+    container: Path, answer: dict[str, str]
+) -> None:
+    assert run_container(container, **answer) == (0, "")
+    assert notes(container) == ["none"]
+    assert not (container / "data").exists()
+
+
+def test_tokens_go_with_the_made_password(container: Path) -> None:
+    assert run_container(container, API_TOKENS="0123456789abcdef")[0] == 0
+    assert notes(container) == [str(container / "data" / "password")]
+
+
+@pytest.mark.parametrize("answer", [{"APP_PASSWORD": "short"}, {"DATA_DIR": "/proc/nowhere"}])
+def test_nothing_is_served_if_the_password_cannot_be_used_or_made(container: Path, answer: dict[str, str]) -> None:
+    status, log = run_container(container, **answer)
+    assert (status, notes(container)) == (1, [])
+    assert log.startswith("Error: ")
+
+
+def test_other_commands_of_the_container_make_no_password(container: Path) -> None:
+    with start(
+        container, "true", PYTHONPATH=str(ROOT), **{**environment(), "ES_HOST": "http://127.0.0.1:9"}
+    ) as process:
+        assert process.communicate(timeout=LONG) == ("", "")

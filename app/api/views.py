@@ -20,6 +20,7 @@ from app.search_request.request import SearchRequest, search
 from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
 from app.web.addresses import address_of
+from app.web.door import door
 from app.web.errors import body_of, status_of
 from app.web.request_record import record
 from app.web.visitors import SEE_LOG, choose_text, message_of, message_of_note
@@ -31,7 +32,11 @@ health = Blueprint("health", __name__)
 
 # What the errors of an operation mean, by HTTP status.
 TOO_LONG = {414: "The address is longer than a search needs. Send a form instead."}
-ANY = {500: "A fault of the app. The server's log says more.", 503: "It cannot be answered now. The code says why."}
+ANY = {
+    401: "The web app has a password, and the request has neither a token nor a session.",
+    500: "A fault of the app. The server's log says more.",
+    503: "It cannot be answered now. The code says why.",
+}
 NOT_FOUND = {404: "There is no such photo in the index."}
 UNUSABLE_UPLOAD = {
     413: "The upload is too large, in bytes or in pixels, or the form has more or longer fields than a search needs.",
@@ -122,7 +127,8 @@ def collections() -> dict[str, Any]:
 def openapi() -> Response:
     """The JSON API as OpenAPI 3.1. Its server is the one that was asked, whatever the prefix of its address."""
     app: Any = current_app
-    return jsonify({**app.spec, "servers": [{"url": request.script_root or "/"}]})
+    needed: dict[str, Any] = {"security": [{"token": []}]} if door().is_closed else {}
+    return jsonify({**app.spec, **needed, "servers": [{"url": request.script_root or "/"}]})
 
 
 @health.get("/healthz")

@@ -91,7 +91,7 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     code = (error.name or "error").lower().replace(" ", "_")
     answer = _answer(code, error.description or code, error.code or 500)
     for name, value in error.get_headers():
-        if name in ("Allow", "Retry-After"):
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             answer.headers[name] = value
     return answer
 
@@ -128,9 +128,14 @@ def _handle_unexpected_error(error: Exception) -> ResponseReturnValue:
     return _answer("internal_error", UNEXPECTED, 500)
 
 
+def is_for_programs() -> bool:
+    """Return whether programs ask at the address of the request, so that errors there are JSON and no pages."""
+    return request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics")
+
+
 def _answer(code: str, message: str, status: int) -> Response:
     body = body_of(code=code, message=message)
-    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
+    if is_for_programs():
         response = jsonify(body)
         response.status_code = status
         return response

@@ -140,7 +140,7 @@ def address_in(code: str) -> str:
     A page whose address is too long has none. The page of an upload has to be asked for by its form, which is sent to
     this address.
     """
-    if request.blueprint == "pages" and not is_address_too_long():
+    if request.blueprint in ("pages", "login") and not is_address_too_long():
         return _address(**{CHOICE: code})
     return f"{url_for('pages.home')}?{CHOICE}={code}"
 

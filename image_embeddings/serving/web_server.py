@@ -12,8 +12,9 @@ from typing import Any
 
 from image_embeddings.config import ROOT, Settings, is_set
 from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
-from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
+from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError, SettingError
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
+from image_embeddings.serving.access import exposure_error
 from image_embeddings.serving.port_check import listening_error
 from image_embeddings.sources.indexed_folders import was_indexed
 
@@ -29,10 +30,10 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
 
     Raises:
         ImageSearchError: no server can listen at that address, or the web app is missing.
+        SettingError: others could reach the web app at that address, and it has no password.
         EmbeddedNodeError: the embedded node does not start.
     """
-    if error := listening_error(host, port):
-        raise ImageSearchError(f"{error} --port {port + 1}")
+    check_address(settings, host=host, port=port)
     if not (APP / "gunicorn.conf.py").is_file():
         raise ImageSearchError(f"There is no web app beside the library in {ROOT}. Install the package image-search.")
     for number in _STOP_SIGNALS:
@@ -47,6 +48,19 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
     finally:
         if node and os.getpid() == master:
             _stop(node, notify)
+
+
+def check_address(settings: Settings, *, host: str, port: int) -> None:
+    """Check whether the web app may and can listen at that address.
+
+    Raises:
+        SettingError: others could reach it there, and it has no password.
+        ImageSearchError: no server can listen there.
+    """
+    if error := exposure_error(settings, [host]):
+        raise SettingError(error)
+    if error := listening_error(host, port):
+        raise ImageSearchError(f"{error} --port {port + 1}")
 
 
 def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:

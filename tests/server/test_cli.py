@@ -82,6 +82,7 @@ COMMANDS = [
     "node",
     "node start",
     "serve",
+    "make-password",
 ]
 
 

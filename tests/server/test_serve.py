@@ -120,3 +120,20 @@ def test_a_port_in_use_is_reported_before_a_node_is_started(embedded, tmp_path):
     assert done.stderr.startswith(f"Error: Nothing can be served at 127.0.0.1:{port} (Address already in use).")
     assert f"--port {port + 1}" in done.stderr
     assert node_of(tmp_path).status() is None
+
+
+@pytest.mark.parametrize("options", [[], ["--check"]])
+@pytest.mark.parametrize(("host", "place"), [("0.0.0.0", "0.0.0.0"), ("", "all its addresses")])
+def test_it_does_not_listen_for_others_without_a_password(embedded, tmp_path, host, place, options):
+    done = run_process(embedded, "serve", "--host", host, "--port", str(free_port()), *options)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Others could reach the web app at {place}, and it has no password. Set")
+    assert "ALLOW_WITHOUT_PASSWORD=yes" in line
+    assert node_of(tmp_path).status() is None
+
+
+def test_with_a_password_it_may_listen_for_others(embedded):
+    protected = {**embedded, "APP_PASSWORD": "my password"}
+    done = run_process(protected, "serve", "--check", "--host", "0.0.0.0", "--port", str(free_port()))
+    assert (done.returncode, done.stderr) == (0, "")

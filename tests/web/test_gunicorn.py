@@ -103,9 +103,87 @@ def test_a_setting_that_cannot_be_used_is_named_in_one_line(tmp_path):
     assert done.stderr.splitlines()[-1] == "Error: LOG_FORMAT has value 'xml'. Not one of text, json."
 
 
-def processes_that_answered(log):
-    """Return the ids of the processes that have answered at /healthz."""
-    return {re.search(r"\] \[(\d+)\] \[", line)[1] for line in lines_with("GET /healthz", log)}
+# Where it may listen without a password
+
+
+def refusal(tmp_path, *options, pass_fds=(), **more):
+    """Return the last line of gunicorn that does not start with these options and settings."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", *options, "app:create_app()"]
+    env = settings(tmp_path, **more)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=LONG, pass_fds=pass_fds
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "host"),
+    [
+        (("--bind", "0.0.0.0:0"), {}, "0.0.0.0"),
+        (("--bind", "[::]:0"), {}, "::"),
+        (("--bind", ":0"), {}, "all its addresses"),
+        (("--bind", "127.0.0.1:0", "--bind", "192.0.2.1:0"), {}, "192.0.2.1"),
+        ((), {"PORT": "0"}, "0.0.0.0"),
+        ((), {"GUNICORN_CMD_ARGS": "--bind 0.0.0.0:0"}, "0.0.0.0"),
+    ],
+)
+def test_it_does_not_listen_for_others_without_a_password(tmp_path, options, more, host):
+    line = refusal(tmp_path, *options, **more)
+    assert line.startswith(f"Error: Others could reach the web app at {host}, and it has no password. Set APP_PASSWORD")
+    assert "ALLOW_WITHOUT_PASSWORD=yes" in line
+
+
+def test_a_socket_that_was_opened_before_is_looked_at(tmp_path):
+    with socket.socket() as bound:
+        bound.bind(("0.0.0.0", 0))
+        number = bound.fileno()
+        assert "at 0.0.0.0" in refusal(tmp_path, "--bind", f"fd://{number}", pass_fds=[number])
+
+
+def test_a_secret_that_cannot_be_used_is_named_in_one_line(tmp_path):
+    assert refusal(tmp_path, APP_PASSWORD="short") == (
+        "Error: APP_PASSWORD has a value that cannot be used. Too short: use 8 characters or more."
+    )
+    assert "No such file" in refusal(tmp_path, APP_PASSWORD_FILE="/nowhere/password")
+    assert "AUTH_HEADER is set without TRUSTED_PROXIES" in refusal(tmp_path, AUTH_HEADER="Remote-User")
+    (tmp_path / "file").touch()
+    assert "can be neither read nor made" in refusal(
+        tmp_path, APP_PASSWORD="my password", DATA_DIR=str(tmp_path / "file" / "data")
+    )
+
+
+def test_several_processes_know_each_others_sessions(tmp_path):
+    with gunicorn(tmp_path, "--workers", "2", APP_PASSWORD="my password") as (address, log):
+        assert "login" in get(f"{address}/collections")
+        form = urllib.request.Request(f"{address}/login", data=b"password=my+password")
+        cookies = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
+        with pytest.raises(urllib.error.HTTPError) as led:
+            cookies.open(form, timeout=LONG)
+        cookie = led.value.headers["Set-Cookie"].partition(";")[0]
+        while len(processes_that_answered(log, "/metrics 200")) < 2:
+            assert "image_search_requests" in get(f"{address}/metrics", Cookie=cookie)
+    assert "my password" not in log.read_text()
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def test_a_socket_in_the_file_system_needs_no_password(tmp_path):
+    with gunicorn(tmp_path, "--bind", f"unix:{tmp_path / 'socket'}") as (_, log):
+        lines_with(f"unix:{tmp_path / 'socket'}", log)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LONG)
+            connection.connect(str(tmp_path / "socket"))
+            connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+
+
+def processes_that_answered(log, what="/healthz"):
+    """Return the ids of the processes that have answered so."""
+    return {re.search(r"\] \[(\d+)\] \[", line)[1] for line in lines_with(f"GET {what}", log)}
 
 
 def healthz_count(address):
