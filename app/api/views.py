@@ -18,7 +18,7 @@ from app.api.schemas import (
 from app.search_request.request import SearchRequest, search
 from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
-from app.web.errors import body_of, status_of
+from app.web.errors import body_of, invite_again, status_of
 from app.web.request_record import record
 from image_embeddings import Facets, Hit, ImageDocument, SearchResult, errors
 
@@ -136,7 +136,9 @@ def readyz() -> ResponseReturnValue:
     except errors.ImageSearchError as error:
         if isinstance(error, errors.UnreachableError):
             services().reconnect()
-        return body_of(code=error.code, message=str(error)), max(503, status_of(error))
+        response = jsonify(body_of(code=error.code, message=str(error)))
+        response.status_code = max(503, status_of(error))
+        return invite_again(response, error)
     return {"status": "ready", "total": total}
 
 

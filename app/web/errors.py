@@ -29,6 +29,8 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.DataDirError, 503),
 )
 
+_STARTING_SECONDS = 5  # after which somebody may ask again while the embedded node starts
+
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +55,16 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
-    return _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
+    return invite_again(_page(body_of(code=error.code, message=str(error)), status_of(error), **context), error)
+
+
+def invite_again(response: Response, error: errors.ImageSearchError) -> Response:
+    """Return the answer, which says when to ask again if the error passes. Pages do so by themselves."""
+    if isinstance(error, errors.NodeStartingError):
+        response.headers["Retry-After"] = str(_STARTING_SECONDS)
+        if request.method == "GET" and response.mimetype == "text/html":
+            response.headers["Refresh"] = str(_STARTING_SECONDS)
+    return response
 
 
 def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
@@ -62,7 +73,7 @@ def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
         log.warning("%s: %s", error.code, error)
     if isinstance(error, errors.UnreachableError):
         services().reconnect()
-    return _answer(error.code, str(error), status)
+    return invite_again(_answer(error.code, str(error), status), error)
 
 
 def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
