@@ -14,7 +14,7 @@ from gunicorn import glogging, systemd
 from image_embeddings import errors, exposure_error, load_settings, log_formatter, read_access, session_secret
 
 threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRENCY
-worker_class = "gthread"
+worker_class = "image_embeddings.serving.worker.Worker"
 timeout = 120  # seconds; the first search may have to load a model
 graceful_timeout = 10
 raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait, so that others can work

@@ -50,6 +50,7 @@ ImageSearchError
     ├── NodePortError          its port is taken
     ├── NodeMemoryError        not enough memory for its heap
     ├── NodeDataError          its data was written by a newer version, or is damaged
+    ├── NodeStartingError      another request is starting it
     └── NodeStartError         it did not start for another reason
 """
 
@@ -364,6 +365,12 @@ class NodeDataError(EmbeddedNodeError):
     """The embedded node's data was written by a newer version, or is damaged."""
 
     code = "local_node_data"
+
+
+class NodeStartingError(EmbeddedNodeError):
+    """The embedded node is just being started, by another request."""
+
+    code = "local_node_starting"
 
 
 class NodeStartError(EmbeddedNodeError):

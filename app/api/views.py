@@ -21,7 +21,7 @@ from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
 from app.web.addresses import address_of
 from app.web.door import door
-from app.web.errors import body_of, status_of
+from app.web.errors import body_of, invite_again, status_of
 from app.web.request_record import record
 from app.web.visitors import SEE_LOG, choose_text, message_of, message_of_note
 from image_embeddings import Facets, Hit, ImageDocument, ImageSearch, SearchResult, errors
@@ -146,7 +146,9 @@ def readyz() -> ResponseReturnValue:
     except errors.ImageSearchError as error:
         if isinstance(error, errors.UnreachableError):
             services().reconnect()
-        return body_of(code=error.code, message=message_of(error, level=logging.WARNING)), max(503, status_of(error))
+        response = jsonify(body_of(code=error.code, message=message_of(error, level=logging.WARNING)))
+        response.status_code = max(503, status_of(error))
+        return invite_again(response, error)
     return {"status": "ready", "total": total}
 
 

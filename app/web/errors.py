@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
 )
 
 MOST_PROBLEMS = 5  # that an answer names
+_STARTING_SECONDS = 5  # after which somebody may ask again while the embedded node starts
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,17 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
-    return _page(body_of(code=error.code, message=message_of(error)), status_of(error), **context)
+    page = _page(body_of(code=error.code, message=message_of(error)), status_of(error), **context)
+    return invite_again(page, error)
+
+
+def invite_again(response: Response, error: errors.ImageSearchError) -> Response:
+    """Return the answer, which says when to ask again if the error passes. Pages do so by themselves."""
+    if isinstance(error, errors.NodeStartingError):
+        response.headers["Retry-After"] = str(_STARTING_SECONDS)
+        if request.method == "GET" and response.mimetype == "text/html":
+            response.headers["Refresh"] = str(_STARTING_SECONDS)
+    return response
 
 
 def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
@@ -69,7 +80,7 @@ def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
     message = message_of(error, level=logging.WARNING if status >= 500 else logging.INFO)
     if isinstance(error, errors.UnreachableError):
         services().reconnect()
-    return _answer(error.code, message, status)
+    return invite_again(_answer(error.code, message, status), error)
 
 
 def _is_our_fault(error: errors.ImageSearchError) -> bool:

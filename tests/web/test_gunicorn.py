@@ -11,7 +11,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -204,6 +205,34 @@ def test_metrics_are_those_of_all_processes(tmp_path, wish):
             asked += 1
         assert {healthz_count(address) for _ in range(10)} == {asked}
     assert list(shared.iterdir()) == []
+
+
+HALF_REQUESTS = (
+    b"",
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-",
+    b"POST /similar_image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nq=a",
+)
+
+
+def test_half_requests_do_not_hold_up_others(tmp_path):
+    with gunicorn(tmp_path) as (address, _), ExitStack() as slow:
+        for number in range(120):
+            client = slow.enter_context(socket.create_connection(("127.0.0.1", urlsplit(address).port)))
+            client.sendall(HALF_REQUESTS[number % 3])
+        for _ in range(5):
+            assert json.loads(get(f"{address}/healthz")) == {"status": "ok"}
+            assert "elasticsearch_unreachable" in get(f"{address}{SEARCH}")
+
+
+def test_an_upload_that_is_too_large_is_refused_without_its_body(tmp_path):
+    with gunicorn(tmp_path) as (address, _), socket.socket() as client:
+        client.connect(("127.0.0.1", urlsplit(address).port))
+        client.sendall(b"POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; ")
+        client.sendall(b"boundary=b\r\nContent-Length: 20000001\r\n\r\n--b\r\n")
+        text = client.makefile("rb").read().decode()  # up to the end of the connection
+    assert text.startswith("HTTP/1.1 413 ")
+    assert "\r\nConnection: close\r\n" in text
+    assert json.loads(text.partition("\r\n\r\n")[2])["error"]["code"] == "image_too_large"
 
 
 def test_flask_run_prints_each_request_once_too(tmp_path):
