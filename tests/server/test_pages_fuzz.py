@@ -53,6 +53,7 @@ def test_no_random_request_is_a_fault_or_shows_words_of_elasticsearch(app, reque
                 asked = (sent.method, sent.address[:100], str([*sent.query, *sent.form])[:500])
                 faults.append((number, fault, *asked, RAISED.findall(caplog.text)[-3:]))
         caplog.clear()
-    print("\nanswers by status:", dict(sorted(statuses.items())))
+        if number % 1000 == 999:
+            print(f"\n{number + 1} requests, {len(faults)} faults; answers by status: {dict(sorted(statuses.items()))}")
     assert not faults, "\n".join(map(str, faults[:50]))
     assert statuses[200] > 0.15 * statuses.total()  # the requests do not only get refusals
