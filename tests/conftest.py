@@ -136,9 +136,12 @@ def networks(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
-    """The address of one real node for the whole test session. A failed start is a failure, never a skip."""
+    """The address of one real node for the whole test session, with its token: clients take it from there.
+
+    A failed start is a failure, never a skip.
+    """
     node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
-        yield node.start().url
+        yield node.start().client_url
     finally:
         node.stop()

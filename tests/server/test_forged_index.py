@@ -56,7 +56,7 @@ def storable(value):
     return not isinstance(value, list | dict)
 
 
-@pytest.mark.parametrize("value", filter(storable, HASHES))
+@pytest.mark.parametrize("value", [value for value in HASHES if storable(value)])
 def test_a_forged_content_hash_leads_to_no_other_file(client, filled, secret, value):
     forge(filled, content_hash=value)
     assert filled.documents.get(PHOTO).content_hash == ""
@@ -72,7 +72,7 @@ def test_no_thumbnail_has_another_name_than_a_content_hash(tmp_path, value):
         Thumbnails(tmp_path).path(value)
 
 
-@pytest.mark.parametrize("value", filter(storable, IMAGE_IDS))
+@pytest.mark.parametrize("value", [value for value in IMAGE_IDS if storable(value)])
 def test_a_forged_image_id_is_reported_and_leads_to_no_other_file(client, filled, secret, value):
     forge(filled, image_id=value)
     for read in (lambda: filled.documents.get(PHOTO), lambda: filled.documents.get_many([PHOTO])):
