@@ -65,20 +65,20 @@ def test_tokens_alone_are_refused():
 # Where it may listen
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"]
-)
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"])
 def test_without_a_password_it_may_listen_for_this_machine(host):
     assert exposure_error(load_settings({}), [host]) is None
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1%eth0", "photos", "localhost.example", "127.0.0.1.example", "0"]
+    "host",
+    ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1%eth0", "photos", "localhost.example", "127.0.0.1.example", "0"],
 )
 def test_without_a_password_it_may_not_listen_for_others(host):
     said = exposure_error(load_settings({}), ["127.0.0.1", host])
     assert re.search(
-        rf"at {re.escape(host) or 'all its addresses'}, and it has no password\. .*APP_PASSWORD.*ALLOW_WITHOUT_PASSWORD=yes", said
+        rf"at {re.escape(host) or 'all its addresses'}, and it has no password\. .*APP_PASSWORD.*ALLOW_WITHOUT_PASSWORD=yes",
+        said,
     )
     assert "\n" not in said
 
