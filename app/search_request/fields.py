@@ -47,7 +47,7 @@ class Longest(Length):
         )
 
 
-class Several(List):
+class Several(List[Any]):
     """A list of at most `most` values. If there are more, none of them is looked at."""
 
     def __init__(self, inner: Field[Any], *, most: int, least: int | None = None, **options: Any) -> None:

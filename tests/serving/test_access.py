@@ -71,15 +71,12 @@ def test_without_a_password_it_may_listen_for_this_machine(host):
 
 
 @pytest.mark.parametrize(
-    "host",
-    ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1%eth0", "photos", "localhost.example", "127.0.0.1.example", "0"],
+    "host", ["0.0.0.0", "::", "", "192.0.2.1", "fe80::1%eth0", "photos", "localhost.example", "127.0.0.1.example", "0"]
 )
 def test_without_a_password_it_may_not_listen_for_others(host):
     said = exposure_error(load_settings({}), ["127.0.0.1", host])
-    assert re.search(
-        rf"at {re.escape(host) or 'all its addresses'}, and it has no password\. .*APP_PASSWORD.*ALLOW_WITHOUT_PASSWORD=yes",
-        said,
-    )
+    assert said.startswith(f"Others could reach the web app at {host or 'all its addresses'}, and it has no password. ")
+    assert re.search(r"APP_PASSWORD.*ALLOW_WITHOUT_PASSWORD=yes", said)
     assert "\n" not in said
 
 
