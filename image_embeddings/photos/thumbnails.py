@@ -2,7 +2,6 @@
 
 import base64
 import os
-import re
 import time
 import uuid
 from contextlib import suppress
@@ -21,7 +20,6 @@ PREVIEW_SIDE = 12  # pixels of the longer side
 PREVIEW_QUALITY = 20
 UNFINISHED = ".tmp"
 ABANDONED_SECONDS = 3600  # age of a file that nobody finishes any more
-HASH = re.compile("[0-9a-f]{2,128}")
 
 
 def preview(image: Image.Image) -> str:
@@ -71,7 +69,7 @@ class Thumbnails:
 
         The hash may be any text. Raise DataDirError if the thumbnail is there but cannot be read.
         """
-        if not HASH.fullmatch(content_hash):
+        if not is_content_hash(content_hash):
             return None
         try:
             data = self.path(content_hash).read_bytes()
@@ -86,7 +84,7 @@ class Thumbnails:
 
     def remove(self, content_hash: str) -> None:
         """Remove the thumbnail of the photo with this hash, if there is one. It is made anew if it is needed."""
-        if HASH.fullmatch(content_hash):
+        if is_content_hash(content_hash):
             with suppress(OSError):  # a thumbnail that stays is shown to nobody
                 self.path(content_hash).unlink()
 
