@@ -68,7 +68,9 @@ def test_every_thumbnail_is_as_long_as_its_header_says(tmp_path, size):
     assert Thumbnails(tmp_path).make(noise, content_hash=HASH).read_bytes() == Thumbnails(tmp_path).read(HASH)
 
 
-@pytest.mark.parametrize("no_hash", ["", "a", "ab12", f"../{HASH}", f"ab/{HASH}", f"{HASH}\n", HASH.upper(), f"{HASH}.webp"])
+@pytest.mark.parametrize(
+    "no_hash", ["", "a", "ab12", f"../{HASH}", f"ab/{HASH}", f"{HASH}\n", HASH.upper(), f"{HASH}.webp"]
+)
 def test_what_is_no_hash_names_no_thumbnail(tmp_path, no_hash):
     thumbnails = Thumbnails(tmp_path)
     path = thumbnails.make(Image.new("RGB", (30, 20)), content_hash=HASH)

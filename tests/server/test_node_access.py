@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +27,7 @@ from tools import node_plugin
 pytestmark = pytest.mark.server
 
 AS_NOBODY = """
-import os, socket, sys
+import encodings.idna, os, socket, sys  # the first, because nobody may not read Python's folder
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 port, *files = sys.argv[1:]
 for path in files:
@@ -253,13 +253,26 @@ def test_a_stranger_with_the_command_line_of_the_node_is_not_taken_for_it(node):
         stranger.communicate(b"\n")
 
 
+def take_port(port):
+    """Return a socket that listens at the port, as soon as the system has freed it."""
+    taken = []
+
+    def try_it():
+        with suppress(OSError):
+            taken.append(socket.create_server(("127.0.0.1", port)))
+        return taken
+
+    wait_for(try_it)
+    return taken[0]
+
+
 def test_a_client_sends_nothing_to_another_program_that_has_taken_the_port_of_the_node(node):
     running = node.start()
     with closing(connect([running.client_url], locate=node.locate)) as cluster:
         assert cluster.server_version() == (9, 5)
         psutil.Process(running.pid).kill()
         wait_for(lambda: is_gone(running.pid))
-        with socket.create_server(("127.0.0.1", running.port)) as stranger:
+        with take_port(running.port) as stranger:
             with pytest.raises(UnreachableError), cluster.errors():
                 cluster.client.cat.indices()
             stranger.settimeout(5)
