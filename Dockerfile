@@ -17,13 +17,14 @@ WORKDIR /app
 # checked too, and is several GB larger on x86-64. Wheels alone: the slim base has no compiler.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY requirements.lock requirements-torch.lock ./
-RUN set -- --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
-    && if [ -n "$TORCH_INDEX" ]; then \
-        python -m pip install "$@" --index-url "$TORCH_INDEX" "$(grep -o '^torch==[^ ]*' requirements-torch.lock)"; \
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        grep -o '^torch==[^ ]*' requirements-torch.lock > torch.txt \
+        && python -m pip install --no-cache-dir --no-deps --only-binary :all: --index-url "$TORCH_INDEX" -r torch.txt && rm torch.txt; \
     else \
-        python -m pip install "$@" --require-hashes -r requirements-torch.lock; \
+        python -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements-torch.lock; \
     fi \
-    && python -m pip install "$@" --require-hashes -r requirements.lock
+    && python -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements.lock
 
 # The volumes take their owner from these folders when they are first made.
 RUN useradd --no-log-init --uid 10001 --create-home --shell /usr/sbin/nologin app \

@@ -170,7 +170,7 @@ def test_torch_alone_comes_from_the_index_of_the_build_argument(tmp_path: Path) 
     torch, others = install(tmp_path, "https://example.test/whl/cu126")
     version = re.search(r"^torch==\S+$", (ROOT / "requirements.txt").read_text(), re.M)
     assert version
-    assert torch[-3:] == ["--index-url", "https://example.test/whl/cu126", version[0]]
+    assert torch[-4:] == ["--index-url", "https://example.test/whl/cu126", "-r", "torch.txt"]
     assert others[-3:] == ["--require-hashes", "-r", "requirements.lock"]
     assert "--index-url" not in others
 

@@ -162,8 +162,11 @@ def test_several_processes_know_each_others_sessions(tmp_path):
         with pytest.raises(urllib.error.HTTPError) as led:
             cookies.open(form, timeout=LONG)
         cookie = led.value.headers["Set-Cookie"].partition(";")[0]
-        while len(processes_that_answered(log, "/metrics 200")) < 2:
+        led.value.close()
+        answered = set()
+        while len(answered) < 2:
             assert "image_search_requests" in get(f"{address}/metrics", Cookie=cookie)
+            answered = processes_that_answered(log, "/metrics 200")
     assert "my password" not in log.read_text()
 
 
@@ -173,13 +176,18 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def test_a_socket_in_the_file_system_needs_no_password(tmp_path):
-    with gunicorn(tmp_path, "--bind", f"unix:{tmp_path / 'socket'}") as (_, log):
-        lines_with(f"unix:{tmp_path / 'socket'}", log)
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(LONG)
-            connection.connect(str(tmp_path / "socket"))
-            connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+    place = tmp_path / "socket"
+    command = [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "--bind", f"unix:{place}"]
+    with subprocess.Popen([*command, "app:create_app()"], cwd=ROOT, env={**os.environ, **settings(tmp_path)}) as server:
+        try:
+            wait_for(place.exists)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(LONG)
+                connection.connect(str(place))
+                connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                assert connection.recv(1000).split()[1] == b"200"
+        finally:
+            server.terminate()
 
 
 def processes_that_answered(log, what="/healthz"):

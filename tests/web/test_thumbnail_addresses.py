@@ -155,7 +155,7 @@ def test_thumbnails_are_served_while_the_drive_of_the_photos_is_not_mounted(albu
     assert album.get("/image/a/red.png").status_code == 404
 
 
-@pytest.mark.parametrize("stored", ["../../secret", "/etc/passwd", "", "0" * 10_000, "ab\0", "AB"])
+@pytest.mark.parametrize("stored", ["../../secret", "/etc/passwd", "", "0" * 1_000, "ab\0", "AB"])
 def test_no_hash_in_the_index_leads_out_of_the_folder_of_thumbnails(album, stored):
     (album.place / "data" / "secret.webp").write_bytes(album.thumbnail("blue.png").read_bytes())
     sound = album.thumbnail("a/red.png").read_bytes()

@@ -28,7 +28,8 @@ ADDRESSES = [
 DATA_DIR, IMAGE_DIR = Path("/proc/secret/data"), Path("/proc/secret/photos")  # nobody can make them
 SECRETS = ("secret/data", "secret/photos", "es.internal", ":9201", "no_shard_available_exception", "index.blocks")
 MESSAGE = f"{DATA_DIR} {IMAGE_DIR} http://es.internal:9201 no_shard_available_exception: index.blocks.read"
-APP = create_app(load_settings({"ES_HOST": "http://es.internal:9201"}, data_dir=DATA_DIR, image_dir=IMAGE_DIR))
+OPEN = {"ES_HOST": "http://es.internal:9201", "ALLOW_WITHOUT_PASSWORD": "yes", "TRUSTED_HOSTS": "*"}
+APP = create_app(load_settings(OPEN, data_dir=DATA_DIR, image_dir=IMAGE_DIR))
 
 
 def all_errors(kind=errors.ImageSearchError):
