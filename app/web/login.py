@@ -6,7 +6,7 @@ from typing import TypeVar
 from apiflask import APIBlueprint
 from flask import Flask, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.web import door as doors
@@ -51,7 +51,8 @@ def enter() -> ResponseReturnValue:
     if seconds := door().attempts.take(request.remote_addr or ""):
         log.warning("Too many attempts to log in from %s", request.remote_addr or "a socket")
         return _page("too_many_attempts", status=429, seconds=seconds)
-    request.max_content_length = request.max_form_memory_size = LONGEST_FORM
+    if (request.content_length or 0) > LONGEST_FORM:  # `request_limits` bounds what comes without a length
+        raise RequestEntityTooLarge
     if not password.is_right(request.form.get("password", "")):
         log.warning("A wrong password from %s", request.remote_addr or "a socket")
         return _page("wrong_password", status=403)
