@@ -176,7 +176,7 @@ def test_the_handle_of_a_photos_window_does_not_tell_whether_there_is_one(elsewh
 @pytest.mark.parametrize("path", ["/similar_image", "/api/v1/search"])
 def test_no_form_can_be_sent_here(elsewhere, sites, path):
     page, at = elsewhere(sites)
-    with page.expect_response(at(path)) as answer:
+    with page.expect_navigation(url=at(path)) as answer:
         page.evaluate(POST, at(path))
     assert answer.value.status == 403
 
@@ -186,7 +186,7 @@ def test_no_form_can_be_sent_here(elsewhere, sites, path):
 def test_a_link_leads_here(elsewhere, sites, path):
     page, at = elsewhere(sites)
     page.evaluate(LINK, at(path))
-    with page.expect_response(at(path)) as answer:
+    with page.expect_navigation(url=at(path)) as answer:
         follow(page, "There")
     assert answer.value.status == 200
     page.wait_for_function("[...document.images].slice(0, 1).every((image) => image.naturalWidth)")
