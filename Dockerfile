@@ -12,18 +12,23 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /app
 
-# Empty (--build-arg TORCH_INDEX=) takes PyTorch's default build, several GB larger on x86-64. The argument stands in
-# for the --extra-index-url line of requirements.txt, which pip would follow as well and is therefore taken out.
-# Wheels alone: the slim base has no compiler.
+# Every wheel must have the SHA-256 that the lock files name, but for PyTorch's build for the CPU: its index is
+# PyTorch's own, and is trusted by TLS alone. Empty (--build-arg TORCH_INDEX=) takes the default build of PyPI, which is
+# checked too, and is several GB larger on x86-64. Wheels alone: the slim base has no compiler.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY requirements.txt constraints.txt ./
-RUN sed -i '/^--extra-index-url/d' requirements.txt \
-    && python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-        --only-binary :all: ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt
+COPY requirements.lock requirements-torch.lock ./
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        grep -o '^torch==[^ ]*' requirements-torch.lock > torch.txt \
+        && python -m pip install --no-cache-dir --no-deps --only-binary :all: --index-url "$TORCH_INDEX" -r torch.txt && rm torch.txt; \
+    else \
+        python -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements-torch.lock; \
+    fi \
+    && python -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements.lock
 
 # The volumes take their owner from these folders when they are first made.
 RUN useradd --no-log-init --uid 10001 --create-home --shell /usr/sbin/nologin app \
-    && install -d -o app -g app /data /models
+    && install -d -o app -g app -m 700 /data /models
 
 # Own photos are mounted over the samples: -v "$HOME/Pictures:/photos:ro"
 COPY app/static/images /photos
@@ -36,6 +41,7 @@ RUN pybabel -q compile -d app/translations
 ENV HOME=/home/app \
     DATA_DIR=/data \
     IMAGE_DIR=/photos \
+    IN_CONTAINER=yes \
     HF_HOME=/models
 
 # A number, so that Kubernetes can see for itself that it is not root.

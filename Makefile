@@ -1,7 +1,9 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
+#             make run HOST=0.0.0.0 lets others in; that needs APP_PASSWORD (docs/configuration.md)
 # make index  index only       make serve  serve only
 # make test   the whole test suite in three processes, each with a real Elasticsearch node of its own
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
+# make sbom   writes sbom.json: all packages and jars that the app consists of, as CycloneDX
 # make translations  brings the texts of app/translations up to date, says what is to be translated, and compiles them
 # The Python to build .venv with is found by itself; name another with PYTHON=python3.12.
 
@@ -16,18 +18,14 @@ ifdef PHOTOS
 export IMAGE_DIR := $(PHOTOS)
 endif
 
-# Where only this machine is served, only by its own names: a web site could else point a name of its own here.
-ifeq ($(HOST)$(shell grep -s '^TRUSTED_HOSTS=' .env),127.0.0.1)
-export TRUSTED_HOSTS ?= localhost,127.0.0.1
-endif
-
-.PHONY: run index serve test faults translations lint types check install install-dev constraints clean
+.PHONY: run index serve test faults translations lint types check install install-dev constraints sbom clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes
 serve: export INDEX_FIRST := no
 run serve: install
 	@$(PY) -I image_embeddings/serving/port_check.py "$(HOST)" "$(PORT)"
+	@[ "$(HOST)" = 127.0.0.1 ] || $(PY) -m image_embeddings serve --check --host "$(HOST)" --port "$(PORT)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec sh tools/serve.sh \
 		gunicorn --config app/gunicorn.conf.py --bind "$(HOST):$(PORT)" 'app:create_app()'
 
@@ -72,9 +70,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements-dev.txt
 	@touch $@
 
-# Rewrites constraints.txt with today's newest versions that fit.
+# Rewrites constraints.txt with today's newest versions that fit, and the lock files of the Docker image.
 constraints: install
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/constraints.sh
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/lock.sh
+
+# The tool has an environment of its own, so that it is not among what it lists.
+sbom: install
+	$(VENV)/bin/uv run --quiet --no-project --isolated --with cyclonedx-bom==7.5.0 python tools/sbom.py $(PY) sbom.json
 
 clean:
 	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop

@@ -9,8 +9,23 @@ from app.api.views import health
 from app.pages import tiles
 from app.pages.views import blueprint as pages
 from app.services import Services
-from app.web import delivery, errors, languages, metrics, proxies, request_record
-from image_embeddings import OWN_NAMES, Settings, load_settings
+from app.web import (
+    addresses,
+    browser_walls,
+    delivery,
+    errors,
+    hosts,
+    languages,
+    login,
+    metrics,
+    proxies,
+    request_limits,
+    request_record,
+    thumbnail_addresses,
+    upload_memory,
+    visitors,
+)
+from image_embeddings import Settings, data_dir_warning, load_settings
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
@@ -32,7 +47,6 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_content_length,
-        TRUSTED_HOSTS=[*settings.trusted_hosts, *OWN_NAMES] if settings.trusted_hosts else None,
         OPENAPI_VERSION="3.1.0",
         SPEC_FORMAT="json",
         SYNC_LOCAL_SPEC=False,
@@ -41,15 +55,28 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         VALIDATION_ERROR_SCHEMA=ErrorSchema,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
+    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."}}
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
     request_record.init_app(app, settings, metrics.init_app(app))
+    # They refuse requests before anything else, and change the headers that others have set.
+    hosts.init_app(app, settings)
+    browser_walls.init_app(app, settings)
+    # Then the door: nothing else runs for a visitor who may not come in.
+    login.init_app(app, settings)
     for blueprint in (pages, photos.blueprint, api, health):
         app.register_blueprint(blueprint)
     errors.init_app(app)
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
+    upload_memory.init_app(app)
+    visitors.init_app(app)
+    addresses.init_app(app)
+    thumbnail_addresses.init_app(app)
     proxies.init_app(app, settings)
+    request_limits.init_app(app)  # after what sees to uploads, because it reads forms
+    if warning := data_dir_warning(settings.data_dir, photos=settings.image_dir):
+        app.logger.warning(warning)
     return app

@@ -3,17 +3,18 @@
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from contextlib import suppress
 from typing import Any
 
-from gunicorn import glogging
+from gunicorn import glogging, systemd
 
-from image_embeddings import errors, load_settings, log_formatter
+from image_embeddings import errors, exposure_error, load_settings, log_formatter, read_access, session_secret
 
 threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRENCY
-worker_class = "gthread"
+worker_class = "image_embeddings.serving.worker.Worker"
 timeout = 120  # seconds; the first search may have to load a model
 graceful_timeout = 10
 raw_env = ["OMP_WAIT_POLICY=PASSIVE"]  # threads of models sleep while they wait, so that others can work
@@ -26,26 +27,51 @@ secure_scheme_headers: dict[str, str] = {}
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """The log of gunicorn itself, in JSON if LOG_FORMAT asks for it."""
+    """The log of gunicorn itself, in the format that LOG_FORMAT asks for. It may name what a client has sent."""
 
     def setup(self, cfg: Any) -> None:
         """Set up the handlers."""
         super().setup(cfg)
         with suppress(errors.SettingError):  # on_starting reports it
-            if (log_format := load_settings().log_format) != "text":
-                for handler in self.error_log.handlers:
-                    handler.setFormatter(log_formatter(log_format))
+            formatter = log_formatter(load_settings().log_format)
+            for handler in self.error_log.handlers:
+                handler.setFormatter(formatter)
 
 
 logger_class = Logger
 
 
 def on_starting(server: Any) -> None:
-    """Exit with a message of one line if a setting cannot be used, before any worker fails because of it."""
+    """Exit with a message of one line if a setting cannot be used, before any worker fails because of it.
+
+    Exit as well if others could reach the web app, and it has no password.
+    """
     try:
-        load_settings()
-    except errors.SettingError as error:
-        raise SystemExit(f"Error: {error}") from None
+        settings = load_settings()
+        problem = exposure_error(settings, _hosts_of(server.cfg))
+        if read_access(settings).password and server.cfg.uid == os.geteuid():
+            session_secret(settings)  # workers make it if they run as another user, who has to be able to read it
+    except (errors.SettingError, errors.DataDirError) as error:
+        problem = str(error)
+    if problem:
+        raise SystemExit(f"Error: {problem}")
+
+
+def _hosts_of(cfg: Any) -> list[str]:
+    """Return the hosts at which gunicorn will listen. Sockets in the file system have none.
+
+    Among its addresses, a number is a socket that was opened before, such as fd://3. systemd opens some, too.
+    """
+    first = systemd.SD_LISTEN_FDS_START
+    opened = range(first, first + systemd.listen_fds(unset_environment=False))
+    addresses = [_name_of(address) if isinstance(address, int) else address for address in (*cfg.address, *opened)]
+    return [address[0] for address in addresses if isinstance(address, tuple)]
+
+
+def _name_of(number: int) -> Any:
+    """Return the address of the socket with that number."""
+    with socket.socket(fileno=os.dup(number)) as listener:
+        return listener.getsockname()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -24,6 +24,25 @@ def find_photo(image_id: str) -> tuple[ImageDocument, Path]:
     return document, path
 
 
+def check_not_removed(image_id: str) -> None:
+    """Raise ImageNotFoundError if the file of an indexed photo has been removed since.
+
+    If IMAGE_DIR is empty or missing, its drive is not mounted, and nothing is known of its photos.
+    """
+    folder = services().settings.image_dir
+    if resolve(folder, image_id) is None and _has_files(folder):
+        raise errors.ImageNotFoundError(
+            f"'{image_id}' is in the index but not in the folder {folder} any more. The next run of index removes it."
+        )
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is not None
+    except OSError:
+        return False
+
+
 def read_photo(image_id: str) -> bytes:
     """Return the bytes of an indexed photo's file as they are now.
 

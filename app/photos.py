@@ -1,12 +1,14 @@
 """The bytes of photos and thumbnails. Only photos that are in the index and inside IMAGE_DIR are served."""
 
+import unicodedata
 from pathlib import Path
 
 from flask import Blueprint, Response, request, send_file
 
-from app.photo_files import decode_image, find_photo, make_rendition, read_photo
+from app.photo_files import check_not_removed, decode_image, find_photo, make_rendition, read_photo
 from app.services import services
 from app.web.delivery import A_YEAR
+from app.web.thumbnail_addresses import HASH, SIGNATURE, is_signed
 from image_embeddings import RENDITION_TYPE, browser_type, content_hash, read_bytes
 
 blueprint = Blueprint("photos", __name__)
@@ -15,6 +17,7 @@ blueprint = Blueprint("photos", __name__)
 # file contains.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
+SHORT_HASH = 12  # characters of a content hash that an address has to have at least
 
 
 @blueprint.get("/image/<path:image_id>")
@@ -30,9 +33,22 @@ def image(image_id: str) -> Response:
     if kind is None and "original" not in request.args:
         response = _rendition(image_id, path)
     else:
-        response = send_file(path, mimetype=kind or DOWNLOAD, conditional=True, max_age=0, as_attachment=kind is None)
+        response = send_file(
+            path,
+            mimetype=kind or DOWNLOAD,
+            conditional=True,
+            max_age=0,
+            as_attachment=kind is None,
+            download_name=_file_name(image_id),
+        )
     response.headers["Content-Security-Policy"] = BARE_PHOTO_POLICY
     return response
+
+
+def _file_name(image_id: str) -> str:
+    """Return the name for a download, without what a header cannot hold: an older index may have such names."""
+    name = image_id.rpartition("/")[2]
+    return "".join("_" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
 
 
 def _rendition(image_id: str, path: Path) -> Response:
@@ -52,23 +68,34 @@ def _rendition(image_id: str, path: Path) -> Response:
 def thumbnail(image_id: str) -> Response:
     """Answer with a small copy of the photo in WebP.
 
-    Browsers keep it for good if the address names the content (`v`). Otherwise they ask for it again.
+    Only an address without a valid signature is looked up in the index. Browsers keep the thumbnail for good if the
+    address names its content (`v`). Otherwise they ask for it again.
     """
-    document = services().search.get(image_id)
-    path = services().thumbnails.path(document.content_hash)
-    if not path.exists():
-        path = _make_thumbnail(image_id)
-    named = request.args.get("v") == document.content_hash[:12] and path.stem == document.content_hash
-    response = send_file(path, mimetype="image/webp", conditional=True, max_age=A_YEAR if named else 0)
-    if named:
+    named = request.args.get(HASH, "")
+    signed = is_signed(image_id, named, request.args.get(SIGNATURE, ""))
+    content_hash = named if signed else services().search.get(image_id).content_hash
+    check_not_removed(image_id)
+    data = services().thumbnails.read(content_hash)
+    if data is None:
+        data, content_hash = _make_thumbnail(image_id)
+    response = Response(data, mimetype="image/webp")
+    response.add_etag()
+    response.cache_control.private = True
+    if len(named) >= SHORT_HASH and content_hash.startswith(named):
+        response.cache_control.max_age = A_YEAR
         response.cache_control.immutable = True
+    else:
+        response.cache_control.no_cache = True
+    response.make_conditional(request)
     return response
 
 
-def _make_thumbnail(image_id: str) -> Path:
-    """Make a thumbnail and return its path.
+def _make_thumbnail(image_id: str) -> tuple[bytes, str]:
+    """Make a thumbnail; return it and the hash of the present content of the file.
 
-    Its name comes from the present content of the file, which may have changed since it was indexed.
+    The file may have changed since it was indexed.
     """
     data = read_photo(image_id)
-    return services().thumbnails.make(decode_image(data, what=image_id), content_hash=content_hash(data))
+    made = content_hash(data)
+    path = services().thumbnails.make(decode_image(data, what=image_id), content_hash=made)
+    return path.read_bytes(), made

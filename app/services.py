@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,12 @@ from image_embeddings import (
     read_indexing_failure,
     serving_decoders,
     thumbnails_of,
+    uses_embedded_node,
 )
 
 INDEXING_STALE_AFTER = 180  # seconds without a sign of life from an indexing run
 INDEXING_SECONDS = 1.0  # how long it is kept whether an indexing run is in progress, and why the last one failed
+PATIENCE_SECONDS = 0.5  # that a request waits while another one connects, which may start the embedded node
 NODE_SECONDS = 1.0  # how long the answer is kept whether the embedded node has moved
 COLLECTIONS_SECONDS = 60.0  # how long collections are kept, if the number of photos stays the same
 
@@ -59,6 +62,7 @@ class Services:
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
+        self._connecting_since: float | None = None  # while a thread holds the lock to connect
         self._node_seen = 0.0  # when the app last checked whether the embedded node has moved
         self._collections: tuple[float, Collections] | None = None  # with the time of the request for them
         self._indexing: tuple[float, dict[str, Any] | None] | None = None  # with the time of the request for it
@@ -66,14 +70,43 @@ class Services:
 
     @property
     def search(self) -> ImageSearch:
-        """The search. The first use connects it, which may start the embedded node."""
-        with self._lock:
+        """The search. The first use connects it, which may start the embedded node. Others do not wait for that.
+
+        Raises:
+            NodeStartingError: if another thread is just connecting it.
+            EmbeddedNodeError: if the embedded node does not start.
+        """
+        if not self._lock.acquire(timeout=self._patience()):
+            raise errors.NodeStartingError("The embedded Elasticsearch is starting. Try again in a few seconds.")
+        try:
             if self._search is None:
-                self._search = self._open_search(self.settings)
+                with self._connecting():
+                    self._search = self._open_search(self.settings)
             elif self._reconnect or self._node_moved(self._search.index):
-                self._search.index = self._open_index(self.settings)
-            self._reconnect = False
+                with self._connecting():
+                    self._search.index = self._open_index(self.settings)
             return self._search
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        self._connecting_since = time.monotonic()
+        self._reconnect = False  # a request that fails from now on may set it again
+        is_done = False
+        try:
+            yield
+            is_done = True
+        finally:
+            self._reconnect = self._reconnect or not is_done
+            self._connecting_since = None
+
+    def _patience(self) -> float:
+        """Return how many seconds to wait for a thread that may be connecting; -1: until it is done, which is soon."""
+        if not uses_embedded_node(self.settings):
+            return -1
+        since = self._connecting_since
+        return PATIENCE_SECONDS if since is None else max(0.0, since + PATIENCE_SECONDS - time.monotonic())
 
     def _node_moved(self, index: ImageIndex) -> bool:
         """Return whether the embedded node no longer runs at its old address; check once a second at most."""
@@ -84,8 +117,7 @@ class Services:
 
     def reconnect(self) -> None:
         """Make the next use connect again, with the same model: the embedded node may have moved or stopped."""
-        with self._lock:
-            self._reconnect = True
+        self._reconnect = True
 
     def indexing(self) -> Indexing | None:
         """Return the indexing run in progress, or None if there is none, or if the index may not be asked for it.

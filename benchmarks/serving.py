@@ -1,6 +1,6 @@
 """How long do searches take, and how much of that does the web app add to Elasticsearch's own time?
 
-    python benchmarks/serving.py [--seconds 2] [--rounds 8] [--connections 1 4]
+    python benchmarks/serving.py [--seconds 2] [--rounds 8] [--connections 1 8 32] [--processes 1 2] [--cases page]
 
 The sample photos are indexed with `conse` into an embedded node of their own. gunicorn serves them as in `make run`.
 wrk (apt install wrk) sends requests to the app, and in turns with them it sends to Elasticsearch itself what the app
@@ -17,7 +17,8 @@ verdict:    the same, and whether the hits really match
 new text:   another text each time
 same text:  the same text each time
 page:       the page of a text: 20 photos with verdict, facets and near-duplicates folded, as HTML
-thumbnail:  thumbnails, each photo in turn
+thumbnail:  thumbnails by the addresses that pages have, each photo in turn; Elasticsearch is not asked
+unsigned:   thumbnails by other addresses, which are looked up in Elasticsearch
 health:     /healthz, the least time that a request takes
 """
 
@@ -41,6 +42,8 @@ from urllib.parse import quote
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from app import create_app  # noqa: E402
+from app.web.thumbnail_addresses import thumbnail_address  # noqa: E402
 from image_embeddings import ImageSearch, Limits, assembly  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
@@ -118,8 +121,9 @@ class Wrk:
         return times
 
 
-def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
+def cases(settings: Settings, texts: Sequence[str]) -> list[Case]:
     """Return the cases: the requests to the app, and those that it sends to Elasticsearch for them."""
+    search = assembly.open_search(settings)
     states = search.index.documents.file_states()
     random.seed(0)
     ids = random.sample(sorted(states), len(states))
@@ -131,8 +135,9 @@ def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
         near_texts = [asked(partial(search.by_text, text, k=K)) for text in texts[:VECTORS]]
         whole: Limits = {"verdict": True, "fold": True, "facets": True}
         pages = [asked(partial(search.by_text, texts[0], k=PAGE, **whole))]
-        thumbnails = [asked(partial(search.get, one)) for one in ids]
-    paths = [f"/thumbnail/{quote(one)}?v={states[one].content_hash[:12]}" for one in ids]
+        unsigned = [asked(partial(search.get, one)) for one in ids]
+    with create_app(settings).test_request_context():
+        thumbnails = [thumbnail_address(document) for document in search.get_many(ids).values()]
     return [
         Case(name="like", app=like, elasticsearch=near_ids),
         Case(
@@ -143,7 +148,8 @@ def cases(search: ImageSearch, texts: Sequence[str]) -> list[Case]:
         Case(name="new text", app=by_text[1:], elasticsearch=near_texts[1:]),
         Case(name="same text", app=by_text[:1], elasticsearch=near_texts[:1]),
         Case(name="page", app=[Request(path=f"/image_search?q={quote(texts[0])}&k={PAGE}")], elasticsearch=pages),
-        Case(name="thumbnail", app=[Request(path=path) for path in paths], elasticsearch=thumbnails),
+        Case(name="thumbnail", app=[Request(path=path) for path in thumbnails]),
+        Case(name="unsigned", app=[Request(path=f"/thumbnail/{quote(one)}") for one in ids], elasticsearch=unsigned),
         Case(name="health", app=[Request(path="/healthz")]),
     ]
 
@@ -224,7 +230,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1], help="of the app: WEB_CONCURRENCY")
+    parser.add_argument("--cases", nargs="+", help="only these, such as: page thumbnail")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is needed: apt install wrk (Debian, Ubuntu), brew install wrk (macOS)")
@@ -238,21 +246,30 @@ def main() -> None:
 
 
 def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespace) -> None:
-    """Index the photos, serve them, warm up and measure."""
+    """Index the photos, serve them, and measure."""
     elasticsearch = opening.open_index(settings).cluster.address
     env = webapp.environ("", data_dir=settings.data_dir, index_name=settings.index_name)
     webapp.index_photos(env)
     texts = list(itertools.islice(new_texts(), TEXTS))
-    asked = cases(assembly.open_search(settings), texts)
-    with webapp.served(env, log=place / "gunicorn.log") as app:
-        warm_up = Wrk(place, seconds=options.seconds)
-        for case in asked:
-            warm_up(case.name, app, reversed(case.app), connections=2)
-            if case.elasticsearch:
-                warm_up(case.name, elasticsearch, case.elasticsearch, connections=2)
-        wrk = Wrk(place, seconds=options.seconds)
-        for connections in options.connections:
-            measure(asked, wrk, app=app, elasticsearch=elasticsearch, connections=connections, rounds=options.rounds)
+    asked = [case for case in cases(settings, texts) if not options.cases or case.name in options.cases]
+    for processes in options.processes:
+        with webapp.served({**env, "WEB_CONCURRENCY": str(processes)}, log=place / "gunicorn.log") as app:
+            print(f"\n{processes} process{'es' * (processes > 1)} of the app")
+            measure_all(asked, place, options, app=app, elasticsearch=elasticsearch)
+
+
+def measure_all(
+    asked: Sequence[Case], place: Path, options: argparse.Namespace, *, app: str, elasticsearch: str
+) -> None:
+    """Warm up and measure."""
+    warm_up = Wrk(place, seconds=options.seconds)
+    for case in asked:
+        warm_up(case.name, app, reversed(case.app), connections=2)
+        if case.elasticsearch:
+            warm_up(case.name, elasticsearch, case.elasticsearch, connections=2)
+    wrk = Wrk(place, seconds=options.seconds)
+    for connections in options.connections:
+        measure(asked, wrk, app=app, elasticsearch=elasticsearch, connections=connections, rounds=options.rounds)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,18 @@ python client.py "a dog in the snow" --like dogs/husky.jpg --without people
 """
 
 import argparse
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import requests
+
+TOKEN = (
+    "IMAGE_SEARCH_TOKEN"  # the variable of the environment with the token; other users do not see it, unlike --token
+)
 
 
 class ApiError(Exception):
@@ -21,11 +27,16 @@ class ApiError(Exception):
 
 
 class Client:
-    """One server. Methods return its JSON, and raise ApiError or what `requests` raises."""
+    """One server, which lets us in by a token of its API_TOKENS if it has a password.
 
-    def __init__(self, url: str = "http://127.0.0.1:5001", *, timeout: float = 60) -> None:
+    Methods return its JSON, and raise ApiError or what `requests` raises.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:5001", *, token: str | None = None, timeout: float = 60) -> None:
         self.url, self.timeout = url.rstrip("/"), timeout
         self.session = requests.Session()
+        if token:
+            self.session.auth = partial(_send_token, token)
 
     def search(self, *texts: str, image: Path | None = None, **parameters: Any) -> dict[str, Any]:
         """Return one page of hits for texts, a photo of yours, and any parameter of /api/v1/search: `like`, `k`, …
@@ -70,6 +81,11 @@ class Client:
         return answer
 
 
+def _send_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    request.headers["Authorization"] = f"Bearer {token}"
+    return request
+
+
 def _parameter(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
@@ -83,8 +99,11 @@ def main() -> None:
     parser.add_argument("--without", action="append", help="what the photo should not show")
     parser.add_argument("-k", type=int, default=10, help="photos wanted")
     parser.add_argument("--url", default="http://127.0.0.1:5001")
+    parser.add_argument(
+        "--token", default=os.environ.get(TOKEN), help=f"token of the server's API_TOKENS; default: ${TOKEN}"
+    )
     given = parser.parse_args()
-    client = Client(given.url)
+    client = Client(given.url, token=given.token)
     try:
         found = client.search(
             *given.text, image=given.image, like=given.like, without=given.without, k=given.k, verdict=True

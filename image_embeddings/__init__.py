@@ -7,15 +7,24 @@ for hit in search.by_text("a dog on the beach").hits:
 """
 
 from image_embeddings import errors
-from image_embeddings.assembly import open_search, thumbnails_of
-from image_embeddings.config import OWN_NAMES, Settings, load_settings
-from image_embeddings.documents import Bucket, Facets, ImageDocument, ModelInfo, Place, PlaceBucket
+from image_embeddings.access_settings import MAX_PASSWORD, plain_password
+from image_embeddings.assembly import data_dir_warning, open_search, thumbnails_of
+from image_embeddings.config import Settings, load_settings
+from image_embeddings.documents import (
+    MAX_IMAGE_ID_BYTES,
+    Bucket,
+    Facets,
+    ImageDocument,
+    ModelInfo,
+    Place,
+    PlaceBucket,
+)
 from image_embeddings.es.collections import Collection, Collections
-from image_embeddings.es.facets import KEYWORD_FACETS, KeywordFacet
-from image_embeddings.es.filters import Filters
+from image_embeddings.es.facets import KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
+from image_embeddings.es.filters import MAX_VALUES, Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import Hit
-from image_embeddings.es.opening import node_moved, open_index
+from image_embeddings.es.opening import node_moved, open_index, uses_embedded_node
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.last_failure import read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
@@ -27,23 +36,51 @@ from image_embeddings.photos.decoding import SHORT_SIDE, SUFFIXES, decode
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
-from image_embeddings.search.request import MAX_DEPTH, MAX_K, MAX_PARTS, Indexed, Limits, Part
+from image_embeddings.search.request import (
+    MAX_DEPTH,
+    MAX_K,
+    MAX_PARTS,
+    MAX_TEXT,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    Indexed,
+    Limits,
+    Part,
+)
 from image_embeddings.search.result import SearchResult
+from image_embeddings.serving.access import (
+    EXPOSURE_REMEDIES,
+    Access,
+    exposure_error,
+    is_this_machine,
+    read_access,
+    session_secret,
+)
+from image_embeddings.sources.metadata_table import COLUMN_LENGTH
 from image_embeddings.sources.photo_folder import resolve
 from image_embeddings.sources.reading import read_bytes
 
 __all__ = [
     "BY_DATE_DEPTH",
+    "COLUMN_LENGTH",
+    "EXPOSURE_REMEDIES",
     "KEYWORD_FACETS",
     "MAX_DEPTH",
+    "MAX_IMAGE_ID_BYTES",
     "MAX_K",
     "MAX_PARTS",
-    "OWN_NAMES",
+    "MAX_PASSWORD",
+    "MAX_TEXT",
+    "MAX_VALUES",
+    "MAX_VALUE_BYTES",
+    "MAX_WEIGHT",
+    "MIN_WEIGHT",
     "RENDITION_TYPE",
     "SHORT_SIDE",
     "SORTS",
     "SUFFIXES",
     "UPLOAD_BYTES",
+    "Access",
     "Bucket",
     "Collection",
     "Collections",
@@ -68,18 +105,25 @@ __all__ = [
     "Thumbnails",
     "browser_type",
     "content_hash",
+    "data_dir_warning",
     "decode",
     "errors",
+    "exposure_error",
     "index_photos",
+    "is_this_machine",
     "load_settings",
     "log_formatter",
     "node_moved",
     "open_index",
     "open_search",
+    "plain_password",
+    "read_access",
     "read_bytes",
     "read_indexing_failure",
     "rendition",
     "resolve",
     "serving_decoders",
+    "session_secret",
     "thumbnails_of",
+    "uses_embedded_node",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-from image_embeddings.config import Settings
+from image_embeddings.config import SAMPLE_PHOTOS, Settings
+from image_embeddings.data_dir import make_data_dir, others_may_enter
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.es.opening import Notify, open_index, silent
@@ -25,6 +28,8 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
     def model_id_for(built_with: ModelInfo) -> str | None:
         return text_model_id(settings, image_model=built_with.model_id)
 
+    with suppress(OSError):  # what needs the folder reports it
+        make_data_dir(settings.data_dir)
     return ImageSearch(
         open_index(settings, notify=notify),
         encoder_for=encoder_for,
@@ -37,6 +42,19 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
 def thumbnails_of(settings: Settings) -> Thumbnails:
     """Return the store of the thumbnails, below DATA_DIR. Each decoding has a folder of its own."""
     return Thumbnails(settings.data_dir / "thumbnails" / DECODING)
+
+
+def data_dir_warning(data_dir: Path, *, photos: Path) -> str:
+    """Return a line with the remedy if DATA_DIR shows these photos to every user of the machine; else an empty text.
+
+    The sample photos are no secret.
+    """
+    if photos == SAMPLE_PHOTOS or not others_may_enter(data_dir):
+        return ""
+    return (
+        f"Every user of this machine can see the thumbnails and the index in {data_dir}. "
+        f"Keep them to yourself: chmod 700 '{data_dir}'"
+    )
 
 
 def make_encoder(settings: Settings, built_with: ModelInfo | None, *, notify: Notify) -> Encoder:

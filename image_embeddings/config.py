@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
+from image_embeddings.access_settings import parse_header, parse_password, parse_tokens
 from image_embeddings.errors import SettingError
 from image_embeddings.log_format import LOG_FORMATS
 
@@ -31,7 +32,6 @@ VECTOR_INDEX_TYPES = (
 )
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
-OWN_NAMES = ("localhost", "127.0.0.1")  # host names by which a machine reaches itself
 Network = IPv4Network | IPv6Network
 ENCODER_PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
@@ -90,6 +90,27 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _hosts(value: str) -> tuple[str, ...]:
+    """Return host names as browsers send them: in lower case, with letters beyond ASCII as in DNS, without a port.
+
+    A name that begins with a dot stands for all names that end with it.
+    """
+    try:
+        return tuple(map(_host, _names(value)))
+    except ValueError:
+        raise ValueError(
+            "Not a list of host names: use photos.example.org, .example.org for all names that end so, or * for any, "
+            "with commas between"
+        ) from None
+
+
+def _host(text: str) -> str:
+    match = re.fullmatch(r"(?P<below>(\*?\.)?)(?P<name>[\w-]+(\.[\w-]+)*)\.?(:\d{1,5})?", text)
+    if match is None:
+        return text if text == "*" else f"[{ip_address(text.strip('[]'))}]"
+    return "." * bool(match["below"]) + match["name"].lower().encode("idna").decode()
+
+
 def _globs(value: str) -> tuple[str, ...]:
     from pathspec import GitIgnoreSpec
 
@@ -123,9 +144,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def _setting(default: str | None, parse: Callable[[str], Any], help_text: str) -> Any:
-    """Return a row of the table: the default as the environment would give it (None: unset), the parser, the help."""
-    return dataclass_field(metadata={"default": default, "parse": parse, "help": help_text})
+def _setting(default: str | None, parse: Callable[[str], Any], help_text: str, *, secret: bool = False) -> Any:
+    """Return a row of the table: the default as the environment would give it (None: unset), the parser, the help.
+
+    No message shows the value of a secret.
+    """
+    metadata = {"default": default, "parse": parse, "help": help_text, "secret": secret}
+    return dataclass_field(metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +159,9 @@ class Settings:
 
     es_host: str | None = _setting(None, _text, "Elasticsearch's address. Unset: the embedded node is started")
     es_user: str | None = _setting(None, _text, "User name, together with ES_PWD")
-    es_pwd: str | None = _setting(None, _text, "Password of ES_USER")
-    es_api_key: str | None = _setting(None, _text, "Encoded API key, instead of user and password")
+    es_pwd: str | None = _setting(None, _text, "Password of ES_USER", secret=True)
+    es_pwd_file: Path | None = _setting(None, _path, "File with the password of ES_USER, instead of ES_PWD")
+    es_api_key: str | None = _setting(None, _text, "Encoded API key, instead of user and password", secret=True)
     es_cloud_id: str | None = _setting(None, _text, "Elastic Cloud ID, instead of ES_HOST")
     es_ca_certs: Path | None = _setting(
         None, _path, "CA certificate file (PEM) that signed the server's; app/conf/ca.crt where that file exists"
@@ -165,12 +191,34 @@ class Settings:
     vector_index_type: str = _setting(
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
-    secret_key: str | None = _setting(None, _text, "Flask's key for signed cookies; none are set today")
+    app_password: str | None = _setting(
+        None,
+        parse_password,
+        "Password of the web app, 8 characters or more. Unset: only its own machine is let in",
+        secret=True,
+    )
+    app_password_file: Path | None = _setting(None, _path, "File with the password, instead of APP_PASSWORD")
+    api_tokens: tuple[str, ...] = _setting(
+        "", parse_tokens, "Tokens by which programs are let in without the password, with commas between", secret=True
+    )
+    api_tokens_file: Path | None = _setting(None, _path, "File with a token on each line, instead of API_TOKENS")
+    allow_without_password: bool = _setting(
+        "false", _boolean, "Whether other machines may be let in without a password"
+    )
+    auth_header: str | None = _setting(
+        None, parse_header, "Header by which a proxy of TRUSTED_PROXIES names whom it has let in, such as Remote-User"
+    )
+    secret_key: str | None = _setting(
+        None,
+        _text,
+        "Key that the login's cookie and addresses of thumbnails are signed with. Unset: a random one in DATA_DIR",
+        secret=True,
+    )
     collections: str = _setting(
         "folder", _collections, "What collections the pages offer: folder (top-level ones), label, column:NAME, none"
     )
-    trusted_hosts: tuple[str, ...] | None = _setting(
-        None, _names, "Host names the web app answers to, with commas between. Unset: to any"
+    trusted_hosts: tuple[str, ...] = _setting(
+        "", _hosts, "Further host names that the web app answers to, beside the machine's own; * is any"
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Addresses or networks of reverse proxies whose X-Forwarded- headers are used, commas between"
@@ -213,6 +261,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     values.update({name: value for name, value in overrides.items() if value is not None})
     if values["es_ca_certs"] is None and DEFAULT_CA_CERTS.is_file():
         values["es_ca_certs"] = DEFAULT_CA_CERTS
+    if values["es_pwd_file"]:
+        values["es_pwd"] = _read_password(values["es_pwd_file"], instead_of=values["es_pwd"])
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -249,7 +299,21 @@ def _parse(name: str, environ: Mapping[str, str], row: Mapping[str, Any]) -> Any
     try:
         return row["parse"](value)
     except ValueError as error:
-        raise SettingError(f"{name} has value '{value}'. {error}.") from None
+        said = "a value that cannot be used" if row["secret"] else f"value '{value}'"
+        raise SettingError(f"{name} has {said}. {error}.") from None
+
+
+def _read_password(file: Path, *, instead_of: str | None) -> str:
+    if instead_of:
+        raise SettingError("ES_PWD and ES_PWD_FILE are both set. Keep one of them.")
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file cannot be read: {reason}.") from None
+    if not password:
+        raise SettingError(f"ES_PWD_FILE has value '{file}'. The file is empty.")
+    return password
 
 
 def _default(name: str, row: Mapping[str, Any]) -> str | None:
@@ -279,3 +343,21 @@ def _check(settings: Settings) -> None:
     if bool(settings.es_user) != bool(settings.es_pwd) and not settings.es_api_key:
         missing = "ES_PWD" if settings.es_user else "ES_USER"
         raise SettingError(f"{missing} is not set. ES_USER and ES_PWD go together (or use ES_API_KEY instead).")
+    for name in ("app_password", "api_tokens"):
+        if getattr(settings, name) and getattr(settings, f"{name}_file"):
+            raise SettingError(f"{name.upper()} and {name.upper()}_FILE are both set. Keep one of them.")
+    if settings.auth_header:
+        _check_auth_header(settings)
+
+
+def _check_auth_header(settings: Settings) -> None:
+    if not settings.trusted_proxies:
+        raise SettingError(
+            "AUTH_HEADER is set without TRUSTED_PROXIES: anybody could send that header. Write the address of the "
+            "proxy that sets it into TRUSTED_PROXIES."
+        )
+    if everybody := [str(network) for network in settings.trusted_proxies if network.prefixlen == 0]:
+        raise SettingError(
+            f"AUTH_HEADER is set, and {everybody[0]} in TRUSTED_PROXIES is every address: anybody could send that "
+            "header. Write only the address of the proxy that sets it."
+        )

@@ -1,5 +1,6 @@
 """The records that the modules pass to each other, and the aliases for arrays of embeddings."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
 FORMAT = 4  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
 
+_CONTENT_HASH = re.compile(r"[0-9a-f]{32}")
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
 
 
@@ -70,6 +72,26 @@ class ImageDocument:
             caption=other.table_caption or self.caption,
             extra=dict(other.extra),
         )
+
+
+def is_content_hash(value: object) -> bool:
+    """Return whether a value has the form of a `content_hash`. Only then may it become the name of a file."""
+    return isinstance(value, str) and _CONTENT_HASH.fullmatch(value) is not None
+
+
+def is_image_id(value: object) -> bool:
+    """Return whether a value can be the `image_id` of a photo: a path that stays below the corpus root."""
+    if not isinstance(value, str) or not value or value.startswith("/") or "\0" in value:
+        return False
+    return ".." not in value.split("/") and len(value.encode(errors="replace")) <= MAX_IMAGE_ID_BYTES
+
+
+def is_model_name(value: object) -> bool:
+    """Return whether a value can be a `model_id`: the name of a folder, or ORGANISATION/NAME of a model hub."""
+    if not isinstance(value, str) or value.startswith("~") or "\0" in value:
+        return False
+    parts = value.split("/")
+    return len(parts) <= 2 and not {"", ".", ".."} & set(parts)
 
 
 @dataclass(frozen=True, kw_only=True)

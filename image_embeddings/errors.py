@@ -1,4 +1,6 @@
-"""Every error that this package raises on purpose. A user may see its message: what happened, and the remedy.
+"""Every error that this package raises on purpose. Its message says to whoever runs it what happened, and the remedy.
+
+Visitors of the web app see it only if it speaks of their own request (app/web/visitors.py).
 
 ImageSearchError
 ├── SettingError               a setting has a value that cannot be used
@@ -50,10 +52,18 @@ ImageSearchError
     ├── NodePortError          its port is taken
     ├── NodeMemoryError        not enough memory for its heap
     ├── NodeDataError          its data was written by a newer version, or is damaged
+    ├── NodeStartingError      another request is starting it
     └── NodeStartError         it did not start for another reason
 """
 
+REPEATED = 100  # characters of a value that a message repeats, at most
 PASSING = (429, 502, 503, 504)  # HTTP statuses of failures that end by themselves: too busy, not there yet
+
+
+def shorten(value: object) -> str:
+    """Return a value as a message repeats it: REPEATED characters at most."""
+    text = str(value)
+    return text if len(text) <= REPEATED else f"{text[:REPEATED]}…"
 
 
 def first_line(error: BaseException) -> str:
@@ -369,6 +379,12 @@ class NodeDataError(EmbeddedNodeError):
     """The embedded node's data was written by a newer version, or is damaged."""
 
     code = "local_node_data"
+
+
+class NodeStartingError(EmbeddedNodeError):
+    """The embedded node is just being started, by another request."""
+
+    code = "local_node_starting"
 
 
 class NodeStartError(EmbeddedNodeError):

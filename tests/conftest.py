@@ -31,6 +31,8 @@ java_archive.set_options()
 
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
+    parser.addoption("--fuzzed", type=int, default=1500, help="Requests that the fuzzer of the pages sends")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="Seed of the fuzzer's requests")
     parser.addoption("--outage", type=float, default=3.0, help="Seconds that a connection is lost for, in those tests")
 
 
@@ -136,9 +138,12 @@ def networks(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def elasticsearch_url(tmp_path_factory, node_jars):
-    """The address of one real node for the whole test session. A failed start is a failure, never a skip."""
+    """The address of one real node for the whole test session, with its token: clients take it from there.
+
+    A failed start is a failure, never a skip.
+    """
     node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
     try:
-        yield node.start().url
+        yield node.start().client_url
     finally:
         node.stop()

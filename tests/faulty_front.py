@@ -100,9 +100,8 @@ class _FaultyHandler(FrontHandler):
 
     def from_node(self, body: bytes) -> tuple[int, bytes]:
         """Return the node's answer to this request with that body."""
-        headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
         with closing(http.client.HTTPConnection(self.server.node, timeout=LONG)) as node:
-            node.request(self.command, self.path, body, headers)
+            node.request(self.command, self.path, body, self.headers_for_node())
             answer = node.getresponse()
             return answer.status, answer.read()
 
@@ -127,11 +126,9 @@ def request_cut(handler: _FaultyHandler) -> None:
     """The node gets half of the request."""
     address, port = handler.server.node.split(":")
     with socket.create_connection((address, int(port))) as node:
-        head = (
-            f"{handler.command} {handler.path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len(handler.body)}\r\n"
-        )
-        types = [f"{name}: {handler.headers.get(name, '*/*')}\r\n" for name in ("Accept", "Content-Type")]
-        node.sendall((head + "".join(types) + "\r\n").encode() + handler.body[: len(handler.body) // 2])
+        headers = {"Host": handler.server.node, "Content-Length": len(handler.body), **handler.headers_for_node()}
+        head = [f"{handler.command} {handler.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        node.sendall(("\r\n".join(head) + "\r\n\r\n").encode() + handler.body[: len(handler.body) // 2])
     dropped(handler)
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from image_embeddings.embedded_node.java import choose_java
 from image_embeddings.embedded_node.node import EmbeddedNode
+from image_embeddings.embedded_node.plugin import classpath
 from tests.waiting import LONG
 
 # Java compiles its code only once, quickly, and not again to make it fast: the tests' nodes live for a short time, and
@@ -49,6 +50,6 @@ def _make(archive: Path, *, jars: Path) -> None:
         changed.delenv("JAVA_TOOL_OPTIONS")
         command = [java.home / "bin" / "java", "-Xshare:dump", "-XX:+UseSerialGC", "-Xlog:disable"]
         command += [f"-XX:SharedClassListFile={names}", f"-XX:SharedArchiveFile={unfinished}"]
-        command += ["-cp", ":".join(str(jar) for jar in sorted((jars / "lib").glob("*.jar")))]
+        command += ["-cp", ":".join(map(str, classpath(jars)))]
         subprocess.run(command, check=True, timeout=LONG, stdout=subprocess.DEVNULL)
         unfinished.replace(archive)

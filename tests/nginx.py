@@ -34,12 +34,36 @@ http {{
 @contextmanager
 def sub_path(app_address: str, folder: Path) -> Iterator[str]:
     """Yield the address of an nginx that serves the web app at /photos, by the configuration of the docs."""
+    port = _free_port()
+    server = _replace_once(_example("nginx"), "127.0.0.1:5001", urlsplit(app_address).netloc)
+    with _running(_replace_once(server, "listen 80;", f"listen 127.0.0.1:{port};"), folder, port=port):
+        yield f"http://127.0.0.1:{port}/photos"
+
+
+@contextmanager
+def with_tls(app_address: str, folder: Path, *, certificate: Path) -> Iterator[int]:
+    """Yield the port of an nginx that serves the web app by TLS, by the configuration of the docs."""
+    port, plain_port = _free_port(), _free_port()
+    server = _replace_once(_example("nginx tls"), "127.0.0.1:5001", urlsplit(app_address).netloc)
+    server = _replace_once(server, "listen 80;", f"listen 127.0.0.1:{plain_port};")
+    server = _replace_once(server, "listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    for name in ("fullchain.pem", "privkey.pem"):
+        server = _replace_once(server, f"/etc/letsencrypt/live/photos.example.org/{name}", str(certificate))
+    with _running(server, folder, port=port):
+        yield port
+
+
+def _example(language: str) -> str:
+    """Return the one example of the docs in that language."""
+    (server,) = re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    return str(server)
+
+
+@contextmanager
+def _running(server: str, folder: Path, *, port: int) -> Iterator[None]:
+    """Run nginx with these servers, and yield once it listens at `port`."""
     program = executable()
     assert program, MISSING
-    port = _free_port()
-    (server,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    server = _replace_once(server, "127.0.0.1:5001", urlsplit(app_address).netloc)
-    server = _replace_once(server, "listen 80;", f"listen 127.0.0.1:{port};")
     config = folder / "nginx.conf"
     config.write_text(_AROUND.format(server=server))
     command = [program, "-p", str(folder), "-c", str(config), "-e", "stderr"]
@@ -47,7 +71,7 @@ def sub_path(app_address: str, folder: Path) -> Iterator[str]:
     with (folder / "nginx.log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             wait_for(lambda: _listens(port), what=(folder / "nginx.log").read_text)
-            yield f"http://127.0.0.1:{port}/photos"
+            yield
         finally:
             process.terminate()
 

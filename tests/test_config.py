@@ -59,6 +59,45 @@ def test_user_and_password_go_together():
         load_settings({"ES_PWD": "secret"})
 
 
+def test_the_password_may_be_in_a_file(tmp_path):
+    (tmp_path / "password").write_text(" pass word \n")
+    from_file = {"ES_USER": "elastic", "ES_PWD_FILE": str(tmp_path / "password")}
+    assert load_settings(from_file).es_pwd == " pass word "
+    with pytest.raises(SettingError, match="both set"):
+        load_settings({**from_file, "ES_PWD": "x"})
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "no text")])
+def test_a_file_without_a_password_is_refused(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "password").write_bytes(content)
+    with pytest.raises(SettingError, match=f"ES_PWD_FILE has value .*{said}"):
+        load_settings({"ES_USER": "elastic", "ES_PWD_FILE": str(tmp_path / "password")})
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("", ()),
+        ("Photos.Example.org:8443,", ("photos.example.org",)),
+        ("*.example.org, .example.com", (".example.org", ".example.com")),
+        ("bücher.example, photo_search", ("xn--bcher-kva.example", "photo_search")),
+        ("127.0.0.1, ::1, [::1]", ("127.0.0.1", "[::1]", "[::1]")),
+        ("*", ("*",)),
+    ],
+)
+def test_host_names_are_kept_as_browsers_send_them(value, names):
+    assert load_settings({"TRUSTED_HOSTS": value}).trusted_hosts == names
+
+
+@pytest.mark.parametrize(
+    "value", ["https://a.example", "a.example/photos", "a b", "a..b", ".", "*.", "a.*", "x" * 64 + ".org", "a:b", "[x]"]
+)
+def test_what_is_no_host_name_is_refused(value):
+    with pytest.raises(SettingError, match=r"TRUSTED_HOSTS has value '.*'\. Not a list of host names"):
+        load_settings({"TRUSTED_HOSTS": value})
+
+
 def test_a_setting_is_switched_off_by_any_usual_word():
     for word in ("0", "false", "False", "no", "off"):
         assert not load_settings({"ES_VERIFY_CERTS": word}).es_verify_certs, word

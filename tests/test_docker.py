@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
+from compose_spec import PyCompose
 
 from tests.dockerfiles import ROOT, in_build_context, instructions
 from tests.waiting import LONG, wait_for
@@ -134,13 +137,18 @@ def test_commands_of_the_image_exist(command: str) -> None:
 # Installing: the Dockerfile's own line, run with a stand-in for Python that prints its arguments
 
 
-def install(folder: Path, torch_index: str) -> list[str]:
+LOCKS = ("requirements.lock", "requirements-torch.lock")
+
+
+def install(folder: Path, torch_index: str) -> list[list[str]]:
+    """Return the arguments of each call of pip."""
     (line,) = [rest for rest in arguments("RUN") if "pip install" in rest]
-    for name in ("requirements.txt", "constraints.txt"):
+    for name in LOCKS:
         shutil.copy(ROOT / name, folder)
-    stand_in(folder / "bin" / "python", 'printf "%s\\n" "$@"')
+    stand_in(folder / "bin" / "python", 'printf "%s " "$@"; echo')
     environ = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TORCH_INDEX": torch_index}
-    return subprocess.check_output(["sh", "-ec", line], cwd=folder, env=environ, text=True).splitlines()
+    calls = subprocess.check_output(["sh", "-ec", line], cwd=folder, env=environ, text=True).splitlines()
+    return [call.split() for call in calls]
 
 
 def stand_in(program: Path, script: str) -> None:
@@ -158,25 +166,85 @@ def test_default_index_is_the_one_of_the_requirements() -> None:
     assert f"--extra-index-url {default_torch_index()}\n" in (ROOT / "requirements.txt").read_text()
 
 
-def test_torch_comes_from_the_index_of_the_build_argument(tmp_path: Path) -> None:
-    words = install(tmp_path, "https://example.test/whl/cu126")
-    assert words[words.index("--extra-index-url") + 1] == "https://example.test/whl/cu126"
+def test_torch_alone_comes_from_the_index_of_the_build_argument(tmp_path: Path) -> None:
+    torch, others = install(tmp_path, "https://example.test/whl/cu126")
+    version = re.search(r"^torch==\S+$", (ROOT / "requirements.txt").read_text(), re.M)
+    assert version
+    assert torch[-4:] == ["--index-url", "https://example.test/whl/cu126", "-r", "torch.txt"]
+    assert others[-3:] == ["--require-hashes", "-r", "requirements.lock"]
+    assert "--index-url" not in others
 
 
-def test_empty_build_argument_means_no_extra_index(tmp_path: Path) -> None:
-    assert "--extra-index-url" not in install(tmp_path, "")
+def test_empty_build_argument_means_pypi_with_hashes(tmp_path: Path) -> None:
+    calls = install(tmp_path, "")
+    assert [call[-3:] for call in calls] == [["--require-hashes", "-r", lock] for lock in reversed(LOCKS)]
+    assert not any("--index-url" in call for call in calls)
 
 
-def test_requirements_name_no_index_and_keep_everything_else(tmp_path: Path) -> None:
-    install(tmp_path, "")
-    before = (ROOT / "requirements.txt").read_text().splitlines()
-    after = (tmp_path / "requirements.txt").read_text().splitlines()
-    assert [line for line in before if line not in after] == [f"--extra-index-url {default_torch_index()}"]
-    assert "-c constraints.txt" in after
+def test_a_torch_that_cannot_be_installed_ends_the_build(tmp_path: Path) -> None:
+    (line,) = [rest for rest in arguments("RUN") if "pip install" in rest]
+    shutil.copy(ROOT / LOCKS[1], tmp_path)
+    stand_in(tmp_path / "bin" / "python", "exit 1")
+    environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "TORCH_INDEX": "x"}
+    assert subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=environ, check=False).returncode != 0
 
 
-def test_no_pip_cache_stays_in_the_image(tmp_path: Path) -> None:
-    assert "--no-cache-dir" in install(tmp_path, "")
+def test_pip_adds_nothing_and_leaves_no_cache_in_the_image(tmp_path: Path) -> None:
+    for call in install(tmp_path, "x"):
+        assert {"--no-cache-dir", "--no-deps", "--only-binary"} <= set(call)
+
+
+def locked(name: str) -> dict[str, list[str]]:
+    """Return the hashes of each version of a lock file, by `name==version`."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if re.match(r"\w", line):
+            found[line.split()[0]] = []
+        elif line.startswith("    --hash="):
+            found[list(found)[-1]].append(line.strip(" \\").removeprefix("--hash="))
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_version_of_a_lock_has_hashes(name: str) -> None:
+    for version, hashes in locked(name).items():
+        assert hashes, version
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes), version
+
+
+def test_the_versions_are_those_that_are_tested() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    tested = {line.split()[0] for line in lines if not line.startswith("#")}
+    # On other indexes PyTorch needs no packages of CUDA, so the constraints need not name them.
+    assert locked(LOCKS[0]).keys() | {each for each in locked(LOCKS[1]) if each.startswith("torch=")} <= tested
+
+
+def test_the_locks_have_every_requirement() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    asked = [re.sub(r"\[.*\]", "", line) for line in lines if re.match(r"\w", line)]
+    versions = {each for name in LOCKS for each in locked(name)}
+    names = {each.partition("==")[0] for each in versions}
+    assert [each for each in asked if each not in (versions if "==" in each else names)] == []
+
+
+# The compose example
+
+
+def compose_example() -> str:
+    (found,) = re.findall(r"```yaml\n(services:.*?)```", (ROOT / "docs" / "docker.md").read_text(), re.S)
+    return str(found)
+
+
+def test_the_compose_example_follows_the_specification_and_gives_the_container_little() -> None:
+    PyCompose.from_yaml(compose_example())
+    photos = yaml.safe_load(compose_example())["services"]["photos"]
+    assert photos["read_only"] is True
+    assert photos["cap_drop"] == ["ALL"]
+    assert photos["security_opt"] == ["no-new-privileges:true"]
+    assert {"mem_limit", "pids_limit", "tmpfs"} <= photos.keys()
+    written = [place.split(":")[1] for place in photos["volumes"] if not place.endswith(":ro")]
+    assert written == json.loads(arguments("VOLUME")[0])
+    assert all(place.startswith("127.0.0.1:") for place in photos["ports"])
 
 
 # The healthcheck's command, run against a small server
@@ -326,3 +394,68 @@ def test_no_web_server_starts_after_a_signal_while_indexing(image: Path, before:
         process.terminate()
         assert process.wait(timeout=LONG) == 128 + signal.SIGTERM
     assert notes(image) == ["index", "node stop --if-unused"]
+
+
+# The password: the entrypoint with the real command, and a stand-in for gunicorn that notes which file it is given
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Path:
+    stand_in(tmp_path / "bin" / "python", f'exec "{sys.executable}" "$@"')
+    stand_in(tmp_path / "bin" / "gunicorn", 'echo "${APP_PASSWORD_FILE:-none}" >>"$NOTES"')
+    return tmp_path
+
+
+def run_container(container: Path, **environ: str) -> tuple[int, str]:
+    """Run the container once, with the environment of its image; return its status and its log."""
+    image = {**environment(), "DATA_DIR": str(container / "data"), "ES_HOST": "http://127.0.0.1:9"}
+    with start(container, "gunicorn", PYTHONPATH=str(ROOT), **{**image, **environ}) as process:
+        _, log = process.communicate(timeout=LONG)
+    return process.returncode, log
+
+
+def test_the_container_makes_a_password_and_shows_it_once(container: Path) -> None:
+    status, log = run_container(container)
+    file = container / "data" / "password"
+    password = file.read_text().strip()
+    assert (status, notes(container)) == (0, [str(file)])
+    assert log.count(password) == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run_container(container) == (0, "")
+    assert file.read_text().strip() == password
+    assert notes(container) == [str(file)] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"APP_PASSWORD": "my own password"},
+        {"ALLOW_WITHOUT_PASSWORD": "yes"},
+        {"AUTH_HEADER": "Remote-User", "TRUSTED_PROXIES": "172.16.0.0/12"},
+    ],
+)
+def test_the_container_makes_no_password_if_the_settings_say_who_may_come_in(
+    container: Path, answer: dict[str, str]
+) -> None:
+    assert run_container(container, **answer) == (0, "")
+    assert notes(container) == ["none"]
+    assert not (container / "data").exists()
+
+
+def test_tokens_go_with_the_made_password(container: Path) -> None:
+    assert run_container(container, API_TOKENS="0123456789abcdef")[0] == 0
+    assert notes(container) == [str(container / "data" / "password")]
+
+
+@pytest.mark.parametrize("answer", [{"APP_PASSWORD": "short"}, {"DATA_DIR": "/proc/nowhere"}])
+def test_nothing_is_served_if_the_password_cannot_be_used_or_made(container: Path, answer: dict[str, str]) -> None:
+    status, log = run_container(container, **answer)
+    assert (status, notes(container)) == (1, [])
+    assert log.startswith("Error: ")
+
+
+def test_other_commands_of_the_container_make_no_password(container: Path) -> None:
+    with start(
+        container, "true", PYTHONPATH=str(ROOT), **{**environment(), "ES_HOST": "http://127.0.0.1:9"}
+    ) as process:
+        assert process.communicate(timeout=LONG) == ("", "")

@@ -16,7 +16,7 @@ from image_embeddings.config import ROOT, load_settings, setting_rows
 from image_embeddings.sources.left_out import LEFT_OUT_FOLDERS
 
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "es-docker" / "README.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "es-docker" / "README.md", *DOCS.glob("*.md")])
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 # The guide has one word for each thing; these are other words for it.
 FORBIDDEN = re.compile(r"\b(gallery|galleries|top_k|prompts?|embedders?|extractors?|filename|datapoints?)\b", re.I)

@@ -246,6 +246,13 @@ def test_a_host_on_the_command_line_lets_the_network_in(project):
     assert '--bind "0.0.0.0:5001"' in make(project, "-n", "serve", "HOST=0.0.0.0")
 
 
+def test_a_host_that_others_reach_is_checked_before_anything_is_indexed(project):
+    _, check, index, serve = noted(project, "run", "HOST=0.0.0.0")
+    assert check.endswith("python -m image_embeddings serve --check --host 0.0.0.0 --port 5001")
+    assert index.endswith("index")
+    assert "gunicorn" in serve
+
+
 def check_port(*arguments):
     command = [sys.executable, "-I", str(ROOT / "image_embeddings" / "serving" / "port_check.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True)

@@ -82,11 +82,15 @@ class FrontHandler(BaseHTTPRequestHandler):
 
     def pass_on(self, body: bytes) -> None:
         node = http.client.HTTPConnection(self.server.node, timeout=LONG)
-        headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
-        node.request(self.command, self.path, body, headers)
+        node.request(self.command, self.path, body, self.headers_for_node())
         answer = node.getresponse()
         self.reply(answer.status, answer.read(), content_type=answer.getheader("Content-Type"))
         node.close()
+
+    def headers_for_node(self) -> dict[str, str]:
+        """Return the headers of this request that the node gets, with the secret that it demands."""
+        headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
+        return {**headers, **self.server.credentials}
 
     def reply(self, status: int, body: Any, *, content_type: str | None = None) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -121,7 +125,10 @@ class FrontServer(ThreadingHTTPServer):
         secured: bool = True,
     ) -> None:
         super().__init__(("127.0.0.1", port), handler)
-        self.node, self.product, self.refuses, self.secured = urlsplit(node_url).netloc, product, refuses, secured
+        place = urlsplit(node_url)
+        self.node = f"{place.hostname}:{place.port}"
+        self.credentials = {"Authorization": _basic(place.username, place.password)} if place.username else {}
+        self.product, self.refuses, self.secured = product, refuses, secured
         self.root = {"cluster_name": "front", "version": {"number": version}, "tagline": "You Know, for Search"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -1,10 +1,16 @@
 """Write the list of the embedded node's jars anew, for the version in image_embeddings/embedded_node/jars.py.
 
+Each line has Maven coordinates and the SHA-256 of the jar. Jars are fetched from Maven Central alone, and each is held
+against the SHA-1 that is published there beside it.
+
 .venv/bin/python tools/node_jars.py
 """
 
+import hashlib
 import sys
 from pathlib import Path
+
+import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
@@ -29,5 +35,19 @@ def resolve_coordinates(repository: Path | None = None) -> list[str]:
     return sorted({f"{found.groupId}:{found.artifactId}:{found.version}" for found in needed})
 
 
+def read_sha256(coordinates: str) -> str:
+    """Return the SHA-256 of a jar on Maven Central. Raise ValueError if the SHA-1 beside it is that of another file."""
+    from jgo.constants import MAVEN_CENTRAL_URL
+
+    group, artifact, version = coordinates.split(":")
+    address = f"{MAVEN_CENTRAL_URL}/{group.replace('.', '/')}/{artifact}/{version}/{artifact}-{version}.jar"
+    jar, published = (requests.get(f"{address}{suffix}", timeout=60) for suffix in ("", ".sha1"))
+    jar.raise_for_status()
+    published.raise_for_status()
+    if hashlib.sha1(jar.content, usedforsecurity=False).hexdigest() != published.text.split()[0]:
+        raise ValueError(f"{address} is not the file that its SHA-1 was made of.")
+    return hashlib.sha256(jar.content).hexdigest()
+
+
 if __name__ == "__main__":
-    LIST.write_text("".join(f"{coordinates}\n" for coordinates in resolve_coordinates()), encoding="utf-8")
+    LIST.write_text("".join(f"{found} {read_sha256(found)}\n" for found in resolve_coordinates()), encoding="utf-8")

@@ -2,6 +2,7 @@
 # Runs a command, the web server as a rule, with what belongs around it: `make run` and the Docker image come here.
 #   - before gunicorn, the photos are indexed, if INDEX_FIRST says so or Elasticsearch is the embedded node; if that
 #     fails, gunicorn starts nevertheless and serves what the index holds;
+#   - before that, in a container (IN_CONTAINER=yes), a password is made unless the settings say who may come in;
 #   - after the command, the embedded node is stopped in good order, unless somebody else uses it, or it ran, and
 #     nobody used it, before: then it was started by hand.
 # As PID 1 of a container it must stop the node itself: the kernel would kill it together with PID 1.
@@ -33,6 +34,12 @@ run() {
 # A background command's own standard input is /dev/null: keep the real one, for `docker run -it ... bash`.
 exec 3<&0
 trap stop TERM INT HUP
+
+if [ "${1:-}" = gunicorn ] && [ "${IN_CONTAINER:-}" = yes ]; then
+    # It fails if the settings cannot be used, or if nothing can be written into DATA_DIR: then nothing is served.
+    made_password=$(python -m image_embeddings make-password)
+    [ -z "$made_password" ] || export APP_PASSWORD_FILE="$made_password"
+fi
 
 embedded=yes
 ran_before=

@@ -1,10 +1,11 @@
 """The JSON API, and the health of the process."""
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.api.schemas import (
@@ -18,19 +19,27 @@ from app.api.schemas import (
 from app.search_request.request import SearchRequest, search
 from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from app.services import services
-from app.web.errors import body_of, status_of
+from app.web.addresses import address_of
+from app.web.door import door
+from app.web.errors import body_of, invite_again, status_of
 from app.web.request_record import record
-from image_embeddings import Facets, Hit, ImageDocument, SearchResult, errors
+from app.web.visitors import SEE_LOG, choose_text, message_of, message_of_note
+from image_embeddings import Facets, Hit, ImageDocument, ImageSearch, SearchResult, errors
 
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
 
 # What the errors of an operation mean, by HTTP status.
-ANY = {500: "A fault of the app. The server's log says more.", 503: "It cannot be answered now. The code says why."}
+TOO_LONG = {414: "The address is longer than a search needs. Send a form instead."}
+ANY = {
+    401: "The web app has a password, and the request has neither a token nor a session.",
+    500: "A fault of the app. The server's log says more.",
+    503: "It cannot be answered now. The code says why.",
+}
 NOT_FOUND = {404: "There is no such photo in the index."}
 UNUSABLE_UPLOAD = {
-    413: "The upload is too large, in bytes or in pixels.",
+    413: "The upload is too large, in bytes or in pixels, or the form has more or longer fields than a search needs.",
     415: "The upload is no photo of a kind that is read.",
 }
 
@@ -38,7 +47,7 @@ UNUSABLE_UPLOAD = {
 @blueprint.get("/search", endpoint="search")
 @blueprint.input(QuerySchema, location="query", arg_name="query")
 @blueprint.output(ResultSchema)
-@blueprint.doc(responses={**NOT_FOUND, **ANY})
+@blueprint.doc(responses={**NOT_FOUND, **TOO_LONG, **ANY})
 def search_photos(query: SearchRequest) -> Response:
     """Photos for a text, or like an indexed photo."""
     return jsonify(_result(search(query)))  # not by the schema: it would change nothing, and take as long as the rest
@@ -88,7 +97,7 @@ def status() -> dict[str, Any]:
         "model_id": model.model_id,
         "dims": model.dims,
         "elasticsearch": ".".join(map(str, index.cluster.server_version())),
-        "text_encoder": {"setting": search.text_paths.setting, **search.text_encoder()},
+        "text_encoder": _text_encoder(search),
         "indexing": indexing and {"done": indexing.done, "total": indexing.total, "alive": indexing.alive},
     }
 
@@ -118,7 +127,8 @@ def collections() -> dict[str, Any]:
 def openapi() -> Response:
     """The JSON API as OpenAPI 3.1. Its server is the one that was asked, whatever the prefix of its address."""
     app: Any = current_app
-    return jsonify({**app.spec, "servers": [{"url": request.script_root or "/"}]})
+    needed: dict[str, Any] = {"security": [{"token": []}]} if door().is_closed else {}
+    return jsonify({**app.spec, **needed, "servers": [{"url": request.script_root or "/"}]})
 
 
 @health.get("/healthz")
@@ -136,15 +146,23 @@ def readyz() -> ResponseReturnValue:
     except errors.ImageSearchError as error:
         if isinstance(error, errors.UnreachableError):
             services().reconnect()
-        return body_of(code=error.code, message=str(error)), max(503, status_of(error))
+        response = jsonify(body_of(code=error.code, message=message_of(error, level=logging.WARNING)))
+        response.status_code = max(503, status_of(error))
+        return invite_again(response, error)
     return {"status": "ready", "total": total}
+
+
+def _text_encoder(search: ImageSearch) -> dict[str, str | None]:
+    encoder = search.text_encoder()
+    why = choose_text(encoder["why"] or "", SEE_LOG, subject="text_encoder")
+    return {"setting": search.text_paths.setting, **encoder, "why": why}
 
 
 def _answer(query: SearchRequest) -> dict[str, Any]:
     try:
         return {"result": _result(search(query))}
     except errors.ImageError as error:
-        return {"error": {"code": error.code, "message": str(error), "request_id": record().request_id}}
+        return {"error": {"code": error.code, "message": message_of(error), "request_id": record().request_id}}
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:
@@ -153,8 +171,8 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "width": document.width,
         "height": document.height,
         "bytes": document.bytes,
-        "image_url": url_for("photos.image", image_id=document.image_id),
-        "thumbnail_url": url_for("photos.thumbnail", image_id=document.image_id),
+        "image_url": address_of("photos.image", image_id=document.image_id),
+        "thumbnail_url": address_of("photos.thumbnail", image_id=document.image_id),
         **{name: value for name in OPTIONAL if (value := getattr(document, name)) not in (None, "", (), {})},
     }
 
@@ -177,7 +195,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "text_encoder": result.text_encoder,
         "text_model_id": result.text_model_id,
         "understood": result.understood,
-        "note": result.note,
+        "note": message_of_note(result.note),
         "took_ms": dict(result.took_ms),
     }
 

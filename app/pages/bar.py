@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.pages.filters import page_address
+from app.pages.links import page_address
 from app.search_request import crops
 from app.search_request.crops import Box
 from app.search_request.page_form import ALL, IN, OPPOSITE

@@ -1,18 +1,17 @@
 """The filters of a page's search, for the templates: those in force, and the choices that the facets offer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from flask import url_for
-from flask_babel import format_decimal
-from flask_babel import gettext as _
-
+from app.pages.links import can_link, page_address, search_address
 from app.pages.timeline import Timeline, first_day, last_day, make_timeline, period_words
 from app.pages.world_map import WorldMap, centre_of, make_map
 from app.search_request.request import Parameters, SearchRequest
 from app.search_request.request import format_place as place_parameter
+from app.web.languages import format_decimal
+from app.web.languages import gettext as _
 from image_embeddings import KEYWORD_FACETS, SORTS, Bucket, Facets, Filters, KeywordFacet, Place
 
 FEW = 6  # choices of a filter that are always shown; the others are in a list
@@ -20,23 +19,14 @@ LISTED = 100  # choices in the list, at most
 COLUMNS = 12  # of the metadata file that are shown as filters, at most
 WIDTHS = (640, 1280, 1920, 3840)  # pixels
 HEIGHTS = (480, 720, 1080, 2160)
-
-
-def page_address(endpoint: str, parameters: Mapping[str, Any], *, fragment: str | None = None) -> str:
-    """Return the address of a page with these parameters."""
-    return url_for(endpoint, _anchor=fragment, **parameters)
-
-
-def search_address(search: SearchRequest, *, fragment: str | None = None) -> str:
-    """Return the address of a search, from its first photo on."""
-    return page_address("pages.image_search", search.parameters, fragment=fragment)
+DOTS, BARS = 100, 60  # links of the map and of the timeline, about
 
 
 class Tag(NamedTuple):
     """A filter that is in force, and the address of the search without it."""
 
     words: str
-    without: str
+    without: str | None  # None if the search is too long for so many links
 
 
 class Choice(NamedTuple):
@@ -88,10 +78,22 @@ class FilterForm:
         given = {**self.search.filter_parameters, **self.search.order_parameters}
         return [(name, value) for name, values in given.items() for value in values]
 
+    def kept_by(self, hits: int) -> Parameters:
+        """Return the parameters that stay in force in a search by one of so many hits.
+
+        They are k and the filters, but only k if the filters are too long to be in the link of each hit.
+        """
+        k = {"k": [str(self.search.k)]}
+        kept = {**self.search.filter_parameters, **k}
+        return kept if can_link(hits, len(page_address("pages.image_search", kept))) else k
+
+    def _can_link(self, count: int) -> bool:
+        """Return whether a page may have so many links that carry the whole search."""
+        return can_link(count, self._address_length)
+
     @cached_property
-    def kept(self) -> Parameters:
-        """The filters as parameters of an address; they stay in force in a search by one of the hits."""
-        return {**self.search.filter_parameters, "k": [str(self.search.k)]}
+    def _address_length(self) -> int:
+        return len(search_address(self.search))
 
     @property
     def filtered(self) -> bool:
@@ -111,31 +113,32 @@ class FilterForm:
     @cached_property
     def tags(self) -> list[Tag]:
         """The filters in force, with the address of the search without each."""
-        return list(self._tags())
+        tags = list(self._tags())
+        return [Tag(words, self.address(**without) if self._can_link(len(tags)) else None) for words, without in tags]
 
-    def _tags(self) -> Iterator[Tag]:
+    def _tags(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the words of each filter in force, and the change of filters that removes it."""
         filters = self.filters
         for name, facet in KEYWORD_FACETS.items():
             values = dict.fromkeys(filters.values.get(name, ()))
             for value in values:
                 others = {**filters.values, name: tuple(other for other in values if other != value)}
-                yield Tag(f"{_(facet.label)}: {value_words(facet, value)}", self.address(values=others))
+                yield f"{_(facet.label)}: {value_words(facet, value)}", {"values": others}
         columns = tuple(dict.fromkeys(filters.columns))
         for column in columns:
-            yield Tag(": ".join(column), self.address(columns=tuple(other for other in columns if other != column)))
+            yield ": ".join(column), {"columns": tuple(other for other in columns if other != column)}
         if filters.taken_from or filters.taken_to:
-            words = period_tag(filters.taken_from, filters.taken_to)
-            yield Tag(words, self.address(taken_from=None, taken_to=None))
+            yield period_tag(filters.taken_from, filters.taken_to), {"taken_from": None, "taken_to": None}
         if filters.place:
             centre, across = centre_of(filters.place)
             words = _("Place: %(distance)s km around %(position)s", distance=across, position=centre)
-            yield Tag(words, self.address(place=None))
+            yield words, {"place": None}
         if filters.min_width:
             words = _("At least %(pixels)s pixels wide", pixels=format_decimal(filters.min_width))
-            yield Tag(words, self.address(min_width=None))
+            yield words, {"min_width": None}
         if filters.min_height:
             words = _("At least %(pixels)s pixels high", pixels=format_decimal(filters.min_height))
-            yield Tag(words, self.address(min_height=None))
+            yield words, {"min_height": None}
 
     @property
     def choices(self) -> Iterator[Choices]:
@@ -183,8 +186,10 @@ class FilterForm:
         if not (facets.taken or first or last):
             return None
 
-        def address(period: str | None) -> str:
-            return self.address(fragment="taken", taken_from=period, taken_to=period)
+        linked = self._can_link(BARS)
+
+        def address(period: str | None) -> str | None:
+            return self.address(fragment="taken", taken_from=period, taken_to=period) if linked else None
 
         return make_timeline(facets, first=first, last=last, address=address)
 
@@ -195,8 +200,10 @@ class FilterForm:
         if not (places or self.filters.place):
             return None
 
-        def address(place: Place | None) -> str:
-            return self.address(fragment="place", place=place)
+        linked = self._can_link(DOTS)
+
+        def address(place: Place | None) -> str | None:
+            return self.address(fragment="place", place=place) if linked else None
 
         return make_map(places, place=self.filters.place, address=address)
 

@@ -3,12 +3,14 @@
 from calendar import monthrange
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from babel import dates
-from flask_babel import format_date, format_decimal, get_locale, ngettext
-from flask_babel import gettext as _
+from flask_babel import get_locale
 
+from app.web.languages import format_decimal, ngettext
+from app.web.languages import gettext as _
 from image_embeddings import Facets
 
 LENGTHS = {"year": len("2024"), "month": len("2024-05"), "day": len("2024-05-01")}
@@ -16,6 +18,7 @@ LONGEST = {"year": 366, "month": 31, "day": 1}  # days
 SKELETONS = {"year": "y", "month": "yMMMM"}  # the parts of a name; their order depends on the language
 SHORT_NAMES = {"year": "y", "month": "MMM", "day": "d"}
 MOST = 60  # bars; if there would be more, periods without photos have no bar
+NAMES_KEPT = 1_000  # of days, months and years: pages show the same ones again
 LOWEST = 4  # hundredths of the highest bar, so that a bar of few photos can be seen
 
 
@@ -27,7 +30,7 @@ class TimelineBar(NamedTuple):
     year: str  # set if the bars are months and this is the first bar of a year; else empty
     height: int  # hundredths of the highest
     chosen: bool
-    href: str | None  # None if there are no photos
+    href: str | None  # None if there are no photos, or if the search is too long for a link
 
 
 class Step(NamedTuple):
@@ -45,11 +48,12 @@ class Timeline(NamedTuple):
 
 
 def make_timeline(
-    facets: Facets, *, first: str | None, last: str | None, address: Callable[[str | None], str]
+    facets: Facets, *, first: str | None, last: str | None, address: Callable[[str | None], str | None]
 ) -> Timeline:
     """Return the timeline of these facets.
 
-    `address` gives the address of the search within a year, month or day, or of all dates.
+    `address` gives the address of the search within a year, month or day, or of all dates. If it gives None, there
+    is no link.
     """
     step, length = facets.taken_step or "year", LENGTHS[facets.taken_step or "year"]
     most = max((bucket.count for bucket in facets.taken), default=1)
@@ -66,7 +70,7 @@ def make_timeline(
                     period=_name(day, step),
                     count=format_decimal(count),
                 ),
-                short_name=format_date(day, SHORT_NAMES[step]),
+                short_name=_short_name_in(str(get_locale()), day, step),
                 year=year if step == "month" and year not in years else "",
                 height=max(LOWEST, round(100 * count / most)) if count else 0,
                 chosen=bool(first or last) and _overlaps(period, first=first, last=last),
@@ -100,10 +104,19 @@ def period_words(given: str) -> str:
 def _name(day: date, step: str) -> str:
     """Return the year, month or day that begins on this day, in words; in the locale that static/ui/words.js uses."""
     language = str(get_locale())
-    locale = "en_GB" if language == "en" else language
+    return _name_in("en_GB" if language == "en" else language, day, step)
+
+
+@lru_cache(NAMES_KEPT)
+def _name_in(locale: str, day: date, step: str) -> str:
     if step in SKELETONS:
         return str(dates.format_skeleton(SKELETONS[step], day, locale=locale))
     return str(dates.format_date(day, "long", locale=locale))
+
+
+@lru_cache(NAMES_KEPT)
+def _short_name_in(locale: str, day: date, step: str) -> str:
+    return str(dates.format_date(day, SHORT_NAMES[step], locale=locale))
 
 
 def _fill_gaps(counts: dict[date, int], step: str) -> list[tuple[date, int]]:
@@ -133,17 +146,17 @@ def _overlaps(period: str, *, first: str | None, last: str | None) -> bool:
     return begins and (not last or period[: len(last)] <= last[: len(period)])
 
 
-def _out(first: str | None, last: str | None, *, address: Callable[[str | None], str]) -> list[Step]:
+def _out(first: str | None, last: str | None, *, address: Callable[[str | None], str | None]) -> list[Step]:
     """Return the links out: all dates, then the year and the month that contain the time asked for.
 
     The time asked for is not among them. The list is empty if no time is asked for.
     """
     if not (first or last):
         return []
-    steps = [Step(_("All dates"), address(None))]
+    steps = [(_("All dates"), address(None))]
     for step in ("year", "month"):
         period = (first or "")[: LENGTHS[step]]
         whole = first == last == period
         if len(period) == LENGTHS[step] and (last or "")[: LENGTHS[step]] == period and not whole:
-            steps.append(Step(period_words(period), address(period)))
-    return steps
+            steps.append((period_words(period), address(period)))
+    return [Step(name, href) for name, href in steps if href]

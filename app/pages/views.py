@@ -11,14 +11,16 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from app.pages.bar import fields_of, image_ids_of, make_bar, make_picker
-from app.pages.filters import FilterForm, page_address, search_address
-from app.search_request.page_form import DEFAULT_K, parse_k, parse_page
+from app.pages.filters import FilterForm
+from app.pages.links import address_to_follow, page_address
+from app.search_request.page_form import DEFAULT_K, parse_k, parse_page, parse_valid
 from app.search_request.request import SearchRequest, make_part, search
 from app.search_request.schemas import MAX_UPLOADS
 from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
 from app.web.errors import error_page
 from app.web.languages import choose, declare
+from app.web.visitors import choose_text, message_of
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
@@ -68,17 +70,16 @@ def image_search() -> ResponseReturnValue:
     if form.search.is_empty:
         return redirect(url_for(".home", k=request.args.get("k")))
     if form.is_edited:
-        return redirect(search_address(form.search))
+        return redirect(address_to_follow(form.search))
     return _results(search(form.search), form.search)
 
 
 @blueprint.get("/similar_image")
 def similar_image() -> ResponseReturnValue:
     """Show photos like the indexed photo `id`."""
-    image_id = request.args.get("id", "")
-    if not image_id:
+    if not any(image_id.strip() for image_id in request.args.getlist("id")):
         return redirect(url_for(".home"))
-    query = parse_page(make_part("like", image_id)).search
+    query = parse_page(by_id=True).search
     return _results(search(query), query)
 
 
@@ -98,18 +99,25 @@ def similar_upload() -> ResponseReturnValue:
         return error_page(error, **_common(parse_page().search))
     query = parse_page(*chosen).search
     if not query.has_upload:
-        return redirect(search_address(query), 303)
+        return redirect(address_to_follow(query), 303)
     return _results(search(query), query)
 
 
 @blueprint.errorhandler(errors.QueryError)
 def show_query_error(error: errors.QueryError) -> ResponseReturnValue:
-    """Show what is wrong with a query, and the query itself if it can be shown, so that people can correct it."""
+    """Show what is wrong with a query, and what of the query can be used, so that people can correct it."""
     try:
-        common = _common(parse_page().search)
+        common = _common(_valid_search())
     except errors.ImageSearchError:
         return error_page(error)
     return error_page(error, **common)
+
+
+def _valid_search() -> SearchRequest:
+    try:
+        return parse_page().search
+    except errors.QueryError:
+        return parse_valid()
 
 
 @blueprint.get("/favicon.ico")
@@ -137,11 +145,11 @@ def _rows(uploads: Sequence[FileStorage], query: SearchRequest) -> ResponseRetur
 
 def _search_rows(uploads: Sequence[FileStorage], query: SearchRequest) -> Iterator[Row]:
     for upload in uploads:
-        name = upload.filename or ""
+        name = errors.shorten(upload.filename or "")
         try:
             picture = carry_upload(upload)
         except errors.ImageError as error:
-            yield Row(name, problem=str(error))
+            yield Row(name, problem=message_of(error))
         else:
             yield Row(name, picture, search(query.with_parts([*query.parts, make_part("image", picture)])))
 
@@ -168,6 +176,12 @@ def _results(result: SearchResult, query: SearchRequest) -> ResponseReturnValue:
     )
 
 
+def _indexing_failure() -> dict[str, str] | None:
+    """Return the reason of a failed run, which is empty for visitors; None if the last run did not fail."""
+    reason = services().indexing_failure()
+    return {"reason": choose_text(reason, "", subject="the last indexing run failed")} if reason else None
+
+
 def _page(offset: int) -> str | None:
     """Return the address of the same search from that hit on; None for an upload, which has no address."""
     if request.method == "POST":
@@ -185,18 +199,19 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
     """
     k, total = query.k, result.total if result else None
     filter_form = FilterForm(query, result.facets if result else None)
+    kept = filter_form.kept_by(len(result.hits) if result else MAX_UPLOADS * ROW_K)
     documents = services().search.get_many(image_ids) if (image_ids := image_ids_of(query.parts)) else {}
     return {
         "query": query,
         "result": result,
         "filter_form": filter_form,
         "part_fields": fields_of(query.parts),
-        "similar_to": f"{page_address('.similar_image', filter_form.kept)}&id=",
-        "part_of": f"{page_address('.image_search', filter_form.kept)}&like=",
+        "similar_to": f"{page_address('.similar_image', kept)}&id=",
+        "part_of": f"{page_address('.image_search', kept)}&like=",
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
-        "indexing_failure": services().indexing_failure(),
+        "indexing_failure": _indexing_failure(),
         "indexed": indexed,
         "bar": make_bar(query.parts, documents),
         "picker": make_picker(services().collections(total=total), query) if indexed else None,

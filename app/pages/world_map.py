@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flask_babel import format_decimal, ngettext
-from flask_babel import gettext as _
-
+from app.web.languages import format_decimal, ngettext
+from app.web.languages import gettext as _
 from image_embeddings import Place, PlaceBucket
 
 WIDTH, HEIGHT, NORTH, UNITS = 720.0, 284.0, 84.0, 2.0
@@ -33,7 +32,7 @@ class Dot(NamedTuple):
     radius: float
     number: str  # of photos, in short form: 1.2k
     words: str
-    href: str | None  # None if it would lead to no smaller part of the world
+    href: str | None  # None if it would lead to no smaller part of the world, or if the search is too long for a link
 
 
 class WorldMap(NamedTuple):
@@ -46,7 +45,7 @@ class WorldMap(NamedTuple):
     worlds: list[float]
     dots: list[Dot]
     text_size: float
-    wider: str | None  # the address of the next larger part
+    wider: str | None  # the address of the next larger part, if there is a link
     whole: str | None  # the address of the whole world
 
 
@@ -92,10 +91,12 @@ class _Cluster:
         )
 
 
-def make_map(found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str]) -> WorldMap:
+def make_map(
+    found: Iterable[PlaceBucket], *, place: Place | None, address: Callable[[Place | None], str | None]
+) -> WorldMap:
     """Return the map of these photos.
 
-    `address` gives the address of the search within a box, or everywhere.
+    `address` gives the address of the search within a box, or everywhere. If it gives None, there is no link.
     """
     asked = unwrap(place) if place else None
     view = _view(asked)
@@ -166,7 +167,7 @@ def _join_overlapping(clusters: list[_Cluster], view: _View) -> list[_Cluster]:
     return sorted(apart, key=lambda cluster: -cluster.count)
 
 
-def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callable[[Place | None], str]) -> Dot:
+def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callable[[Place | None], str | None]) -> Dot:
     radius = cluster.radius(view)
     place = position(cluster.lat, cluster.lon)
     words = ngettext(
@@ -190,7 +191,7 @@ def _dot(cluster: _Cluster, view: _View, *, asked: Place | None, address: Callab
     )
 
 
-def _wider(asked: Place, address: Callable[[Place | None], str]) -> str | None:
+def _wider(asked: Place, address: Callable[[Place | None], str | None]) -> str | None:
     """Return the address of a part of the world OUT times as wide; None if that is wider than half the world."""
     south, west, north, east = asked
     width = max(east - west, (north - south) * WIDTH / HEIGHT)

@@ -10,7 +10,7 @@ from image_embeddings import SHORT_SIDE, errors
 
 MOST_DETAIL = 4_000  # pixels of the shorter side, at most, to which a photo is decoded when a part is cut out
 
-_NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)"
+_NUMBER = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)"
 _WITH_FRAGMENT = re.compile(rf"(.+)#xywh=percent:{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
 _SLACK = 1e-6  # tolerance for rounded shares
 

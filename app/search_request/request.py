@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from werkzeug.datastructures import FileStorage
@@ -11,7 +11,7 @@ from app.search_request import crops
 from app.search_request.uploads import CarriedPhoto, decode_upload
 from app.services import services
 from app.web.request_record import record, record_result
-from image_embeddings import KEYWORD_FACETS, SORTS, Filters, Indexed, Part, Place, SearchResult, errors
+from image_embeddings import KEYWORD_FACETS, MAX_PARTS, SORTS, Filters, Indexed, Part, Place, SearchResult, errors
 
 USUAL = 1.0
 AGAINST = 0.5  # usual weight of an unwanted part; with a weight of 1 it would often outweigh the other parts
@@ -110,6 +110,17 @@ def usual_weight(name: str) -> float:
 def sort_parts(parts: Iterable[QueryPart]) -> tuple[QueryPart, ...]:
     """Return the parts in the order of PART_NAMES, in which weights are given."""
     return tuple(sorted(parts, key=lambda part: PART_NAMES.index(part.name)))
+
+
+def check_parts(parts: Sequence[QueryPart]) -> Sequence[QueryPart]:
+    """Return the same parts.
+
+    Raises:
+        QueryError: if there are too many to be searched for together.
+    """
+    if len(parts) > MAX_PARTS:
+        raise errors.QueryError(f"The query has {len(parts)} parts; {MAX_PARTS} at most.")
+    return parts
 
 
 def weigh_parts(parts: Iterable[QueryPart], weights: list[float] | None) -> tuple[QueryPart, ...]:

@@ -21,6 +21,7 @@ from image_embeddings import SHORT_SIDE, errors
 # 0.99.
 QUALITY = 95
 SHOWN_SIDE, SHOWN_QUALITY = 240, 80  # of the copy that is only shown
+MAX_COPY = 400_000  # characters of a copy that a form sends; that of a picture of mere noise is about as long
 _DATA_URL = re.compile(r"data:image/webp;base64,(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -48,7 +49,7 @@ def decode_upload(upload: FileStorage | None) -> Image.Image:
         raise errors.QueryError("No photo was sent. Choose an image file first.")
     with upload.stream:
         data = upload.read()
-    return decode_from_visitor(data, what=f"The upload '{upload.filename}'")
+    return decode_from_visitor(data, what=f"The upload '{errors.shorten(upload.filename)}'")
 
 
 def carry_upload(upload: FileStorage | None) -> CarriedPhoto:

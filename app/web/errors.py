@@ -7,11 +7,14 @@ from typing import Any
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app.services import services
 from app.web.languages import declare
+from app.web.request_limits import FormTooLargeError
 from app.web.request_record import record
+from app.web.visitors import UNEXPECTED, in_own_language, message_of
 from image_embeddings import errors
 
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
@@ -31,7 +34,11 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.DataDirError, 503),
 )
 
-RETRY_AFTER = 2  # seconds, after which a decoder may be free
+MOST_PROBLEMS = 5  # that an answer names
+_SECONDS_TO_WAIT: dict[type[errors.ImageSearchError], int] = {  # until somebody may ask again, of errors that pass
+    errors.NodeStartingError: 5,
+    errors.DecodersBusyError: 2,
+}
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +48,7 @@ def init_app(app: APIFlask) -> None:
     app.error_processor(_handle_invalid_input)  # also takes HTTPException, so our handler of it must come later
     app.register_error_handler(errors.ImageSearchError, _handle_our_error)
     app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(ParseException, _handle_malformed_body)
     app.register_error_handler(Exception, _handle_unexpected_error)
 
 
@@ -57,27 +65,37 @@ def body_of(*, code: str, message: str) -> dict[str, dict[str, str]]:
 
 def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
     """Return a page that says what went wrong; `context` holds what else it shows, such as the search bar."""
-    page = _page(body_of(code=error.code, message=str(error)), status_of(error), **context)
-    return _say_when_to_retry(page, error)
+    page = _page(body_of(code=error.code, message=message_of(error)), status_of(error), **context)
+    return invite_again(page, error)
 
 
-def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
-    status = status_of(error)
-    if status >= 500:
-        log.warning("%s: %s", error.code, error)
-    if isinstance(error, errors.UnreachableError):
-        services().reconnect()
-    return _say_when_to_retry(_answer(error.code, str(error), status), error)
-
-
-def _say_when_to_retry(response: Response, error: errors.ImageSearchError) -> Response:
-    if isinstance(error, errors.DecodersBusyError):
-        response.headers["Retry-After"] = str(RETRY_AFTER)
+def invite_again(response: Response, error: errors.ImageSearchError) -> Response:
+    """Return the answer, which says when to ask again if the error passes. Pages do so by themselves."""
+    if seconds := _SECONDS_TO_WAIT.get(type(error)):
+        response.headers["Retry-After"] = str(seconds)
+        if request.method == "GET" and response.mimetype == "text/html":
+            response.headers["Refresh"] = str(seconds)
     return response
 
 
+def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
+    if _is_our_fault(error):
+        return _handle_unexpected_error(error)
+    status = status_of(error)
+    message = message_of(error, level=logging.WARNING if status >= 500 else logging.INFO)
+    if isinstance(error, errors.UnreachableError):
+        services().reconnect()
+    return invite_again(_answer(error.code, message, status), error)
+
+
+def _is_our_fault(error: errors.ImageSearchError) -> bool:
+    """Return whether Elasticsearch could make nothing of a request. We made it, so no visitor can do better."""
+    blocked = (errors.BlockedError, errors.DiskFullError)
+    return isinstance(error, errors.RequestError) and error.status == 400 and not isinstance(error, blocked)
+
+
 def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
-    if isinstance(error, RequestEntityTooLarge):
+    if isinstance(error, RequestEntityTooLarge) and not isinstance(error, FormTooLargeError):
         limit = services().settings.max_content_length
         message = f"The upload is larger than {limit:,} bytes. Send a smaller photo, or raise MAX_CONTENT_LENGTH."
         if request.content_length is not None and request.content_length <= limit:
@@ -89,34 +107,51 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     code = (error.name or "error").lower().replace(" ", "_")
     answer = _answer(code, error.description or code, error.code or 500)
     for name, value in error.get_headers():
-        if name in ("Allow", "Retry-After"):
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             answer.headers[name] = value
     return answer
 
 
+def _handle_malformed_body(error: ParseException) -> ResponseReturnValue:
+    """Answer a request whose body gunicorn cannot read, such as one with a malformed chunk."""
+    return _answer("bad_request", "The body of the request is malformed, so it cannot be read.", 400)
+
+
 def _handle_invalid_input(error: HTTPError) -> Response:
     """Answer a request whose query parameters or form fields do not fit the API's schemas."""
-    problems = [said for fields in (error.detail or {}).values() for said in problems_of(fields)]
-    return _answer("bad_query", "; ".join(problems) or str(error.message), error.status_code)
+    message = describe_problems(list((error.detail or {}).values()))
+    return _answer("bad_query", message or str(error.message), error.status_code)
 
 
-def problems_of(said: Any, *names: str) -> Iterator[str]:
+def describe_problems(said: Any) -> str:
+    """Return the messages of marshmallow in one line, MOST_PROBLEMS at most."""
+    problems = [problem for fields in (said if isinstance(said, list) else [said]) for problem in _problems_of(fields)]
+    more = len(problems) - MOST_PROBLEMS
+    return "; ".join(problems[:MOST_PROBLEMS]) + (f"; and {more:,} more" if more > 0 else "")
+
+
+def _problems_of(said: Any, *names: str) -> Iterator[str]:
     """Yield the messages of marshmallow as lines: its dicts are keyed by field and, within lists, by position."""
     if isinstance(said, dict):
         for name, inner in said.items():
-            yield from problems_of(inner, *names, *([name] if isinstance(name, str) else ()))
+            yield from _problems_of(inner, *names, *([errors.shorten(name)] if isinstance(name, str) else ()))
     elif isinstance(said, list):
         yield f"{'.'.join(names)}: {' '.join(map(str, said))}"
 
 
 def _handle_unexpected_error(error: Exception) -> ResponseReturnValue:
     log.error("unexpected error at %r", request.path, exc_info=error)
-    return _answer("internal_error", "Something went wrong here. The server's log tells what; please report it.", 500)
+    return _answer("internal_error", UNEXPECTED, 500)
+
+
+def is_for_programs() -> bool:
+    """Return whether programs ask at the address of the request, so that errors there are JSON and no pages."""
+    return request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics")
 
 
 def _answer(code: str, message: str, status: int) -> Response:
     body = body_of(code=code, message=message)
-    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
+    if is_for_programs():
         response = jsonify(body)
         response.status_code = status
         return response
@@ -124,4 +159,5 @@ def _answer(code: str, message: str, status: int) -> Response:
 
 
 def _page(body: dict[str, dict[str, str]], status: int, **context: Any) -> Response:
-    return declare(Response(render_template("error.html", status=status, **body["error"], **context), status))
+    said = {**body["error"], **context, "message": in_own_language(body["error"]["message"])}
+    return declare(Response(render_template("error.html", status=status, **said), status))

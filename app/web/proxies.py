@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 
 from image_embeddings import Settings
 
@@ -27,28 +27,48 @@ _VARIABLES = (
     ("X-Forwarded-Prefix", "SCRIPT_NAME", re.compile(r"(/[\w~-][\w.~-]*)*/?", re.ASCII)),
 )
 
+_PEER = "image_search.peer"  # the variable with the address of the proxy, once REMOTE_ADDR has the sender's
+
 log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Hear the proxies that the settings trust. Without any, the headers have no effect."""
     if settings.trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+        proxies = TrustedProxies(app.wsgi_app, settings.trusted_proxies, auth_header=settings.auth_header)
+        app.wsgi_app = proxies  # type: ignore[method-assign]
+
+
+def peer_address() -> str:
+    """Return the address that the request's connection comes from: the proxy's, if there is one; "" for a socket."""
+    address: str = request.environ.get(_PEER) or request.environ.get("REMOTE_ADDR") or ""
+    return address
 
 
 class TrustedProxies:
     """The app, for requests as the reader's browser has sent them to the proxy.
 
     Of several values of a header only the last counts: the nearest proxy has set it, and others may be forged.
+    `auth_header`, by which a proxy names whom it has let in, is removed if anybody else sends it.
     """
 
-    def __init__(self, app: WSGIApplication, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        networks: Sequence[IPv4Network | IPv6Network],
+        *,
+        auth_header: str | None = None,
+    ) -> None:
         self._app = app
         self._networks = networks
+        self._auth_variable = _variable(auth_header) if auth_header else None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request. If a trusted proxy says what cannot be, the answer is 400."""
-        if not self._is_trusted(environ.get("REMOTE_ADDR", "")):
+        peer = environ.get("REMOTE_ADDR", "")
+        if not self._is_trusted(peer):
+            if self._auth_variable:
+                environ.pop(self._auth_variable, None)
             return self._app(environ, start_response)
         try:
             told = dict(_told(environ))
@@ -57,7 +77,7 @@ class TrustedProxies:
             start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"{error} See TRUSTED_PROXIES.\n".encode()]
         sender = self._sender(environ)
-        return self._app({**environ, **told, "REMOTE_ADDR": sender}, start_response)
+        return self._app({**environ, **told, "REMOTE_ADDR": sender, _PEER: peer}, start_response)
 
     def _sender(self, environ: WSGIEnvironment) -> str:
         """Return the last address that no trusted proxy has, which is the one that they have seen themselves."""
@@ -93,8 +113,13 @@ def _told(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
     Raise ValueError if one of them has not the form that it must have.
     """
     for header, variable, form in _VARIABLES:
-        value = environ.get(f"HTTP_{header.upper().replace('-', '_')}", "").rpartition(",")[2].strip()
+        value = environ.get(_variable(header), "").rpartition(",")[2].strip()
         if value and not form.fullmatch(value):
             raise ValueError(f"The proxy's {header} cannot be used: {value[:100]!r}.")
         if value:
             yield variable, value.rstrip("/")
+
+
+def _variable(header: str) -> str:
+    """Return the variable of the environment that has the value of a header."""
+    return f"HTTP_{header.upper().replace('-', '_')}"

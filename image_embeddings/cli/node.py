@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -9,6 +10,8 @@ import click
 from image_embeddings.cli.terminal import json_option, print_json, say, show_errors
 from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.node import SETTLING_SECONDS
+from image_embeddings.embedded_node.running import USER
+from image_embeddings.embedded_node.state import TOKEN_NAME
 from image_embeddings.es import opening
 
 
@@ -46,11 +49,14 @@ def status(unused: bool, as_json: bool) -> None:
     with show_errors():
         node = opening.embedded_node(load_settings())
         running = node.status()
+        token_file = node.home / TOKEN_NAME
         if as_json:
             details = {"url": running.url, "pid": running.pid, "in_use": node.in_use()} if running else {}
+            details |= {"user": USER, "token_file": str(token_file)} if running else {}
             print_json({"running": running is not None, **details})
         elif running:
             click.echo(f"Elasticsearch runs at {running.url} (process {running.pid})")
+            click.echo(f"To ask it: curl -u {USER}:$(cat {shlex.quote(str(token_file))}) {running.url}/_cat/indices")
         else:
             click.echo("Elasticsearch is not running")
         sys.exit(1 if running is None or (unused and node.in_use()) else 0)

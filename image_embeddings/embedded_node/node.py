@@ -4,46 +4,55 @@ Files in its home:
 
 - `jars-VERSION/`: the program
 - `data/`, `logs/`
-- `config/`: written at each start
-- `node.json`: ports and version, for the next start
+- `config/`, `modules/`: written at each start
+- `node.json`: the version that wrote the data
 - `process.json`: the process that runs; that process writes it
+- `token`: the secret that this process demands; it makes another one at each start
 - `kept.json`: the process, if it was started by hand
 - `start.lock`: held by the one command that starts or stops the node
 - `process.lock`: held by the node while it runs
 """
 
-import http.client
 import json
 import logging
 import os
-import random
+import secrets
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
 
+from image_embeddings.data_dir import make_data_dir
 from image_embeddings.embedded_node import failures
+from image_embeddings.embedded_node.health import TokenRefusedError, ask, is_usable
 from image_embeddings.embedded_node.jars import VERSION, FetchJars, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.java import VECTOR_MODULE, JavaRuntime, choose_java
-from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, read_json, write_json
+from image_embeddings.embedded_node.plugin import write_plugin
+from image_embeddings.embedded_node.running import (
+    LOOPBACK,
+    MODULE,
+    RunningNode,
+    ends_within,
+    find_node,
+    has_clients,
+    is_node,
+    listens,
+)
+from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, TOKEN_NAME, read_json, write_json
 from image_embeddings.errors import NodeDataError, NodePortError, NodeStartError
 
 Notify = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
-_MODULE = "image_embeddings.embedded_node.server"
-_LOOPBACK = "127.0.0.1"
-# Below the ports that systems use for outgoing connections (from 32768), so that a stopped node's port stays free.
+# Below the ports that systems use for outgoing connections (from 32768), so that none of those gets the port first.
 _PORTS = range(20_000, 32_000)
 _PORT_TRIES = 100
 _START_TRIES = 3
@@ -63,7 +72,6 @@ node.name: embedded
 discovery.type: single-node
 network.host: 127.0.0.1
 http.port: {http_port}
-transport.port: {transport_port}
 path.data: {data}
 path.logs: {logs}
 action.auto_create_index: false
@@ -91,18 +99,6 @@ logger.native.level = error
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunningNode:
-    """An embedded node that runs: its address and its process."""
-
-    url: str
-    pid: int
-    version: str
-    started_at: datetime
-    home: Path
-    log: Path
 
 
 class EmbeddedNode:
@@ -146,13 +142,13 @@ class EmbeddedNode:
         with self._hold_start_lock():
             found = self.status()
             # A node that was just killed may still seem to run. Then it ends, and another one is started.
-            if found is not None and (running := self._answering(found.pid)) is not None:
+            if found is not None and (running := self._answering(found.pid, notify)) is not None:
                 return running
             self._wait_for_files()
             java = self._prepare(notify)
             notify(f"Starting the embedded Elasticsearch {VERSION} …")
             started = time.monotonic()
-            running = self._launch(java)
+            running = self._launch(java, notify)
             notify(f"Elasticsearch answers at {running.url} after {time.monotonic() - started:.0f} s.")
             return running
 
@@ -173,24 +169,18 @@ class EmbeddedNode:
                 return False
             self._end(running.pid, notify)
             self._wait_for_files()
-            (self.home / STATE_NAME).unlink(missing_ok=True)
+            for name in (STATE_NAME, TOKEN_NAME):
+                (self.home / name).unlink(missing_ok=True)
             return True
 
     def status(self) -> RunningNode | None:
         """Return the node that runs, or None. A node that is just starting runs, but does not answer yet."""
-        state = read_json(self.home / STATE_NAME)
-        try:
-            running = RunningNode(
-                url=f"http://{_LOOPBACK}:{int(state['http_port'])}",
-                pid=int(state["pid"]),
-                version=str(state["version"]),
-                started_at=datetime.fromtimestamp(float(state["started_at"]), timezone.utc),
-                home=self.home,
-                log=self.home / "logs" / "node.log",
-            )
-        except (KeyError, TypeError, ValueError):
-            return None
-        return running if self._runs(running.pid) else None
+        return find_node(self.home)
+
+    def locate(self) -> str | None:
+        """Return the address of the running node with the token in it, or None if it does not listen there."""
+        running = self.status()
+        return running.client_url if running is not None and running.token and listens(running) else None
 
     def keep(self) -> None:
         """Record that the running node was started by hand, so that no web server stops it when it ends."""
@@ -221,7 +211,7 @@ class EmbeddedNode:
             running = self.status()
             if running is None:
                 return False
-            if _has_clients(running):
+            if has_clients(running):
                 return True
             if time.monotonic() >= deadline:
                 return False
@@ -230,9 +220,19 @@ class EmbeddedNode:
     @contextmanager
     def _hold_start_lock(self) -> Iterator[None]:
         with failures.readable_file_errors(self.home):
-            self.home.mkdir(parents=True, exist_ok=True)
+            make_data_dir(self.home.parent)
+            self._make_home()
             with FileLock(self.home / "start.lock"):
                 yield
+
+    def _make_home(self) -> None:
+        """Make the folder. Nobody else may read it, because the index tells what is in private photos."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if stat.S_IMODE(self.home.stat().st_mode) & 0o077:
+            try:
+                self.home.chmod(0o700)
+            except PermissionError:
+                _log.warning("Other users may be able to read %s: its permissions cannot be changed.", self.home)
 
     def _wait_for_files(self) -> None:
         """Wait until no node holds the folder. After a kill, threads keep its files and ports for a moment.
@@ -257,6 +257,7 @@ class EmbeddedNode:
         for folder in ("config", "data", "logs"):
             (self.home / folder).mkdir(exist_ok=True)
         (self.home / "config" / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
+        write_plugin(self.home / "modules")
         return java
 
     def _check_version(self) -> None:
@@ -264,11 +265,11 @@ class EmbeddedNode:
         if _version_key(written_by) > _version_key(VERSION):
             raise failures.data_error(self.home, f"{written_by}, which is newer than {VERSION}")
 
-    def _launch(self, java: JavaRuntime) -> RunningNode:
+    def _launch(self, java: JavaRuntime, notify: Notify) -> RunningNode:
         """Start the node and return it when it answers. Try other ports if another program takes the chosen ones."""
         for tries_left in reversed(range(_START_TRIES)):
             http_port = self._configure()
-            running = self._answering(self._spawn(java, http_port))
+            running = self._answering(self._spawn(java, http_port), notify)
             if running is not None:
                 return running
             failure = self._failure()
@@ -277,17 +278,14 @@ class EmbeddedNode:
         raise failure
 
     def _configure(self) -> int:
-        """Write the node's settings and return its HTTP port. The ports stay the same if they are still free."""
-        known = read_json(self.home / "node.json")
-        http_port = _free_port(known.get("http_port"))
-        transport_port = _free_port(known.get("transport_port"), other_than=http_port)
-        write_json(
-            self.home / "node.json",
-            {"version": VERSION, "http_port": http_port, "transport_port": transport_port},
-        )
+        """Write the node's settings and return its port, which is another one at each start.
+
+        So no other program knows, or can occupy, the address where clients will look for the node.
+        """
+        write_json(self.home / "node.json", {"version": VERSION})
+        http_port = _free_port()
         settings = _SETTINGS.format(
             http_port=http_port,
-            transport_port=transport_port,
             data=json.dumps(str(self.home / "data")),  # A JSON string is a YAML string, whatever is in the path.
             logs=json.dumps(str(self.home / "logs")),
         )
@@ -300,7 +298,7 @@ class EmbeddedNode:
         So nobody has to wait for its end.
         """
         self.start_log.write_bytes(b"")
-        command = [sys.executable, "-m", _MODULE, "--home", str(self.home), "--jars", str(self.jars)]
+        command = [sys.executable, "-m", MODULE, "--home", str(self.home), "--jars", str(self.jars)]
         command += ["--library", str(java.library), "--http-port", str(http_port), "--version", VERSION]
         command += [f"--jvm-option={option}" for option in self._jvm_options(java)]
         launched = subprocess.run(
@@ -329,14 +327,22 @@ class EmbeddedNode:
         ]
         return [*options, f"--add-modules={VECTOR_MODULE}"] if java.simd else options
 
-    def _answering(self, pid: int) -> RunningNode | None:
-        """Return the node when it answers, or None if process `pid` ends before that and no other node runs."""
+    def _answering(self, pid: int, notify: Notify) -> RunningNode | None:
+        """Return the node when it answers. Return None if process `pid` ends before that and no other node runs.
+
+        A node whose token is lost cannot be used by anybody. It is ended.
+        """
         deadline = time.monotonic() + self.start_timeout
         while time.monotonic() < deadline:
             running = self.status()
-            if running is not None and _is_usable(running):
-                return running
-            if running is None and not self._runs(pid):
+            try:
+                if running is not None and is_usable(running):
+                    return running
+            except TokenRefusedError:
+                notify("The token of the running node is lost, so the node is ended and started again.")
+                self._end(pid, notify)
+                return None
+            if running is None and not is_node(pid, self.home):
                 return None
             time.sleep(_PAUSE)
         raise self._too_slow(pid)
@@ -349,7 +355,7 @@ class EmbeddedNode:
         if failures.is_disk_full(self.home):
             return failures.disk_full(self.home)
         running = self.status()
-        if running is not None and _request(running, "/_cluster/health") is not None:
+        if running is not None and ask(running, "/_cluster/health") is not None:
             return failures.damaged_error(self.home, "not all of its index can be loaded (cluster health is red)")
         return NodeStartError(
             f"The embedded node (process {pid}) did not answer within {self.start_timeout:.0f} s. It may still be "
@@ -357,28 +363,14 @@ class EmbeddedNode:
             f"{self.home / 'logs' / 'node.log'}. {failures.WAY_OUT}"
         )
 
-    def _runs(self, pid: int) -> bool:
-        """Return whether `pid` is the node of this home, and not another program that has got the same id since.
-
-        The command line shows this. Start times do not, because they shift if a laptop's clock is set.
-        """
-        try:
-            process = psutil.Process(pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            command = process.cmdline()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            return False
-        return _MODULE in command and str(self.home) in command
-
     def _end(self, pid: int, notify: Notify) -> None:
         try:
             process = psutil.Process(pid)
             process.terminate()
-            if not _ends_within(process, within=self.stop_timeout):
+            if not ends_within(process, within=self.stop_timeout):
                 notify(f"The embedded node did not end within {self.stop_timeout:.0f} s, so it is killed.")
                 process.kill()
-                _ends_within(process, within=self.stop_timeout)
+                ends_within(process, within=self.stop_timeout)
         except psutil.NoSuchProcess:
             return
         except psutil.AccessDenied as error:
@@ -388,72 +380,12 @@ class EmbeddedNode:
             ) from error
 
 
-def _has_clients(running: RunningNode) -> bool:
-    port = int(running.url.rpartition(":")[2])
-    try:
-        connections = psutil.Process(running.pid).net_connections(kind="tcp")
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
-    return any(found.status == psutil.CONN_ESTABLISHED and found.laddr.port == port for found in connections)
-
-
-def _ends_within(process: psutil.Process, *, within: float) -> bool:
-    """Return whether the process ends within that many seconds. A zombie counts as ended."""
-    deadline = time.monotonic() + within
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_PAUSE)
-    return True
-
-
-def _is_usable(running: RunningNode) -> bool:
-    """Return whether everything that was written can be read.
-
-    An index that has no place on the disk yet does not matter, because it is empty.
-    """
-    answer = _request(running, "/_cluster/health?wait_for_status=yellow&timeout=1s")
-    if answer is None:
-        return False
-    return answer.get("timed_out") is False or _lacks_new_indices_only(running)
-
-
-def _lacks_new_indices_only(running: RunningNode) -> bool:
-    wanted = "routing_table.indices.*.shards.*.state,routing_table.indices.*.shards.*.unassigned_info.reason"
-    answer = _request(running, f"/_cluster/state/routing_table?filter_path={wanted}")
-    if answer is None:
-        return False
-    indices = answer.get("routing_table", {}).get("indices", {}).values()
-    copies = [copy for index in indices for shard in index["shards"].values() for copy in shard]
-    lacking = [copy for copy in copies if copy["state"] != "STARTED"]
-    return all(copy.get("unassigned_info", {}).get("reason") == "INDEX_CREATED" for copy in lacking)
-
-
-def _request(running: RunningNode, path: str) -> dict[str, Any] | None:
-    """Return the JSON answer, or None if there is none. This uses http.client, which never goes through a proxy."""
-    connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=5)
-    try:
-        connection.request("GET", path)
-        answer = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-    return answer if isinstance(answer, dict) else None
-
-
-def _free_port(remembered: object, *, other_than: int | None = None) -> int:
-    if isinstance(remembered, int) and 0 < remembered < 65_536 and remembered != other_than:
-        deadline = time.monotonic() + 1  # A node that has just ended releases its files before its ports.
-        while time.monotonic() < deadline:
-            if _can_listen(remembered):
-                return remembered
-            time.sleep(_PAUSE)
-    for port in random.sample(_PORTS, _PORT_TRIES):
-        if port != other_than and _can_listen(port):
+def _free_port() -> int:
+    for port in secrets.SystemRandom().sample(_PORTS, _PORT_TRIES):
+        if _can_listen(port):
             return port
     raise NodePortError(
-        f"None of {_PORT_TRIES} ports tried on {_LOOPBACK} is free for the embedded node. Close programs that listen "
+        f"None of {_PORT_TRIES} ports tried on {LOOPBACK} is free for the embedded node. Close programs that listen "
         f"there, or look for a firewall that forbids it. {failures.WAY_OUT}"
     )
 
@@ -463,7 +395,7 @@ def _can_listen(port: int) -> bool:
         # Elasticsearch does the same. So open connections of a node that was just stopped do not block the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((_LOOPBACK, port))
+            listener.bind((LOOPBACK, port))
         except OSError:
             return False
         return True

@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 import time
@@ -15,7 +16,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, write_json
+from image_embeddings.embedded_node.plugin import classpath
+from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, write_json, write_token
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -36,6 +38,8 @@ def main() -> None:
     except Timeout:
         sys.exit("Another process runs the node of this folder.")
     with lock:
+        token = secrets.token_urlsafe(32)
+        write_token(arguments.home, token)
         write_json(
             arguments.home / STATE_NAME,
             {
@@ -46,7 +50,7 @@ def main() -> None:
             },
         )
         os.chdir(arguments.home)
-        node = _start(arguments)
+        node = _start(arguments, token)
         signal.sigwait(_STOP_SIGNALS)
         node.close()
         _end(0)
@@ -62,22 +66,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start(arguments: argparse.Namespace) -> Any:
+def _start(arguments: argparse.Namespace, token: str) -> Any:
     """Start an org.elasticsearch.node.Node and return it. Elasticsearch's own main class takes the same steps."""
     import jpype
 
-    classpath = [str(jar) for jar in sorted((arguments.jars / "lib").glob("*.jar"))]
+    jars = [str(jar) for jar in classpath(arguments.jars)]
     # -Xrs: the virtual machine leaves the signals to us.
-    jpype.startJVM(str(arguments.library), "-Xrs", *arguments.jvm_option, classpath=classpath, convertStrings=False)
+    jpype.startJVM(str(arguments.library), "-Xrs", *arguments.jvm_option, classpath=jars, convertStrings=False)
     config = jpype.JClass("java.nio.file.Paths").get(str(arguments.home / "config"))
     builder = jpype.JClass("org.elasticsearch.common.settings.Settings").builder()
     builder = builder.loadFromPath(config.resolve("elasticsearch.yml")).put("path.home", str(arguments.jars))
+    builder = builder.put("image_search.token", token)
     environment = jpype.JClass("org.elasticsearch.env.Environment")(builder.build(), config)
     logging = jpype.JClass("org.elasticsearch.common.logging.LogConfigurator")
     logging.registerErrorListener()
     logging.configure(environment, True)
     loader = jpype.JClass("org.elasticsearch.plugins.PluginsLoader")
-    modules = loader.loadModulesBundles(environment.modulesDir(), True)
+    modules = loader.loadModulesBundles(config.resolveSibling("modules"), True)
     plugins = loader.loadPluginsBundles(environment.pluginsDir(), False)
     loaded = loader.createPluginsLoader(modules, plugins, jpype.JClass("java.util.Map").of(), False)
     node = jpype.JClass("org.elasticsearch.node.Node")(environment, loaded)

@@ -1,4 +1,7 @@
-"""The embedded node's small files. The commands and the node's own process read and write them."""
+"""The embedded node's small files. The commands and the node's own process read and write them.
+
+Only their owner can read them.
+"""
 
 import json
 import os
@@ -7,6 +10,7 @@ from typing import Any
 
 LOCK_NAME = "process.lock"
 STATE_NAME = "process.json"
+TOKEN_NAME = "token"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -20,6 +24,27 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to the file at `path`. If this is interrupted, the file stays as it was."""
+    _write(path, json.dumps(content))
+
+
+def read_token(home: Path) -> str:
+    """Return the secret of the node of `home`, or an empty text if its file is missing or damaged."""
+    try:
+        return (home / TOKEN_NAME).read_text(encoding="ascii")
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+
+
+def write_token(home: Path, token: str) -> None:
+    """Keep the secret of the node of `home`."""
+    _write(home / TOKEN_NAME, token)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file at `path` by one that nobody else can read, not even while it is written."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
     partial.replace(path)

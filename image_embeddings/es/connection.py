@@ -29,20 +29,23 @@ def connect(
     verify_certs: bool = True,
     timeout: float = 30,
     is_disk_full: Callable[[], bool] = lambda: False,
+    locate: Callable[[], str | None] | None = None,
 ) -> Cluster:
     """Return the cluster at `hosts` or `cloud_id`. Nothing is sent yet.
 
     `timeout` is the time that each request may take, in seconds. `is_disk_full` returns whether the disk of an
-    Elasticsearch on this machine is full. Elasticsearch itself then says only that it is busy.
+    Elasticsearch on this machine is full. Elasticsearch itself then says only that it is busy. `locate` is for the
+    embedded node: it returns the node's present address, or None while it does not run.
 
     Raise SettingError if the address, the Cloud ID or the CA file cannot be used.
     """
     from elasticsearch import Elasticsearch
 
+    from image_embeddings.es.following import following
     from image_embeddings.es.transport import NineOrEightNode
 
     options: dict[str, Any] = {
-        "node_class": NineOrEightNode,
+        "node_class": following(locate) if locate else NineOrEightNode,
         "request_timeout": timeout,
         "retry_on_timeout": False,
         # Not 503: Elasticsearch answers it after it has waited for half a minute. The user should then see the error.

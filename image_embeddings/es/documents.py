@@ -19,7 +19,7 @@ from image_embeddings.documents import (
     ImageDocument,
     PhotoMetadata,
 )
-from image_embeddings.errors import ImageNotFoundError, RequestError
+from image_embeddings.errors import ImageNotFoundError, RequestError, shorten
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.index_client import IndexClient
@@ -261,10 +261,11 @@ class Documents:
 def check_image_id(image_id: str) -> None:
     """Raise ImageNotFoundError if the image_id is too long for any photo. Elasticsearch would refuse the request."""
     if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
-        raise _not_found(f"{image_id[:80]}…")
+        raise _not_found(image_id)
 
 
 def _not_found(image_id: str) -> ImageNotFoundError:
     return ImageNotFoundError(
-        f"There is no photo '{image_id}' in the index. It may have been renamed or deleted since; search again."
+        f"There is no photo '{shorten(image_id)}' in the index. It may have been renamed or deleted since; search "
+        "again."
     )

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from image_embeddings.documents import JSON, Bucket, Facets, Place, PlaceBucket
-from image_embeddings.errors import QueryError
+from image_embeddings.errors import QueryError, shorten
 from image_embeddings.es.facets import FACET_VALUES, KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
 
 MAX_VALUES = 50  # values of one filter
@@ -28,7 +28,7 @@ WALL_TIME = "taken_local"
 # The last day of that time, if only the year or the month is known. Filters have to contain all of it.
 WALL_TIME_END = "taken_local_end"
 COLUMN_SEPARATOR = "\x1f"  # between name and value of a metadata file's column; neither can contain it
-_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 _ROUNDING = ("||/y", "||/M", "||/d")  # for a date without month, without day, and a whole one
 _FORMATS = "yyyy-MM-dd||yyyy-MM||yyyy"
 _MAX_PIXELS = 2**31 - 1
@@ -85,7 +85,7 @@ class Filters:
         _check_values(name, values, max_bytes=facet.max_bytes)
         for value in values:
             if facet.choices and value not in facet.choices:
-                raise QueryError(f"The {name} is '{value}'. It is one of {', '.join(facet.choices)}.")
+                raise QueryError(f"The {name} is '{shorten(value)}'. It is one of {', '.join(facet.choices)}.")
         return values
 
     def clauses(self) -> dict[str, list[JSON]]:
@@ -275,7 +275,7 @@ def _box(place: Place | None) -> list[JSON]:
 def _zoom(place: Place | None) -> int:
     """Return the zoom level at which a box is about sixteen tiles wide."""
     width = 360.0 if place is None else (place[3] - place[1]) % 360 or 360.0
-    return min(24, 4 + max(0, round(math.log2(360 / width))))
+    return min(24, 4 + max(0, round(math.log2(360) - math.log2(width))))  # 360 / width may be beyond all floats
 
 
 def _check_values(name: str, values: tuple[str, ...], *, max_bytes: int) -> None:
@@ -295,7 +295,7 @@ def _check_date(name: str, day: str | None) -> None:
             raise ValueError
         date(int(found[1]), int(found[2] or 1), int(found[3] or 1))
     except ValueError:
-        raise QueryError(f"{name} is '{day}'. It is a date such as 2024, 2024-05 or 2024-05-31.") from None
+        raise QueryError(f"{name} is '{shorten(day)}'. It is a date such as 2024, 2024-05 or 2024-05-31.") from None
 
 
 def _check_place(place: Place | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
-from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata
+from image_embeddings.documents import FORMAT, JSON, ImageDocument, ModelInfo, PhotoMetadata, is_model_name
 from image_embeddings.es.facets import KEYWORD_FACETS
 from image_embeddings.es.filters import COLUMN_SEPARATOR, WALL_TIME, WALL_TIME_END
 from image_embeddings.es.queries import EMBEDDING, UNDATED_MTIME
@@ -111,8 +111,11 @@ def meta(
 
 
 def model_of(meta_body: Mapping[str, Any]) -> ModelInfo | None:
-    """Return the model that a mapping's `_meta` names, or None if the index is not one of ours."""
-    if meta_body.get("image_search") != META_VERSION:
+    """Return the model that a mapping's `_meta` names, or None if the index is not one of ours.
+
+    A model_id that is a path is not one of ours either: it would be loaded from there.
+    """
+    if meta_body.get("image_search") != META_VERSION or not is_model_name(meta_body.get("model_id")):
         return None
     values = {name: meta_body[name] for name in ModelInfo.__dataclass_fields__}
     return ModelInfo(**{**values, "probe": tuple(values["probe"])})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from image_embeddings.config import Settings
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.errors import IndexMissingError
-from image_embeddings.es.connection import connect
+from image_embeddings.es.connection import Cluster, connect
 from image_embeddings.es.image_index import ImageIndex, IndexState
 
 Notify = Callable[[str], None]
@@ -33,11 +33,10 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = sile
     `timeout` is the time that each request may take, in seconds. Raise SettingError if the address cannot be used, and
     EmbeddedNodeError if the embedded node does not start.
     """
-    hosts = [host.strip() for host in settings.es_host.split(",")] if settings.es_host else []
     if uses_embedded_node(settings):
-        hosts = [embedded_node(settings).start(notify=notify).url]
+        return ImageIndex(_connect_to_embedded_node(settings, timeout=timeout, notify=notify), name=settings.index_name)
     cluster = connect(
-        hosts,
+        [host.strip() for host in settings.es_host.split(",")] if settings.es_host else [],
         cloud_id=settings.es_cloud_id,
         user=settings.es_user,
         password=settings.es_pwd,
@@ -45,9 +44,14 @@ def open_index(settings: Settings, *, timeout: float = 30, notify: Notify = sile
         ca_certs=str(settings.es_ca_certs) if settings.es_ca_certs else None,
         verify_certs=settings.es_verify_certs,
         timeout=timeout,
-        is_disk_full=embedded_node(settings).is_disk_full if uses_embedded_node(settings) else lambda: False,
     )
     return ImageIndex(cluster, name=settings.index_name)
+
+
+def _connect_to_embedded_node(settings: Settings, *, timeout: float, notify: Notify) -> Cluster:
+    node = embedded_node(settings)
+    running = node.start(notify=notify)
+    return connect([running.client_url], timeout=timeout, is_disk_full=node.is_disk_full, locate=node.locate)
 
 
 def node_moved(settings: Settings, index: ImageIndex) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from image_embeddings.config import Settings
+from image_embeddings.data_dir import make_data_dir
 from image_embeddings.errors import ImageSearchError, IndexBusyError
 from image_embeddings.indexing.report import IndexReport
 
@@ -56,5 +57,5 @@ def _file(settings: Settings) -> Path:
 
 def _note(settings: Settings, reason: str) -> None:
     with suppress(OSError):  # the error itself is reported in any case
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(settings.data_dir)
         _file(settings).write_text(reason[:MAX_LENGTH], encoding="utf-8", errors="replace")

@@ -75,7 +75,13 @@ def run(
     """
     begun = time.monotonic()
     metadata = metadata or MetadataChanges()
-    counts = RunCounts(found=plan.found, unchanged=len(plan.unchanged), skipped=plan.skipped, passed=plan.passed)
+    counts = RunCounts(
+        found=plan.found,
+        unchanged=len(plan.unchanged),
+        skipped=plan.skipped,
+        passed=plan.passed,
+        indexed_hashes=plan.indexed_hashes,
+    )
     state = replace(patiently(index.state), corpus=str(plan.folder))
     index = index.at(state.backing_index)
     patiently(index.add_missing_fields)
@@ -103,6 +109,9 @@ def run(
         rows = metadata.select(plan.unchanged | kept)
         counts.add_all(describe_photos(index, rows, chunk_size=options.chunk_size))
         counts.add_all(remove_photos(index, _removals(plan, counts.skipped), chunk_size=options.chunk_size))
+        unread = {item.image_id for item in counts.skipped if not item.unusable}
+        for content_hash in plan.obsolete_hashes(read=counts.read_hashes, skipped=unread):
+            thumbnails.remove(content_hash)
     patiently(index.refresh)
     if was_stopped:
         heartbeat.beat(stopped=True)
@@ -175,7 +184,7 @@ def _noter(counts: RunCounts, progress: Progress, *, kept: set[str]) -> Callable
 def _find_stored(photo: PhotoBytes, *, plan: Plan, index: ImageIndex) -> StoredPhoto:
     """Return the stored data of a photo's name and bytes; ask the index only if the plan says that it holds some."""
     older = _get_older(photo.image_id, index) if photo.image_id in plan.changed else None
-    copy = patiently(index.documents.copy_of, photo.content_hash) if photo.content_hash in plan.hashes else None
+    copy = patiently(index.documents.copy_of, photo.content_hash) if photo.content_hash in plan.indexed_hashes else None
     if copy and older and older.content_hash == photo.content_hash:
         copy = older, copy[1]  # the document of the copy may have another label
     return StoredPhoto(older=older, same_bytes=copy)

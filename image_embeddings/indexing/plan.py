@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from image_embeddings.config import SAMPLE_PHOTOS
@@ -25,7 +26,7 @@ class Plan:
     to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
     changed: frozenset[str]  # image_ids to encode that are indexed in an older version
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
-    hashes: frozenset[str]  # content hashes of the files that are indexed
+    hashes: Mapping[str, str]  # image_id -> content hash of the files that are indexed
     replaced: frozenset[str]  # image_ids in the index whose place this one is to take
     skipped: tuple[Skipped, ...]  # what the walk through the folder left out, with a reason for each
     passed: PassedOver  # what else it left out, counted
@@ -39,6 +40,21 @@ class Plan:
     def image_ids(self) -> frozenset[str]:
         """Return the image_ids of all photos in the folder that can be indexed, as far as the walk can tell."""
         return self.unchanged.union(file.image_id for file in self.to_encode)
+
+    @cached_property
+    def indexed_hashes(self) -> frozenset[str]:
+        """The content hashes of the files that are indexed."""
+        return frozenset(self.hashes.values())
+
+    def obsolete_hashes(self, *, read: Collection[str], skipped: Collection[str]) -> set[str]:
+        """Return the content hashes that were in the index, and that no photo in it has any more after a run.
+
+        `read` has the content hashes of the photos that the run has read, and `skipped` the image_ids of those that it
+        could not read, and that stay in the index as they were.
+        """
+        left = self.to_delete.keys() | self.changed.difference(skipped)
+        staying = {content_hash for image_id, content_hash in self.hashes.items() if image_id not in left}
+        return {self.hashes[image_id] for image_id in left}.difference(staying, read)
 
     def count_dropped(self, skipped: Collection[Skipped]) -> int:
         """Return how many photos of `replaced` are not in the new index after a run that skipped these."""
@@ -115,7 +131,7 @@ def make_plan(
         },
         changed=frozenset((present & indexed.keys()) - unchanged),
         unchanged=frozenset(unchanged),
-        hashes=frozenset(state.content_hash for state in indexed.values()),
+        hashes={image_id: state.content_hash for image_id, state in indexed.items()},
         replaced=frozenset(replaced or ()),
         skipped=tuple(skipped),
         passed=passed,

@@ -108,8 +108,12 @@ class RunCounts:
         unchanged: int = 0,
         skipped: Collection[Skipped] = (),
         passed: PassedOver | None = None,
+        indexed_hashes: Collection[str] = (),
     ) -> None:
-        """Begin with the data of the plan: what is in the folder, and the photos that the run leaves alone."""
+        """Begin with the data of the plan: what is in the folder, and the photos that the run leaves alone.
+
+        `indexed_hashes` are the content hashes of the photos that are in the index.
+        """
         self.found = found
         self.skipped = list(skipped)
         self._passed = passed or PassedOver()
@@ -118,6 +122,8 @@ class RunCounts:
         self._damaged: list[Damaged] = []
         self._sidecar_faults: dict[SidecarFault, None] = {}  # each once: a sidecar may belong to several photos
         self._reused_hashes: set[str] = set()
+        self._indexed_hashes = indexed_hashes
+        self.read_hashes: set[str] = set()  # of photos that were read, if they were in the index before
 
     def add(self, fact: Fact) -> None:
         """Count one photo."""
@@ -128,6 +134,8 @@ class RunCounts:
         if fact.damage:
             self._damaged.append(Damaged(image_id=fact.image_id, reason=fact.damage))
         self._sidecar_faults.update(dict.fromkeys(fact.sidecar_faults))
+        if fact.outcome is not Outcome.REMOVED and fact.content_hash in self._indexed_hashes:
+            self.read_hashes.add(fact.content_hash)
         if fact.outcome is Outcome.REUSED:
             self._reused_hashes.add(fact.content_hash)
         elif fact.outcome is Outcome.REMOVED and fact.content_hash in self._reused_hashes:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from image_embeddings.assembly import make_encoder, thumbnails_of
+from image_embeddings.assembly import data_dir_warning, make_encoder, thumbnails_of
 from image_embeddings.config import Settings
+from image_embeddings.data_dir import make_data_dir
 from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
@@ -34,6 +35,7 @@ from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources.folders import check_folder
+from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
@@ -149,6 +151,10 @@ class Indexing:
     ) -> IndexReport:
         check_folder(self.folder)
         with _lock_run(self.settings):
+            warning = data_dir_warning(self.settings.data_dir, photos=self.folder)
+            if self._is_first_run and warning:
+                self._notify(warning)
+            note_folder(self.settings.data_dir, self.folder)
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)
@@ -157,6 +163,9 @@ class Indexing:
                 _check_same_rebuild(encoder, state)
             if self._is_first_run and not rebuild:
                 self._mention_rebuild(serving)
+            thumbnails = thumbnails_of(self.settings)
+            if self._is_first_run:
+                thumbnails.remove_abandoned()
             plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
             rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
             if state is None:
@@ -173,7 +182,7 @@ class Indexing:
                     plan,
                     index=index,
                     encoder=encoder,
-                    thumbnails=thumbnails_of(self.settings),
+                    thumbnails=thumbnails,
                     progress=progress(len(plan.to_encode)),
                     options=self._options,
                     metadata=changes,
@@ -323,7 +332,7 @@ def _lock_run(settings: Settings) -> Iterator[None]:
     """
     lock = FileLock(file_beside_index(settings, ".lock"))
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(settings.data_dir)
         lock.acquire(timeout=0)
     except Timeout:
         raise IndexBusyError(

@@ -54,7 +54,8 @@ class _Picture:
 def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     """Return the hits in their order, each with its near-duplicates among the later ones folded under it.
 
-    Hits of the same bytes are near-duplicates in any case. Others need embeddings and fingerprints.
+    Hits of the same bytes are near-duplicates in any case. Others need embeddings and fingerprints. A content hash that
+    was not one is empty, and says nothing.
     """
     pictures = _read_pictures(hits)
     may_be_same = _may_be_same(hits, pictures)
@@ -62,7 +63,7 @@ def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     folded: dict[int, list[Hit]] = {}
     for number, hit in enumerate(hits):
         for first in firsts:
-            if hit.document.content_hash == hits[first].document.content_hash or (
+            if hit.document.content_hash == hits[first].document.content_hash != "" or (
                 may_be_same[first, number] and _show_the_same(hits, pictures, first, number)
             ):
                 folded[first].append(hit)

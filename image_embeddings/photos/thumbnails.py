@@ -1,12 +1,16 @@
 """Small WebP pictures of photos: thumbnails, which are made once for each content, and tiny previews."""
 
 import base64
+import os
+import time
 import uuid
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
+from image_embeddings.documents import is_content_hash
 from image_embeddings.errors import DataDirError
 
 SIZE = 400  # pixels of the longer side
@@ -14,6 +18,8 @@ QUALITY = 78
 METHOD = 2  # of 6: takes half the time of 4, and the files are hardly larger
 PREVIEW_SIDE = 12  # pixels of the longer side
 PREVIEW_QUALITY = 20
+UNFINISHED = ".tmp"
+ABANDONED_SECONDS = 3600  # age of a file that nobody finishes any more
 
 
 def preview(image: Image.Image) -> str:
@@ -32,17 +38,22 @@ class Thumbnails:
         self._folder = folder
 
     def path(self, content_hash: str) -> Path:
-        """Return where the thumbnail of the photo with this hash is, or would be."""
+        """Return where the thumbnail of the photo with this hash is, or would be.
+
+        Raise ValueError if it is no content hash, because the path could then lead out of the folder.
+        """
+        if not is_content_hash(content_hash):
+            raise ValueError(f"not a content hash: {content_hash!r:.80}")
         return self._folder / content_hash[:2] / f"{content_hash}.webp"
 
     def make(self, image: Image.Image, *, content_hash: str) -> Path:
-        """Return the path of the thumbnail of an upright RGB image; write the file if it does not exist.
+        """Return the path of the thumbnail of an upright RGB image; write the file if it does not exist or is damaged.
 
         Raises:
             DataDirError: if it cannot be written.
         """
         path = self.path(content_hash)
-        if path.exists():
+        if _is_whole_file(path):
             return path
         try:
             self._write(image, path)
@@ -53,13 +64,76 @@ class Thumbnails:
             ) from error
         return path
 
+    def read(self, content_hash: str) -> bytes | None:
+        """Return the thumbnail of the photo with this hash, or None if there is none, or if it is damaged.
+
+        The hash may be any text. Raise DataDirError if the thumbnail is there but cannot be read.
+        """
+        if not is_content_hash(content_hash):
+            return None
+        try:
+            data = self.path(content_hash).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataDirError(
+                f"A thumbnail below {self._folder} cannot be read ({error.strerror or error}). Let this user read "
+                "DATA_DIR, or look after the disk."
+            ) from error
+        return data if _is_whole(data[:HEADER_BYTES], size=len(data)) else None
+
+    def remove(self, content_hash: str) -> None:
+        """Remove the thumbnail of the photo with this hash, if there is one. It is made anew if it is needed."""
+        if is_content_hash(content_hash):
+            with suppress(OSError):  # a thumbnail that stays is shown to nobody
+                self.path(content_hash).unlink()
+
+    def remove_abandoned(self) -> None:
+        """Remove the unfinished files of runs that were killed, if they are older than an hour."""
+        before = time.time() - ABANDONED_SECONDS
+        with suppress(OSError):  # another user's file does no harm
+            for path in self._folder.glob(f"*/*{UNFINISHED}"):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
     def _write(self, image: Image.Image, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         thumbnail = image.copy()
         thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.HAMMING, reducing_gap=2.0)
-        unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
+        unfinished = path.with_name(f"{uuid.uuid4().hex}{UNFINISHED}")
         try:
-            thumbnail.save(unfinished, "WEBP", quality=QUALITY, method=METHOD)
+            with unfinished.open("wb") as file:
+                thumbnail.save(file, "WEBP", quality=QUALITY, method=METHOD)
+                file.flush()
+                os.fsync(file.fileno())  # the name must not be on the disk before the content
             unfinished.replace(path)  # complete or not there at all, even with two writers
         finally:
             unfinished.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+HEADER_BYTES = 16  # with the name of the first chunk
+
+
+def _is_whole_file(path: Path) -> bool:
+    """Return whether there is a whole thumbnail at `path`."""
+    try:
+        with path.open("rb") as file:
+            return _is_whole(file.read(HEADER_BYTES), size=os.fstat(file.fileno()).st_size)
+    except OSError:
+        return False
+
+
+def _is_whole(header: bytes, *, size: int) -> bool:
+    """Return whether a file of `size` bytes that begins so is a WebP, and as long as its header says (RFC 9649)."""
+    length = int.from_bytes(header[4:8], "little") + 8
+    return header[:4] == b"RIFF" and header[8:15] == b"WEBPVP8" and length == size
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,7 +19,7 @@ MAX_K = 1_000
 MAX_DEPTH = queries.MAX_NUM_CANDIDATES  # k + offset, at most
 MAX_TEXT = 1_000  # characters of a query, at most
 MAX_PARTS = 10
-MAX_WEIGHT = 10.0
+MIN_WEIGHT, MAX_WEIGHT = 0.01, 10.0  # of a part, whether wanted or not
 WORDS = 0.5  # one unit of BM25 counts as so many spreads of the similarity: docs/benchmarks.md
 
 
@@ -71,8 +71,10 @@ def clean_parts(parts: Sequence[Part]) -> list[Part]:
     if not any(part.weight > 0 for part in parts):
         raise QueryError("Everything is to be left out. Give a text or a photo to search for, too.")
     for part in parts:
-        if not 0 < abs(part.weight) <= MAX_WEIGHT:  # this also refuses NaN
-            raise QueryError(f"A weight is {part.weight}. It is a number up to {MAX_WEIGHT}, below zero to leave out.")
+        if not MIN_WEIGHT <= abs(part.weight) <= MAX_WEIGHT:  # this also refuses NaN
+            raise QueryError(
+                f"A weight is {part.weight}. It is from {MIN_WEIGHT} to {MAX_WEIGHT}, below zero to leave out."
+            )
     return [replace(part, what=clean_text(part.what)) if isinstance(part.what, str) else part for part in parts]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import os
 import signal
 import sys
@@ -11,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_embeddings.config import OWN_NAMES, ROOT, Settings, is_set
+from image_embeddings.config import ROOT, Settings, is_set
 from image_embeddings.embedded_node.node import SETTLING_SECONDS, EmbeddedNode
-from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError
+from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexStateError, SettingError
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
+from image_embeddings.serving.access import exposure_error
 from image_embeddings.serving.port_check import listening_error
+from image_embeddings.sources.indexed_folders import was_indexed
 
 APP = ROOT / "app"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,10 +30,10 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
 
     Raises:
         ImageSearchError: no server can listen at that address, or the web app is missing.
+        SettingError: others could reach the web app at that address, and it has no password.
         EmbeddedNodeError: the embedded node does not start.
     """
-    if error := listening_error(host, port):
-        raise ImageSearchError(f"{error} --port {port + 1}")
+    check_address(settings, host=host, port=port)
     if not (APP / "gunicorn.conf.py").is_file():
         raise ImageSearchError(f"There is no web app beside the library in {ROOT}. Install the package image-search.")
     for number in _STOP_SIGNALS:
@@ -42,15 +43,32 @@ def serve(settings: Settings, *, host: str, port: int, notify: Notify) -> None:
     try:
         if node:
             node.start(notify=notify)
-        served = trust_own_names(_with_indexed_photos(settings, notify), host)
+        served = _with_indexed_photos(settings, notify)
         _make_gunicorn(served, bind=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").run()
     finally:
         if node and os.getpid() == master:
             _stop(node, notify)
 
 
+def check_address(settings: Settings, *, host: str, port: int) -> None:
+    """Check whether the web app may and can listen at that address.
+
+    Raises:
+        SettingError: others could reach it there, and it has no password.
+        ImageSearchError: no server can listen there.
+    """
+    if error := exposure_error(settings, [host]):
+        raise SettingError(error)
+    if error := listening_error(host, port):
+        raise ImageSearchError(f"{error} --port {port + 1}")
+
+
 def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
-    """Return the settings with IMAGE_DIR replaced by the folder that the index records, unless IMAGE_DIR is set."""
+    """Return the settings with IMAGE_DIR replaced by the folder that the index records, unless IMAGE_DIR is set.
+
+    All files below it can be served. So a cluster, which others may write to, cannot name any folder: only one that was
+    indexed from here.
+    """
     if is_set("IMAGE_DIR"):
         return settings
     try:
@@ -62,26 +80,11 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
     folder = Path(state.corpus) if state and state.corpus else settings.image_dir
     if folder == settings.image_dir or not folder.is_dir():
         return settings
+    if not uses_embedded_node(settings) and not was_indexed(settings.data_dir, folder):
+        notify(f"The index says that its photos are in {folder}, which was not indexed from here: set IMAGE_DIR to it.")
+        return settings
     notify(f"The photos are those of {folder}, which was indexed.")
     return replace(settings, image_dir=folder)
-
-
-def trust_own_names(settings: Settings, host: str) -> Settings:
-    """Return the settings with this machine's own names as TRUSTED_HOSTS, if only this machine can reach the server.
-
-    Otherwise a web site could make one of its own names point to this machine.
-    """
-    if settings.trusted_hosts is not None or not _is_loopback(host):
-        return settings
-    return replace(settings, trusted_hosts=tuple(dict.fromkeys((*OWN_NAMES, f"[{host}]" if ":" in host else host))))
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that listens at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _make_gunicorn(settings: Settings, *, bind: str) -> Any:

@@ -9,10 +9,10 @@ from tests.browser import chromium, webapp
 from tests.browser.album import make_album
 from tests.browser.visit import PATIENCE, Contexts, watched
 
-# Chromium sends requests only to the site: it finds no other host, and asks for no updates and no proxy. /dev/shm is
-# small in containers. The pages of a context share a process.
+# Chromium sends requests only to this machine, by several names: it finds no other host, and asks for no updates and no
+# proxy. /dev/shm is small in containers. The pages of a context share a process.
 FLAGS = (
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--process-per-site",
     "--disable-background-networking",
     "--disable-component-update",

@@ -1,5 +1,7 @@
 """More photos on the same page: they load near the end or by the link, and are there again after coming back."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -94,7 +96,8 @@ def test_a_failure_is_shown_and_can_be_tried_again(visit, said):
     expect(page.get_by_role("alert")).to_have_text(f"No more photos could be loaded. {said}")
     visit.problems.clear()  # Chromium's own message about it
     page.unroute(LATER)
-    page.get_by_role("link", name="Try again").press("Enter")
+    page.get_by_role("link", name="Try again").evaluate("link => link.focus({preventScroll: true})")
+    page.keyboard.press("Enter")
     expect_tiles(page, 40)
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_role("link", name="More photos")).to_be_attached()
@@ -113,7 +116,7 @@ def test_a_second_request_is_not_made_while_one_is_under_way(results):
 def test_the_link_opens_in_another_tab_as_links_do(results):
     with results.context.expect_page() as opened:
         results.get_by_role("link", name="More photos").click(modifiers=["Control"])
-    opened.value.wait_for_url("**offset=20**")
+    opened.value.wait_for_url(re.compile("offset=(20|40)"))  # to scroll to the link may load 20 photos first
 
 
 def test_coming_back_restores_the_scroll_position(results):

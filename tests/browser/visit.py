@@ -57,7 +57,10 @@ class Contexts:
         return context
 
     def give_back(self, context: BrowserContext) -> None:
-        """Close the pages of a context but the first, and keep it for the next use."""
+        """Close the pages of a context but the first, and keep it for the next use.
+
+        A page must have arrived where it was led: Chromium may never close one that is on its way to another site.
+        """
         for page in context.pages[1:]:
             page.close()
         context.clear_cookies()

@@ -14,6 +14,7 @@ from tests.waiting import LONG
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py")
 PHOTOS = ROOT / "app" / "static" / "images"
+LAN_NAME = "photos.test"  # a name for it as if in a network: browsers trust it less than 127.0.0.1
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -25,8 +26,11 @@ def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[
         "IMAGE_DIR": str(PHOTOS),
         "DATA_DIR": str(data_dir),
         "INDEX_NAME": index_name,
+        "TRUSTED_HOSTS": LAN_NAME,
     }
-    unset = dict.fromkeys(("ES_USER", "ES_PWD", "ES_API_KEY", "ES_CLOUD_ID", "ES_CA_CERTS", "TEXT_MODEL"), "")
+    unset = dict.fromkeys(
+        ("ES_USER", "ES_PWD", "ES_PWD_FILE", "ES_API_KEY", "ES_CLOUD_ID", "ES_CA_CERTS", "TEXT_MODEL"), ""
+    )
     return {**os.environ, **unset, **settings}
 
 

@@ -1,9 +1,13 @@
+import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from datetime import datetime, timezone
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from image_embeddings import errors
 from image_embeddings.config import ROOT
 from image_embeddings.embedded_node.failures import explain, heap_bytes, readable_file_errors
-from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars, read_coordinates
+from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars, read_coordinates, read_hashes
 from image_embeddings.embedded_node.java import choose_java, read_java
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.embedded_node.state import write_json
@@ -23,13 +27,21 @@ def no_network(scratch):
 
 def write_jar(path):
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.class", b"code")
+        archive.writestr(zipfile.ZipInfo("a.class"), b"code")  # without a date: the same bytes each time
     return path
 
 
 def two_jars(scratch):
     names = (f"elasticsearch-{VERSION}.jar", f"transport-netty4-{VERSION}.jar")
     return [write_jar(scratch / name) for name in names]
+
+
+def install(folder, fetch):
+    """Install jars as a list of two would have them."""
+    place = folder.parent / "for-hashes"
+    place.mkdir(exist_ok=True)
+    hashes = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in two_jars(place)}
+    install_jars(folder, fetch=fetch, notify=print, hashes=hashes)
 
 
 def make_java(folder, version="25.0.1", modules="java.base"):
@@ -118,6 +130,68 @@ def test_the_list_of_jars_fits_the_version():
     assert coordinates == sorted(set(coordinates))
 
 
+def test_the_jars_of_a_node_that_runs_are_those_of_the_list(node_jars):
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in node_jars.rglob("*.jar")}
+    assert found == read_hashes()
+
+
+def repack(jar):
+    """Make a sound zip file of other code."""
+    with zipfile.ZipFile(jar, "a") as archive:
+        archive.writestr("evil.class", b"code")
+
+
+def flip_bit(jar):
+    data = bytearray(jar.read_bytes())
+    data[len(data) // 2] ^= 1
+    jar.write_bytes(data)
+
+
+@pytest.mark.parametrize("change", [repack, flip_bit, lambda jar: jar.write_bytes(b""), lambda jar: jar.unlink()])
+def test_a_changed_jar_of_a_mirror_is_refused(tmp_path, node_jars, change):
+    def from_mirror(scratch):
+        jars = [shutil.copy(jar, scratch) for jar in node_jars.rglob("*.jar")]
+        change(scratch / f"elasticsearch-{VERSION}.jar")
+        return list(map(Path, jars))
+
+    with pytest.raises(errors.NodeDownloadError, match=rf"elasticsearch-{VERSION}\.jar|No such file"):
+        install_jars(tmp_path / "jars", fetch=from_mirror, notify=print)
+    assert not (tmp_path / "jars").exists()
+
+
+def test_a_jar_beside_those_of_the_list_is_refused(tmp_path):
+    with pytest.raises(errors.NodeDownloadError, match=r"evil\.jar is none of the 2 jars"):
+        install(tmp_path / "jars", lambda scratch: [*two_jars(scratch), write_jar(scratch / "evil.jar")])
+
+
+@pytest.mark.parametrize("change", [None, repack, flip_bit])
+def test_a_changed_jar_of_the_users_maven_cache_is_not_used(tmp_path, monkeypatch, node_jars, change):
+    jars = {jar.name: jar for jar in node_jars.rglob("*.jar")}
+    for coordinates in read_coordinates():
+        group, artifact, version = coordinates.split(":")
+        kept = tmp_path / "m2" / group.replace(".", "/") / artifact / version / f"{artifact}-{version}.jar"
+        kept.parent.mkdir(parents=True)
+        shutil.copy(jars[kept.name], kept)
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
+    monkeypatch.setenv("JGO_CACHE_DIR", str(tmp_path / "jgo"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # so that they cannot be fetched anew
+    monkeypatch.setenv("NO_PROXY", "")
+    if change:
+        change(kept)
+    with pytest.raises(errors.NodeDownloadError) if change else nullcontext():
+        install_jars(tmp_path / "jars", fetch=fetch_from_maven, notify=print)
+    assert (tmp_path / "jars").exists() is (change is None)
+
+
+def test_the_users_maven_cache_is_used_if_nothing_can_be_written_there(tmp_path, monkeypatch, node_jars):
+    (tmp_path / "read-only").write_text("a file in place of the folder")
+    monkeypatch.setenv("JGO_CACHE_DIR", str(tmp_path / "read-only" / "jgo"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    install_jars(tmp_path / "jars", fetch=fetch_from_maven, notify=print)
+    assert (tmp_path / "jars" / "lib").is_dir()
+
+
 @pytest.mark.parametrize("damage", ["truncated", "missing"])
 def test_a_broken_download_leaves_nothing_behind(tmp_path, damage):
     def broken(scratch):
@@ -126,21 +200,21 @@ def test_a_broken_download_leaves_nothing_behind(tmp_path, damage):
         return jars if damage == "truncated" else jars[1:]
 
     with pytest.raises(errors.NodeDownloadError):
-        install_jars(tmp_path / "jars", fetch=broken, notify=print)
-    install_jars(tmp_path / "jars", fetch=two_jars, notify=print)
+        install(tmp_path / "jars", broken)
+    install(tmp_path / "jars", two_jars)
     assert [path.name for path in (tmp_path / "jars" / "lib").iterdir()] == [f"elasticsearch-{VERSION}.jar"]
 
 
 def test_an_interrupted_download_does_not_count_as_complete(tmp_path):
     (tmp_path / "jars.partial" / "lib").mkdir(parents=True)
-    install_jars(tmp_path / "jars", fetch=two_jars, notify=print)
+    install(tmp_path / "jars", two_jars)
     assert sorted(path.name for path in (tmp_path / "jars").iterdir()) == ["lib", "modules", "plugins"]
     assert not (tmp_path / "jars.partial").exists()
 
 
 def test_jars_are_fetched_once(tmp_path):
-    install_jars(tmp_path / "jars", fetch=two_jars, notify=print)
-    install_jars(tmp_path / "jars", fetch=no_network, notify=print)
+    install(tmp_path / "jars", two_jars)
+    install(tmp_path / "jars", no_network)
 
 
 @pytest.mark.parametrize(("version", "read"), [("21", 21), ("25.0.3", 25), ("21-ea", 21)])

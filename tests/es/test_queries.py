@@ -17,7 +17,7 @@ DOCUMENT = ImageDocument(
     height=3000,
     bytes=5_000_000,
     mtime_ns=1_700_000_000_123_456_789,
-    content_hash="ab12",
+    content_hash="ab12" * 8,
     ctime_ns=1_700_000_001_000_000_000,
     inode=-7,
     sidecar_state="0123456789abcdef",
@@ -51,7 +51,7 @@ EVERY_FILTER = Filters(
     min_width=800,
     min_height=600,
 )
-BARE = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=0, mtime_ns=0, content_hash="ab")
+BARE = ImageDocument(image_id="a.jpg", width=1, height=1, bytes=0, mtime_ns=0, content_hash="ab" * 16)
 
 
 def test_the_body_of_a_new_index():

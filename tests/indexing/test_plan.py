@@ -163,3 +163,18 @@ def test_photos_of_a_folder_that_cannot_be_opened_stay():
         (photos / "cold").chmod(0o755)
     assert [skipped.image_id for skipped in work.skipped] == ["cold"]
     assert (work.found, work.to_delete) == (3, {})
+
+
+def test_contents_that_no_photo_has_after_a_run_are_told(photos):
+    found = states(photos)
+    hashes = dict(zip(sorted(found), "abcdef", strict=True))
+    indexed = {name: dataclasses.replace(state, content_hash=hashes[name]) for name, state in found.items()}
+    gone, changed, unread, copied, moved, kept = sorted(found)
+    for image_id in (gone, copied, moved):
+        (photos / image_id).unlink()
+    for image_id in (changed, unread):
+        indexed[image_id] = dataclasses.replace(indexed[image_id], mtime_ns=1)
+    indexed[copied] = dataclasses.replace(indexed[copied], content_hash=hashes[kept])
+    work = make_plan(photos, indexed=indexed)
+    assert work.obsolete_hashes(read={hashes[moved]}, skipped={unread}) == {hashes[gone], hashes[changed]}
+    assert work.obsolete_hashes(read=(), skipped=()) == {hashes[name] for name in (gone, changed, unread, moved)}

@@ -28,7 +28,7 @@ def main() -> None:
         data.mkdir(parents=True, exist_ok=True)
         node = EmbeddedNode(data / "elasticsearch")
         try:
-            url = node.start(notify=print).url
+            url = node.start(notify=print).client_url
             ca = trustme.CA()
             front = stack.enter_context(
                 ml_front(

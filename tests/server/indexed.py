@@ -28,7 +28,7 @@ DESCRIBED = {
 
 
 def document(image_id, **changes):
-    values = {"width": 3, "height": 2, "bytes": 10, "mtime_ns": 5, "content_hash": "ab"} | changes
+    values = {"width": 3, "height": 2, "bytes": 10, "mtime_ns": 5, "content_hash": "ab" * 16} | changes
     return ImageDocument(image_id=image_id, **values)
 
 

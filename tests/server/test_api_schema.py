@@ -22,8 +22,10 @@ SEED = 5
 CASES = 60  # for each operation, besides those that try each limit of each parameter
 
 # The document is the same without an index; the requests go to the app of the fixture.
+REFUSALS = ["400", "404", "413", "414", "415"]  # 413 and 414: a form or an address that is too long is not read at all
+CONFIG = {"seed": SEED, "checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}}}
 api = schemathesis.openapi.from_wsgi(
-    "/api/openapi.json", create_app(load_settings({})), config=schemathesis.Config(seed=SEED)
+    "/api/openapi.json", create_app(load_settings({})), config=schemathesis.Config.from_dict(CONFIG)
 )
 
 

@@ -82,6 +82,7 @@ COMMANDS = [
     "node",
     "node start",
     "serve",
+    "make-password",
 ]
 
 
@@ -379,12 +380,16 @@ def test_the_familiar_script_accepts_its_flags(run, start, elasticsearch_url):
     assert "6 encoded" in run("--delete_existing", command=create_image_embeddings).stdout
 
 
-def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start):
+def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start, environ):
     own = {"ES_HOST": "", "ES_HEAP": "256m"}
     assert "not running" in run("node", "status", expect=1, **own).stdout
     try:
         assert "6 encoded" in start("index", **own).stdout  # the node outlives the process
-        assert "runs at http://127.0.0.1:" in run("node", "status", **own).stdout
+        said = run("node", "status", **own).stdout
+        assert "runs at http://127.0.0.1:" in said
+        command = ["sh", "-c", said.partition("To ask it: ")[2]]
+        asked = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert environ["INDEX_NAME"] in asked.stdout
         assert json.loads(run("status", "--json", **own).stdout)["embedded_node"] is True
         assert "has stopped" in run("node", "stop", **own).stdout
         assert "6 unchanged" in run("index", **own).stdout  # the node is started again, with its data

@@ -23,7 +23,7 @@ MODEL = ColourEncoder().info
 def cluster(tmp_path_factory, node_jars):
     node = EmbeddedNode(tmp_path_factory.mktemp("own"), heap="256m", jars=node_jars, start_timeout=LONG)
     try:
-        with closing(connect([node.start().url])) as cluster:
+        with closing(connect([node.start().client_url])) as cluster:
             yield cluster
     finally:
         node.stop()

@@ -94,7 +94,7 @@ def test_derived_fields_are_those_of_all_that_tables_say_whatever_their_sequence
     def check(steps):
         image_id = f"{uuid.uuid4().hex}.png"
         photo = ImageDocument(
-            image_id=image_id, width=1, height=1, bytes=1, mtime_ns=1, content_hash="0", caption="Own."
+            image_id=image_id, width=1, height=1, bytes=1, mtime_ns=1, content_hash="0" * 32, caption="Own."
         )
         assert list(index.documents.add([(photo, vector)])) == []
         for said, file_changes in steps:

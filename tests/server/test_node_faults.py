@@ -54,13 +54,13 @@ def node(tmp_path_factory, node_jars):
 
 @pytest.fixture
 def url(node):
-    return node.start().url
+    return node.start().client_url
 
 
 @pytest.fixture
-def index(url, name, album):
+def index(node, url, name, album):
     """The album in its first state, on that node."""
-    with closing(connect([url])) as cluster:
+    with closing(connect([url], locate=node.locate)) as cluster:
         index = ImageIndex(cluster, name=name)
         index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
         run_over(album.before, index)
@@ -91,7 +91,9 @@ def test_a_run_goes_on_when_elasticsearch_is_killed_and_later_stopped(node, inde
     happenings = {16: lambda: restarted(node.kill), 56: lambda: restarted(node.stop)}
     assert run_over(album.after, index, said=SAID, happenings=happenings) == undisturbed[0]
     assert contents(index) == undisturbed[1]
-    assert [start.result().url for start in starts] == [index.cluster.address] * 2
+    first, second = (start.result() for start in starts)
+    assert first.url != second.url == index.cluster.address
+    assert first.token != second.token
 
 
 # A rebuild
@@ -128,6 +130,8 @@ def test_a_rebuild_goes_on_after_a_restart_and_the_old_index_answers_until_then(
     with impatience(monkeypatch), pytest.raises(UnreachableError, match="same command again to go on"):
         index_photos(after, rebuild=True, progress=lambda total: Interrupted({30: node.kill}))
     start = background.submit(node.start)
+    wait_for(lambda: node.status() is not None)
+    before, after = (dataclasses.replace(old, es_host=node.status().client_url) for old in settings)
     state, errors = first_answer(open_index(before))
     assert state.model.model_id == "first"
     assert any("does not know its indices yet" in str(error) for error in errors)

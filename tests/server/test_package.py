@@ -129,7 +129,7 @@ def test_every_catalogue_is_there_compiled(wheel):
 
 def test_data_of_the_library_and_the_servers_settings_are_in_the_wheel(wheel):
     data = {path for path in ROOT.glob("image_embeddings/**/*.*") if path.suffix not in (".py", ".pyc")}
-    assert {path.suffix for path in data} == {".npz", ".txt"}
+    assert {path.suffix for path in data} == {".npz", ".txt", ".jar", ".java"}
     expected = {path.relative_to(ROOT).as_posix() for path in data}
     assert {*expected, "app/gunicorn.conf.py", "image_embeddings/create-image-embeddings.py"} <= names_of(wheel)
 

@@ -146,6 +146,46 @@ def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
     assert nearest(index, "red") == "warm/red.png"
 
 
+def thumbnails_in(folder):
+    return {path.stem for path in (folder / "thumbnails").rglob("*.webp")}
+
+
+def hashes_in(index):
+    return {state.content_hash for state in index.documents.file_states().values()}
+
+
+def test_thumbnails_that_no_photo_has_any_more_are_removed(run, index, photos, tmp_path):
+    run()
+    before = thumbnails_in(tmp_path)
+    save(photos / "warm" / "red.png", colour="white", size=(10, 10))  # changed
+    (photos / "warm" / "yellow.png").unlink()  # gone
+    (photos / "cold" / "deep" / "blue.png").rename(photos / "moved.png")
+    shutil.copy(photos / "warm" / "magenta.png", photos / "copy.png")
+    run()
+    (photos / "warm" / "magenta.png").unlink()  # its copy stays
+    run()
+    assert thumbnails_in(tmp_path) == hashes_in(index)
+    assert len(before & thumbnails_in(tmp_path)) == 4
+
+
+def test_the_thumbnail_of_a_file_that_is_no_photo_any_more_is_removed(run, index, photos, tmp_path):
+    run()
+    (photos / "warm" / "red.png").write_bytes(b"no photo")
+    run()
+    assert len(thumbnails_in(tmp_path)) == 5
+    assert thumbnails_in(tmp_path) == hashes_in(index)
+
+
+def test_damaged_thumbnails_of_photos_that_are_read_are_made_anew(run, index, photos, tmp_path):
+    run()
+    for path in (tmp_path / "thumbnails").rglob("*.webp"):
+        path.write_bytes(b"")
+    assert list(index.documents.remove(list(index.documents.file_states()), chunk_size=9)) == []
+    index.refresh()
+    run()
+    assert all(path.stat().st_size for path in (tmp_path / "thumbnails").rglob("*.webp"))
+
+
 def test_thumbnails_are_made_during_the_run(run, index, tmp_path):
     run()
     assert Thumbnails(tmp_path / "thumbnails").path(index.documents.get("warm/red.png").content_hash).is_file()

@@ -15,7 +15,6 @@ import pytest
 from image_embeddings.config import load_settings
 from image_embeddings.embedded_node.jars import VERSION
 from image_embeddings.es.opening import embedded_node, open_index
-from image_embeddings.serving import web_server
 from tests.commands import MODULE, ROOT, run_process
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
@@ -123,20 +122,18 @@ def test_a_port_in_use_is_reported_before_a_node_is_started(embedded, tmp_path):
     assert node_of(tmp_path).status() is None
 
 
-@pytest.mark.parametrize(
-    ("host", "names"),
-    [
-        ("127.0.0.1", ("localhost", "127.0.0.1")),
-        ("localhost", ("localhost", "127.0.0.1")),
-        ("::1", ("localhost", "127.0.0.1", "[::1]")),
-        ("0.0.0.0", None),
-        ("192.168.1.2", None),
-    ],
-)
-def test_a_server_for_this_machine_only_answers_to_its_own_names(host, names):
-    assert web_server.trust_own_names(load_settings({}), host).trusted_hosts == names
+@pytest.mark.parametrize("options", [[], ["--check"]])
+@pytest.mark.parametrize(("host", "place"), [("0.0.0.0", "0.0.0.0"), ("", "all its addresses")])
+def test_it_does_not_listen_for_others_without_a_password(embedded, tmp_path, host, place, options):
+    done = run_process(embedded, "serve", "--host", host, "--port", str(free_port()), *options)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Others could reach the web app at {place}, and it has no password. Set")
+    assert "ALLOW_WITHOUT_PASSWORD=yes" in line
+    assert node_of(tmp_path).status() is None
 
 
-def test_host_names_that_are_set_stay():
-    settings = load_settings({"TRUSTED_HOSTS": "photos.example"})
-    assert web_server.trust_own_names(settings, "127.0.0.1").trusted_hosts == ("photos.example",)
+def test_with_a_password_it_may_listen_for_others(embedded):
+    protected = {**embedded, "APP_PASSWORD": "my password"}
+    done = run_process(protected, "serve", "--check", "--host", "0.0.0.0", "--port", str(free_port()))
+    assert (done.returncode, done.stderr) == (0, "")

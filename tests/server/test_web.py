@@ -255,11 +255,32 @@ def test_an_index_of_someone_else_is_reported_on_the_first_page(cluster, name, t
     assert "was not made by this version" in page.text
 
 
-def test_only_trusted_hosts_are_answered(filled, place):
-    web = make_app(filled, place, trusted_hosts=("photos.example",)).test_client()
-    assert web.get("/", headers={"Host": "photos.example"}).status_code == 200
-    assert web.get("/", headers={"Host": "evil.example"}).status_code == 400
-    assert web.get("/healthz", headers={"Host": "127.0.0.1:5001"}).status_code == 200  # as the image checks it
+PRIVATE = {"private", "no-cache"}
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("/", PRIVATE),
+        ("/collections", PRIVATE),
+        ("/image_search?q=red", PRIVATE),
+        ("/similar_image?id=warm/red.png", PRIVATE),
+        ("/image_search?q=red&k=0", PRIVATE),
+        ("/image/warm/red.png", PRIVATE),
+        ("/thumbnail/warm/red.png", PRIVATE),
+        ("/thumbnail/gone.png", PRIVATE),
+        ("/api/v1/search?q=red", {"no-store"}),
+        ("/api/v1/images/warm/red.png", {"no-store"}),
+        ("/api/v1/collections", {"no-store"}),
+        ("/api/v1/status", {"no-store"}),
+        ("/readyz", {"no-store"}),
+    ],
+)
+def test_what_is_private_is_kept_by_no_shared_cache(web, address, told):
+    answer = web.get(address)
+    assert set(answer.headers["Cache-Control"].split(", ")) - {"max-age=0"} == told
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
 # Photos
@@ -315,7 +336,7 @@ def test_a_thumbnail_is_webp_and_can_be_cached_for_good(web, filled):
     answer = web.get(f"/thumbnail/warm/red.png?v={version}")
     assert answer.mimetype == "image/webp"
     kept = answer.cache_control
-    assert (kept.immutable, kept.public, kept.max_age, kept.no_cache) == (True, True, 365 * 24 * 3600, None)
+    assert (kept.immutable, kept.private, kept.max_age, kept.no_cache) == (True, True, 365 * 24 * 3600, None)
     again = web.get(f"/thumbnail/warm/red.png?v={version}", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 
@@ -367,7 +388,7 @@ def test_a_photo_that_is_not_in_the_index_is_not_served(own_web, tmp_path):
 def test_a_document_that_points_outside_is_not_served(own_web, own_index, tmp_path):
     Image.new("RGB", (5, 5)).save(tmp_path / "secret.png")
     list(own_index.documents.add([(document("../secret.png"), ColourEncoder().encode_texts(["red"])[0])]))
-    assert own_web.get("/image/..%2Fsecret.png").status_code == 404
+    assert own_web.get("/image/..%2Fsecret.png").status_code == 503  # its document is forged
 
 
 def test_an_indexed_photo_whose_file_is_gone_says_so(own_web, tmp_path):
@@ -642,6 +663,16 @@ def test_the_openapi_document_is_valid_and_names_every_path(web):
     assert "422" not in document["paths"]["/api/v1/search"]["get"]["responses"]
     named = {"search", "searches", "collections", "images/{image_id}", "status"}
     assert set(document["paths"]) == {f"/api/v1/{name}" for name in named}
+
+
+def test_a_photo_and_an_error_in_its_place_have_no_policy_that_conflicts_with_a_sandbox(web):
+    # https://html.spec.whatwg.org/multipage/browsing-the-web.html#create-navigation-params-by-fetching
+    for address in ("/image/warm/red.png", "/image/gone.png", "/thumbnail/warm/red.png", "/thumbnail/gone.png"):
+        assert "Cross-Origin-Opener-Policy" not in web.get(address).headers
+    for address in ("/", "/image_search?q=red", "/api/v1/status"):
+        headers = web.get(address).headers
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "sandbox" not in headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("address", ["/", "/image_search?q=red", "/nowhere", "/image/warm/red.png", "/api/v1/status"])

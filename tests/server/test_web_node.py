@@ -1,5 +1,7 @@
 """The web app on an embedded node of its own, which stops while the app runs."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 import pytest
 
@@ -43,3 +45,18 @@ def test_a_search_starts_the_node_again_after_it_was_stopped_or_killed(web, sett
     killed.kill()
     killed.wait(timeout=LONG)
     assert web.get("/api/v1/search?like=warm/red.png").status_code == 200
+
+
+def test_a_restart_of_the_node_blocks_no_other_request(web, settings):
+    web.get("/api/v1/search?q=red")
+    killed = psutil.Process(embedded_node(settings).status().pid)
+    killed.kill()
+    killed.wait(timeout=LONG)
+    web.application.extensions["services"].reconnect()
+    with ThreadPoolExecutor(4) as pool:
+        searches = [pool.submit(web.application.test_client().get, "/api/v1/search?q=red") for _ in range(4)]
+        assert web.get("/healthz").status_code == 200
+    answers = sorted((search.result() for search in searches), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answers] == [200, 503, 503, 503]
+    assert {answer.json["error"]["code"] for answer in answers[1:]} == {"local_node_starting"}
+    assert web.get("/api/v1/search?q=red").status_code == 200

@@ -4,6 +4,7 @@ import pytest
 from flask import request
 
 from app import create_app
+from app.web.proxies import TrustedProxies
 from image_embeddings.config import load_settings
 from image_embeddings.errors import SettingError
 
@@ -11,7 +12,8 @@ LOCAL = "127.0.0.1"
 
 
 def client_of(tmp_path, trusted, **more):
-    app = create_app(load_settings({"TRUSTED_PROXIES": trusted, "DATA_DIR": str(tmp_path), **more}))
+    settings = {"TRUSTED_PROXIES": trusted, "DATA_DIR": str(tmp_path), "ALLOW_WITHOUT_PASSWORD": "yes", **more}
+    app = create_app(load_settings(settings))
 
     @app.get("/seen")
     def seen():
@@ -27,7 +29,9 @@ def ask(tmp_path):
 
     def ask_as(sender, *, trusted="127.0.0.1, 10.0.0.0/8, ::1", path="/seen", **headers):
         named = {f"X-Forwarded-{name}": value for name, value in headers.items()}
-        return client_of(tmp_path, trusted).get(path, headers=named, environ_base={"REMOTE_ADDR": sender})
+        return client_of(tmp_path, trusted, TRUSTED_HOSTS="example.org").get(
+            path, headers=named, environ_base={"REMOTE_ADDR": sender}
+        )
 
     return ask_as
 
@@ -118,3 +122,34 @@ def test_a_setting_that_is_no_address_is_refused(value):
         SettingError, match=r"TRUSTED_PROXIES has value '.*'\. Not a list of addresses: use 127\.0\.0\.1"
     ):
         load_settings({"TRUSTED_PROXIES": value})
+
+
+# The header by which a proxy names whom it has let in
+
+
+def name_seen(sender, headers, trusted="127.0.0.1, 10.0.0.0/8"):
+    """Return the name that the app sees, behind proxies that may send it."""
+    environ = {"REMOTE_ADDR": sender, **headers}
+    seen = []
+    TrustedProxies(
+        lambda environ, _: seen.append(environ) or [],
+        load_settings({"TRUSTED_PROXIES": trusted}).trusted_proxies,
+        auth_header="Remote-User",
+    )(environ, lambda *_: None)
+    return seen[0].get("HTTP_REMOTE_USER")
+
+
+@pytest.mark.parametrize(
+    ("sender", "headers", "name"),
+    [
+        ("10.1.2.3", {}, "ann"),
+        ("127.0.0.1", {"HTTP_X_FORWARDED_FOR": "192.0.2.1"}, "ann"),
+        ("::ffff:127.0.0.1", {}, "ann"),
+        ("192.0.2.1", {}, None),
+        ("192.0.2.1", {"HTTP_X_FORWARDED_FOR": "10.1.2.3"}, None),
+        ("", {}, None),
+        ("garbage", {}, None),
+    ],
+)
+def test_a_name_counts_only_if_a_trusted_proxy_has_sent_it(sender, headers, name):
+    assert name_seen(sender, {"HTTP_REMOTE_USER": "ann", **headers}) == name

@@ -5,12 +5,17 @@ import { t } from "./words.js";
 export class Refusal extends Error {}
 
 export async function fetchAnswer(address, options) {
+  let answer;
   try {
-    return await fetch(address, options);
+    answer = await fetch(address, options);
   } catch {
     throw new Error(t("The server cannot be reached."));
   }
+  if (answer.status === 401 || isLoginPage(answer)) throw new Error(t("You are no longer logged in. Load the page again."));
+  return answer;
 }
+
+const isLoginPage = ({ redirected, url }) => redirected && new URL(url).pathname.endsWith("/login");
 
 /** Return the error for a failed answer: with the server's message, or with the status if there is no message. */
 export function makeError(answer, said) {

@@ -1,0 +1,42 @@
+"""The addresses that pages link to. Each carries a whole search, so a page has few links of a long search."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import url_for
+
+from app.search_request.request import SearchRequest
+from app.web.request_limits import MAX_ADDRESS
+from image_embeddings import errors
+
+# Bytes of all links of one kind on a page. Many links of a long search would make a page of many megabytes.
+MOST_LINKED = 150_000
+
+
+def page_address(endpoint: str, parameters: Mapping[str, Any], *, fragment: str | None = None) -> str:
+    """Return the address of a page with these parameters."""
+    return url_for(endpoint, _anchor=fragment, **parameters)
+
+
+def search_address(search: SearchRequest, *, fragment: str | None = None) -> str:
+    """Return the address of a search, from its first photo on."""
+    return page_address("pages.image_search", search.parameters, fragment=fragment)
+
+
+def address_to_follow(search: SearchRequest) -> str:
+    """Return the address of a search, for a redirect.
+
+    Raises:
+        QueryError: if it is longer than an address may be.
+    """
+    address = search_address(search)
+    if len(address) > MAX_ADDRESS:
+        raise errors.QueryError(
+            f"The search needs an address of {len(address):,} characters; {MAX_ADDRESS:,} at most. Leave something out."
+        )
+    return address
+
+
+def can_link(count: int, length: int) -> bool:
+    """Return whether a page may have `count` links with addresses of that length."""
+    return count * length <= MOST_LINKED

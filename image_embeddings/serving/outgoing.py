@@ -1,0 +1,121 @@
+"""The answer to a client: what the socket takes is sent at once, and the rest is kept for a slow reader."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import Any
+
+from image_embeddings.serving.limits import Limits
+from image_embeddings.serving.pace import Pace
+
+_SENDFILE_BYTES = 1024 * 1024
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+@dataclass
+class FilePart:
+    """A part of an open file that is still to be sent."""
+
+    descriptor: int
+    offset: int
+    end: int
+
+
+class Outgoing:
+    """What one client has still to read."""
+
+    def __init__(self, wire: Any, *, limits: Limits, streams: BoundedSemaphore) -> None:
+        """Send to the socket `wire`, which does not block. `streams` are the threads that may wait for slow readers."""
+        self._wire = wire
+        self._limits = limits
+        self._streams = streams
+        self._unsent: deque[memoryview | FilePart] = deque()
+        self._is_begun = False
+        self.pace = self._new_pace()
+
+    def __bool__(self) -> bool:
+        """Return whether anything is unsent."""
+        return bool(self._unsent)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """The unsent bytes in memory."""
+        return sum(len(part) for part in self._unsent if isinstance(part, memoryview))
+
+    @property
+    def has_file(self) -> bool:
+        """Whether some of the rest is in a file, which may be on a slow drive."""
+        return any(isinstance(part, FilePart) for part in self._unsent)
+
+    def begin(self) -> None:
+        """Begin an answer."""
+        self._is_begun = False
+
+    def _new_pace(self) -> Pace:
+        return Pace(self._limits, credit_seconds=self._limits.reader_credit_seconds)
+
+    def put(self, part: bytes | FilePart) -> None:
+        """Send what the socket takes now, and keep the rest.
+
+        If much is kept already, the answer is made faster than its client reads it. Then wait for the client. Only a
+        few threads may do that. Raise BrokenPipeError if the client does not read, or if too many threads wait.
+        """
+        if self.unsent_bytes > self._limits.stream_bytes:
+            self._wait_for_reader()
+        if not self._is_begun:  # perhaps long after the request
+            self._is_begun, self.pace = True, self._new_pace()
+        self._unsent.append(part if isinstance(part, FilePart) else memoryview(part))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what the socket takes now, and return whether that was all. Raise OSError if the client has left."""
+        try:
+            while self._unsent:
+                self.pace.move(self._send_first())
+        except WOULD_BLOCK:
+            return False
+        return True
+
+    def _send_first(self) -> int:
+        part = self._unsent[0]
+        if isinstance(part, FilePart):
+            count = min(part.end - part.offset, _SENDFILE_BYTES)
+            sent = os.sendfile(self._wire.fileno(), part.descriptor, part.offset, count)
+            part.offset += sent
+            if not sent or part.offset >= part.end:  # a file that has become shorter ends here
+                os.close(part.descriptor)
+                self._unsent.popleft()
+            return sent
+        sent = self._wire.send(part) if part else 0
+        self._unsent.popleft()
+        if sent < len(part):
+            self._unsent.appendleft(part[sent:])
+        return int(sent)
+
+    def _wait_for_reader(self) -> None:
+        if not self._streams.acquire(blocking=False):
+            raise BrokenPipeError(errno.EPIPE, "too many slow readers")
+        try:
+            poll = select.poll()
+            poll.register(self._wire.fileno(), select.POLLOUT)
+            while self.unsent_bytes > self._limits.stream_bytes:
+                left = self.pace.deadline - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    raise BrokenPipeError(errno.EPIPE, "the client does not read")
+                self.flush()
+        finally:
+            self._streams.release()
+
+    def close(self) -> None:
+        """Forget what is unsent, and close its files."""
+        for part in self._unsent:
+            if isinstance(part, FilePart):
+                os.close(part.descriptor)
+        self._unsent.clear()
