@@ -21,12 +21,13 @@ _OOM_SCORE = 800  # of 1,000: if the system runs out of memory, it ends this pro
 
 
 def isolate(*, niceness: int) -> None:
-    """Prepare this process: it writes no core dump, goes first if memory is short, and dies with its parent.
+    """Prepare this process: it is silent, writes no core dump, goes first if memory is short, and dies with its parent.
 
     The parent holds the other end of standard input, and writes nothing into it.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent ends this process when it has no more use for it
+    _silence_libraries()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(niceness)
     with suppress(OSError):  # no /proc, or not allowed
@@ -34,6 +35,15 @@ def isolate(*, niceness: int) -> None:
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
     _die_with_parent()
+
+
+def _silence_libraries() -> None:
+    """Let libraries in C write into nothing: their lines name no file. Python's own messages still reach the terminal."""
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _die_with_parent() -> None:

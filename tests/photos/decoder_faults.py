@@ -77,7 +77,13 @@ def wait(path):
         time.sleep(0.01)
 
 
+def babble(_path):
+    os.write(1, b"data corrupted at 42\n")
+    os.write(2, b"data corrupted at 42\n")
+
+
 FAULTS = {
+    "babble": babble,
     "crash": crash,
     "abort": abort,
     "end": end,

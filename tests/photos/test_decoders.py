@@ -122,6 +122,11 @@ def test_a_mistake_of_ours_is_raised_here_with_its_traceback(faulty):
     assert decode(faulty, saved()).size == (640, 480)
 
 
+def test_lines_of_c_libraries_reach_no_terminal(faulty, capfd):
+    assert decode(faulty, fault("babble")).size == (64, 48)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_many_threads_share_a_few_processes(decoders):
     pictures = [saved(Image.new("RGB", (64, 48), (level, 0, 0)), kind="PNG") for level in range(40)]
     with ThreadPoolExecutor(8) as pool:
