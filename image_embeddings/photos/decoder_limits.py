@@ -38,7 +38,7 @@ def isolate(*, niceness: int) -> None:
 
 
 def _silence_libraries() -> None:
-    """Let libraries in C write into nothing: their lines name no file. Python's own messages still reach the terminal."""
+    """Let C libraries write into nothing: their lines name no file. Messages of Python still reach the terminal."""
     sys.stderr = os.fdopen(os.dup(2), "w")
     nothing = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
