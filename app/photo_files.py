@@ -1,14 +1,11 @@
-"""The files of indexed photos, and the decoding of photos, of which only a few are decoded at the same time."""
+"""The files of indexed photos, and the decoding of photos and uploads, which other processes do."""
 
 from pathlib import Path
-from threading import BoundedSemaphore
 
 from PIL import Image
 
 from app.services import services
-from image_embeddings import SHORT_SIDE, ImageDocument, decode, errors, read_bytes, rendition, resolve
-
-DECODING = BoundedSemaphore(2)  # photos at the same time: a large one may take a gigabyte of memory
+from image_embeddings import SHORT_SIDE, UPLOAD_BYTES, ImageDocument, errors, read_bytes, resolve
 
 
 def find_photo(image_id: str) -> tuple[ImageDocument, Path]:
@@ -58,15 +55,24 @@ def read_photo(image_id: str) -> bytes:
 
 
 def decode_image(data: bytes, *, what: str, short_side: int = SHORT_SIDE) -> Image.Image:
-    """Return the upright RGB image in these bytes.
+    """Return the upright RGB image in the bytes of an indexed photo.
 
     A larger image is shrunk; its shorter side keeps at least `short_side` pixels.
 
     Raises:
-        ImageError: if the bytes are no image, are damaged, or hold too many pixels. The message begins with `what`.
+        ImageError: if the bytes are no image, are damaged, or hold too many pixels, or if they cannot be decoded now.
+            The message begins with `what`.
     """
-    with DECODING:
-        return decode(data, max_pixels=_max_pixels(), what=what, short_side=short_side).image
+    return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, short_side=short_side)
+
+
+def decode_from_visitor(data: bytes, *, what: str) -> Image.Image:
+    """Return the same for bytes that a visitor has sent: a picture that takes more than UPLOAD_BYTES is refused.
+
+    Raises:
+        ImageError: as in `decode_image`.
+    """
+    return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, max_bytes=UPLOAD_BYTES)
 
 
 def make_rendition(data: bytes, *, what: str) -> bytes:
@@ -75,8 +81,7 @@ def make_rendition(data: bytes, *, what: str) -> bytes:
     Raises:
         ImageError: as in `decode_image`.
     """
-    with DECODING:
-        return rendition(data, max_pixels=_max_pixels(), what=what)
+    return services().decoders.rendition(data, max_pixels=_max_pixels(), what=what)
 
 
 def _max_pixels() -> int:

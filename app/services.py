@@ -11,6 +11,7 @@ from flask import current_app
 
 from image_embeddings import (
     Collections,
+    Decoders,
     ImageIndex,
     ImageSearch,
     Settings,
@@ -20,6 +21,7 @@ from image_embeddings import (
     open_index,
     open_search,
     read_indexing_failure,
+    serving_decoders,
     thumbnails_of,
     uses_embedded_node,
 )
@@ -41,7 +43,7 @@ class Indexing:
 
 
 class Services:
-    """The search, the thumbnails and the collections that the views of one app use."""
+    """The search, the thumbnails, the decoders and the collections that the views of one app use."""
 
     def __init__(
         self,
@@ -49,8 +51,11 @@ class Services:
         *,
         open_search: Callable[[Settings], ImageSearch] = open_search,
         open_index: Callable[[Settings], ImageIndex] = open_index,
+        decoders: Decoders | None = None,
     ) -> None:
+        """Take the settings, and for tests other decoders than those that all apps of a process share."""
         self.settings = settings
+        self.decoders = decoders or serving_decoders()
         self.thumbnails: Thumbnails = thumbnails_of(settings)
         self._open_search = open_search
         self._open_index = open_index

@@ -8,7 +8,7 @@ one machine, so compare them with each other only.
 
 naive:       one photo after the other, decoded whole and encoded alone in float32; one bulk of plain lists at the end
 ours:        an indexing run into the embedded node, with thumbnails; the model is already loaded
-decode:      only our reading and decoding, with its threads and with thumbnails
+decode:      only our reading and decoding, with its threads and processes and with thumbnails
 encode:      only our encoder, in batches of decoded photos, in the number format that it chooses for 100,000 photos
 both:        decode and encode together if they share the cores without loss: 1 / (1/decode + 1/encode)
 calibration: seconds at the end of a first run, for 254 texts and any number of photos; they are part of `ours`
@@ -43,7 +43,7 @@ from image_embeddings.indexing import pipeline  # noqa: E402
 from image_embeddings.indexing.plan import make_plan  # noqa: E402
 from image_embeddings.indexing.report import IndexOptions  # noqa: E402
 from image_embeddings.indexing.runs import Indexing  # noqa: E402
-from image_embeddings.photos.photo import decode_photo  # noqa: E402
+from image_embeddings.photos.decoders import indexing_decoders  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.sources import photo_folder, reading  # noqa: E402
 from image_embeddings.sources.samples import captioned_photos  # noqa: E402
@@ -179,11 +179,10 @@ def naive_conse() -> Callable[[Image.Image], Iterable[float]]:
 
 def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Read and decode the photos and make thumbnails, as the pipeline's threads do. Return the images."""
+    decoders = indexing_decoders(THREADS)
 
     def decode(file: photo_folder.PhotoFile) -> Image.Image:
-        photo = decode_photo(reading.load(file), max_pixels=10**9)
-        thumbnails.make(photo.image, content_hash=photo.document.content_hash)
-        return photo.image
+        return decoders.decode_photo(reading.load(file), max_pixels=10**9, thumbnails=thumbnails).image
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(decode, photo_folder.walk(photos, skip=print)))

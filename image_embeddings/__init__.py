@@ -31,6 +31,7 @@ from image_embeddings.indexing.report import IndexReport
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.log_format import log_formatter
 from image_embeddings.photos.browsers import RENDITION_TYPE, browser_type, rendition
+from image_embeddings.photos.decoders import UPLOAD_BYTES, Decoders, serving_decoders
 from image_embeddings.photos.decoding import SHORT_SIDE, SUFFIXES, decode
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -78,10 +79,12 @@ __all__ = [
     "SHORT_SIDE",
     "SORTS",
     "SUFFIXES",
+    "UPLOAD_BYTES",
     "Access",
     "Bucket",
     "Collection",
     "Collections",
+    "Decoders",
     "Facets",
     "Filters",
     "Hit",
@@ -119,6 +122,7 @@ __all__ = [
     "read_indexing_failure",
     "rendition",
     "resolve",
+    "serving_decoders",
     "session_secret",
     "thumbnails_of",
     "uses_embedded_node",

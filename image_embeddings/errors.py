@@ -7,8 +7,10 @@ ImageSearchError
 ├── QueryError                 a query that makes no sense: empty text, k out of range, …
 ├── ImageError
 │   ├── ImageUnreadableError   not an image, or a damaged one
-│   ├── ImageTooLargeError     more pixels than MAX_IMAGE_PIXELS
-│   └── ImageMemoryError       too little memory to decode it now; the image may be fine
+│   ├── ImageTooLargeError     more pixels or memory than allowed
+│   ├── ImageSlowError         it takes too long to decode
+│   ├── ImageMemoryError       too little memory to decode it now; the image may be fine
+│   └── DecodersBusyError      other images are decoded now; the image may be fine
 ├── CorpusError                the folder of photos is missing or empty
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
 ├── DataDirError               DATA_DIR is not writable
@@ -100,7 +102,7 @@ class ImageUnreadableError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """An image with more pixels or bytes than allowed."""
+    """An image with more pixels or bytes than allowed, or that would take more memory than allowed."""
 
     code = "image_too_large"
 
@@ -109,6 +111,18 @@ class ImageMemoryError(ImageError):
     """An image that cannot be decoded now, because the system has too little memory. It says nothing of the image."""
 
     code = "image_memory"
+
+
+class ImageSlowError(ImageError):
+    """An image that takes too long to decode, on this machine and now."""
+
+    code = "image_slow"
+
+
+class DecodersBusyError(ImageError):
+    """An image that cannot be decoded now, because others are. It says nothing of the image."""
+
+    code = "decoders_busy"
 
 
 class CorpusError(ImageSearchError):

@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
-from app.photo_files import decode_image
+from app.photo_files import decode_from_visitor
 from app.search_request import crops
 from image_embeddings import SHORT_SIDE, errors
 
@@ -49,7 +49,7 @@ def decode_upload(upload: FileStorage | None) -> Image.Image:
         raise errors.QueryError("No photo was sent. Choose an image file first.")
     with upload.stream:
         data = upload.read()
-    return decode_image(data, what=f"The upload '{errors.shorten(upload.filename)}'")
+    return decode_from_visitor(data, what=f"The upload '{errors.shorten(upload.filename)}'")
 
 
 def carry_upload(upload: FileStorage | None) -> CarriedPhoto:
@@ -81,7 +81,7 @@ def _carry(image: Image.Image) -> CarriedPhoto:
 
 
 def _decode_copy(address: str) -> Image.Image:
-    return decode_image(base64.b64decode(address.partition(",")[2]), what="The copy of your photo")
+    return decode_from_visitor(base64.b64decode(address.partition(",")[2]), what="The copy of your photo")
 
 
 def _data_url(image: Image.Image, side: int, quality: int) -> str:

@@ -20,7 +20,9 @@ from image_embeddings import errors
 _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.QueryError, 400),
     (errors.ImageTooLargeError, 413),
+    (errors.ImageSlowError, 413),
     (errors.ImageMemoryError, 503),
+    (errors.DecodersBusyError, 503),
     (errors.ImageError, 415),
     (errors.ImageNotFoundError, 404),
     (errors.IndexStateError, 503),
@@ -33,7 +35,10 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
 )
 
 MOST_PROBLEMS = 5  # that an answer names
-_STARTING_SECONDS = 5  # after which somebody may ask again while the embedded node starts
+_SECONDS_TO_WAIT: dict[type[errors.ImageSearchError], int] = {  # until somebody may ask again, of errors that pass
+    errors.NodeStartingError: 5,
+    errors.DecodersBusyError: 2,
+}
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +71,10 @@ def error_page(error: errors.ImageSearchError, **context: Any) -> Response:
 
 def invite_again(response: Response, error: errors.ImageSearchError) -> Response:
     """Return the answer, which says when to ask again if the error passes. Pages do so by themselves."""
-    if isinstance(error, errors.NodeStartingError):
-        response.headers["Retry-After"] = str(_STARTING_SECONDS)
+    if seconds := _SECONDS_TO_WAIT.get(type(error)):
+        response.headers["Retry-After"] = str(seconds)
         if request.method == "GET" and response.mimetype == "text/html":
-            response.headers["Refresh"] = str(_STARTING_SECONDS)
+            response.headers["Refresh"] = str(seconds)
     return response
 
 

@@ -39,11 +39,17 @@ _TEXTS: tuple[tuple[type[errors.ImageSearchError], str], ...] = (
     (errors.TextModelError, N_("Texts cannot be searched for at the moment. Try again in a while.")),
     (errors.ModelError, NO_SEARCH),
     (errors.ImageMemoryError, N_("There is too little memory for this photo at the moment. Try again in a while.")),
+    (errors.DecodersBusyError, N_("Many photos are being opened at the moment. Try again in a few seconds.")),
     (errors.ImageError, N_("This photo cannot be used.")),
     (errors.CorpusError, N_("The file of this photo cannot be read at the moment.")),
 )
 # Their messages speak only of what the visitor has sent. Types derived from them may speak of more.
-_ABOUT_THE_REQUEST = (errors.QueryError, errors.ImageUnreadableError, errors.ImageTooLargeError)
+_ABOUT_THE_REQUEST = (
+    errors.QueryError,
+    errors.ImageUnreadableError,
+    errors.ImageTooLargeError,
+    errors.ImageSlowError,
+)
 _OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip")  # and all that begin with X-Forwarded-
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 

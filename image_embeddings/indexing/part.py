@@ -7,7 +7,7 @@ step over items: one after another, or ahead by threads. All records that go in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,8 +16,9 @@ from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError
 from image_embeddings.indexing.records import DocumentToWrite, PhotoToEncode, StoredPhoto, find_nothing
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
-from image_embeddings.photos.decoding import DECODING
-from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo, rename
+from image_embeddings.photos.decoders import Decoders, indexing_decoders
+from image_embeddings.photos.decoding import DECODING, UNMANAGED_DECODING
+from image_embeddings.photos.photo import Photo, PhotoBytes, rename
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources import reading
 from image_embeddings.sources.photo_folder import PhotoFile
@@ -65,7 +66,10 @@ def make_documents(
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoReader:
-    """Reads photos and makes their thumbnails, one photo a call; several threads may use it."""
+    """Reads photos and makes their thumbnails, one photo a call; several threads may use it.
+
+    The `decoders` decode the photos and make the thumbnails, in processes of their own.
+    """
 
     preprocess: Callable[[Any], Any]  # the encoder's
     thumbnails: Thumbnails
@@ -73,6 +77,7 @@ class PhotoReader:
     find_stored: Callable[[PhotoBytes], StoredPhoto] = find_nothing
     reread: bool = False  # whether to read again what photos say of themselves, if the bytes are stored
     decoding: str = DECODING  # the name of the decoding that the index was made with
+    decoders: Decoders = field(default_factory=partial(indexing_decoders, 1))
 
     def read(self, file: PhotoFile) -> PhotoToEncode | DocumentToWrite | Fact:
         """Return the photo in `file` to be encoded, or its document if the embedding of its bytes is stored already.
@@ -85,15 +90,23 @@ class PhotoReader:
             stored = self.find_stored(content)
             if stored.same_bytes and not self.reread and stored.is_enough(content):
                 return self._reuse(content, stored, *stored.same_bytes)
-            photo = decode_photo(content, max_pixels=self.options.max_pixels, with_location=self.options.with_location)
+            photo = self._decode(content)
         except (CorpusError, ImageError) as error:
             return skip_for(error, image_id=file.image_id)
-        self.thumbnails.make(photo.image, content_hash=content.content_hash)
         if stored.same_bytes:
             return self._complete(photo, stored, *stored.same_bytes)
         if stored.older:
             return self._replace(photo, stored.older)
         return self._add(photo)
+
+    def _decode(self, content: PhotoBytes) -> Photo:
+        return self.decoders.decode_photo(
+            content,
+            max_pixels=self.options.max_pixels,
+            with_location=self.options.with_location,
+            keep_unmanaged=self.decoding == UNMANAGED_DECODING,
+            thumbnails=self.thumbnails,
+        )
 
     def _reuse(
         self, content: PhotoBytes, stored: StoredPhoto, same_bytes: ImageDocument, embedding: Embedding

@@ -26,6 +26,7 @@ from image_embeddings.indexing.plan import Plan
 from image_embeddings.indexing.records import DocumentToWrite, StoredPhoto
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
 from image_embeddings.indexing.writer import Writer, describe_photos, remove_photos
+from image_embeddings.photos.decoders import Decoders, indexing_decoders
 from image_embeddings.photos.photo import PhotoBytes
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources.skipped import Skipped
@@ -56,6 +57,7 @@ def run(
     options: IndexOptions,
     metadata: MetadataChanges | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    decoders: Decoders | None = None,
 ) -> IndexReport:
     """Carry out a plan; return what became of every file.
 
@@ -63,7 +65,8 @@ def run(
     from one read of one file each, so a failure never touches another photo's data. A photo whose bytes are indexed
     already, by another name or with another time, takes its embedding from there. The rows of `metadata` go into the
     documents. All is written into the index that stands behind the name at the beginning. Once `stopped` returns true,
-    the run finishes what is under way, and removes nothing.
+    the run finishes what is under way, and removes nothing. Without `decoders`, as many processes decode
+    as `options` has threads that read.
 
     Raises:
         ElasticsearchError: it could not be written to, for PATIENCE_SECONDS; what was written before stays.
@@ -98,6 +101,7 @@ def run(
         note=_noter(counts, progress, kept=kept),
         progress=progress,
         stopped=stopped,
+        decoders=decoders or indexing_decoders(options.thread_count),
     )
     counts.add_all(Writer(index, before_write=heartbeat.beat, options=options).write_all(documents))
     was_stopped = stopped()
@@ -129,6 +133,7 @@ def _documents(
     note: Callable[[Fact], None],
     progress: Progress,
     stopped: Callable[[], bool],
+    decoders: Decoders,
 ) -> Iterator[DocumentToWrite]:
     """Yield the documents of the photos to encode; threads read, decode and encode them ahead."""
     batches = make_documents(
@@ -140,6 +145,7 @@ def _documents(
             find_stored=partial(_find_stored, plan=plan, index=index),
             reread=plan.reread,
             decoding=decoding,
+            decoders=decoders,
         ),
         encoder=encoder,
         batch_size=options.batch_size,

@@ -54,6 +54,7 @@ DECODING = "decode-2"
 UNMANAGED_DECODING = "decode-1"
 DECODINGS = (DECODING, UNMANAGED_DECODING)
 SHORT_SIDE = 448
+MAX_SIDE = 65_535  # pixels; decoders and Pillow take memory for each row, and thin pictures have many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
 
     Raises:
         ImageUnreadableError: if the data has no known format, is empty, or is so damaged that nearly nothing is left.
-        ImageTooLargeError: if it has more than `max_pixels` pixels. This is checked before memory is taken for them.
+        ImageTooLargeError: if it has more than `max_pixels` pixels, or more than MAX_SIDE in a row or column. This is
+            checked before memory is taken for them.
         ImageMemoryError: if the system has too little memory now.
     """
     # Some decoders take memory for the whole picture when they open it. Before that, Pillow refuses a picture of more
@@ -146,13 +148,18 @@ def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int
     def check(size: tuple[int, int]) -> None:
         if size[0] * size[1] > max_pixels:
             raise _too_large(f"{what} has {size[0]} × {size[1]} pixels", max_pixels)
+        if max(size) > MAX_SIDE:
+            raise ImageTooLargeError(
+                f"{what} has {size[0]} × {size[1]} pixels; at most {MAX_SIDE:,} in a row or column are read. Make it "
+                "smaller, or cut it into parts."
+            )
 
     if size := memory.webp_size(data):
         check(size)
         return memory.bytes_of_pixels(size, kind="WEBP")
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         check(image.size)
-        coefficients = memory.bytes_of_coefficients(image)
+        coefficients = memory.bytes_of_coefficients(image, data)
         image.draft("RGB", _draft_size(image.size, short_side))
         return coefficients + memory.bytes_of_pixels(image.size, kind=image.format or "", mode=image.mode)
 

@@ -1,4 +1,4 @@
-"""The memory that pictures take while they are decoded: one budget for all threads, and how a lack of it is told."""
+"""The memory that pictures take while they are decoded: one budget for all, and how a lack of it is told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Protocol
 
 from PIL import Image
 
@@ -18,7 +19,7 @@ LARGE_BYTES = 2**28  # so much is returned to the system at once
 
 # Most bytes for each pixel of a whole picture: what the decoder has of its own, and Pillow's picture with a copy if its
 # mode cannot be shrunk. Pillow takes four bytes for the three of RGB.
-_DECODER_BYTES = {"HEIF": 3, "AVIF": 8, "WEBP": 8, "TIFF": 4}
+_DECODER_BYTES = {"HEIF": 3, "AVIF": 8, "WEBP": 11, "TIFF": 4}
 _OTHER_DECODER_BYTES = 1
 _PILLOW_BYTES = {"1": 2, "L": 1, "P": 2, "I;16": 6, "I;16B": 6}
 _OTHER_PILLOW_BYTES = 5
@@ -31,21 +32,27 @@ class MemoryBudget:
     """A number of bytes that several threads share. Whoever comes first is served first."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
+        self.total = total
         self._taken = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     @contextmanager
-    def take(self, wanted: int) -> Iterator[None]:
-        """Hold `wanted` bytes during the block; wait until they are free. More than the total are held alone."""
+    def take(self, wanted: int, *, patience: float | None = None) -> Iterator[None]:
+        """Hold `wanted` bytes during the block; wait until they are free. More than the total are held alone.
+
+        Raise TimeoutError if they are not free within `patience` seconds. None waits for as long as it takes.
+        """
         turn = object()
         with self._changed:
             self._waiting.append(turn)
-            self._changed.wait_for(lambda: self._waiting[0] is turn and self._has(wanted))
-            self._waiting.popleft()
-            self._taken += wanted
-            self._changed.notify_all()
+            try:
+                if not self._changed.wait_for(lambda: self._waiting[0] is turn and self._has(wanted), patience):
+                    raise TimeoutError
+                self._taken += wanted
+            finally:
+                self._waiting.remove(turn)
+                self._changed.notify_all()
         try:
             yield
         finally:
@@ -54,10 +61,23 @@ class MemoryBudget:
                 self._changed.notify_all()
 
     def _has(self, wanted: int) -> bool:
-        return not self._taken or self._taken + wanted <= self._total
+        return not self._taken or self._taken + wanted <= self.total
 
 
-_BUDGET = MemoryBudget(BUDGET_BYTES)
+class Budget(Protocol):
+    """Lends memory for decoding; MemoryBudget fits."""
+
+    def take(self, wanted: int, /) -> AbstractContextManager[None]:
+        """Hold `wanted` bytes during the block."""
+
+
+_budget: Budget = MemoryBudget(BUDGET_BYTES)
+
+
+def use_budget(budget: Budget) -> None:
+    """Let all decoding in this process take its memory from `budget`."""
+    global _budget
+    _budget = budget
 
 
 @contextmanager
@@ -66,7 +86,7 @@ def reserve(wanted: int) -> Iterator[None]:
 
     Raise MemoryError if the system does not have them. Decoders that find this out themselves may call it damage.
     """
-    with _BUDGET.take(wanted):
+    with _budget.take(wanted):
         if wanted >= SMALL_BYTES:
             _check_available(wanted)
         try:
@@ -98,11 +118,28 @@ def bytes_of_pixels(size: tuple[int, int], *, kind: str, mode: str = "RGB") -> i
     return size[0] * size[1] * bytes_a_pixel
 
 
-def bytes_of_coefficients(image: Image.Image) -> int:
-    """Return the memory that the coefficients of a progressive JPEG take, or 0. Its draft size must not be set yet."""
-    if not (image.info.get("progressive") or image.info.get("progression")):
+def bytes_of_coefficients(image: Image.Image, data: bytes) -> int:
+    """Return the memory that the coefficients of a JPEG in several scans take, or 0 for other pictures.
+
+    Such are progressive JPEGs, and those with a scan for each colour. The draft size must not be set yet.
+    """
+    bands = len(image.getbands())
+    if image.format not in ("JPEG", "MPO") or not (image.info.get("progressive") or _first_scan(data) < bands):
         return 0
-    return image.width * image.height * len(image.getbands()) * _COEFFICIENT_BYTES
+    return image.width * image.height * bands * _COEFFICIENT_BYTES
+
+
+def _first_scan(data: bytes) -> int:
+    """Return how many colours the first scan of a JPEG has; 0 if there is none."""
+    at = 2
+    while at + 4 < len(data):
+        if data[at] != 0xFF:
+            return 0
+        marker = data[at + 1]
+        if marker == 0xDA:
+            return data[at + 4]
+        at += 1 if marker == 0xFF else 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return 0
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from image_embeddings.errors import CorpusError, ImageError, ImageMemoryError
+from image_embeddings.errors import CorpusError, DecodersBusyError, ImageError, ImageMemoryError, ImageSlowError
 
 NO_FILE = "a pipe, socket or device, not a file: move it elsewhere"
+_PASSING = (ImageMemoryError, ImageSlowError, DecodersBusyError)  # another time or machine may decode the photo
 _REMEDIES = {
     errno.EACCES: "let this user read it",
     errno.EPERM: "let this user read it",
@@ -35,5 +36,5 @@ def why_unopened(error: OSError) -> str:
 def skip_for(error: CorpusError | ImageError, *, image_id: str) -> Skipped:
     """Return the file as one that is left out because of this error."""
     reason = str(error).removeprefix(f"{image_id} ")
-    unusable = isinstance(error, ImageError) and not isinstance(error, ImageMemoryError)
+    unusable = isinstance(error, ImageError) and not isinstance(error, _PASSING)
     return Skipped(image_id=image_id, reason=reason, unusable=unusable)

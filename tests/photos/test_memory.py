@@ -10,7 +10,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.errors import ImageMemoryError
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos import decoding
-from image_embeddings.photos.memory import MemoryBudget, is_lack, webp_size
+from image_embeddings.photos.memory import MemoryBudget, bytes_of_coefficients, is_lack, webp_size
 from image_embeddings.sources.skipped import skip_for
 
 SENSOR = (16_384, 12_288)  # of phones with 200 megapixels
@@ -65,6 +65,17 @@ def test_more_than_the_whole_budget_is_held_alone():
     assert not waiting.is_alive()
 
 
+def test_who_does_not_get_memory_in_time_holds_nothing_and_blocks_nobody():
+    budget = MemoryBudget(100)
+    with budget.take(60):
+        with pytest.raises(TimeoutError), budget.take(80, patience=0.01):
+            pytest.fail("there are only 40")
+        with budget.take(40, patience=0.01):
+            pass
+    with budget.take(100, patience=0.01):
+        pass
+
+
 def test_the_budget_is_free_again_after_an_error():
     budget = MemoryBudget(100)
     with pytest.raises(ValueError), budget.take(100):
@@ -78,6 +89,18 @@ def test_the_size_of_a_webp_is_in_its_header(options):
     buffer = BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "WEBP", **options)
     assert webp_size(buffer.getvalue()) == (300, 200)
+
+
+@pytest.mark.parametrize(("kind", "several"), [("progressive", True), ("one scan", False), ("a scan a colour", True)])
+def test_a_jpeg_in_several_scans_is_held_whole(kind, several):
+    buffer = BytesIO()
+    Image.new("RGB", (300, 200), "red").save(buffer, "JPEG", progressive=kind == "progressive")
+    data = buffer.getvalue()
+    if kind == "a scan a colour":
+        scan = data.index(b"\xff\xda")
+        data = data[:scan] + bytes.fromhex("ffda 0008 01 0100 003f00") + data[scan + 14 :]
+    with Image.open(BytesIO(data)) as image:
+        assert bytes_of_coefficients(image, data) == (300 * 200 * 3 * 2 if several else 0)
 
 
 def test_other_files_are_no_webp():

@@ -18,7 +18,7 @@ from image_embeddings.log_format import log_formatter
 from tests.pictures import save
 
 VISITOR = {"REMOTE_ADDR": "203.0.113.7"}
-SHOWS_ITS_MESSAGE = {errors.QueryError, errors.ImageUnreadableError, errors.ImageTooLargeError}
+SHOWS_ITS_MESSAGE = {errors.QueryError, errors.ImageUnreadableError, errors.ImageTooLargeError, errors.ImageSlowError}
 ADDRESSES = [
     *("/", "/collections", "/image_search?q=a", "/image_search?like=a.jpg", "/similar_image?id=a.jpg", "POST"),
     *("/image/a.jpg", "/thumbnail/a.jpg", "/thumbnail/a.jpg?v=ab&s=ab", "/readyz", "/healthz", "/metrics"),
