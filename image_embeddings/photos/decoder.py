@@ -24,6 +24,7 @@ Lend = Callable[[int], AbstractContextManager[None]]  # holds that many bytes du
 START_SECONDS = 120.0  # that a new process may take until it is ready
 END_SECONDS = 10.0  # that a process may take to end after it has said the last word
 
+NO_ROOM = 75  # the status with which a process ends if it cannot hand over what it has made
 # What the two processes say to each other: a tuple of one of these words and of what belongs to it.
 READY, DONE, FAILED = "ready", "done", "failed"
 WANTS, GIVES_BACK = "wants", "gives back"
@@ -31,7 +32,7 @@ GRANTED, REFUSED = "granted", "refused"
 
 
 class DecoderStartError(Exception):
-    """The system starts no further process, or the process did not become ready."""
+    """The process cannot get a task: the system does not start it, or has no room for the bytes of the file."""
 
 
 class DecoderEndedError(Exception):
@@ -39,7 +40,7 @@ class DecoderEndedError(Exception):
 
 
 class DecoderKilledError(Exception):
-    """Something ended the process: the system, which had too little memory, or a person."""
+    """The process has ended because the system had too little memory, or because a person ended it."""
 
 
 class DecoderCrashedError(Exception):
@@ -120,7 +121,11 @@ class Decoder:
         self.is_idle = False
         self._wait_until_ready()
         try:
-            self._connection.send((parcels.write(self._file, (task, PickleBuffer(data), options)), cpu_seconds))
+            sizes = parcels.write(self._file, (task, PickleBuffer(data), options))
+        except OSError as full:
+            raise DecoderStartError(full.strerror or str(full)) from full
+        try:
+            self._connection.send((sizes, cpu_seconds))
             word, sizes = self._converse(lend, seconds)
         except (EOFError, ConnectionError):
             raise self._end() from None
@@ -166,7 +171,8 @@ class Decoder:
             return DecoderCrashedError()
         if status == 0:
             return DecoderEndedError()
-        return {-signal.SIGKILL: DecoderKilledError(), -signal.SIGXCPU: DecoderSlowError()}.get(
+        killed = DecoderKilledError()
+        return {-signal.SIGKILL: killed, NO_ROOM: killed, -signal.SIGXCPU: DecoderSlowError()}.get(
             status, DecoderCrashedError(f"status {status}")
         )
 

@@ -21,7 +21,7 @@ from PIL import AvifImagePlugin, Image
 
 from image_embeddings.errors import ImageSearchError
 from image_embeddings.photos import browsers, decoder_limits, decoding, memory, parcels
-from image_embeddings.photos.decoder import DONE, FAILED, GIVES_BACK, READY, REFUSED, WANTS
+from image_embeddings.photos.decoder import DONE, FAILED, GIVES_BACK, NO_ROOM, READY, REFUSED, WANTS
 from image_embeddings.photos.photo import Photo, PhotoBytes, decode_photo
 from image_embeddings.photos.thumbnails import Thumbnails
 
@@ -61,9 +61,13 @@ def _answer(file: int, sizes: list[int], cpu_seconds: float) -> tuple[str, list[
     try:
         name, data, options = parcels.read(file, sizes)
         with decoder_limits.limit_task(file_bytes=len(data), cpu_seconds=cpu_seconds):
-            return DONE, parcels.write(file, TASKS[name](data, **options))
+            word, value = DONE, TASKS[name](data, **options)
     except Exception as error:  # noqa: BLE001 it is raised again in the other process
-        return FAILED, parcels.write(file, _portable(error))
+        word, value = FAILED, _portable(error)
+    try:
+        return word, parcels.write(file, value)
+    except OSError:  # no memory is left for it, which is no fault of the photo
+        sys.exit(NO_ROOM)
 
 
 class _LentMemory:

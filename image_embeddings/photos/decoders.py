@@ -158,7 +158,7 @@ class Decoders:
             ) from None
         except (DecoderStartError, DecoderKilledError, MemoryError) as error:
             reason = {
-                DecoderStartError: f"no process can be started for it: {error}",
+                DecoderStartError: f"no process can decode it: {error}",
                 DecoderKilledError: "the system has ended its decoder twice",
             }.get(type(error), str(error) or "none is left")
             raise ImageMemoryError(

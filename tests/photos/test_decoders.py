@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -207,9 +208,34 @@ def test_a_process_that_has_kept_memory_is_replaced(faulty):
 def test_a_process_that_cannot_start_is_no_fault_of_the_photo():
     with (
         closing(Decoders(1, limits=PATIENT, modules=("no.such.module",))) as decoders,
-        pytest.raises(errors.ImageMemoryError, match="no process can be started"),
+        pytest.raises(errors.ImageMemoryError, match="no process can decode it"),
     ):
         decode(decoders, saved())
+
+
+@pytest.fixture
+def little_room():
+    """This process can write files of 20 kB at most. Processes that it starts inherit that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_that_finds_no_room_is_not_at_fault(little_room):
+    with (
+        closing(Decoders(1, limits=PATIENT)) as decoders,
+        pytest.raises(errors.ImageMemoryError, match="no process can decode it: File too large"),
+    ):
+        decode(decoders, saved())
+
+
+def test_a_picture_that_finds_no_room_is_not_at_fault(little_room):
+    with (
+        closing(Decoders(1, limits=PATIENT)) as decoders,
+        pytest.raises(errors.ImageMemoryError, match="the system has ended its decoder twice"),
+    ):
+        decode(decoders, saved(Image.new("RGB", (640, 480), "teal")))
 
 
 # Their end

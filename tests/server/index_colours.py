@@ -8,12 +8,13 @@ from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
+from image_embeddings.photos.decoders import INDEXING, Decoders
 from image_embeddings.photos.thumbnails import Thumbnails
 from tests.fakes import ColourEncoder, RecordedProgress
 
 
-def main(url: str, name: str, folder: str, thumbnails: str) -> None:
-    """Make the index `name` at `url` hold the photos of `folder`."""
+def main(url: str, name: str, folder: str, thumbnails: str, *faults: str) -> None:
+    """Make the index `name` at `url` hold the photos of `folder`. `faults` are modules for processes that decode."""
     index = ImageIndex(connect([url]), name=name)
     pipeline.run(
         make_plan(Path(folder), indexed=index.documents.file_states()),
@@ -22,6 +23,7 @@ def main(url: str, name: str, folder: str, thumbnails: str) -> None:
         thumbnails=Thumbnails(Path(thumbnails)),
         progress=RecordedProgress(),
         options=IndexOptions(batch_size=4, chunk_size=7),
+        decoders=Decoders(2, limits=INDEXING, modules=faults),
     )
 
 

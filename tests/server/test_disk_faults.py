@@ -15,7 +15,6 @@ from tests.waiting import LONG
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
-FULL = ["/bin/sh", "-c", 'ulimit -f 4; exec "$@"', "sh"]  # no file of more than 2 kB (4 in some shells) can be written
 
 
 @pytest.fixture
@@ -30,14 +29,14 @@ def photos(tmp_path):
     return folder
 
 
-def index_in_process(url, index, photos, *, before_it=()):
+def index_in_process(url, index, photos, *faults):
     command = [sys.executable, "-m", "tests.server.index_colours", url, index.name, str(photos)]
     thumbnails = str(photos.parent / "thumbnails")
-    return subprocess.run([*before_it, *command, thumbnails], cwd=ROOT, capture_output=True, text=True, timeout=LONG)
+    return subprocess.run([*command, thumbnails, *faults], cwd=ROOT, capture_output=True, text=True, timeout=LONG)
 
 
 def test_a_thumbnail_that_cannot_be_written_ends_the_run_and_loses_nothing(elasticsearch_url, index, photos):
-    done = index_in_process(elasticsearch_url, index, photos, before_it=FULL)
+    done = index_in_process(elasticsearch_url, index, photos, "tests.photos.full_disk")
     assert done.returncode != 0
     assert "DataDirError: No thumbnail can be written below" in done.stderr.splitlines()[-1]
     assert "Make room there" in done.stderr.splitlines()[-1]
