@@ -11,7 +11,6 @@ ours:        an indexing run into the embedded node, with thumbnails; the model 
 decode:      only our reading and decoding, with its threads and processes and with thumbnails
 encode:      only our encoder, in batches of decoded photos, in the number format that it chooses for 100,000 photos
 both:        decode and encode together if they share the cores without loss: 1 / (1/decode + 1/encode)
-calibration: seconds at the end of a first run, for 254 texts and any number of photos; they are part of `ours`
 unchanged:   a second run over small files that are all indexed already, in files/s
 """
 
@@ -25,7 +24,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -34,7 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from image_embeddings.calibration.everyday_texts import everyday_texts  # noqa: E402
-from image_embeddings.calibration.likeness import FEWEST_PHOTOS, Calibration  # noqa: E402
 from image_embeddings.config import SAMPLE_PHOTOS, Settings, load_settings, share_cores  # noqa: E402
 from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
@@ -50,7 +47,7 @@ from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
-WARM_UP = FEWEST_PHOTOS  # enough photos to calibrate an index, which also loads the model's part for texts
+WARM_UP = 20  # photos of a first run, which loads the model
 THREADS = IndexOptions().thread_count
 
 
@@ -266,7 +263,7 @@ def measure(
     encoder.encode_images([Image.new("RGB", (500, 500))] * 2)
     list(one_by_one(Image.new("RGB", (500, 500))))
     rates = {"naive": count / seconds(lambda: naive(photos, one_by_one, settings))}
-    rates["ours"], rates["calibration"] = ours(photos, folder / "held-back", settings)
+    rates["ours"] = ours(photos, folder / "held-back", settings)
     decoded: list[Image.Image] = []
     rates["decode"] = count / seconds(lambda: decoded.extend(decode_all(photos, Thumbnails(folder / "thumbnails"))))
     rates["encode"] = count / seconds(lambda: encode_all(encoder, decoded))
@@ -274,8 +271,8 @@ def measure(
     return rates
 
 
-def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, float]:
-    """Return the photos per second of a run as users start it, and the seconds that its calibration takes.
+def ours(photos: Path, held_back: Path, settings: Settings) -> float:
+    """Return the photos per second of a run as users start it.
 
     A first run over WARM_UP photos, which is not measured, loads the model.
     """
@@ -287,17 +284,7 @@ def ours(photos: Path, held_back: Path, settings: Settings) -> tuple[float, floa
     runs.run(progress=lambda total: Silent())
     for path in later:
         (held_back / path.name).rename(path)
-    calibrations: list[float] = []
-    calibrated = pipeline.update_calibration
-
-    def timed(*arguments: Any) -> Calibration | None:
-        found: list[Calibration | None] = []
-        calibrations.append(seconds(lambda: found.append(calibrated(*arguments))))
-        return found[0]
-
-    with mock.patch.object(pipeline, "update_calibration", timed):
-        rate = len(later) / seconds(lambda: runs.run(progress=lambda total: Silent()))
-    return rate, sum(calibrations)
+    return len(later) / seconds(lambda: runs.run(progress=lambda total: Silent()))
 
 
 def show(rates: dict[str, float], *, model: str, photos: int) -> None:
@@ -306,10 +293,7 @@ def show(rates: dict[str, float], *, model: str, photos: int) -> None:
     print(f"{'':>10}  per second  × naive")
     for name in ("naive", "ours", "decode", "encode", "both"):
         print(f"{name:>10}  {rates[name]:10.1f}  {rates[name] / rates['naive']:7.2f}")
-    steady = 1 / (1 / rates["ours"] - rates["calibration"] / (photos - WARM_UP))
     print(f"\nours / both {rates['ours'] / rates['both']:.2f}")
-    print(f"without the calibration of {rates['calibration']:.1f} s at its end:")
-    print(f"ours / both {steady / rates['both']:.2f}, {steady / rates['naive']:.2f} × naive")
     print(f"unchanged {rates['unchanged']:,.0f} files/s")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Calibration:
 
     photos: int  # number of photos in the index when it was calibrated
     photo: Background
-    text: Background | None = None  # None if no texts could be encoded
+    text: Background | None = None  # None until somebody has encoded the everyday texts
 
     def background(self, kind: QueryKind) -> Background | None:
         """Return what is usual for queries of that kind, or None if it is not known."""
@@ -115,6 +115,14 @@ class Calibration:
         return weighted_sum(
             [part._replace(weight=part.weight / spread) for part, spread in zip(parts, spreads, strict=True)]
         )
+
+    def is_of_same_photos(self, other: Calibration) -> bool:
+        """Return whether both were made by one look at the photos, or one of them from the other."""
+        return _background_json(self.photo) == _background_json(other.photo)
+
+    def with_texts(self, texts: Embeddings, cohort: Embeddings) -> Calibration:
+        """Return the same calibration with what is usual for texts. The arguments are those of `calibrate`."""
+        return replace(self, text=_text_background(texts, _different(cohort)))
 
     def to_json(self) -> JSON:
         """Return the calibration as the index keeps it in `_meta`: about 3 KB at 512 dims."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from image_embeddings.calibration.likeness import Calibration
@@ -99,6 +99,14 @@ class ImageIndex:
         )
         with self._client.errors():
             self._client.writer.indices.put_mapping(index=self.name, meta=meta, properties={})
+
+    def note_calibration(self, state: IndexState) -> None:
+        """Record the calibration of `state`, unless an indexing run is under way, or has calibrated the index anew."""
+        index = self.at(state.backing_index)
+        found = index.state()
+        is_same = state.calibration and found.calibration and found.calibration.is_of_same_photos(state.calibration)
+        if is_same and found.indexing is None:
+            index.note_progress(replace(found, calibration=state.calibration), None)
 
     def add_missing_fields(self) -> None:
         """Add fields that this version's documents have, if an older version made the index without them."""

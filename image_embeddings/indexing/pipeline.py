@@ -12,12 +12,11 @@ from functools import partial
 from itertools import takewhile
 from typing import Protocol, TypeVar
 
-from image_embeddings.calibration.everyday_texts import everyday_texts
 from image_embeddings.calibration.likeness import COHORT, FEWEST_PHOTOS, Calibration, calibrate
 from image_embeddings.documents import ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import ImageNotFoundError, ModelError
-from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.errors import ImageNotFoundError
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.heartbeat import Heartbeat
 from image_embeddings.indexing.metadata_changes import MetadataChanges
@@ -116,7 +115,7 @@ def run(
     if was_stopped:
         heartbeat.beat(stopped=True)
     else:
-        state = replace(state, calibration=update_calibration(index, state, encoder))
+        state = replace(state, calibration=update_calibration(index))
         patiently(heartbeat.end, state, complete=not plan.changed & counts.skipped_ids)
     return counts.report(seconds=time.monotonic() - begun, stopped=was_stopped)
 
@@ -206,23 +205,20 @@ def _removals(plan: Plan, skipped: Iterable[Skipped]) -> dict[str, str]:
     return plan.to_delete | dict.fromkeys(sorted(unusable), "")
 
 
-def update_calibration(index: ImageIndex, state: IndexState, encoder: Encoder) -> Calibration | None:
+def update_calibration(index: ImageIndex) -> Calibration | None:
     """Return the usual likeness in the index; measure it anew if the index grew or shrank by RECALIBRATED_AFTER.
 
+    What is usual for texts is left to the first search by text, because the everyday texts take seconds to encode.
     Return None if the index holds fewer than FEWEST_PHOTOS photos.
     """
     photos = patiently(index.count)
-    before = state.calibration
+    before = patiently(index.state).calibration
     if before and abs(photos - before.photos) <= RECALIBRATED_AFTER * before.photos:
         return before
     cohort = patiently(index.documents.sample, COHORT)
     if len(cohort) < FEWEST_PHOTOS:
         return None
-    try:
-        texts = encoder.encode_texts(everyday_texts())
-    except ModelError:  # photos can be indexed without a text model
-        texts = None
-    return calibrate(cohort, texts, photos=photos)
+    return calibrate(cohort, photos=photos)
 
 
 @dataclass(frozen=True, kw_only=True)

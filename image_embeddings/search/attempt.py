@@ -2,143 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from time import perf_counter
 
 import numpy as np
-from PIL import Image
 
 from image_embeddings.calibration.likeness import Calibration, QueryKind, WeightedEmbedding
-from image_embeddings.documents import Embedding, ModelInfo
-from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import BlockedError, ElasticsearchError, ModelUnavailableError, TextModelError
-from image_embeddings.es.image_index import ImageIndex, IndexState
+from image_embeddings.documents import Embedding
+from image_embeddings.errors import ElasticsearchError, TextModelError
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
+from image_embeddings.search.opened_index import OpenedIndex
+from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 from image_embeddings.text_model.model import TextModel, ask_while_busy
 from image_embeddings.words.terms import meaning_of
 
-TEXTS_KEPT = 1_000  # number of embeddings of texts that are kept; 2 kB each at 512 dims
-STATE_SECONDS = 30.0  # greatest age of the state that a verdict may use
-MISSING_SECONDS = 60.0  # time after which a model that was not available is looked for again
 WORDS_FIRST = 1_000.0  # weight of words with which the score of an embedding, at most 1, hardly counts
 VERDICT_SECONDS = 2.0  # for Elasticsearch to encode a text once more, for the verdict
-
-
-class Stopwatch:
-    """The milliseconds spent in each stage, and in total since the stopwatch was made."""
-
-    def __init__(self) -> None:
-        self._begin = perf_counter()
-        self._stages: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage, even if the block fails."""
-        begin = perf_counter()
-        try:
-            yield
-        finally:
-            self._stages[name] = self._stages.get(name, 0.0) + (perf_counter() - begin) * 1000
-
-    def took_ms(self) -> dict[str, float]:
-        """Return the milliseconds of each stage so far. `total` is the time since the stopwatch was made."""
-        stages = {**self._stages, "total": (perf_counter() - self._begin) * 1000}
-        return {name: round(milliseconds, 2) for name, milliseconds in stages.items()}
-
-
-class OpenedIndex:
-    """One index behind the name: its state, and the encoder of its model, which the first search that needs it loads.
-
-    If the index behind the name is replaced, another `OpenedIndex` replaces this one. `lock` is held while an encoder
-    is loaded, so that only one is loaded at a time. Several threads may use the object at the same time.
-    """
-
-    def __init__(self, state: IndexState, *, encoder_for: Callable[[ModelInfo], Encoder], lock: threading.Lock) -> None:
-        self.state = state
-        self._state_read_at = time.monotonic()
-        self._encoder_for = encoder_for
-        self._lock = lock
-        self._encoder: Encoder | None = None
-        self._missing: tuple[ModelUnavailableError, float] | None = None  # why there is none, and until when
-        self._embedding_of_text = lru_cache(TEXTS_KEPT)(_encode_text)
-        self._knows_meaning = lru_cache(TEXTS_KEPT)(_knows_meaning)
-
-    def is_replaced(self, index: ImageIndex) -> bool:
-        """Return whether there is another index behind the name now."""
-        return index.state().backing_index != self.state.backing_index
-
-    def renew_state(self, index: ImageIndex) -> None:
-        """Read the state anew if it is older than STATE_SECONDS. A run may have calibrated the index since."""
-        if time.monotonic() - self._state_read_at > STATE_SECONDS:
-            with suppress(BlockedError):  # the photos may be searched even if what the index says of itself is blocked
-                state = index.state()
-                if state.backing_index == self.state.backing_index:
-                    self.state = state
-            self._state_read_at = time.monotonic()
-
-    def encoder(self, stopwatch: Stopwatch) -> Encoder:
-        """Return the encoder of the index's model. Load it at the first use.
-
-        Raise ModelUnavailableError if it is not available, and ModelMismatchError if it is not the model of the index.
-        """
-        if self._encoder is None:
-            with self._lock, stopwatch.stage("load"):
-                if self._encoder is None:
-                    self._encoder = self._load_encoder()
-        return self._encoder
-
-    def _load_encoder(self) -> Encoder:
-        if self._missing and time.monotonic() < self._missing[1]:
-            raise self._missing[0]
-        try:
-            encoder = self._encoder_for(self.state.model)
-            check_same_model(encoder, self.state.model)
-        except ModelUnavailableError as error:
-            self._missing = error, time.monotonic() + MISSING_SECONDS
-            raise
-        return encoder
-
-    def encode_text(self, text: str, stopwatch: Stopwatch) -> Embedding:
-        """Return the embedding of a text, shape (dims,), read-only. Raise errors as `encoder` does.
-
-        It is kept, because people look at further pages of a search, and search for the same text again.
-        """
-        encoder = self.encoder(stopwatch)
-        with stopwatch.stage("encode"):
-            return self._embedding_of_text(encoder, text)
-
-    def knows(self, text: str, stopwatch: Stopwatch) -> bool:
-        """Return whether a text says something that the model knows. Raise errors as `encoder` does."""
-        meaning = meaning_of(text)
-        if not meaning:
-            return False
-        encoder = self.encoder(stopwatch)
-        with stopwatch.stage("encode"):
-            return self._knows_meaning(encoder, meaning)
-
-    def encode_image(self, image: Image.Image, stopwatch: Stopwatch) -> Embedding:
-        """Return the embedding of an upright RGB image, shape (dims,). Raise errors as `encoder` does."""
-        encoder = self.encoder(stopwatch)
-        with stopwatch.stage("encode"):
-            embedding: Embedding = encoder.encode_images([image])[0]
-        return embedding
-
-
-def _encode_text(encoder: Encoder, text: str) -> Embedding:
-    embedding: Embedding = encoder.encode_texts([text])[0]
-    embedding.flags.writeable = False
-    return embedding
-
-
-def _knows_meaning(encoder: Encoder, meaning: str) -> bool:
-    return encoder.knows(meaning)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,9 @@ from image_embeddings.errors import (
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
-from image_embeddings.search.attempt import Attempt, Neighbours, OpenedIndex, Stopwatch, verdicts
+from image_embeddings.search.attempt import Attempt, Neighbours, verdicts
 from image_embeddings.search.combined import near_parts
+from image_embeddings.search.opened_index import OpenedIndex
 from image_embeddings.search.request import (
     Indexed,
     Limits,
@@ -36,6 +37,7 @@ from image_embeddings.search.request import (
     weigh_words,
 )
 from image_embeddings.search.result import SearchResult
+from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.text_model.choice import LOCAL, TextPath, TextPaths
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class ImageSearch:
         `words` is False. The result says whether the model knows what the text means (`understood`).
         """
         text = clean_text(text)
-        return self._search(lambda attempt: attempt.near_text(text), k=k, offset=offset, words=text, limits=limits)
+        return self._search(
+            lambda attempt: attempt.near_text(text), k=k, offset=offset, words=text, has_texts=True, limits=limits
+        )
 
     def by_image(self, image: Image.Image, *, k: int = 10, offset: int = 0, **limits: Unpack[Limits]) -> SearchResult:
         """Return the k photos nearest to an upright RGB image, which need not be in the index."""
@@ -123,6 +127,7 @@ class ImageSearch:
             offset=offset,
             words=words,
             without=without,
+            has_texts=any(isinstance(part.what, str) for part in parts),
             limits=limits,
         )
 
@@ -174,6 +179,7 @@ class ImageSearch:
         else:
             if path.encoder == LOCAL:
                 encoder.encode_texts(["a photo"])
+            opened.calibrate_texts(self.index, Stopwatch())
 
     def text_encoder(self) -> dict[str, str | None]:
         """Return who encodes texts now, and why. `used` is None if nobody can."""
@@ -199,6 +205,7 @@ class ImageSearch:
         limits: Limits,
         words: str = "",
         without: tuple[str, ...] = (),
+        has_texts: bool = False,
         ranked: bool = True,
     ) -> SearchResult:
         """Return the result of `find`. Call it again if the index is replaced while it searches.
@@ -213,6 +220,8 @@ class ImageSearch:
             opened = self._opened or self._open(stopwatch)
             if options.verdict:
                 opened.renew_state(self.index)
+            if has_texts:
+                opened.calibrate_texts(self.index, stopwatch)
             attempt = Attempt(
                 index=self.index,
                 opened=opened,

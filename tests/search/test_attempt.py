@@ -12,7 +12,9 @@ from image_embeddings.errors import ModelUnavailableError, RequestError, TextMod
 from image_embeddings.es.image_index import IndexState
 from image_embeddings.es.nearest import RawResult
 from image_embeddings.es.queries import SearchOptions
-from image_embeddings.search.attempt import Attempt, OpenedIndex, Stopwatch
+from image_embeddings.search.attempt import Attempt
+from image_embeddings.search.opened_index import OpenedIndex
+from image_embeddings.search.stopwatch import Stopwatch
 from image_embeddings.text_model.choice import AUTO, ELASTICSEARCH, LOCAL, TextPath, TextPaths
 from tests.fakes import ColourEncoder
 

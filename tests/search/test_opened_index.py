@@ -2,15 +2,19 @@
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from image_embeddings.calibration.everyday_texts import everyday_texts
+from image_embeddings.calibration.likeness import calibrate
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
 from image_embeddings.es.image_index import IndexState
-from image_embeddings.search import attempt
-from image_embeddings.search.attempt import OpenedIndex, Stopwatch
+from image_embeddings.search import opened_index
+from image_embeddings.search.opened_index import OpenedIndex
+from image_embeddings.search.stopwatch import Stopwatch
 from tests.fakes import ColourEncoder
 
 STATE = IndexState(backing_index="photos-1", model=ColourEncoder().info)
@@ -30,13 +34,21 @@ class Loading:
 
 
 class Recorded:
-    """An index with a given state."""
+    """An index with a given state, and with embeddings of photos."""
 
-    def __init__(self, state):
-        self.said = state
+    def __init__(self, state, photos=()):
+        self.said, self.noted = state, []
+        self.documents = SimpleNamespace(sample=lambda count: np.asarray(photos[:count]))
+
+    def at(self, backing_index):
+        assert backing_index == self.said.backing_index
+        return self
 
     def state(self):
         return self.said
+
+    def note_calibration(self, state):
+        self.noted.append(state)
 
 
 @pytest.fixture
@@ -50,7 +62,7 @@ def clock(monkeypatch):
             return self.seconds
 
     clock = Clock()
-    monkeypatch.setattr(attempt, "time", clock)
+    monkeypatch.setattr(opened_index, "time", clock)
     return clock
 
 
@@ -97,9 +109,9 @@ def test_a_text_is_encoded_once_and_its_kept_embedding_cannot_be_changed():
 
 def test_no_more_texts_are_kept_than_fit():
     index = opened(Loading())
-    for number in range(attempt.TEXTS_KEPT + 10):
+    for number in range(opened_index.TEXTS_KEPT + 10):
         index.encode_text(f"red {number}", Stopwatch())
-    assert index._embedding_of_text.cache_info().currsize == attempt.TEXTS_KEPT
+    assert index._embedding_of_text.cache_info().currsize == opened_index.TEXTS_KEPT
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(clock):
@@ -110,7 +122,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(clock):
             index.encoder(Stopwatch())
     assert loading.times == 1
     loading.error = None
-    clock.seconds += attempt.MISSING_SECONDS
+    clock.seconds += opened_index.MISSING_SECONDS
     assert index.encoder(Stopwatch()).model_id == "colour"
 
 
@@ -124,13 +136,91 @@ def test_the_state_is_read_anew_when_it_is_old(clock):
     index, later = opened(Loading()), replace(STATE, corpus="/photos")
     index.renew_state(Recorded(later))
     assert index.state == STATE
-    clock.seconds += attempt.STATE_SECONDS + 1
+    clock.seconds += opened_index.STATE_SECONDS + 1
     index.renew_state(Recorded(later))
     assert index.state == later
 
 
 def test_the_state_of_another_index_is_not_used(clock):
     index, other = opened(Loading()), replace(STATE, backing_index="photos-2")
-    clock.seconds += attempt.STATE_SECONDS + 1
+    clock.seconds += opened_index.STATE_SECONDS + 1
     index.renew_state(Recorded(other))
     assert (index.state, index.is_replaced(Recorded(other)), index.is_replaced(Recorded(STATE))) == (STATE, True, False)
+
+
+def random_photos(count=100):
+    photos = np.random.default_rng(7).normal(size=(count, ColourEncoder.dims))
+    return (photos / np.linalg.norm(photos, axis=1, keepdims=True)).astype(np.float32)
+
+
+class CountingTexts(ColourEncoder):
+    """Counts the texts that it encodes; fails as long as it is told to."""
+
+    encoded, error = 0, None
+
+    def _embed_texts(self, texts):
+        if CountingTexts.error:
+            raise CountingTexts.error
+        CountingTexts.encoded += len(texts)
+        return np.random.default_rng(len(texts)).normal(size=(len(texts), self.dims))
+
+
+@pytest.fixture
+def calibrated(monkeypatch):
+    """An opened index that is calibrated for photos only, and the index itself."""
+    monkeypatch.setattr(CountingTexts, "encoded", 0)
+    monkeypatch.setattr(CountingTexts, "error", None)
+    photos = random_photos()
+    state = replace(STATE, calibration=calibrate(photos, photos=100))
+    index = OpenedIndex(state, encoder_for=lambda model: CountingTexts(), lock=threading.Lock())
+    return index, Recorded(state, photos)
+
+
+def test_the_first_search_by_text_measures_what_is_usual_for_texts_and_lets_the_index_keep_it(calibrated):
+    index, recorded = calibrated
+    photo = index.state.calibration.photo
+    threads = [threading.Thread(target=index.calibrate_texts, args=[recorded, Stopwatch()]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert CountingTexts.encoded == len(everyday_texts())
+    assert index.state.calibration.photo is photo
+    texts = CountingTexts().encode_texts(everyday_texts())
+    expected = calibrate(random_photos(), texts, photos=100).text
+    assert index.state.calibration.text.spread == expected.spread
+    assert [state.calibration.text.spread for state in recorded.noted] == [expected.spread]
+
+
+def test_what_is_usual_for_texts_stays_if_the_index_cannot_keep_it(clock, calibrated):
+    index, recorded = calibrated
+    index.calibrate_texts(recorded, Stopwatch())
+    known = index.state.calibration
+    clock.seconds += opened_index.STATE_SECONDS + 1
+    index.renew_state(Recorded(recorded.said))
+    assert index.state.calibration is known
+
+
+def test_texts_are_not_encoded_again_if_a_run_has_calibrated_the_photos_anew(clock, calibrated):
+    index, recorded = calibrated
+    index.calibrate_texts(recorded, Stopwatch())
+    other = random_photos(200)
+    newer = replace(recorded.said, calibration=calibrate(other, photos=200))
+    clock.seconds += opened_index.MISSING_SECONDS + 1
+    index.renew_state(Recorded(newer))
+    assert index.state.calibration.text is None
+    index.calibrate_texts(Recorded(newer, other), Stopwatch())
+    assert index.state.calibration.text is not None
+    assert CountingTexts.encoded == len(everyday_texts())
+
+
+def test_texts_that_cannot_be_encoded_are_tried_again_later(clock, calibrated):
+    index, recorded = calibrated
+    CountingTexts.error = ModelUnavailableError("no files")
+    index.calibrate_texts(recorded, Stopwatch())
+    CountingTexts.error = None
+    index.calibrate_texts(recorded, Stopwatch())
+    assert index.state.calibration.text is None
+    clock.seconds += opened_index.MISSING_SECONDS
+    index.calibrate_texts(recorded, Stopwatch())
+    assert index.state.calibration.text is not None

@@ -1,6 +1,6 @@
 import pytest
 
-from image_embeddings.search.attempt import Stopwatch
+from image_embeddings.search.stopwatch import Stopwatch
 
 
 def test_times_of_one_stage_add_up_and_all_count_to_the_total():

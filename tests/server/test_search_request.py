@@ -329,8 +329,7 @@ def clusters(cluster, tmp_path_factory):
         made = photo(name, "red")[0]
         assert not list(index.documents.add([(made, (vector / np.linalg.norm(vector)).astype(np.float32))]))
     index.refresh()
-    state = index.state()
-    index.note_progress(replace(state, calibration=pipeline.update_calibration(index, state, ClusterEncoder())), None)
+    index.note_progress(replace(index.state(), calibration=pipeline.update_calibration(index)), None)
     yield ImageSearch(index, encoder_for=lambda model: ClusterEncoder())
     index.drop()
 
@@ -343,6 +342,32 @@ def test_only_photos_of_its_kind_match_a_photo(clusters):
     found = clusters.like("3-17.jpg", k=20, verdict=True)
     assert kinds(found)[: EACH - 1] == [("3", True)] * (EACH - 1)
     assert found.relevant == EACH - 1
+
+
+def test_the_first_search_by_text_calibrates_texts_for_all_who_search(clusters):
+    index = clusters.index
+    index.note_progress(replace(index.state(), calibration=pipeline.update_calibration(index)), None)
+    first, other = (ImageSearch(index, encoder_for=lambda model: ClusterEncoder()) for _ in range(2))
+    first.like("3-17.jpg", verdict=True)
+    assert index.state().calibration.text is None
+    found = first.by_text("kind 5", k=20, words=False, verdict=True)
+    assert kinds(found)[:EACH] == [("5", True)] * EACH
+    kept = index.state().calibration
+    other.by_text("kind 5", verdict=True)
+    assert kept.text is not None
+    assert index.state().calibration.to_json() == kept.to_json()
+
+
+def test_texts_are_not_calibrated_for_an_index_that_a_run_is_filling(clusters):
+    index = clusters.index
+    calibration = pipeline.update_calibration(index)
+    before = replace(index.state(), calibration=replace(calibration, text=None))
+    index.note_progress(before, {"done": 1, "total": 2, "updated": 0, "stopped": False})
+    found = ImageSearch(index, encoder_for=lambda model: ClusterEncoder()).by_text("kind 5", words=False, verdict=True)
+    assert kinds(found)[:EACH] == [("5", True)] * EACH
+    state = index.state()
+    assert (state.calibration.text, state.indexing["done"]) == (None, 1)
+    index.note_progress(before, None)
 
 
 def test_only_photos_of_its_kind_match_a_text(clusters):
