@@ -24,7 +24,7 @@ from image_embeddings.es.facets import KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordF
 from image_embeddings.es.filters import MAX_VALUES, Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import Hit
-from image_embeddings.es.opening import node_moved, open_index, uses_embedded_node
+from image_embeddings.es.opening import node_answers, node_moved, open_index, uses_embedded_node
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.last_failure import read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
@@ -110,6 +110,7 @@ __all__ = [
     "is_this_machine",
     "load_settings",
     "log_formatter",
+    "node_answers",
     "node_moved",
     "open_index",
     "open_search",

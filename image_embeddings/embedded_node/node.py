@@ -177,6 +177,14 @@ class EmbeddedNode:
         """Return the node that runs, or None. A node that is just starting runs, but does not answer yet."""
         return find_node(self.home)
 
+    def answers(self) -> bool:
+        """Return whether the node runs and answers, and all of its index can be read. Return within a few seconds."""
+        running = self.status()
+        try:
+            return running is not None and is_usable(running)
+        except TokenRefusedError:
+            return False
+
     def locate(self) -> str | None:
         """Return the address of the running node with the token in it, or None if it does not listen there."""
         running = self.status()

@@ -130,6 +130,7 @@ def test_two_commands_at_once_start_one_node_and_two_homes_two(make_node, tmp_pa
 def test_a_killed_node_is_noticed_and_started_again(make_node, tmp_path):
     node = make_node(tmp_path)
     killed = node.start()
+    assert node.answers()
     request(killed.client_url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
     psutil.Process(killed.pid).kill()
     again = node.start()  # At once, while the killed process may still be there.
@@ -137,6 +138,7 @@ def test_a_killed_node_is_noticed_and_started_again(make_node, tmp_path):
     psutil.Process(again.pid).kill()
     wait_for(lambda: is_gone(again.pid))
     assert node.status() is None
+    assert not node.answers()
     assert "photos" in request(node.start().client_url, "GET", "/photos")
 
 
