@@ -1,5 +1,6 @@
 """The one ImageSearch of an app, built on first use. Tests put their own in its place."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from image_embeddings import (
     Settings,
     Thumbnails,
     errors,
+    left_out_message,
     node_answers,
     node_moved,
     open_index,
@@ -30,6 +32,8 @@ INDEXING_SECONDS = 1.0  # how long it is kept whether an indexing run is in prog
 PATIENCE_SECONDS = 0.5  # that a request waits for another one that connects, before it checks whether the node is there
 NODE_SECONDS = 1.0  # how long the answer is kept whether the embedded node has moved
 COLLECTIONS_SECONDS = 60.0  # how long collections are kept, if the number of photos stays the same
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,8 @@ class Services:
         kept = self._collections
         if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
             kept = time.monotonic(), self.search.index.documents.collections(self.settings.collections)
+            if kept[1].left_out:
+                log.warning("Of the examples of collections: %s", left_out_message(kept[1].left_out))
             self._collections = kept
         return kept[1]
 

@@ -20,6 +20,7 @@ from image_embeddings.documents import (
     PlaceBucket,
 )
 from image_embeddings.es.collections import Collection, Collections
+from image_embeddings.es.document_source import left_out_message
 from image_embeddings.es.facets import KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
 from image_embeddings.es.filters import MAX_VALUES, Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
@@ -108,6 +109,7 @@ __all__ = [
     "exposure_error",
     "index_photos",
     "is_this_machine",
+    "left_out_message",
     "load_settings",
     "log_formatter",
     "node_answers",
