@@ -56,6 +56,7 @@ from image_embeddings.serving.access import (
     read_access,
     session_secret,
 )
+from image_embeddings.serving.secret_files import keep_key
 from image_embeddings.sources.metadata_table import COLUMN_LENGTH
 from image_embeddings.sources.photo_folder import resolve
 from image_embeddings.sources.reading import read_bytes
@@ -109,6 +110,7 @@ __all__ = [
     "exposure_error",
     "index_photos",
     "is_this_machine",
+    "keep_key",
     "left_out_message",
     "load_settings",
     "log_formatter",
