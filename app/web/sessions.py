@@ -14,6 +14,8 @@ from flask import request
 from itsdangerous import BadSignature, TimestampSigner
 from werkzeug.wrappers import Response
 
+from app.web.cookies import delete_cookie, set_cookie
+
 LIFETIME = 30 * 24 * 3600  # seconds, from the login on
 ENDED_FILE = "ended-sessions.json"  # in DATA_DIR
 
@@ -31,15 +33,7 @@ class Sessions:
     def begin(self, response: Response) -> None:
         """Let the answer begin a session."""
         value = self._signer.sign(secrets.token_hex(16)).decode()
-        response.set_cookie(
-            self._cookie,
-            value,
-            max_age=LIFETIME,
-            path=request.script_root or "/",  # what else is at the proxy's address does not get it
-            secure=request.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        set_cookie(response, self._cookie, value, max_age=LIFETIME)
 
     def current(self) -> str | None:
         """Return the id of the session that the request belongs to, or None if it belongs to none."""
@@ -56,9 +50,7 @@ class Sessions:
         """End the session of the request: the cookie counts no longer, even if somebody has a copy of it."""
         if session := self.current():
             self._ended.add(session)
-        response.delete_cookie(
-            self._cookie, path=request.script_root or "/", secure=request.is_secure, httponly=True, samesite="Lax"
-        )
+        delete_cookie(response, self._cookie)
 
 
 class EndedSessions:
