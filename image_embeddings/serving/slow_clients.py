@@ -22,10 +22,6 @@ class SlowClients:
         self._limits = limits
         self._origins: dict[Connection, str] = {}
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._origins)
-
     def __iter__(self) -> Iterator[Connection]:
         """Yield those that are there now."""
         return iter(tuple(self._origins))
