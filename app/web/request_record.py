@@ -104,7 +104,7 @@ def _count(seen: RequestRecord, response: Response, metrics: Metrics) -> None:
     metrics.requests.labels(endpoint, response.status_code).inc()
     metrics.request_seconds.labels(endpoint).observe(seen.milliseconds / 1000)
     if seen.error_code:
-        metrics.errors.labels(seen.error_code).inc()
+        metrics.count_error(seen.error_code)
     if seen.search_kind:
         metrics.searches.labels(seen.search_kind, _outcome(seen, response.status_code)).inc()
     if seen.took_ms and not seen.error_code:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -29,10 +30,16 @@ _LOST = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)  # another process
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
+def _ignore(code: str) -> None:
+    """Count nothing."""
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker process: a main loop that receives and sends, and lanes of threads that answer."""
 
     limits = Limits()
+    # The app puts its own counter here. It is called with the code of each error that the server itself answers with.
+    on_refusal: Callable[[str], object] = staticmethod(_ignore)
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -54,6 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             handle=self.handle,
             defer=self.method_queue.defer,
             on_close=self._on_close,
+            on_refusal=self.on_refusal,
             log=self.log,
         )
         super().run()
