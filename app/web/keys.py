@@ -18,7 +18,7 @@ def signing_key(settings: Settings, purpose: str) -> bytes:
     """Return the key for one purpose, 32 bytes. Keys for other purposes cannot be told from it.
 
     It is made from SECRET_KEY, or else from random bytes that are kept in DATA_DIR, where only their owner may read
-    them. If they cannot be kept there, the key is as good as any, but this process alone has it.
+    them. If they cannot be kept there, the key is random as well, but only this process has it.
     """
     secret = settings.secret_key or _kept_key(settings.data_dir / FILE)
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")

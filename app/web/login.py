@@ -27,7 +27,7 @@ Answer = TypeVar("Answer", bound=BaseResponse)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Close the app as `door` says, and serve the page where visitors log in."""
+    """Close the app to visitors who may not come in (see `door`), and serve the page where they log in."""
     doors.init_app(app, settings)
     app.register_blueprint(blueprint)
     app.jinja_env.globals["can_log_out"] = lambda: door().has_session()
@@ -35,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @blueprint.get("/login")
 def show() -> ResponseReturnValue:
-    """Show the page that asks for the password. Who has come in already is led on."""
+    """Show the page that asks for the password. A visitor who has logged in already is led on."""
     if door().password is None or door().lets_in():
         return redirect(_address())
     return _page()
@@ -68,7 +68,7 @@ def leave() -> ResponseReturnValue:
     response = _unkept(redirect(url_for(".show"), 303))
     if (sessions := door().sessions) is not None:
         sessions.end(response)
-    if request.is_secure:  # browsers do not hear it otherwise
+    if request.is_secure:  # else browsers ignore it
         response.headers["Clear-Site-Data"] = '"cache"'  # the photos, on a computer that others use, too
     return response
 
@@ -106,6 +106,6 @@ def _page(problem: str | None = None, *, status: int = 200, seconds: int = 0) ->
 
 
 def _unkept(response: Answer) -> Answer:
-    """Return the answer, which no cache may keep."""
+    """Return the answer with a header that forbids all caches to keep it."""
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,4 +1,4 @@
-"""The sessions of visitors who have logged in: each is a signed cookie. On the server, only the ended ones are kept."""
+"""The sessions of visitors who have logged in. Each is a signed cookie. The server keeps only those that were ended."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """Sessions by cookies that are signed by `key`; another key ends all of them."""
+    """The sessions whose cookies are signed by `key`. A new key ends all of them."""
 
     def __init__(self, key: bytes, *, cookie: str, ended: "EndedSessions") -> None:
         self._signer = TimestampSigner(key, salt="session", digest_method=hashlib.sha256, key_derivation="hmac")
@@ -47,14 +47,14 @@ class Sessions:
         return None if self._ended.has(session) else session
 
     def end(self, response: Response) -> None:
-        """End the session of the request: the cookie counts no longer, even if somebody has a copy of it."""
+        """End the session of the request. Its cookie has no effect any more, even if somebody has a copy of it."""
         if session := self.current():
             self._ended.add(session)
         delete_cookie(response, self._cookie)
 
 
 class EndedSessions:
-    """The sessions that were ended before their time, in a file that all processes of the server share."""
+    """The sessions that visitors have ended, in a file that all processes of the server share."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,7 +67,7 @@ class EndedSessions:
         return session in self._until
 
     def add(self, session: str) -> None:
-        """End a session. If that cannot be kept, it is ended in this process only, and the log says so."""
+        """End a session. If the file cannot be written, the session ends in this process only, and the log says so."""
         now = time.time()
         try:
             with FileLock(self._path.with_name(f".{self._path.name}.lock")):

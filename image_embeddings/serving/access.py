@@ -106,7 +106,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def session_secret(settings: Settings) -> str:
-    """Return the secret that signs cookies: SECRET_KEY, else one that is made once and kept in DATA_DIR.
+    """Return the secret that signs cookies: SECRET_KEY, or else a key that is made once and kept in DATA_DIR.
 
     Raise DataDirError if it can be neither read nor made.
     """

@@ -98,7 +98,7 @@ class Reception:
             self.step(conn, conn.then)
 
     def _leave_alone(self, conn: Connection) -> None:
-        """Watch a connection no more."""
+        """Stop watching a connection."""
         if conn.then:
             self._poller.unregister(conn.wire)
             conn.then = None
@@ -117,7 +117,7 @@ class Reception:
             self._refuse(conn, BUSY)
 
     def _look_after(self, lane: Lane, conn: Connection) -> None:
-        """Forget a waiting request whose client has left. Otherwise the client has already sent a further request."""
+        """Drop a waiting request if its client has left. Otherwise the client has sent a further request in advance."""
         if conn.has_left():
             lane.waiting.remove(conn)
             self.close(conn, LEFT)
@@ -149,7 +149,7 @@ class Reception:
                 self._serve(lane, conn)
 
     def _refuse(self, conn: Connection, refusal: Refusal) -> None:
-        """Answer by ourselves, and close the connection."""
+        """Answer without the app, and close the connection."""
         self._unserved[refusal.code] += 1
         self._on_refusal(refusal.code)
         self._leave_alone(conn)

@@ -60,7 +60,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _open_locked(path: Path) -> int | None:
-    """Wait for the lock of the file and return its descriptor; None if who held the lock has removed the file."""
+    """Wait for the lock of the file and return its descriptor; None if another holder has removed the file."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, ONLY_OWNER)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     with suppress(FileNotFoundError):

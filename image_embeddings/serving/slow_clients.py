@@ -1,4 +1,4 @@
-"""The connections that wait for their client, which may be slow or not there: bounded in number, memory and time."""
+"""The connections that wait for their client, with bounds for their number, memory and time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class SlowClients:
     def to_close(self, size: Callable[[Any], int] = lambda client: 1) -> Connection | None:
         """Return the oldest connection of the address that has the most, or None if there is none.
 
-        So many connections of one address do not close those of others. An upload that goes on counts as new.
+        So the connections of one address, however many they are, close none of another address. An upload that goes on
+        counts as new.
         """
         totals: Counter[str] = Counter()
         for client, of in self._origins.items():

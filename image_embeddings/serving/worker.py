@@ -3,8 +3,8 @@
 gunicorn's own gives each connection a thread, which waits for the request to arrive and for the answer to be read. Here
 the main loop waits for both. A request takes a thread once it is complete, and gives it back once its answer is made.
 
-gunicorn's `run` (the main loop) and `handle` (parses a request, calls the app and writes the answer) stay. What stands
-between them is `Reception`.
+gunicorn's `run` (the main loop) and `handle` (parses a request, calls the app and writes the answer) stay. `Reception`
+is between them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from image_embeddings.serving.lanes import Lanes
 from image_embeddings.serving.limits import Limits
 from image_embeddings.serving.reception import CROWD, Reception
 
-_LOST = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)  # another process took it, or the client has left
+_LOST = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)  # another process has accepted it, or the client has left
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
