@@ -123,6 +123,7 @@ def test_a_slow_opening_is_waited_for_if_the_node_is_there(node, tmp_path):
     services = Services(
         load_settings({}, data_dir=tmp_path),
         open_search=node.open_search,
+        open_index=lambda settings: Index(),
         node_answers=lambda settings: checks.append(settings) or True,
     )
     first, second = served_beside_an_opening(services, node, lambda second: wait_for(lambda: len(checks) >= 3))
@@ -135,6 +136,7 @@ def test_a_node_that_ends_during_an_opening_is_said_to_start(node, tmp_path):
     services = Services(
         load_settings({}, data_dir=tmp_path),
         open_search=node.open_search,
+        open_index=lambda settings: Index(),
         node_answers=lambda settings: there.pop(0),
     )
     _, second = served_beside_an_opening(services, node, lambda second: wait_for(second.done))
