@@ -56,7 +56,7 @@ def enter() -> ResponseReturnValue:
     if not password.is_right(request.form.get("password", "")):
         log.warning("A wrong password from %s", request.remote_addr or "a socket")
         return _page("wrong_password", status=403)
-    response = _unkept(redirect(_address(), 303))
+    response = _forbid_keeping(redirect(_address(), 303))
     sessions.begin(response)
     return response
 
@@ -65,7 +65,7 @@ def enter() -> ResponseReturnValue:
 def leave() -> ResponseReturnValue:
     """End the session, and show the login page."""
     _refuse_other_sites()
-    response = _unkept(redirect(url_for(".show"), 303))
+    response = _forbid_keeping(redirect(url_for(".show"), 303))
     if (sessions := door().sessions) is not None:
         sessions.end(response)
     if request.is_secure:  # else browsers ignore it
@@ -102,10 +102,10 @@ def _page(problem: str | None = None, *, status: int = 200, seconds: int = 0) ->
     response = make_response(render_template("login.html", problem=problem, action=action, seconds=seconds), status)
     if seconds:
         response.headers["Retry-After"] = str(min(seconds, int(SECONDS)))
-    return _unkept(response)
+    return _forbid_keeping(response)
 
 
-def _unkept(response: Answer) -> Answer:
+def _forbid_keeping(response: Answer) -> Answer:
     """Return the answer with a header that forbids all caches to keep it."""
     response.headers["Cache-Control"] = "no-store"
     return response

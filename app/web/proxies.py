@@ -71,13 +71,13 @@ class TrustedProxies:
                 environ.pop(self._auth_variable, None)
             return self._app(environ, start_response)
         try:
-            told = dict(_told(environ))
+            forwarded = dict(_forwarded_variables(environ))
         except ValueError as error:
             log.warning("%s", error)
             start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"{error} See TRUSTED_PROXIES.\n".encode()]
         sender = self._sender(environ)
-        return self._app({**environ, **told, "REMOTE_ADDR": sender, _PEER: peer}, start_response)
+        return self._app({**environ, **forwarded, "REMOTE_ADDR": sender, _PEER: peer}, start_response)
 
     def _sender(self, environ: WSGIEnvironment) -> str:
         """Return the last address that is not a trusted proxy's. The proxies have seen it themselves."""
@@ -107,7 +107,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address  # a socket for both kinds shows IPv4 as ::ffff:10.0.0.1
 
 
-def _told(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+def _forwarded_variables(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
     """Yield the variables of the environment that the proxy's headers replace.
 
     Raise ValueError if one of them does not have its form.

@@ -32,7 +32,7 @@ def keep_secret(path: Path, make: Callable[[], str], *, is_sound: Callable[[str]
         if kept is not None and is_sound(kept):
             return kept, False
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_name(f".{path.name}.lock")):
+        with _hold_lock(path.with_name(f".{path.name}.lock")):
             kept = _read(path)
             if kept is not None and is_sound(kept):
                 return kept, False
@@ -47,7 +47,7 @@ def keep_secret(path: Path, make: Callable[[], str], *, is_sound: Callable[[str]
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock against other threads and processes. Its file is removed at the end."""
     descriptor = _open_locked(path)
     while descriptor is None:
