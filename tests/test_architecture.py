@@ -37,7 +37,7 @@ LAYERS = (
         "image_embeddings.words",
     ),
     ("image_embeddings.config", "image_embeddings.data_dir"),
-    ("image_embeddings.access_settings",),
+    ("image_embeddings.access_settings", "image_embeddings.setting_values", "image_embeddings.setting_checks"),
     ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
