@@ -168,3 +168,13 @@ def test_a_folder_that_only_a_cluster_names_is_not_served(
     assert not was_indexed(settings.data_dir, folder)
     note_folder(settings.data_dir, folder)
     assert web_server._with_indexed_photos(settings, said.append).image_dir == folder
+
+
+def test_a_folder_that_is_not_here_is_named_with_the_remedy(elasticsearch_url, index, name, tmp_path, monkeypatch):
+    monkeypatch.delenv("IMAGE_DIR", raising=False)
+    settings = load_settings({"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")})
+    index.create(model=MODEL, vector_index_type="flat", corpus=str(tmp_path / "unmounted"))
+    said = []
+    assert web_server._with_indexed_photos(settings, said.append) == settings
+    assert f"{tmp_path / 'unmounted'}, which is no folder on this machine now" in said[0]
+    assert "set IMAGE_DIR" in said[0]
