@@ -147,8 +147,8 @@ def test_a_node_whose_port_is_taken_while_it_starts_takes_another_one_and_the_th
 ):
     node = make_node(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as thief:
-        ports = [thief.getsockname()[1], node_module._free_port()]
-        monkeypatch.setattr(node_module, "_free_port", lambda: ports.pop(0))
+        ports = [thief.getsockname()[1], node_module.free_port()]
+        monkeypatch.setattr(node_module, "free_port", lambda: ports.pop(0))
         assert "status" in request(node.start().client_url, "GET", "/_cluster/health")
         assert ports == []
         thief.settimeout(0)
