@@ -88,8 +88,10 @@ def on_exit(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Load the model in the background, so that the first search does not wait for it."""
-    services = worker.app.wsgi().extensions["services"]
+    """Count what the server refuses by itself, and load the model, so that the first search does not wait for it."""
+    app = worker.app.wsgi()
+    worker.on_refusal = app.extensions["metrics"].count_error
+    services = app.extensions["services"]
 
     def warm_up() -> None:
         try:

@@ -1,5 +1,6 @@
 """The one ImageSearch of an app, built on first use. Tests put their own in its place."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from image_embeddings import (
     Settings,
     Thumbnails,
     errors,
+    left_out_message,
+    node_answers,
     node_moved,
     open_index,
     open_search,
@@ -28,9 +31,11 @@ from image_embeddings import (
 
 INDEXING_STALE_AFTER = 180  # seconds without a sign of life from an indexing run
 INDEXING_SECONDS = 1.0  # how long it is kept whether an indexing run is in progress, and why the last one failed
-PATIENCE_SECONDS = 0.5  # that a request waits while another one connects, which may start the embedded node
+PATIENCE_SECONDS = 0.5  # that a request waits for another one that connects, before it checks whether the node is there
 NODE_SECONDS = 1.0  # how long the answer is kept whether the embedded node has moved
 COLLECTIONS_SECONDS = 60.0  # how long collections are kept, if the number of photos stays the same
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,7 @@ class Services:
         open_search: Callable[[Settings], ImageSearch] = open_search,
         open_index: Callable[[Settings], ImageIndex] = open_index,
         decoders: Decoders | None = None,
+        node_answers: Callable[[Settings], bool] = node_answers,
     ) -> None:
         """Take the settings, and for tests other decoders than those that all apps of a process share."""
         self.settings = settings
@@ -59,6 +65,7 @@ class Services:
         self.thumbnails: Thumbnails = thumbnails_of(settings)
         self._open_search = open_search
         self._open_index = open_index
+        self._node_answers = node_answers
         self._lock = threading.Lock()
         self._search: ImageSearch | None = None
         self._reconnect = False
@@ -70,14 +77,13 @@ class Services:
 
     @property
     def search(self) -> ImageSearch:
-        """The search. The first use connects it, which may start the embedded node. Others do not wait for that.
+        """The search. The first use connects it, which may start the embedded node. Others do not wait for a start.
 
         Raises:
-            NodeStartingError: if another thread is just connecting it.
+            NodeStartingError: if another thread is just starting the embedded node.
             EmbeddedNodeError: if the embedded node does not start.
         """
-        if not self._lock.acquire(timeout=self._patience()):
-            raise errors.NodeStartingError("The embedded Elasticsearch is starting. Try again in a few seconds.")
+        self._take_turn()
         try:
             if self._search is None:
                 with self._connecting():
@@ -101,12 +107,20 @@ class Services:
             self._reconnect = self._reconnect or not is_done
             self._connecting_since = None
 
-    def _patience(self) -> float:
-        """Return how many seconds to wait for a thread that may be connecting; -1: until it is done, which is soon."""
+    def _take_turn(self) -> None:
+        """Take the lock. Wait for a thread that connects to Elasticsearch, which is soon done if Elasticsearch runs.
+
+        Raise NodeStartingError if that thread has to start the embedded node.
+        """
         if not uses_embedded_node(self.settings):
-            return -1
+            self._lock.acquire()
+            return
         since = self._connecting_since
-        return PATIENCE_SECONDS if since is None else max(0.0, since + PATIENCE_SECONDS - time.monotonic())
+        patience = PATIENCE_SECONDS if since is None else max(0.0, since + PATIENCE_SECONDS - time.monotonic())
+        while not self._lock.acquire(timeout=patience):
+            if not self._node_answers(self.settings):
+                raise errors.NodeStartingError("The embedded Elasticsearch is starting. Try again in a few seconds.")
+            patience = PATIENCE_SECONDS
 
     def _node_moved(self, index: ImageIndex) -> bool:
         """Return whether the embedded node no longer runs at its old address; check once a second at most."""
@@ -159,6 +173,8 @@ class Services:
         kept = self._collections
         if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
             kept = time.monotonic(), self.search.index.documents.collections(self.settings.collections)
+            if kept[1].left_out:
+                log.warning("Of the examples of collections: %s", left_out_message(kept[1].left_out))
             self._collections = kept
         return kept[1]
 

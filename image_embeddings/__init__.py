@@ -20,11 +20,12 @@ from image_embeddings.documents import (
     PlaceBucket,
 )
 from image_embeddings.es.collections import Collection, Collections
+from image_embeddings.es.document_source import left_out_message
 from image_embeddings.es.facets import KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
 from image_embeddings.es.filters import MAX_VALUES, Filters
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.nearest import Hit
-from image_embeddings.es.opening import node_moved, open_index, uses_embedded_node
+from image_embeddings.es.opening import node_answers, node_moved, open_index, uses_embedded_node
 from image_embeddings.es.queries import BY_DATE_DEPTH, SORTS
 from image_embeddings.indexing.last_failure import read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
@@ -56,6 +57,7 @@ from image_embeddings.serving.access import (
     read_access,
     session_secret,
 )
+from image_embeddings.serving.secret_files import keep_key
 from image_embeddings.sources.metadata_table import COLUMN_LENGTH
 from image_embeddings.sources.photo_folder import resolve
 from image_embeddings.sources.reading import read_bytes
@@ -111,8 +113,11 @@ __all__ = [
     "exposure_error",
     "index_photos",
     "is_this_machine",
+    "keep_key",
+    "left_out_message",
     "load_settings",
     "log_formatter",
+    "node_answers",
     "node_moved",
     "open_index",
     "open_search",

@@ -37,7 +37,7 @@ LAYERS = (
         "image_embeddings.words",
     ),
     ("image_embeddings.config", "image_embeddings.data_dir"),
-    ("image_embeddings.access_settings",),
+    ("image_embeddings.access_settings", "image_embeddings.setting_values", "image_embeddings.setting_checks"),
     ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
@@ -83,9 +83,6 @@ TESTED_BY = {
     "image_embeddings.calibration.everyday_texts": "calibration/test_likeness.py",
     "image_embeddings.create-image-embeddings": "server/test_cli.py",
     "image_embeddings.documents": "es/test_queries.py",
-    "image_embeddings.embedded_node.failures": "server/test_embedded_node.py",
-    "image_embeddings.embedded_node.jars": "embedded_node/test_node.py",
-    "image_embeddings.embedded_node.java": "embedded_node/test_node.py",
     "image_embeddings.embedded_node.health": "server/test_embedded_node.py",
     "image_embeddings.embedded_node.plugin": "server/test_node_access.py",
     "image_embeddings.embedded_node.running": "server/test_embedded_node.py",

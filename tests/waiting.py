@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LONG = 600.0  # seconds; more than any machine needs for anything, so a test that waits this long has failed
+LONG = 300.0  # seconds; more than any machine needs for anything, so a test that waits this long has failed
 
 
 def wait_for(condition: Callable[[], object], *, what: Callable[[], object] = lambda: "it has not come") -> None:

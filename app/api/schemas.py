@@ -176,6 +176,12 @@ class ResultSchema(Schema):
         },
     )
     note = String(allow_none=True, metadata={"description": "What did not work, and what was done instead."})
+    left_out = Integer(
+        metadata={
+            "description": "Number of hits left out because what the index says of them cannot be right. Missing if "
+            "there are none."
+        }
+    )
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
 
 

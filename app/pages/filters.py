@@ -26,7 +26,7 @@ class Tag(NamedTuple):
     """A filter that is in force, and the address of the search without it."""
 
     words: str
-    without: str | None  # None if the search is too long for so many links
+    without: str | None  # None if the search is too long to be in the link of each filter
 
 
 class Choice(NamedTuple):
@@ -79,7 +79,7 @@ class FilterForm:
         return [(name, value) for name, values in given.items() for value in values]
 
     def kept_by(self, hits: int) -> Parameters:
-        """Return the parameters that stay in force in a search by one of so many hits.
+        """Return the parameters that stay in force in a search by one of the hits of a page that has `hits` of them.
 
         They are k and the filters, but only k if the filters are too long to be in the link of each hit.
         """
@@ -88,7 +88,7 @@ class FilterForm:
         return kept if can_link(hits, len(page_address("pages.image_search", kept))) else k
 
     def _can_link(self, count: int) -> bool:
-        """Return whether a page may have so many links that carry the whole search."""
+        """Return whether a page may have `count` links, each with the whole search in its address."""
         return can_link(count, self._address_length)
 
     @cached_property

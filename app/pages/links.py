@@ -1,4 +1,4 @@
-"""The addresses that pages link to. Each carries a whole search, so a page has few links of a long search."""
+"""The addresses that pages link to. Each has a whole search in it, so a page has few links if the search is long."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from app.search_request.request import SearchRequest
 from app.web.request_limits import MAX_ADDRESS
 from image_embeddings import errors
 
-# Bytes of all links of one kind on a page. Many links of a long search would make a page of many megabytes.
+# Bytes of all links of one kind on a page. If the search is long, many links would make a page of many megabytes.
 MOST_LINKED = 150_000
 
 

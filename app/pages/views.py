@@ -160,7 +160,7 @@ def _results(result: SearchResult, query: SearchRequest) -> ResponseReturnValue:
     common = _common(query, result)
     whole = [chip for chip in common["bar"].chips if chip.document and chip.part.wanted and not chip.box]
     others = result.matching - len(whole) if result.listed is None else result.listed
-    goes_on = shown_to < others and bool(result.hits)
+    goes_on = shown_to + len(result.left_out) < others and bool(result.hits or result.left_out)
     further = goes_on and offset + 2 * k <= MAX_DEPTH
     return render_template(
         "results.html",

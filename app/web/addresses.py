@@ -1,4 +1,4 @@
-"""Addresses of files and photos, of which a page names hundreds. They are those of Flask's `url_for`, but cost less."""
+"""Addresses of files and photos. A page has hundreds of them, so they are made faster than by Flask's `url_for`."""
 
 from typing import Any
 from urllib.parse import quote

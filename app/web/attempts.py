@@ -13,9 +13,9 @@ OF_ALL = 60
 
 
 class Attempts:
-    """The attempts of the last minute, of which each sender has a few and all senders together have some more.
+    """The attempts of the last minute. Each sender may make a few, and all senders together may make some more.
 
-    Only attempts that are granted are kept, so there are at most `of_all` of them. Each process counts for itself.
+    Only the attempts that were allowed are kept, so there are at most `of_all` of them. Each process counts for itself.
     """
 
     def __init__(

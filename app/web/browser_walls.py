@@ -49,7 +49,10 @@ def _is_own(origin: str, host_here: str, own_names: Set[str]) -> bool:
 
 
 def _is_visit(request: Request) -> bool:
-    """Return whether the answer becomes the page of a window, as by a link. `Sec-Purpose`: it is loaded beforehand."""
+    """Return whether the answer becomes the page of a window, for example by a link.
+
+    `Sec-Purpose` says that a browser loads it in advance.
+    """
     told = [request.headers.get(f"Sec-{name}") for name in ("Fetch-Mode", "Fetch-Dest", "Purpose")]
     return request.method in ("GET", "HEAD") and told == ["navigate", "document", None]
 
@@ -72,7 +75,7 @@ def _keep_private(response: Response) -> None:
     """Let only the visitor's own browser keep an answer, and ask again before it uses it.
 
     It may keep pages: a page that is not stored cannot be restored by the Back button, and for the page of an uploaded
-    photo browsers then ask whether to send the photo again. What a view says stays, but for `public`.
+    photo browsers then ask whether to send the photo again. What a view has said of this stays, except `public`.
     """
     kept = response.cache_control
     if kept.no_store or response.status_code == 403:

@@ -1,7 +1,7 @@
 """Who may come in: every address of the app is closed but a few.
 
-A session, a token of a program, or the word of a trusted proxy lets a visitor in. Without APP_PASSWORD and AUTH_HEADER,
-everybody on this machine may come in, and nobody else.
+A visitor may come in with a session, with a token, or if a trusted proxy names the visitor. Without APP_PASSWORD and
+AUTH_HEADER, everybody on this machine may come in, and nobody else.
 """
 
 from flask import Flask, Response, current_app, redirect, request, url_for
@@ -57,7 +57,7 @@ class Door:
         return token is not None and self._tokens.has(token)
 
     def _is_named_by_proxy(self) -> bool:
-        """Return whether the header has a name. `proxies` removes it unless a trusted proxy has sent it."""
+        """Return whether the header names somebody. `proxies` removes the header unless a trusted proxy has sent it."""
         return self._header is not None and bool(request.headers.get(self._header, "").strip())
 
 
@@ -95,7 +95,7 @@ def _close() -> ResponseReturnValue | None:
 
 
 def _refuse() -> ResponseReturnValue:
-    """Lead people to the login page, and tell programs and pictures that they have not proved who they are."""
+    """Lead people to the login page. Answer 401 to programs and to requests for pictures."""
     record().error_code = "unauthorized"
     if request.blueprint == "photos" and "text/html" not in request.headers.get("Accept", ""):
         return Response(status=401, headers={"WWW-Authenticate": _challenge().to_header(), "Cache-Control": "no-store"})

@@ -89,7 +89,7 @@ def _handle_our_error(error: errors.ImageSearchError) -> ResponseReturnValue:
 
 
 def _is_our_fault(error: errors.ImageSearchError) -> bool:
-    """Return whether Elasticsearch could make nothing of a request. We made it, so no visitor can do better."""
+    """Return whether Elasticsearch cannot read a request. The app made it, so no visitor can correct it."""
     blocked = (errors.BlockedError, errors.DiskFullError)
     return isinstance(error, errors.RequestError) and error.status == 400 and not isinstance(error, blocked)
 

@@ -16,6 +16,7 @@ from flask_babel import Babel, get_locale, get_translations
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.web.cookies import set_cookie
 from app.web.delivery import A_YEAR
 from app.web.request_limits import is_address_too_long
 
@@ -164,15 +165,7 @@ def choose() -> ResponseReturnValue | None:
 
 def _keep(chosen: str, response: Answer) -> Answer:
     if chosen in LANGUAGES:
-        response.set_cookie(
-            CHOICE,
-            chosen,
-            max_age=A_YEAR,
-            path=request.script_root or "/",  # what else is at the proxy's address does not get it
-            secure=request.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        set_cookie(response, CHOICE, chosen, max_age=A_YEAR)
     return response
 
 

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer", bound=BaseResponse)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Close the app as `door` says, and serve the page where visitors log in."""
+    """Close the app to visitors who may not come in (see `door`), and serve the page where they log in."""
     doors.init_app(app, settings)
     app.register_blueprint(blueprint)
     app.jinja_env.globals["can_log_out"] = lambda: door().has_session()
@@ -35,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @blueprint.get("/login")
 def show() -> ResponseReturnValue:
-    """Show the page that asks for the password. Who has come in already is led on."""
+    """Show the page that asks for the password. A visitor who has logged in already is led on."""
     if door().password is None or door().lets_in():
         return redirect(_address())
     return _page()
@@ -56,7 +56,7 @@ def enter() -> ResponseReturnValue:
     if not password.is_right(request.form.get("password", "")):
         log.warning("A wrong password from %s", request.remote_addr or "a socket")
         return _page("wrong_password", status=403)
-    response = _unkept(redirect(_address(), 303))
+    response = _forbid_keeping(redirect(_address(), 303))
     sessions.begin(response)
     return response
 
@@ -65,10 +65,10 @@ def enter() -> ResponseReturnValue:
 def leave() -> ResponseReturnValue:
     """End the session, and show the login page."""
     _refuse_other_sites()
-    response = _unkept(redirect(url_for(".show"), 303))
+    response = _forbid_keeping(redirect(url_for(".show"), 303))
     if (sessions := door().sessions) is not None:
         sessions.end(response)
-    if request.is_secure:  # browsers do not hear it otherwise
+    if request.is_secure:  # else browsers ignore it
         response.headers["Clear-Site-Data"] = '"cache"'  # the photos, on a computer that others use, too
     return response
 
@@ -102,10 +102,10 @@ def _page(problem: str | None = None, *, status: int = 200, seconds: int = 0) ->
     response = make_response(render_template("login.html", problem=problem, action=action, seconds=seconds), status)
     if seconds:
         response.headers["Retry-After"] = str(min(seconds, int(SECONDS)))
-    return _unkept(response)
+    return _forbid_keeping(response)
 
 
-def _unkept(response: Answer) -> Answer:
-    """Return the answer, which no cache may keep."""
+def _forbid_keeping(response: Answer) -> Answer:
+    """Return the answer with a header that forbids all caches to keep it."""
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -27,6 +27,10 @@ class Metrics:
     def _histogram(self, name: str, what: str, *labels: str) -> Histogram:
         return Histogram(f"image_search_{name}", what, labels, registry=self.registry, buckets=SECONDS)
 
+    def count_error(self, code: str) -> None:
+        """Count an answer with an error."""
+        self.errors.labels(code).inc()
+
     def exposition(self) -> bytes:
         """Return the counts in the text format of Prometheus; of all processes of the server if they share counts."""
         shared = CollectorRegistry()

@@ -17,8 +17,8 @@ _MEMORY = 132 * COST * BLOCK * PARALLEL  # bytes; what werkzeug allows scrypt to
 class Password:
     """The password of the app, as a hash by scrypt.
 
-    The salt depends on `secret`, which each installation has to itself. So all processes, and each later start, have
-    the same hash until the password or the secret changes, although it is not kept anywhere.
+    The salt depends on `secret`, which differs from installation to installation. So all processes, and each later
+    start, have the same hash until the password or the secret changes, although it is not kept anywhere.
     """
 
     def __init__(self, password: str, *, secret: str) -> None:
@@ -31,7 +31,7 @@ class Password:
 
     def is_right(self, typed: str) -> bool:
         """Return whether this is the password."""
-        if not typed or len(typed) > MAX_PASSWORD or "\0" in typed:  # to scrypt, zeros at the end are nothing
+        if not typed or len(typed) > MAX_PASSWORD or "\0" in typed:  # scrypt ignores zeros at the end
             return False
         with self._one_at_a_time:
             return check_password_hash(self._hash, plain_password(typed))
@@ -50,7 +50,10 @@ class Tokens:
 
 
 def derive(secret: str, purpose: str) -> bytes:
-    """Return 32 bytes for one purpose; from them, neither the secret nor the bytes for another purpose can be told."""
+    """Return 32 bytes for one purpose.
+
+    Neither the secret nor the bytes for another purpose can be computed from them.
+    """
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
 

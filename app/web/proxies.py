@@ -1,4 +1,4 @@
-"""What a reverse proxy says of a request: who sent it, and to which address. Only proxies of TRUSTED_PROXIES are heard.
+"""What a reverse proxy says of a request: who sent it, and to which address. Only the headers of TRUSTED_PROXIES count.
 
 The headers are those that nginx, Caddy and Traefik set: X-Forwarded-For, -Proto, -Host and -Prefix.
 """
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Hear the proxies that the settings trust. Without any, the headers have no effect."""
+    """Let the headers of the proxies that the settings trust count. Without such proxies, they have no effect."""
     if settings.trusted_proxies:
         proxies = TrustedProxies(app.wsgi_app, settings.trusted_proxies, auth_header=settings.auth_header)
         app.wsgi_app = proxies  # type: ignore[method-assign]
@@ -64,23 +64,23 @@ class TrustedProxies:
         self._auth_variable = _variable(auth_header) if auth_header else None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request. If a trusted proxy says what cannot be, the answer is 400."""
+        """Answer a request. If a header of a trusted proxy does not have its form, the answer is 400."""
         peer = environ.get("REMOTE_ADDR", "")
         if not self._is_trusted(peer):
             if self._auth_variable:
                 environ.pop(self._auth_variable, None)
             return self._app(environ, start_response)
         try:
-            told = dict(_told(environ))
+            forwarded = dict(_forwarded_variables(environ))
         except ValueError as error:
             log.warning("%s", error)
             start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"{error} See TRUSTED_PROXIES.\n".encode()]
         sender = self._sender(environ)
-        return self._app({**environ, **told, "REMOTE_ADDR": sender, _PEER: peer}, start_response)
+        return self._app({**environ, **forwarded, "REMOTE_ADDR": sender, _PEER: peer}, start_response)
 
     def _sender(self, environ: WSGIEnvironment) -> str:
-        """Return the last address that no trusted proxy has, which is the one that they have seen themselves."""
+        """Return the last address that is not a trusted proxy's. The proxies have seen it themselves."""
         sender: str = environ["REMOTE_ADDR"]
         for said in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             if not self._is_trusted(sender) or (address := _address(said)) is None:
@@ -107,10 +107,10 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address  # a socket for both kinds shows IPv4 as ::ffff:10.0.0.1
 
 
-def _told(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+def _forwarded_variables(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
     """Yield the variables of the environment that the proxy's headers replace.
 
-    Raise ValueError if one of them has not the form that it must have.
+    Raise ValueError if one of them does not have its form.
     """
     for header, variable, form in _VARIABLES:
         value = environ.get(_variable(header), "").rpartition(",")[2].strip()

@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestURITooLarge
 MAX_ADDRESS = 8_000  # bytes of the part of an address after the question mark
 MAX_FORM = 64 * 1024  # bytes of a form without files, and characters of the fields beside the files of a form
 MAX_FIELDS = 500  # of an address, and of a form
-PICTURE = "picture"  # the field of a form that has the copy of a photo, which has a bound of its own
+PICTURE = "picture"  # the field of a form that has the copy of a photo; `MAX_COPY` bounds it
 URLENCODED = "application/x-www-form-urlencoded"
 
 
@@ -43,7 +43,7 @@ def _check_size() -> None:
 
 
 def _check_form() -> None:
-    """Refuse a form that is too large; one without files before more of it is read."""
+    """Refuse a form that is too large. If it has no files, refuse it before the rest of it is read."""
     if request.mimetype == URLENCODED:
         request.max_content_length = min(MAX_FORM + 1, request.max_content_length or MAX_FORM + 1)
         if (request.content_length or 0) > MAX_FORM or len(request.get_data()) > MAX_FORM:

@@ -15,7 +15,7 @@ from apiflask import APIFlask
 from flask import Response, g, has_request_context, request
 
 from app.web.metrics import Metrics
-from image_embeddings import SearchResult, Settings, log_formatter
+from image_embeddings import SearchResult, Settings, left_out_message, log_formatter
 
 IN_A_PATH = "/:@!$&'()*+,;=~"  # characters that are not quoted in a path
 WERKZEUGS_ACCESS_LINE = '"%s" %s %s'  # the end of its message, before the values are inserted
@@ -24,6 +24,7 @@ APP = "app"  # the stage outside the search: HTTP, templates, JSON
 SANE_ID = re.compile(r"[\w.:/+=@-]{1,100}", re.ASCII)  # safe also for simple programs that read logs
 
 access = logging.getLogger("app.access")
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,6 +37,7 @@ class RequestRecord:
     took_ms: Mapping[str, float] | None = None  # of the search that answered it
     hits: int = 0
     error_code: str | None = None
+    left_out: list[str] = field(default_factory=list)  # ids of documents in the index that the app did not write
 
     @property
     def milliseconds(self) -> float:
@@ -61,6 +63,8 @@ def init_app(app: APIFlask, settings: Settings, metrics: Metrics) -> None:
         seen = record()
         response.headers[HEADER] = seen.request_id
         _count(seen, response, metrics)
+        if seen.left_out:
+            log.warning("%s", left_out_message(seen.left_out))
         if access.isEnabledFor(logging.INFO):
             _tell(seen, response.status_code, with_query=settings.log_queries)
         return response
@@ -75,6 +79,7 @@ def record() -> RequestRecord:
 def record_result(result: SearchResult) -> SearchResult:
     """Record the times and the number of hits of a search, for the answer's header and the metrics; return it."""
     record().took_ms, record().hits = result.took_ms, len(result.hits)
+    record().left_out += result.left_out
     return result
 
 
@@ -99,7 +104,7 @@ def _count(seen: RequestRecord, response: Response, metrics: Metrics) -> None:
     metrics.requests.labels(endpoint, response.status_code).inc()
     metrics.request_seconds.labels(endpoint).observe(seen.milliseconds / 1000)
     if seen.error_code:
-        metrics.errors.labels(seen.error_code).inc()
+        metrics.count_error(seen.error_code)
     if seen.search_kind:
         metrics.searches.labels(seen.search_kind, _outcome(seen, response.status_code)).inc()
     if seen.took_ms and not seen.error_code:

@@ -1,4 +1,4 @@
-"""The address that a visitor asked for, to which he comes back after the login. It is always one of this site."""
+"""The address that a visitor asked for, and comes back to after the login. It is always an address of this site."""
 
 import re
 from urllib.parse import quote, unquote
@@ -14,7 +14,7 @@ _IN_A_QUERY = _IN_A_PATH + "?[]"
 
 
 def asked_address() -> str | None:
-    """Return path and query of the request, without a proxy's prefix; None if nobody can come back to them."""
+    """Return path and query of the request, without a proxy's prefix; None if the login cannot lead back to them."""
     if request.method not in ("GET", "HEAD"):
         return None
     path = quote(request.path, safe=_IN_A_PATH.replace("%", ""))
@@ -28,7 +28,7 @@ def asked_address() -> str | None:
 def return_address() -> str | None:
     """Return the address that the login page was asked to lead back to, without a proxy's prefix.
 
-    None if it was not asked for any, or for one that may be another site's or that the app does not have.
+    Return None if no address was given, if it may be another site's, or if the app does not have it.
     """
     address = request.args.get("next", "")
     return address if _is_ours(address) else None

@@ -1,4 +1,4 @@
-"""The sessions of visitors who have logged in: each is a signed cookie. On the server, only the ended ones are kept."""
+"""The sessions of visitors who have logged in. Each is a signed cookie. The server keeps only those that were ended."""
 
 import hashlib
 import json
@@ -14,6 +14,8 @@ from flask import request
 from itsdangerous import BadSignature, TimestampSigner
 from werkzeug.wrappers import Response
 
+from app.web.cookies import delete_cookie, set_cookie
+
 LIFETIME = 30 * 24 * 3600  # seconds, from the login on
 ENDED_FILE = "ended-sessions.json"  # in DATA_DIR
 
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """Sessions by cookies that are signed by `key`; another key ends all of them."""
+    """The sessions whose cookies are signed by `key`. A new key ends all of them."""
 
     def __init__(self, key: bytes, *, cookie: str, ended: "EndedSessions") -> None:
         self._signer = TimestampSigner(key, salt="session", digest_method=hashlib.sha256, key_derivation="hmac")
@@ -31,15 +33,7 @@ class Sessions:
     def begin(self, response: Response) -> None:
         """Let the answer begin a session."""
         value = self._signer.sign(secrets.token_hex(16)).decode()
-        response.set_cookie(
-            self._cookie,
-            value,
-            max_age=LIFETIME,
-            path=request.script_root or "/",  # what else is at the proxy's address does not get it
-            secure=request.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        set_cookie(response, self._cookie, value, max_age=LIFETIME)
 
     def current(self) -> str | None:
         """Return the id of the session that the request belongs to, or None if it belongs to none."""
@@ -53,16 +47,14 @@ class Sessions:
         return None if self._ended.has(session) else session
 
     def end(self, response: Response) -> None:
-        """End the session of the request: the cookie counts no longer, even if somebody has a copy of it."""
+        """End the session of the request. Its cookie has no effect any more, even if somebody has a copy of it."""
         if session := self.current():
             self._ended.add(session)
-        response.delete_cookie(
-            self._cookie, path=request.script_root or "/", secure=request.is_secure, httponly=True, samesite="Lax"
-        )
+        delete_cookie(response, self._cookie)
 
 
 class EndedSessions:
-    """The sessions that were ended before their time, in a file that all processes of the server share."""
+    """The sessions that visitors have ended, in a file that all processes of the server share."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,7 +67,7 @@ class EndedSessions:
         return session in self._until
 
     def add(self, session: str) -> None:
-        """End a session. If that cannot be kept, it is ended in this process only, and the log says so."""
+        """End a session. If the file cannot be written, the session ends in this process only, and the log says so."""
         now = time.time()
         try:
             with FileLock(self._path.with_name(f".{self._path.name}.lock")):

@@ -1,4 +1,4 @@
-"""Addresses of thumbnails, signed: so a thumbnail that a page shows costs no question to Elasticsearch.
+"""Signed addresses of thumbnails: for a thumbnail that a page shows, Elasticsearch is not asked.
 
 A valid signature proves that this app has found the photo with that content in the index, and has shown it.
 """
@@ -32,7 +32,7 @@ def thumbnail_address(document: ImageDocument) -> str:
 
 def is_signed(image_id: str, content_hash: str, signature: str) -> bool:
     """Return whether this app has made the address of a thumbnail with these parts."""
-    # Both are compared as bytes: what an address holds may be no ASCII.
+    # Both are compared as bytes, because an address may have other characters than ASCII.
     return bool(signature) and hmac.compare_digest(_sign(image_id, content_hash).encode(), signature.encode())
 
 

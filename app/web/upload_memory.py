@@ -1,4 +1,4 @@
-"""Uploads are kept in memory: photos that people search by are nobody's to keep, and leave no trace on a disk."""
+"""Uploads are kept in memory only: photos that people search by are private, and leave no trace on a disk."""
 
 from io import BytesIO
 from typing import IO

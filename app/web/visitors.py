@@ -1,6 +1,6 @@
-"""What visitors are told, and what only the operator is told: whoever runs this app.
+"""What visitors are told, and what only the operator is told, who runs this app.
 
-Messages of the library name folders, addresses, settings and what Elasticsearch said, and how to mend it. Visitors get
+Messages of the library name folders, addresses, settings and what Elasticsearch said, and the remedy. Visitors get
 a sentence without any of that, and the log has the message, on a line with the id of the request. A new type of error
 has the general sentence until it gets one here.
 """
@@ -79,9 +79,9 @@ def message_of_note(note: str | None) -> str | None:
 
 
 def choose_text(whole: str, short: str, *, subject: str, level: int = logging.INFO) -> str:
-    """Return the whole message if the operator asks. Otherwise return the short one, and log the whole one.
+    """Return the whole message to the operator. To all others, return the short one, and log the whole one.
 
-    If it is a warning or more, it is logged in any case.
+    A message of the level WARNING or higher is logged in any case.
     """
     if (shown := is_operator()) and level < logging.WARNING:
         return whole
@@ -101,7 +101,7 @@ def in_own_language(message: str | None) -> tuple[str, str]:
 def is_operator() -> bool:
     """Return whether the request comes from a program on this machine, by no proxy, and there is no login.
 
-    A proxy on this machine that names itself in no header is told apart by the name of the site, if it sends that.
+    A proxy on this machine may have no header of its own. It is recognised if it sends the name of the site.
     """
     return not _has_login() and _is_loopback() and not _has_passed_a_proxy()
 

@@ -11,6 +11,7 @@ from image_embeddings import assembly
 from image_embeddings.cli.terminal import json_option, k_option, print_json, say, show_errors
 from image_embeddings.config import Settings, load_settings
 from image_embeddings.errors import QueryError
+from image_embeddings.es.document_source import left_out_message
 from image_embeddings.es.filters import Filters
 from image_embeddings.log_format import printable
 from image_embeddings.photos import decoding
@@ -75,6 +76,7 @@ def _result_json(result: SearchResult) -> dict[str, Any]:
         "text_model_id": result.text_model_id,
         "understood": result.understood,
         "note": result.note,
+        **({"left_out": len(result.left_out)} if result.left_out else {}),
         "took_ms": result.took_ms,
     }
 
@@ -89,3 +91,5 @@ def _print_result(result: SearchResult) -> None:
         say("The text says nothing that the model knows. These photos need not match it.")
     if result.note:
         say(f"Note: {result.note}")
+    if result.left_out:
+        say(left_out_message(result.left_out))

@@ -25,17 +25,6 @@ _CONNECTIONS = 8  # number of downloads at the same time
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_DESCRIPTOR = f"""\
-description=Netty 4 based transport
-version={VERSION}
-name=transport-netty4
-classname=org.elasticsearch.transport.netty4.Netty4Plugin
-java.version=17
-elasticsearch.version={VERSION}
-extended.plugins=
-has.native.controller=false
-"""
-
 FetchJars = Callable[[Path], Iterable[Path]]
 
 
@@ -160,11 +149,9 @@ def _check(jars: list[Path], hashes: Mapping[str, str]) -> None:
 
 
 def _lay_out(jars: list[Path], home: Path) -> None:
-    # The code for HTTP and transport is in a module with a class loader of its own.
     netty = home / "modules" / "transport-netty4"
     for folder in (netty, home / "lib", home / "plugins"):
         folder.mkdir(parents=True)
-    (netty / "plugin-descriptor.properties").write_text(_DESCRIPTOR, encoding="utf-8")
     for jar in jars:
         part = netty if jar.name.startswith(("netty-", "transport-netty4")) else home / "lib"
         # A copy, because a hard link would change if the file in the user's Maven cache changes.

@@ -13,92 +13,29 @@ Files in its home:
 - `process.lock`: held by the node while it runs
 """
 
-import json
 import logging
 import os
-import secrets
-import socket
-import stat
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-from filelock import FileLock, Timeout
-
-from image_embeddings.data_dir import make_data_dir
 from image_embeddings.embedded_node import failures
+from image_embeddings.embedded_node.folder import hold_start_lock, wait_until_released
 from image_embeddings.embedded_node.health import TokenRefusedError, ask, is_usable
 from image_embeddings.embedded_node.jars import VERSION, FetchJars, fetch_from_maven, install_jars
-from image_embeddings.embedded_node.java import VECTOR_MODULE, JavaRuntime, choose_java
-from image_embeddings.embedded_node.plugin import write_plugin
-from image_embeddings.embedded_node.running import (
-    LOOPBACK,
-    MODULE,
-    RunningNode,
-    ends_within,
-    find_node,
-    has_clients,
-    is_node,
-    listens,
-)
-from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, TOKEN_NAME, read_json, write_json
+from image_embeddings.embedded_node.java import JavaRuntime, choose_java
+from image_embeddings.embedded_node.process import end_process, free_port, start_process
+from image_embeddings.embedded_node.running import RunningNode, find_node, has_clients, is_node, listens
+from image_embeddings.embedded_node.settings_files import check_version, make_folders, write_settings
+from image_embeddings.embedded_node.state import STATE_NAME, TOKEN_NAME, read_json, write_json
 from image_embeddings.errors import NodeDataError, NodePortError, NodeStartError
 
 Notify = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
-_ROOT = Path(__file__).resolve().parents[2]
-# Below the ports that systems use for outgoing connections (from 32768), so that none of those gets the port first.
-_PORTS = range(20_000, 32_000)
-_PORT_TRIES = 100
 _START_TRIES = 3
 _PAUSE = 0.05
-_RELEASE_SECONDS = 5.0
 SETTLING_SECONDS = 1.0  # time for a command that has just found the node to connect to it
-
-# $0 is the log, $@ the command. The locale is set because in the locale C, Java cannot open a folder with an umlaut in
-# its name.
-_DETACHED = 'LC_ALL=C.UTF-8 exec "$@" >>"$0" 2>&1 & echo $!'
-
-# The default watermarks are shares of the disk (85, 90, 95 %). To them, a laptop's disk with 50 GB free is "full".
-# Absolute watermarks still stop writes before the disk is so full that the node's data could be damaged.
-_SETTINGS = """\
-cluster.name: image-search
-node.name: embedded
-discovery.type: single-node
-network.host: 127.0.0.1
-http.port: {http_port}
-path.data: {data}
-path.logs: {logs}
-action.auto_create_index: false
-cluster.routing.allocation.disk.watermark.low: 300mb
-cluster.routing.allocation.disk.watermark.high: 200mb
-cluster.routing.allocation.disk.watermark.flood_stage: 100mb
-"""
-
-_LOGGING = """\
-status = error
-appender.file.type = RollingFile
-appender.file.name = file
-appender.file.fileName = ${sys:es.logs.base_path}/node.log
-appender.file.filePattern = ${sys:es.logs.base_path}/node-%i.log
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d %p %c{1} %m%n
-appender.file.policies.type = Policies
-appender.file.policies.size.type = SizeBasedTriggeringPolicy
-appender.file.policies.size.size = 10MB
-appender.file.strategy.type = DefaultRolloverStrategy
-appender.file.strategy.max = 1
-# The libraries it misses at every start (zstd, SIMD in C) are not on Maven Central, and nothing here needs them.
-logger.native.name = org.elasticsearch.nativeaccess
-logger.native.level = error
-rootLogger.level = warn
-rootLogger.appenderRef.file.ref = file
-"""
 
 
 class EmbeddedNode:
@@ -139,12 +76,12 @@ class EmbeddedNode:
             NodeDataError: its data was written by a newer version, or is damaged.
             NodeStartError: it does not start for another reason. The message has the last lines of the log.
         """
-        with self._hold_start_lock():
+        with hold_start_lock(self.home):
             found = self.status()
             # A node that was just killed may still seem to run. Then it ends, and another one is started.
             if found is not None and (running := self._answering(found.pid, notify)) is not None:
                 return running
-            self._wait_for_files()
+            wait_until_released(self.home)
             java = self._prepare(notify)
             notify(f"Starting the embedded Elasticsearch {VERSION} …")
             started = time.monotonic()
@@ -163,12 +100,12 @@ class EmbeddedNode:
         """
         if not self.home.is_dir():
             return False
-        with self._hold_start_lock():  # wait for a node that is just starting: whoever starts it will connect
+        with hold_start_lock(self.home):  # wait for a node that is just starting: whoever starts it will connect
             running = self.status()
             if running is None or (unless_used_within is not None and self.in_use(within=unless_used_within)):
                 return False
             self._end(running.pid, notify)
-            self._wait_for_files()
+            wait_until_released(self.home)
             for name in (STATE_NAME, TOKEN_NAME):
                 (self.home / name).unlink(missing_ok=True)
             return True
@@ -176,6 +113,14 @@ class EmbeddedNode:
     def status(self) -> RunningNode | None:
         """Return the node that runs, or None. A node that is just starting runs, but does not answer yet."""
         return find_node(self.home)
+
+    def answers(self) -> bool:
+        """Return whether the node runs and answers, and all of its index can be read. Return within a few seconds."""
+        running = self.status()
+        try:
+            return running is not None and is_usable(running)
+        except TokenRefusedError:
+            return False
 
     def locate(self) -> str | None:
         """Return the address of the running node with the token in it, or None if it does not listen there."""
@@ -217,31 +162,6 @@ class EmbeddedNode:
                 return False
             time.sleep(_PAUSE)
 
-    @contextmanager
-    def _hold_start_lock(self) -> Iterator[None]:
-        with failures.readable_file_errors(self.home):
-            make_data_dir(self.home.parent)
-            self._make_home()
-            with FileLock(self.home / "start.lock"):
-                yield
-
-    def _make_home(self) -> None:
-        """Make the folder. Nobody else may read it, because the index tells what is in private photos."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if stat.S_IMODE(self.home.stat().st_mode) & 0o077:
-            try:
-                self.home.chmod(0o700)
-            except PermissionError:
-                _log.warning("Other users may be able to read %s: its permissions cannot be changed.", self.home)
-
-    def _wait_for_files(self) -> None:
-        """Wait until no node holds the folder. After a kill, threads keep its files and ports for a moment.
-
-        Return in any case after _RELEASE_SECONDS. If a process still holds the folder, the next start says so.
-        """
-        with suppress(Timeout), FileLock(self.home / LOCK_NAME).acquire(timeout=_RELEASE_SECONDS):
-            return
-
     def _prepare(self, notify: Notify) -> JavaRuntime:
         """Check everything that can be checked before a process starts, write its files, and return its Java."""
         if os.pathsep in str(self.jars):
@@ -249,27 +169,19 @@ class EmbeddedNode:
                 f"Java cannot use a folder with '{os.pathsep}' in its name: {self.jars}. Set DATA_DIR to another one. "
                 f"{failures.WAY_OUT}"
             )
-        self._check_version()
+        check_version(self.home)
         failures.check_disk(self.home)
         failures.check_memory(self.heap)
         java = choose_java(self.java_home, notify=notify)
         install_jars(self.jars, fetch=self.fetch_jars, notify=notify)
-        for folder in ("config", "data", "logs"):
-            (self.home / folder).mkdir(exist_ok=True)
-        (self.home / "config" / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-        write_plugin(self.home / "modules")
+        make_folders(self.home)
         return java
-
-    def _check_version(self) -> None:
-        written_by = str(read_json(self.home / "node.json").get("version", VERSION))
-        if _version_key(written_by) > _version_key(VERSION):
-            raise failures.data_error(self.home, f"{written_by}, which is newer than {VERSION}")
 
     def _launch(self, java: JavaRuntime, notify: Notify) -> RunningNode:
         """Start the node and return it when it answers. Try other ports if another program takes the chosen ones."""
         for tries_left in reversed(range(_START_TRIES)):
             http_port = self._configure()
-            running = self._answering(self._spawn(java, http_port), notify)
+            running = self._answering(self._start_process(java, http_port), notify)
             if running is not None:
                 return running
             failure = self._failure()
@@ -282,50 +194,14 @@ class EmbeddedNode:
 
         So no other program knows, or can occupy, the address where clients will look for the node.
         """
-        write_json(self.home / "node.json", {"version": VERSION})
-        http_port = _free_port()
-        settings = _SETTINGS.format(
-            http_port=http_port,
-            data=json.dumps(str(self.home / "data")),  # A JSON string is a YAML string, whatever is in the path.
-            logs=json.dumps(str(self.home / "logs")),
-        )
-        (self.home / "config" / "elasticsearch.yml").write_text(settings, encoding="utf-8")
+        http_port = free_port()
+        write_settings(self.home, http_port=http_port)
         return http_port
 
-    def _spawn(self, java: JavaRuntime, http_port: int) -> int:
-        """Start the node's process and return its id. It has a session of its own and is not a child of this process.
-
-        So nobody has to wait for its end.
-        """
-        self.start_log.write_bytes(b"")
-        command = [sys.executable, "-m", MODULE, "--home", str(self.home), "--jars", str(self.jars)]
-        command += ["--library", str(java.library), "--http-port", str(http_port), "--version", VERSION]
-        command += [f"--jvm-option={option}" for option in self._jvm_options(java)]
-        launched = subprocess.run(
-            ["/bin/sh", "-c", _DETACHED, str(self.start_log), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=True,
-            cwd=_ROOT,
-            start_new_session=True,
+    def _start_process(self, java: JavaRuntime, http_port: int) -> int:
+        return start_process(
+            self.home, jars=self.jars, java=java, heap=self.heap, http_port=http_port, log=self.start_log
         )
-        return int(launched.stdout)
-
-    def _jvm_options(self, java: JavaRuntime) -> list[str]:
-        options = [
-            f"-Xmx{self.heap}",
-            f"-Xms{min(failures.heap_bytes(self.heap), 128 * 2**20)}",
-            # Seen on two cores: 275 MB resident after a start. With the default collector (and its usual -Xms512m) it
-            # was 415 MB, in the same time.
-            "-XX:+UseSerialGC",
-            "-XX:+ExitOnOutOfMemoryError",
-            f"-XX:ErrorFile={self.home / 'logs' / 'java-crash.log'}",
-            "--enable-native-access=ALL-UNNAMED",
-            "-Dlog4j2.disable.jmx=true",
-            "-Dlog4j.shutdownHookEnabled=false",
-            f"-Des.path.home={self.jars}",
-        ]
-        return [*options, f"--add-modules={VECTOR_MODULE}"] if java.simd else options
 
     def _answering(self, pid: int, notify: Notify) -> RunningNode | None:
         """Return the node when it answers. Return None if process `pid` ends before that and no other node runs.
@@ -364,42 +240,4 @@ class EmbeddedNode:
         )
 
     def _end(self, pid: int, notify: Notify) -> None:
-        try:
-            process = psutil.Process(pid)
-            process.terminate()
-            if not ends_within(process, within=self.stop_timeout):
-                notify(f"The embedded node did not end within {self.stop_timeout:.0f} s, so it is killed.")
-                process.kill()
-                ends_within(process, within=self.stop_timeout)
-        except psutil.NoSuchProcess:
-            return
-        except psutil.AccessDenied as error:
-            raise NodeStartError(
-                f"The embedded node of {self.home} (process {pid}) was started by another user, who has to stop it. "
-                f"{failures.WAY_OUT}"
-            ) from error
-
-
-def _free_port() -> int:
-    for port in secrets.SystemRandom().sample(_PORTS, _PORT_TRIES):
-        if _can_listen(port):
-            return port
-    raise NodePortError(
-        f"None of {_PORT_TRIES} ports tried on {LOOPBACK} is free for the embedded node. Close programs that listen "
-        f"there, or look for a firewall that forbids it. {failures.WAY_OUT}"
-    )
-
-
-def _can_listen(port: int) -> bool:
-    with socket.socket() as listener:
-        # Elasticsearch does the same. So open connections of a node that was just stopped do not block the port.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def _version_key(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("-")[0].split(".") if part.isdigit())
+        end_process(pid, self.home, within=self.stop_timeout, notify=notify)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_embeddings.documents import JSON, ImageDocument
+from image_embeddings.es.document_source import read_hits
 from image_embeddings.es.filters import COLUMN_SEPARATOR, escape_pattern
-from image_embeddings.es.queries import EMBEDDING, FINGERPRINT, by_date, document_of
+from image_embeddings.es.queries import EMBEDDING, FINGERPRINT, by_date
 
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # the column's name follows
@@ -33,6 +34,7 @@ class Collections:
     by: str  # value of the setting COLLECTIONS
     total: int  # photos in the index; some may be in no collection
     found: tuple[Collection, ...]
+    left_out: tuple[str, ...] = ()  # `_id`s of examples that this program did not write
     filter_name: str = field(init=False)  # name of the filter that limits a search to one of them
     value_prefix: str = field(init=False)  # text before a collection's name in a value of that filter
 
@@ -55,6 +57,7 @@ def collections_of(answer: Mapping[str, Any], by: str) -> Collections:
     """Return the collections in the answer to `collections_search`."""
     buckets = answer["aggregations"]["collections"]["buckets"]
     before_name = _column_prefix(by) if by.startswith(COLUMN) else ""
+    examples = [read_hits(bucket["examples"]["hits"]["hits"]) for bucket in buckets]
     return Collections(
         by=by,
         total=answer["hits"]["total"]["value"],
@@ -62,10 +65,11 @@ def collections_of(answer: Mapping[str, Any], by: str) -> Collections:
             Collection(
                 name=bucket["key"].removeprefix(before_name),
                 count=bucket["doc_count"],
-                examples=tuple(document_of(hit["_source"]) for hit in bucket["examples"]["hits"]["hits"]),
+                examples=tuple(documents.values()),
             )
-            for bucket in buckets
+            for bucket, (documents, _) in zip(buckets, examples, strict=True)
         ),
+        left_out=tuple(foreign for _, found in examples for foreign in found),
     )
 
 

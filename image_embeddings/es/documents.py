@@ -18,10 +18,12 @@ from image_embeddings.documents import (
     FileState,
     ImageDocument,
     PhotoMetadata,
+    is_image_id,
 )
-from image_embeddings.errors import ImageNotFoundError, RequestError, shorten
+from image_embeddings.errors import ImageNotFoundError, IndexForeignError, RequestError, shorten
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
+from image_embeddings.es.document_source import document_of, read_hits
 from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.refusals import concerns_all_documents
 
@@ -145,7 +147,8 @@ class Documents:
         """Return the state of each photo's file when it was indexed, by image_id.
 
         It is the size, the times, the inode, the hash, and the state of the sidecars. The format of each
-        document is read only if `with_format` is true. Else all states have FORMAT.
+        document is read only if `with_format` is true. Else all states have FORMAT. A document that this program did
+        not write is left out, so its photo is a new one.
         """
         self._client.refresh()
         # These are read from columns, because the documents themselves take three times as long.
@@ -160,6 +163,8 @@ class Documents:
         format_if_missing = 1 if with_format else FORMAT
         states = {}
         for fields in self._scan(query, page_size=page_size):
+            if not all(name in fields for name in names) or not is_image_id(fields["image_id"][0]):
+                continue
             image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
             (format_,) = fields.get("format", (format_if_missing,))
             ctime_ns, inode = (fields.get(name, (0,))[0] for name in ("ctime_ns", "inode"))
@@ -177,7 +182,8 @@ class Documents:
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Yield every stored embedding, in pages of shape (n, dims)."""
         body = {"query": {"match_all": {}}, "fields": [queries.EMBEDDING], "_source": False}
-        vectors = (fields[queries.EMBEDDING] for fields in self._scan(body, page_size=page_size))
+        all_fields = self._scan(body, page_size=page_size)
+        vectors = (fields[queries.EMBEDDING] for fields in all_fields if queries.EMBEDDING in fields)
         while page := list(islice(vectors, page_size)):
             yield np.asarray(page, np.float32)
 
@@ -187,7 +193,7 @@ class Documents:
 
         with self._client.errors():
             for hit in helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query):
-                yield hit["fields"]
+                yield hit.get("fields", {})
 
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
         """Return the embeddings of `size` random photos, shape (n, dims), or all if there are fewer.
@@ -197,7 +203,7 @@ class Documents:
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
         body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
-        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits], np.float32)
+        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits if "fields" in hit], np.float32)
 
     def collections(self, by: str) -> Collections:
         """Return the collections of the photos. `by` is a value of the setting COLLECTIONS."""
@@ -208,7 +214,7 @@ class Documents:
     # Reading single photos
 
     def get(self, image_id: str) -> ImageDocument:
-        """Return the document of a photo. Raise ImageNotFoundError if there is none."""
+        """Return the document of a photo. Raise ImageNotFoundError if there is none that this program wrote."""
         check_image_id(image_id)
         client = self._client
         try:
@@ -218,12 +224,12 @@ class Documents:
             if error.status == 404:
                 raise _not_found(image_id) from None
             raise
-        return queries.document_of(answer["_source"])
+        return _own_document(answer.body)
 
     def get_many(self, image_ids: Sequence[str]) -> dict[str, ImageDocument]:
         """Return the documents of photos by image_id, in one request.
 
-        Raise ImageNotFoundError if one of them is not in the index.
+        Raise ImageNotFoundError if this program wrote no document of one of them.
         """
         for image_id in image_ids:
             check_image_id(image_id)
@@ -233,14 +239,14 @@ class Documents:
         for item in items:
             if not item.get("found"):
                 raise _not_found(item["_id"])
-        return {item["_id"]: queries.document_of(item["_source"]) for item in items}
+        return {item["_id"]: _own_document(item) for item in items}
 
     def embedding(self, image_id: str) -> Embedding:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
         check_image_id(image_id)
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
         hits = self._client.search(body)["hits"]["hits"]
-        if not hits:
+        if not hits or "fields" not in hits[0]:
             raise _not_found(image_id)
         return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
@@ -253,15 +259,24 @@ class Documents:
             "_source": {"excludes": [queries.EMBEDDING]},
         }
         hits = self._client.search(body)["hits"]["hits"]
-        if not hits:
+        documents, _ = read_hits(hits)
+        if not documents or "fields" not in hits[0]:
             return None
-        return queries.document_of(hits[0]["_source"]), np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return documents[hits[0]["_id"]], np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
 
 
 def check_image_id(image_id: str) -> None:
     """Raise ImageNotFoundError if the image_id is too long for any photo. Elasticsearch would refuse the request."""
     if len(image_id.encode(errors="replace")) > MAX_IMAGE_ID_BYTES:
         raise _not_found(image_id)
+
+
+def _own_document(hit: Mapping[str, Any]) -> ImageDocument:
+    """Return the document of a hit. Raise ImageNotFoundError if this program did not write it."""
+    try:
+        return document_of(hit)
+    except IndexForeignError as error:
+        raise ImageNotFoundError(str(error)) from error
 
 
 def _not_found(image_id: str) -> ImageNotFoundError:

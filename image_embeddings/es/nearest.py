@@ -11,6 +11,7 @@ import numpy as np
 from image_embeddings.documents import JSON, Embedding, Facets, ImageDocument
 from image_embeddings.errors import RequestError
 from image_embeddings.es import queries
+from image_embeddings.es.document_source import read_hits
 from image_embeddings.es.documents import Documents, check_image_id
 from image_embeddings.es.filters import facets_of
 from image_embeddings.es.index_client import IndexClient
@@ -56,6 +57,7 @@ class RawResult:
     matching: int  # photos that pass the filters: all, if there are none
     facets: Facets | None = None  # None if nobody asked for them
     backing_index: str | None = None  # the index behind the alias, which answered; None without hits
+    left_out: tuple[str, ...] = ()  # `_id`s of documents that were found, but that this program did not write
 
     @property
     def relevant(self) -> int | None:
@@ -137,20 +139,23 @@ class Nearest:
                 return self._search(query, k=k, offset=offset, options=options, client=client)
         hits = answer["hits"]["hits"]
         scores = self._scores(query, hits, client) if query else {}
+        documents, left_out = read_hits(hits)
         return RawResult(
             hits=tuple(
                 Hit(
                     rank=rank,
                     score=scores.get(hit["_id"]),
-                    document=queries.document_of(hit["_source"]),
+                    document=documents[hit["_id"]],
                     by_words=queries.is_by_words(hit),
                     embedding=_embedding(hit),
                 )
                 for rank, hit in enumerate(hits, start=offset + 1)
+                if hit["_id"] in documents
             ),
             total=counts["doc_count"],
             matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
+            left_out=left_out,
             facets=facets_of(counts, options.filters) if options and options.facets else None,
         )
 

@@ -54,6 +54,11 @@ def _connect_to_embedded_node(settings: Settings, *, timeout: float, notify: Not
     return connect([running.client_url], timeout=timeout, is_disk_full=node.is_disk_full, locate=node.locate)
 
 
+def node_answers(settings: Settings) -> bool:
+    """Return whether the embedded node is there: whether it runs and all of its index can be read."""
+    return embedded_node(settings).answers()
+
+
 def node_moved(settings: Settings, index: ImageIndex) -> bool:
     """Return whether Elasticsearch is the embedded node, and no longer runs at the address that `index` uses."""
     if not uses_embedded_node(settings):

@@ -1,11 +1,10 @@
-"""The bodies of kNN searches, and the reading of their hits. Pure functions, no I/O."""
+"""The bodies of kNN searches, and the scores of their hits. Pure functions, no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_embeddings.documents import JSON, Embedding, ImageDocument, is_content_hash, is_image_id
-from image_embeddings.errors import IndexForeignError
+from image_embeddings.documents import JSON, Embedding
 from image_embeddings.es.filters import WALL_TIME, Filters, facet_aggs, matching_agg
 from image_embeddings.words.terms import Term
 
@@ -181,24 +180,3 @@ def embedding_score(hit: Mapping[str, Any]) -> float | None:
 def is_by_words(hit: Mapping[str, Any]) -> bool:
     """Return whether all terms of the text are among the photo's own words."""
     return BY_WORDS in hit.get("matched_queries", ())
-
-
-def document_of(source: Mapping[str, Any]) -> ImageDocument:
-    """Return the document in a hit's `_source`, which comes without the embedding.
-
-    Others may write to the index, too. A content hash that could lead to another file is left out. Raise
-    IndexForeignError if the image_id cannot be that of a photo.
-    """
-    if not is_image_id(source.get("image_id")):
-        raise IndexForeignError(
-            f"The index holds a document that this program did not write: no photo can have the image_id "
-            f"{source.get('image_id')!r:.80}. Delete that document, or build the index anew: index --rebuild."
-        )
-    location = source.get("location")
-    values = {name: source[name] for name in ImageDocument.__dataclass_fields__ if name in source}
-    values["location"] = (location["lat"], location["lon"]) if location else None
-    values["keywords"] = tuple(source.get("keywords", ()))
-    values["persons"] = tuple(source.get("persons", ()))
-    values["format"] = source.get("format", 1)
-    values["content_hash"] = source["content_hash"] if is_content_hash(source.get("content_hash")) else ""
-    return ImageDocument(**values)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_embeddings.es.nearest import Hit
+from image_embeddings.photos.fingerprint import SIDE
 
 Grid = NDArray[np.float32]  # brightness, shape (side, side)
 Mask = NDArray[np.bool_]
@@ -80,11 +81,19 @@ def _read_pictures(hits: Sequence[Hit]) -> list[_Picture | None]:
 
 @lru_cache(PICTURES_KEPT)
 def _read(fingerprint: str | None) -> _Picture | None:
-    """Return the picture in a fingerprint, or None if there is none or if it has too little contrast."""
+    """Return the picture in a fingerprint, or None if there is none or if it has too little contrast.
+
+    Others may have written the fingerprint, so it need not be a picture.
+    """
     if not (fingerprint and fingerprint.startswith(_WEBP)):
         return None
-    with Image.open(BytesIO(base64.b64decode(fingerprint)), formats=("WEBP",)) as image:
-        bands = np.asarray(image.convert("YCbCr"), np.float32)
+    try:
+        with Image.open(BytesIO(base64.b64decode(fingerprint)), formats=("WEBP",)) as image:
+            if image.size != (SIDE, SIDE):
+                return None
+            bands = np.asarray(image.convert("YCbCr"), np.float32)
+    except (OSError, ValueError):
+        return None
     brightness = bands[..., 0]
     if float(brightness.std()) < LEAST_CONTRAST:
         return None

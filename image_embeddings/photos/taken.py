@@ -16,7 +16,7 @@ from image_embeddings.photos.iptc import Iptc
 from image_embeddings.photos.xmp import Xmp
 
 # What says when a photo was taken.
-EXIF, XMP, IPTC, PNG, SIDECAR, NAME = SOURCES = ("exif", "xmp", "iptc", "png", "sidecar", "name")
+EXIF, XMP, IPTC, PNG, SIDECAR, NAME = ("exif", "xmp", "iptc", "png", "sidecar", "name")
 
 
 Dated = tuple[str, str]  # a date as ISO 8601, and what says so

@@ -44,6 +44,7 @@ class Attempt:
     k: int
     offset: int
     options: SearchOptions
+    left_out: tuple[str, ...] = ()  # `_id`s of foreign documents that an earlier step has left out
 
     def near(self, embedding: Embedding, *, kind: QueryKind) -> Neighbours:
         """Return the photos nearest to the embedding of a text or a photo, shape (dims,)."""

@@ -266,7 +266,8 @@ def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> 
     image_ids = [hit.document.image_id for hit in nearest.raw.hits]
     told = verdicts(nearest, attempt.opened.state.calibration)
     matching = [image_id for image_id, matches in zip(image_ids, told, strict=True) if matches]
-    return replace(attempt, options=replace(attempt.options, among=matching or image_ids))
+    among = replace(attempt.options, among=matching or image_ids)
+    return replace(attempt, options=among, left_out=nearest.raw.left_out)
 
 
 def _is_index_lost(error: Exception) -> bool:
@@ -287,6 +288,7 @@ def _result(neighbours: Neighbours, attempt: Attempt) -> SearchResult:
         matching=raw.matching,
         facets=raw.facets,
         backing_index=raw.backing_index,
+        left_out=attempt.left_out + raw.left_out,
         model_id=state.model.model_id,
         text_encoder=path.encoder if path else None,
         text_model_id=path.model_id if path else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,12 +13,11 @@ from typing import TypeVar
 from image_embeddings.access_settings import parse_password, parse_tokens
 from image_embeddings.config import Settings
 from image_embeddings.errors import SettingError
-from image_embeddings.serving.secret_files import keep_secret
+from image_embeddings.serving.secret_files import keep_key, keep_secret
 
 Value = TypeVar("Value")
 KEY_FILE = "session.key"  # in DATA_DIR
 PASSWORD_FILE = "password"  # in DATA_DIR
-_KEY = re.compile("[0-9a-f]{64}")
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 EXPOSURE_REMEDIES = (
     "Set APP_PASSWORD (or APP_PASSWORD_FILE) to a password of yours, or ALLOW_WITHOUT_PASSWORD=yes to let in everybody"
@@ -108,14 +106,13 @@ def is_this_machine(host: str) -> bool:
 
 
 def session_secret(settings: Settings) -> str:
-    """Return the secret that signs cookies: SECRET_KEY, else one that is made once and kept in DATA_DIR.
+    """Return the secret that signs cookies: SECRET_KEY, or else a key that is made once and kept in DATA_DIR.
 
     Raise DataDirError if it can be neither read nor made.
     """
     if settings.secret_key:
         return settings.secret_key
-    path = settings.data_dir / KEY_FILE
-    return keep_secret(path, lambda: secrets.token_hex(32), is_sound=lambda key: bool(_KEY.fullmatch(key)))[0]
+    return keep_key(settings.data_dir / KEY_FILE)
 
 
 def keep_made_password(settings: Settings) -> tuple[Path, str, bool]:

@@ -15,10 +15,10 @@ _START = re.compile(rb"(?:\r\n)?([A-Z]+) ([^ ?\r\n]*)")
 
 
 class Arrival:
-    """The bytes of one connection, up to the end of its present request.
+    """The bytes of one connection, up to the end of the request that is arriving.
 
     A request is also complete if gunicorn refuses what is there of it, whatever may still come, or if its body is
-    larger than the app accepts. Then `is_cut_off` tells that the rest on the connection is no request.
+    larger than the app accepts. Then `is_cut_off` is true: what follows on the connection is not a request.
     """
 
     def __init__(self, *, line_bytes: int, body_bytes: int) -> None:
@@ -44,12 +44,12 @@ class Arrival:
 
     @property
     def has_head(self) -> bool:
-        """Whether the head is there."""
+        """Whether the head has arrived."""
         return self._body_begin is not None
 
     @property
     def body_received(self) -> int:
-        """The bytes of the body that are there."""
+        """The number of bytes of the body that have arrived."""
         return 0 if self._body_begin is None else len(self.data) - self._body_begin
 
     @property
@@ -65,14 +65,14 @@ class Arrival:
         self._look(before)
 
     def begin_next(self) -> None:
-        """Drop the request, and begin the next with the bytes that came after it."""
+        """Drop the request, and begin the next one with the bytes that came after it."""
         del self.data[: self.end]
         self._forget()
         if self.data:
             self._look(0)
 
     def _look(self, before: int) -> None:
-        """Look how far the request has arrived; the first `before` bytes have been looked at already."""
+        """Find out how much of the request has arrived. The first `before` bytes were examined earlier."""
         if self._body_begin is None:
             self._look_for_head(before)
         if self._body_begin is not None and self.end is None:

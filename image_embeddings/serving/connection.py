@@ -88,7 +88,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     @property
     def is_idle(self) -> bool:
-        """Whether no byte of a request has come, and no byte of an answer is left."""
+        """Whether no byte of a request has arrived, and all of the answer is sent."""
         return not (self.arrival.data or self.outgoing or self.is_lingering)
 
     def receive(self) -> bool:
@@ -120,7 +120,7 @@ class Connection(TConn):  # type: ignore[misc]
         return True
 
     def _allow_body(self) -> Pace:
-        """Return the pace of the body; tell the client to send it if it waits for that."""
+        """Return the pace of the body. Tell the client to send the body if it waits for that."""
         if self._body_pace is None:
             self._body_pace = Pace(self._limits, credit_seconds=self._limits.sender_credit_seconds)
             if self.arrival.wants_continue and not self.arrival.is_complete:
@@ -144,7 +144,9 @@ class Connection(TConn):  # type: ignore[misc]
         self._give_time(self._limits.head_seconds if self.arrival.data else idle_seconds)
 
     def linger(self) -> None:
-        """Tell the client that no more comes. A close at once could take the answer away from it. Raise OSError."""
+        """Tell the client that the answer has ended. If the socket were closed at once, the answer could be lost.
+
+        Raise OSError if the client has left."""
         self.is_lingering = True
         self._give_time(self._limits.linger_seconds)
         self.wire.shutdown(socket.SHUT_WR)

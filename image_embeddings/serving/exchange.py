@@ -8,7 +8,7 @@ from image_embeddings.serving.outgoing import FilePart, Outgoing
 
 
 class Exchange:
-    """The methods of a socket that gunicorn calls, over a request that has arrived. None waits for a slow sender."""
+    """The methods of a socket that gunicorn calls, over a request that has arrived. None waits for a slow client."""
 
     def __init__(self, wire: Any, arrival: Arrival, outgoing: Outgoing) -> None:
         self._wire = wire

@@ -30,7 +30,7 @@ class Lane:
         return True
 
     def give_thread_back(self) -> None:
-        """Give a thread back that has answered its request."""
+        """Give back a thread that has answered its request."""
         self._free += 1
 
     def queue_up(self, request: Connection, *, until: float) -> bool:

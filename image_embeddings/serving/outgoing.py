@@ -29,7 +29,7 @@ class FilePart:
 
 
 class Outgoing:
-    """What one client has still to read."""
+    """What one client still has to read."""
 
     def __init__(self, wire: Any, *, limits: Limits, streams: BoundedSemaphore) -> None:
         """Send to the socket `wire`, which does not block. `streams` are the threads that may wait for slow readers."""
@@ -64,7 +64,7 @@ class Outgoing:
     def put(self, part: bytes | FilePart) -> None:
         """Send what the socket takes now, and keep the rest.
 
-        If much is kept already, the answer is made faster than its client reads it. Then wait for the client. Only a
+        If much is kept already, wait for the client, because the answer is made faster than the client reads it. Only a
         few threads may do that. Raise BrokenPipeError if the client does not read, or if too many threads wait.
         """
         if self.unsent_bytes > self._limits.stream_bytes:

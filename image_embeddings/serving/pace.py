@@ -6,7 +6,7 @@ from image_embeddings.serving.limits import Limits
 
 
 class Pace:
-    """A deadline that moves on with the bytes that come or go. Who was fast once may not stop for long even so."""
+    """A deadline that moves on with each byte that is received or sent, but only up to a limit."""
 
     def __init__(self, limits: Limits, *, credit_seconds: float) -> None:
         """Begin now."""
@@ -21,5 +21,5 @@ class Pace:
 
     @property
     def since(self) -> float:
-        """When a client would have begun that has moved nothing yet, and has the same deadline."""
+        """The moment at which a client with this deadline has begun, if it has sent and read nothing yet."""
         return self.deadline - self._limits.grace_seconds

@@ -37,11 +37,13 @@ class Reception:
         handle: Callable[[Connection], bool],
         defer: Callable[..., None],
         on_close: Callable[[], None],
+        on_refusal: Callable[[str], object],
         log: Logger,
     ) -> None:
         """Let threads call `handle`, which answers a request and returns whether the connection may have another one.
 
         `defer` lets the main loop call a function. A connection may be idle for `idle_seconds` after a request.
+        `on_refusal` is called with the code of each error that the server answers with by itself.
         """
         self.slow_clients = SlowClients(limits)
         self._poller = poller
@@ -51,6 +53,7 @@ class Reception:
         self._handle = handle
         self._defer = defer
         self._on_close = on_close
+        self._on_refusal = on_refusal
         self._log = log
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="senders")
         self._unserved: Counter[str] = Counter()  # what the next line of the log reports
@@ -95,7 +98,7 @@ class Reception:
             self.step(conn, conn.then)
 
     def _leave_alone(self, conn: Connection) -> None:
-        """Watch a connection no more."""
+        """Stop watching a connection."""
         if conn.then:
             self._poller.unregister(conn.wire)
             conn.then = None
@@ -114,7 +117,7 @@ class Reception:
             self._refuse(conn, BUSY)
 
     def _look_after(self, lane: Lane, conn: Connection) -> None:
-        """Forget a waiting request whose client has left. Otherwise the client has already sent a further request."""
+        """Drop a waiting request if its client has left. Otherwise the client has sent a further request in advance."""
         if conn.has_left():
             lane.waiting.remove(conn)
             self.close(conn, LEFT)
@@ -146,8 +149,9 @@ class Reception:
                 self._serve(lane, conn)
 
     def _refuse(self, conn: Connection, refusal: Refusal) -> None:
-        """Answer by ourselves, and close the connection."""
+        """Answer without the app, and close the connection."""
         self._unserved[refusal.code] += 1
+        self._on_refusal(refusal.code)
         self._leave_alone(conn)
         method, path = conn.arrival.method_and_path
         conn.is_kept = False

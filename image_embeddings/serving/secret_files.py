@@ -1,16 +1,22 @@
 """Secrets in files that only their owner can read: made once, and kept."""
 
+import fcntl
 import os
+import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock
 
 from image_embeddings.errors import DataDirError
 
 ONLY_OWNER = 0o600
+_KEY = re.compile("[0-9a-f]{64}")
+
+
+def keep_key(path: Path) -> str:
+    """Return the key in a file: 32 random bytes in hexadecimal. It is made and kept as `keep_secret` says."""
+    return keep_secret(path, lambda: secrets.token_hex(32), is_sound=lambda key: bool(_KEY.fullmatch(key)))[0]
 
 
 def keep_secret(path: Path, make: Callable[[], str], *, is_sound: Callable[[str], bool]) -> tuple[str, bool]:
@@ -26,7 +32,7 @@ def keep_secret(path: Path, make: Callable[[], str], *, is_sound: Callable[[str]
         if kept is not None and is_sound(kept):
             return kept, False
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with _hold_lock(path.with_name(f".{path.name}.lock")):
             kept = _read(path)
             if kept is not None and is_sound(kept):
                 return kept, False
@@ -38,6 +44,30 @@ def keep_secret(path: Path, make: Callable[[], str], *, is_sound: Callable[[str]
             f"The secret in {path} can be neither read nor made ({error.strerror or error}). The user that runs the "
             "web app has to be able to write into DATA_DIR."
         ) from error
+
+
+@contextmanager
+def _hold_lock(path: Path) -> Iterator[None]:
+    """Hold a lock against other threads and processes. Its file is removed at the end."""
+    descriptor = _open_locked(path)
+    while descriptor is None:
+        descriptor = _open_locked(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _open_locked(path: Path) -> int | None:
+    """Wait for the lock of the file and return its descriptor; None if another holder has removed the file."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, ONLY_OWNER)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _read(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The connections that wait for their client, which may be slow or not there: bounded in number, memory and time."""
+"""The connections that wait for their client, with bounds for their number, memory and time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ class SlowClients:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._origins: dict[Connection, str] = {}
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._origins)
 
     def __iter__(self) -> Iterator[Connection]:
         """Yield those that are there now."""
@@ -63,7 +59,8 @@ class SlowClients:
     def to_close(self, size: Callable[[Any], int] = lambda client: 1) -> Connection | None:
         """Return the oldest connection of the address that has the most, or None if there is none.
 
-        So many connections of one address do not close those of others. An upload that goes on counts as new.
+        So the connections of one address, however many they are, close none of another address. An upload that goes on
+        counts as new.
         """
         totals: Counter[str] = Counter()
         for client, of in self._origins.items():

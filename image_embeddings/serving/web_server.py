@@ -78,7 +78,14 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
     except (ElasticsearchError, IndexStateError):  # the web app reports it, and tries again
         return settings
     folder = Path(state.corpus) if state and state.corpus else settings.image_dir
-    if folder == settings.image_dir or not folder.is_dir():
+    if folder == settings.image_dir:
+        return settings
+    if not folder.is_dir():
+        notify(
+            f"The index says that its photos are in {folder}, which is no folder on this machine now. Mount its drive, "
+            f"or set IMAGE_DIR to the folder of these photos, and start again. Photos are looked for in "
+            f"{settings.image_dir} now."
+        )
         return settings
     if not uses_embedded_node(settings) and not was_indexed(settings.data_dir, folder):
         notify(f"The index says that its photos are in {folder}, which was not indexed from here: set IMAGE_DIR to it.")

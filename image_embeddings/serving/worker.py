@@ -3,14 +3,15 @@
 gunicorn's own gives each connection a thread, which waits for the request to arrive and for the answer to be read. Here
 the main loop waits for both. A request takes a thread once it is complete, and gives it back once its answer is made.
 
-gunicorn's `run` (the main loop) and `handle` (parses a request, calls the app and writes the answer) stay. What stands
-between them is `Reception`.
+gunicorn's `run` (the main loop) and `handle` (parses a request, calls the app and writes the answer) stay. `Reception`
+is between them.
 """
 
 from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -25,14 +26,20 @@ from image_embeddings.serving.lanes import Lanes
 from image_embeddings.serving.limits import Limits
 from image_embeddings.serving.reception import CROWD, Reception
 
-_LOST = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)  # another process took it, or the client has left
+_LOST = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)  # another process has accepted it, or the client has left
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+def _ignore(code: str) -> None:
+    """Count nothing."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker process: a main loop that receives and sends, and lanes of threads that answer."""
 
     limits = Limits()
+    # The app puts its own counter here. It is called with the code of each error that the server itself answers with.
+    on_refusal: Callable[[str], object] = staticmethod(_ignore)
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -54,6 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             handle=self.handle,
             defer=self.method_queue.defer,
             on_close=self._on_close,
+            on_refusal=self.on_refusal,
             log=self.log,
         )
         super().run()

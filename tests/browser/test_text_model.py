@@ -17,7 +17,7 @@ from tests.browser.visit import choose, search, shown
 from tests.ml_front import ml_front
 from tests.tiny_models import make_aligned_text_folder, make_clip_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(600)]  # the model is made in 100 s
 
 PHOTO, CAPTION = "wild-animals/zebra.jpg", "A zebra."  # one of the captions that the tiny text model knows
 

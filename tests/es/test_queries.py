@@ -137,12 +137,6 @@ def test_every_field_of_a_document_is_mapped():
     assert stored == set(mapping.properties(dims=4, vector_index_type="flat"))
 
 
-@pytest.mark.parametrize("document", [DOCUMENT, BARE])
-def test_a_document_comes_back_from_its_source(document):
-    source = mapping.document_body(document, vector=[0.0])
-    assert queries.document_of(source) == document
-
-
 def test_a_model_comes_back_from_the_meta_of_a_mapping():
     assert mapping.model_of(mapping.meta(model=MODEL)) == MODEL
 

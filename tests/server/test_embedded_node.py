@@ -130,6 +130,7 @@ def test_two_commands_at_once_start_one_node_and_two_homes_two(make_node, tmp_pa
 def test_a_killed_node_is_noticed_and_started_again(make_node, tmp_path):
     node = make_node(tmp_path)
     killed = node.start()
+    assert node.answers()
     request(killed.client_url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
     psutil.Process(killed.pid).kill()
     again = node.start()  # At once, while the killed process may still be there.
@@ -137,6 +138,7 @@ def test_a_killed_node_is_noticed_and_started_again(make_node, tmp_path):
     psutil.Process(again.pid).kill()
     wait_for(lambda: is_gone(again.pid))
     assert node.status() is None
+    assert not node.answers()
     assert "photos" in request(node.start().client_url, "GET", "/photos")
 
 
@@ -145,8 +147,8 @@ def test_a_node_whose_port_is_taken_while_it_starts_takes_another_one_and_the_th
 ):
     node = make_node(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as thief:
-        ports = [thief.getsockname()[1], node_module._free_port()]
-        monkeypatch.setattr(node_module, "_free_port", lambda: ports.pop(0))
+        ports = [thief.getsockname()[1], node_module.free_port()]
+        monkeypatch.setattr(node_module, "free_port", lambda: ports.pop(0))
         assert "status" in request(node.start().client_url, "GET", "/_cluster/health")
         assert ports == []
         thief.settimeout(0)

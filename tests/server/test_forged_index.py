@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 
 from image_embeddings.config import load_settings
-from image_embeddings.errors import IndexForeignError
+from image_embeddings.errors import ImageNotFoundError, IndexForeignError
 from image_embeddings.es import mapping
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.serving import web_server
 from image_embeddings.sources.indexed_folders import note_folder, was_indexed
 from tests.fakes import ColourEncoder
 from tests.server.filling import fill
-from tests.server.web_client import make_app
+from tests.server.web_client import make_app, shown
 
 pytestmark = pytest.mark.server
 
@@ -73,15 +73,70 @@ def test_no_thumbnail_has_another_name_than_a_content_hash(tmp_path, value):
 
 
 @pytest.mark.parametrize("value", [value for value in IMAGE_IDS if storable(value)])
-def test_a_forged_image_id_is_reported_and_leads_to_no_other_file(client, filled, secret, value):
+def test_a_forged_image_id_is_left_out_and_leads_to_no_other_file(client, filled, secret, value):
     forge(filled, image_id=value)
     for read in (lambda: filled.documents.get(PHOTO), lambda: filled.documents.get_many([PHOTO])):
-        with pytest.raises(IndexForeignError, match=r"index --rebuild"):
+        with pytest.raises(ImageNotFoundError, match=r"index --rebuild"):
             read()
-    for page in (f"/image/{PHOTO}", f"/thumbnail/{PHOTO}", "/image_search?q=red", "/api/v1/search?q=red", "/"):
+    for page in (f"/image/{PHOTO}", f"/thumbnail/{PHOTO}", f"/api/v1/images/{PHOTO}", f"/similar_image?id={PHOTO}"):
         answer = client.get(page)
-        assert answer.status_code < 500 or answer.status_code == 503
-        assert secret not in answer.data
+        assert (answer.status_code, secret in answer.data) == (404, False)
+    for page in ("/image_search?q=red", "/image_search?sort=newest", "/"):
+        answer = client.get(page)
+        assert (answer.status_code, secret in answer.data) == (200, False)
+    found = client.get("/api/v1/search?q=red&k=6").json
+    assert PHOTO not in [hit["image_id"] for hit in found["hits"]]
+    assert (len(found["hits"]), found["left_out"]) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"width": 0}, {"width": "64"}, {"bytes": None}, {"location": "41.89,12.48"}, {"location": [12.4, 41.8]}),
+        *({"keywords": "one"}, {"persons": [1]}, {"taken": 1714566600000}, {"extra": {"a": {"b": "c"}}}, {"title": 7}),
+        *({"rating": "4"}, {"rating": 4.0}, {"image_id": "cold/blue.png"}),
+    ],
+)
+def test_a_document_that_we_cannot_have_written_is_left_out(client, filled, values):
+    forge(filled, **values)
+    for path in ("/api/v1/search?q=red&k=6", "/api/v1/search?q=red&k=6&sort=oldest", "/api/v1/search?k=6&label=red"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert PHOTO not in [hit["image_id"] for hit in answer.json["hits"]]
+    for page in ("/image_search?q=red", "/", "/collections"):
+        assert client.get(page).status_code == 200
+    assert client.get(f"/image/{PHOTO}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"preview": '" onload="x'}, {"preview": "A" * 5000}, {"fingerprint": "UklGRg"}, {"fingerprint": "UklGRgAA"}),
+        {"fingerprint": "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"},  # a WebP of 1 × 1 pixel
+    ],
+)
+def test_a_forged_small_picture_changes_nothing(client, filled, values):
+    forge(filled, **values)
+    answer = client.get("/image_search?q=red&fold=true")
+    assert (answer.status_code, PHOTO in shown(answer)) == (200, True)
+    assert next(iter(values.values())) not in answer.text
+
+
+def test_pages_and_the_log_say_once_that_a_hit_is_left_out(client, filled, caplog):
+    forge(filled, image_id="../a\n[2026-01-01] forged")
+    assert "1 photo is left out" in client.get("/image_search?q=red").text
+    warnings = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert [line for line in warnings if "collections" not in line] == [
+        "Documents of the index left out, because this program did not write them: 1 (the first is 'warm/red.png'). "
+        "Delete them, or build the index anew: index --rebuild"
+    ]
+    assert "forged" not in caplog.text
+
+
+def test_the_next_run_writes_a_forged_document_anew(filled, tmp_path):
+    forge(filled, image_id="../secret.png")
+    fill(filled, tmp_path)
+    assert filled.documents.get(PHOTO).image_id == PHOTO
 
 
 @pytest.mark.parametrize("value", ["../models/evil", "/models/evil", "~/evil", "a/b/c", "a//b", "..", "", ".", None, 3])
@@ -113,3 +168,13 @@ def test_a_folder_that_only_a_cluster_names_is_not_served(
     assert not was_indexed(settings.data_dir, folder)
     note_folder(settings.data_dir, folder)
     assert web_server._with_indexed_photos(settings, said.append).image_dir == folder
+
+
+def test_a_folder_that_is_not_here_is_named_with_the_remedy(elasticsearch_url, index, name, tmp_path, monkeypatch):
+    monkeypatch.delenv("IMAGE_DIR", raising=False)
+    settings = load_settings({"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")})
+    index.create(model=MODEL, vector_index_type="flat", corpus=str(tmp_path / "unmounted"))
+    said = []
+    assert web_server._with_indexed_photos(settings, said.append) == settings
+    assert f"{tmp_path / 'unmounted'}, which is no folder on this machine now" in said[0]
+    assert "set IMAGE_DIR" in said[0]

@@ -11,7 +11,7 @@ import pytest
 from tests.request_grammar import Grammar
 from tests.server.web_client import colour_app, picture, upload
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]  # 1,500 requests take some 23 s, and --fuzzed sends more
 
 MOST_BYTES = 1_000_000
 # What Elasticsearch says if it refuses a request. No request of the grammar has these words.

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from image_embeddings.errors import DataDirError
-from image_embeddings.serving.secret_files import keep_secret
+from image_embeddings.serving.secret_files import keep_key, keep_secret
 
 
 def keep(path, secret="secret"):
@@ -57,10 +57,18 @@ def test_all_who_come_at_the_same_time_get_the_same_secret(tmp_path, kept):
         found = list(threads.map(lambda _: keep(path, f"secret {next(numbers)}"), range(40)))
     assert len({secret for secret, _ in found}) == 1
     assert [is_new for _, is_new in found].count(True) == 1
-    assert [file.name for file in tmp_path.iterdir() if not file.name.endswith(".lock")] == ["key"]
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "data").write_text("a file")
     with pytest.raises(DataDirError, match=r"can be neither read nor made \(Not a directory\)"):
         keep(tmp_path / "data" / "key")
+
+
+def test_a_key_is_32_random_bytes_and_a_damaged_one_is_made_anew(tmp_path):
+    key = keep_key(tmp_path / "key")
+    assert len(bytes.fromhex(key)) == 32
+    assert keep_key(tmp_path / "key") == key
+    (tmp_path / "key").write_text(key[:-1])
+    assert keep_key(tmp_path / "key") not in (key, keep_key(tmp_path / "other"))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from image_embeddings.serving.arrival import HEAD_BYTES
 from tests.browser.webapp import ROOT, environ, served
 from tests.waiting import LONG, wait_for
 
@@ -42,6 +43,16 @@ def get(address, **headers):
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.read().decode()
+
+
+def test_an_answer_of_the_server_itself_is_counted(tmp_path):
+    with gunicorn(tmp_path) as (address, _):
+        site = urlsplit(address)
+        with socket.create_connection((site.hostname, site.port), timeout=LONG) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * HEAD_BYTES)
+            assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
+        counts = get(f"{address}/metrics")
+    assert 'image_search_errors_total{code="request_header_fields_too_large"} 1.0' in counts.splitlines()
 
 
 def lines_with(text, log):

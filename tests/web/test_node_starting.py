@@ -107,6 +107,43 @@ def test_a_request_that_finds_the_node_gone_does_not_wait_either(app, first):
     app.extensions["services"].reconnect()
 
 
+def served_beside_an_opening(services, node, opens):
+    """Return the future of a second request for the search while the first one opens it, and that of the first."""
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: services.search)
+        wait_for(lambda: node.starts)
+        second = pool.submit(lambda: services.search)
+        opens(second)
+        node.go_on.set()
+    return first, second
+
+
+def test_a_slow_opening_is_waited_for_if_the_node_is_there(node, tmp_path):
+    checks = []
+    services = Services(
+        load_settings({}, data_dir=tmp_path),
+        open_search=node.open_search,
+        open_index=lambda settings: Index(),
+        node_answers=lambda settings: checks.append(settings) or True,
+    )
+    first, second = served_beside_an_opening(services, node, lambda second: wait_for(lambda: len(checks) >= 3))
+    assert second.result() is first.result()
+    assert node.starts == 1
+
+
+def test_a_node_that_ends_during_an_opening_is_said_to_start(node, tmp_path):
+    there = [True, True, False]
+    services = Services(
+        load_settings({}, data_dir=tmp_path),
+        open_search=node.open_search,
+        open_index=lambda settings: Index(),
+        node_answers=lambda settings: there.pop(0),
+    )
+    _, second = served_beside_an_opening(services, node, lambda second: wait_for(second.done))
+    with pytest.raises(errors.NodeStartingError):
+        second.result()
+
+
 def test_a_cluster_is_not_said_to_start(node, tmp_path):
     settings = load_settings({"ES_HOST": "http://127.0.0.1:9"}, data_dir=tmp_path)
     services = Services(settings, open_search=node.open_search)
