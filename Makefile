@@ -75,9 +75,8 @@ constraints: install
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/constraints.sh
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh tools/lock.sh
 
-# The tool has an environment of its own, so that it is not among what it lists.
 sbom: install
-	$(VENV)/bin/uv run --quiet --no-project --isolated --with cyclonedx-bom==7.5.0 python tools/sbom.py $(PY) sbom.json
+	$(PY) tools/sbom.py sbom.json
 
 clean:
 	-@[ -x $(PY) ] && $(PY) -m image_embeddings node stop

@@ -1,76 +1,32 @@
-"""Random requests to the pages and the search API: valid values, values at the bounds, and nonsense, in all mixtures.
+"""Random requests to the pages and the search API.
+
+Most of them are such as people and programs send, and half of these have an odd value or two beside valid ones. The
+rest are wild: any parameters, as many as come, with any values.
 
 The parameters come from the schemas, and the pages from the app's routes, so new ones are covered by themselves. A
 request depends only on the seed and its number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from random import Random
+from urllib.parse import quote
 
 from apiflask.fields import List
 from flask import Flask
 
 from app.search_request.page_form import PageSchema
-from app.search_request.schemas import UploadSchema
+from app.search_request.request import PART_NAMES
+from app.search_request.schemas import QuerySchema, UploadSchema
+from image_embeddings import MAX_PARTS
+from tests.request_values import PHOTOS, Values
 from tests.server.web_client import picture
 
 BLUEPRINTS = ("pages", "photos", "api")
-PHOTOS = ("warm/red.png", "warm/yellow.png", "cold/deep/blue.png", "cold/deep/green.png", "gone.jpg")
-FOLDERS = ("warm", "cold", "cold/deep", "/warm/", "nowhere", "")
-WORDS = (
-    "red",
-    "blue",
-    "a",
-    "the",
-    "-red",
-    "+blue",
-    "−people",
-    "–",
-    "-",
-    "IMG_0007",
-    "l'été",
-    "猫と犬",
-    "の",
-    "😀",
-    "-5",
-)
-DIGITS = ("0", "1", "9", "\u0660", "\u0967", "\uff11", "²", "½", "Ⅷ")
-ODD_CHARACTERS = (
-    "\0\t\n\r\x1b\x1f\x7f\x85\u00a0\u200b\u202e\u2028\ufeff\ufffd\uffff\U0001f469\u200d\u0301'\"<>&%#?/\\;=+ []{}()*~^:"
-)
-NONSENSE = (
-    *(
-        "",
-        " ",
-        "null",
-        "true",
-        "NaN",
-        "inf",
-        "-1",
-        "1e999",
-        "-0",
-        "0x10",
-        "1_0",
-        "5e-324",
-        "0.001",
-        "0.01",
-        "10",
-        "10.1",
-    ),
-    *(
-        "'",
-        '"',
-        "<script>alert(1)</script>",
-        "{{7*7}}",
-        "${x}",
-        "*:* OR _id:[* TO *]",
-        '{"$ne":null}',
-        "../../etc/passwd",
-    ),
-    *("..", "/", "//", "%", "%00", "%ff", "#", "=", "==", "x=", "=x", "\udcff".encode("utf-8", "replace").decode()),
-)
+WILD, ODD = 0.15, 0.4  # shares of all requests
+RESULTS = ("/image_search", "/similar_image", "/api/v1/search")  # have most of the parameters
+OF_PATHS = {"lang": None, "v": None, "original": None}  # parameters that are in no schema
 
 
 @dataclass
@@ -86,7 +42,7 @@ class Sent:
     headers: dict[str, str] = field(default_factory=dict)
 
     def send(self, client):
-        """Return the answer."""
+        """Return the answer, after redirects."""
         data: dict[str, list[object]] = {}
         for name, value in self.form:
             data.setdefault(name, []).append(value)
@@ -94,143 +50,120 @@ class Sent:
             data.setdefault(name, []).append((BytesIO(content), filename))
         kind = "multipart/form-data" if self.is_multipart or self.files else "application/x-www-form-urlencoded"
         body = {"data": data, "content_type": kind} if self.method == "POST" else {}
-        return client.open(self.address, method=self.method, query_string=self.query, headers=self.headers, **body)
+        return client.open(
+            self.address,
+            method=self.method,
+            query_string=self.query,
+            headers=self.headers,
+            follow_redirects=True,
+            **body,
+        )
 
 
 class Grammar:
     """Makes requests for an app. `copies` are copies of uploads as its pages carry them along."""
 
     def __init__(self, app: Flask, *, seed: int, copies: Sequence[str]) -> None:
-        self._seed, self._copies = seed, copies
+        self._seed = seed
         self._random = Random(seed)
         rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[0] in BLUEPRINTS]
         self._routes = sorted((rule.rule, method) for rule in rules for method in rule.methods & {"GET", "POST"})
-        loaded = {**UploadSchema().load_fields, **PageSchema().load_fields}
-        fields = {str(each.data_key or each.name): isinstance(each, List) for each in loaded.values()}
-        self._fields = {**fields, "lang": False, "v": False, "original": False, "image": True}
+        self._results = [route for route in self._routes if route[0] in RESULTS]
+        self._api, self._api_upload, self._page = map(_fields_of, (QuerySchema(), UploadSchema(), PageSchema()))
+        self._all = {**self._api_upload, **self._page, **OF_PATHS}
+        self._values = Values(self._random, fields=self._all, copies=copies)
 
     def make(self, number: int) -> Sent:
         """Return the request of that number."""
-        random = self._random = Random(f"{self._seed} {number}")
-        rule, method = random.choice(self._routes)
-        if random.random() < 0.6:  # the pages of results have most of the parameters
-            rule, method = random.choice(
-                (("/image_search", "GET"), ("/similar_image", "GET"), ("/similar_image", "POST"))
-            )
-        address = rule.replace("<path:image_id>", self._encoded(self._value("like")))
-        pairs = self._pairs()
-        cut = random.randrange(len(pairs) + 1) if method == "POST" else 0
+        random = self._random
+        random.seed(f"{self._seed} {number}")
+        chance = random.random()
+        address, method = random.choice(self._results if random.random() < 0.75 else self._routes)
+        is_wild = chance < WILD
+        pairs = self._any_pairs() if is_wild else self._usual_pairs(address, method)
+        if not is_wild and chance < WILD + ODD:
+            self._spoil(pairs)
+        files = []
+        if method == "POST":
+            files = self._any_files() if is_wild or random.random() < 0.1 else self._usual_files(address)
+        in_form = len(pairs) if method == "POST" else 0
+        if is_wild or random.random() < 0.2:
+            in_form = random.randint(0, in_form)
         return Sent(
             method="HEAD" if method == "GET" and random.random() < 0.03 else method,
-            address=address,
-            query=pairs[cut:] if cut else pairs if method == "GET" else [],
-            form=pairs[:cut],
-            files=self._files() if method == "POST" else [],
+            address=address.replace("<path:image_id>", quote(self._photo(is_wild))),
+            query=pairs[in_form:],
+            form=pairs[:in_form],
+            files=files,
             is_multipart=random.random() < 0.7,
             headers={"Accept-Language": random.choice(("en", "de", "fr", "ja", "xx;q=2"))},
         )
 
-    def _pairs(self) -> list[tuple[str, str]]:
+    def _photo(self, is_wild: bool) -> str:
+        return self._values.odd("like") if is_wild or self._random.random() < 0.2 else self._random.choice(PHOTOS)
+
+    # Requests as they are usual
+
+    def _usual_pairs(self, address: str, method: str) -> list[tuple[str, str]]:
+        """Return valid values of parameters that go together, those of a form's buttons only now and then."""
         random = self._random
-        names = random.choices(list(self._fields), k=random.choice((0, 1, 2, 3, 4, 6, 10)))
-        if random.random() < 0.5:
-            names.append(random.choice(("q", "like", "folder")))
+        if address not in (*RESULTS, "/api/v1/searches"):
+            return [(name, self._values.valid(name)) for name in random.sample(list(OF_PATHS), random.randrange(2))]
+        is_page = not address.startswith("/api/")
+        known = self._page if is_page else self._api_upload if method == "POST" else self._api
+        if method == "GET" and address == "/similar_image":
+            first = ["id"]
+        else:
+            wanted = ("like", "text", "id", "picture") if is_page else ("like",)
+            first = ["q" if random.random() < 0.6 else random.choice(wanted)]
+        others = [name for name in known if name not in ("image", "weight", "edit", *first)]
         pairs = []
-        for name in names:
-            times = random.choice((1, 1, 1, 2, 3, 11, 51)) if self._fields[name] or random.random() < 0.1 else 1
-            pairs += [(self._misspelt(name), self._value(name)) for _ in range(times)]
+        for name in (*first, *random.sample(others, random.choice((0, 1, 2, 3, 5)))):
+            times = random.choice((1, 1, 1, 2, 3)) if isinstance(known[name], List) else 1
+            pairs += [(name, self._values.valid(name)) for _ in range(times)]
+        parts = sum(name in (*PART_NAMES, "picture") for name, _ in pairs)
+        if 0 < parts <= MAX_PARTS and random.random() < 0.15:
+            pairs += [("weight", self._values.valid("weight")) for _ in range(parts)]
+        if is_page and random.random() < 0.1:
+            pairs.append(("edit", self._values.edit(parts)))
         random.shuffle(pairs)
         return pairs
 
-    def _misspelt(self, name: str) -> str:
-        return self._odd_text() if self._random.random() < 0.02 else name
-
-    def _value(self, name: str) -> str:
-        """Return a value of a parameter: mostly one of its own kind, else one of another, or anything."""
-        random, kind = self._random, name
-        chance = random.random()
-        if chance < 0.08:
-            return random.choice(NONSENSE)
-        if chance < 0.14:
-            return self._odd_text()
-        if chance < 0.18:
-            kind = random.choice(list(self._fields))
-        return self._kinds().get(kind, self._text)()
-
-    def _kinds(self) -> dict[str, Callable[[], str]]:
+    def _spoil(self, pairs: list[tuple[str, str]]) -> None:
+        """Make one or two of the values odd, or add such a value, or spell a name wrong."""
         random = self._random
-        pixels = lambda: random.choice((self._digits(), "0", "1", "640", "2147483647", "2147483648"))  # noqa: E731
-        return {
-            **dict.fromkeys(("like", "unlike", "add", "id"), self._photo),
-            **dict.fromkeys(("from", "to"), self._date),
-            **dict.fromkeys(("min_width", "min_height"), pixels),
-            **dict.fromkeys(("words", "facets", "verdict", "fold"), lambda: random.choice(("true", "false", "0", "x"))),
-            "folder": lambda: random.choice(FOLDERS),
-            "orientation": lambda: random.choice(("landscape", "portrait", "square", "round")),
-            "column": lambda: random.choice(("shelf", "", self._text(), "#" * 99, "x" * 101)) + "=" + self._text(),
-            "place": self._box,
-            "k": lambda: random.choice((self._digits(), "1", "2", "20", "1000", "1001")),
-            "offset": lambda: random.choice((self._digits(), "0", "1", "20", "9990", "10000")),
-            "sort": lambda: random.choice(("relevance", "newest", "oldest", "size")),
-            "weight": lambda: random.choice(("1", "0.5", "0.01", "10", "0", "1e-320", self._number())),
-            "edit": self._edit,
-            "collection": lambda: random.choice(("", "all", "in warm", "in ", "all x", f"in {self._text()}")),
-            "picture": lambda: random.choice((*self._copies, "data:image/webp;base64,AAAA")) + self._fragment(),
-            "lang": lambda: random.choice(("de", "fr", "xx", "")),
-        }
+        for _ in range(random.choice((1, 1, 2))):
+            place = random.randrange(len(pairs) + 1)
+            if place == len(pairs):
+                name = random.choice(list(self._all))
+                pairs.append((name, self._values.odd(name)))
+            else:
+                name = pairs[place][0]
+                is_misspelt = random.random() < 0.05
+                pairs[place] = (self._values.odd_text() if is_misspelt else name, self._values.odd(name))
 
-    def _text(self) -> str:
+    def _usual_files(self, address: str) -> list[tuple[str, bytes, str]]:
         random = self._random
-        words = random.choices(WORDS, k=random.choice((1, 1, 2, 3, 12)))
-        return random.choice(("", " ")).join(words) if random.random() < 0.1 else " ".join(words)
+        colours = random.choices(("red", "green", "blue"), k=random.choice((0, 1, 1, 1, 2, 4)))
+        if address == "/api/v1/searches":
+            colours.append("red")
+        return [("image", picture(colour, size=(64, random.choice((1, 40)))), "a.png") for colour in colours]
 
-    def _odd_text(self) -> str:
+    # Wild ones
+
+    def _any_pairs(self) -> list[tuple[str, str]]:
         random = self._random
-        length = random.choice((1, 2, 5, 20, 99, 101, 300, 1000, 1001, 3000))
-        return "".join(random.choices((*ODD_CHARACTERS, *WORDS), k=length))[:length]
+        pairs = []
+        for name in random.choices(list(self._all), k=random.choice((0, 1, 2, 3, 4, 6, 10))):
+            times = random.choice((1, 1, 1, 2, 3, 11, 51)) if random.random() < 0.4 else 1
+            make = self._values.odd if random.random() < 0.4 else self._values.valid
+            pairs += [(self._values.odd_text() if random.random() < 0.02 else name, make(name)) for _ in range(times)]
+        random.shuffle(pairs)
+        return pairs
 
-    def _digits(self) -> str:
+    def _any_files(self) -> list[tuple[str, bytes, str]]:
         random = self._random
-        return random.choice(("", "", "-", "+", " ")) + "".join(
-            random.choices(DIGITS, weights=(9, 9, 9, 1, 1, 1, 1, 1, 1), k=random.choice((1, 2, 4, 30)))
-        )
-
-    def _number(self) -> str:
-        random = self._random
-        return random.choice(
-            (f"{random.uniform(-400, 400):.3f}", str(random.randrange(-200, 200)), self._digits(), "1e-9")
-        )
-
-    def _date(self) -> str:
-        random = self._random
-        year = random.choice(("2024", "2023", "0001", "9999", "0000", "1970", self._digits()))
-        month, day = f"{random.randrange(14):02}", f"{random.randrange(33):02}"
-        return "-".join((year, month, day)[: random.choice((1, 2, 3, 3))])
-
-    def _box(self) -> str:
-        random = self._random
-        edges = [random.choice(("0", "90", "-90", "180", "-180", "0.0001", self._number())) for _ in range(4)]
-        return random.choice((",", ",", ", ", ";")).join(edges[: random.choice((4, 4, 4, 4, 3))])
-
-    def _photo(self) -> str:
-        return self._random.choice(PHOTOS) + self._fragment()
-
-    def _fragment(self) -> str:
-        random = self._random
-        if random.random() < 0.6:
-            return ""
-        edges = [random.choice(("0", "50", "100", "0.000001", "33.333333", self._digits())) for _ in range(4)]
-        return "#xywh=percent:" + ",".join(edges)
-
-    def _edit(self) -> str:
-        random = self._random
-        what = random.choice(("remove", "turn", "only", "weigh", "unfilter", "drop"))
-        return " ".join((what, str(random.randrange(12)), self._number())[: random.choice((1, 2, 3))])
-
-    def _files(self) -> list[tuple[str, bytes, str]]:
-        random = self._random
-        colour = random.choice(("red", "green", "blue"))
-        whole = picture(colour, size=(random.choice((1, 30, 64)), random.choice((1, 40))))
+        whole = picture(random.choice(("red", "green")), size=(random.choice((1, 30, 64)), random.choice((1, 40))))
         contents = (whole, whole, whole[: random.randrange(len(whole))], b"", b"no photo", b"GIF89a")
         names = ("a.png", "", "x" * 500, "../a\n.png", "ü'\"<b>.jpg")
         return [
@@ -238,8 +171,6 @@ class Grammar:
             for _ in range(random.choice((0, 1, 1, 2, 3, 21)))
         ]
 
-    @staticmethod
-    def _encoded(image_id: str) -> str:
-        from urllib.parse import quote
 
-        return quote(image_id)
+def _fields_of(schema):
+    return {str(each.data_key or each.name): each for each in schema.load_fields.values()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from apiflask.fields import Float, Integer, List, String
 from apiflask.validators import Length
-from marshmallow import ValidationError
+from marshmallow import ValidationError, missing
 from marshmallow.fields import Field
 
 from app.search_request.crops import split_fragment
@@ -48,7 +48,10 @@ class Longest(Length):
 
 
 class Several(List[Any]):
-    """A list of at most `most` values. If there are more, none of them is looked at."""
+    """A list of at most `most` values. If there are more, none of them is looked at.
+
+    A value that its field takes for none, such as an empty text in place of a file, is refused.
+    """
 
     def __init__(self, inner: Field[Any], *, most: int, least: int | None = None, **options: Any) -> None:
         self.limit = Longest(most, least=least, error="There are {length} values; {max} at most.")
@@ -57,7 +60,10 @@ class Several(List[Any]):
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> list[Any]:
         if isinstance(value, list | tuple):
             self.limit(value)
-        return super()._deserialize(value, *args, **options)
+        loaded = super()._deserialize(value, *args, **options)
+        if nothing := {number: ["It is empty."] for number, each in enumerate(loaded) if each is missing}:
+            raise ValidationError(nothing)
+        return loaded
 
 
 class BriefText(String):

@@ -15,6 +15,10 @@ class Limits:
     sender_credit_seconds: float = 30.0  # the most that a body can be ahead of the least rate, and so stand still
     reader_credit_seconds: float = 120.0  # the same for an answer; much of it may wait in the buffers of sockets
     wait_seconds: float = 5.0  # that a request waits for a thread
+    # That a thread may compute while others wait for the interpreter. The main loop and health checks need it several
+    # times for a request, and each time threads that make pages may come first. With Python's usual value, ten times as
+    # long, /healthz took half as long again beside 64 clients (benchmarks/slow_clients.py).
+    switch_seconds: float = 0.0005
     linger_seconds: float = 2.0  # that a client has to close its side after the last answer
     # Connections that hold no thread, because they wait for their client. If there are more, the oldest of the
     # address that has the most is closed. An upload that goes on counts as new.

@@ -10,6 +10,7 @@ is between them.
 from __future__ import annotations
 
 import errno
+import sys
 import time
 from collections.abc import Callable
 from threading import BoundedSemaphore
@@ -50,6 +51,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until the worker has to stop."""
+        sys.setswitchinterval(self.limits.switch_seconds)
         self._body_bytes = load_settings().max_content_length
         self._streams = BoundedSemaphore(max(1, self.cfg.threads // 2))
         self._idle_until: float | None = None  # when idle connections are closed, because the worker stops

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py")
 PHOTOS = ROOT / "app" / "static" / "images"
 LAN_NAME = "photos.test"  # a name for it as if in a network: browsers trust it less than 127.0.0.1
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ def served(env: Mapping[str, str], *, log: Path, options: Sequence[str] = (), re
 def _wait_until_answered(address: str, log: Path) -> None:
     """Send one request and wait for the answer: the port listens already, and /readyz waits for the model."""
     try:
-        with _OPENER.open(address, timeout=LONG) as answer:
+        with OPENER.open(address, timeout=LONG) as answer:
             assert answer.status == 200
     except OSError as error:
         raise AssertionError(f"{address} does not answer ({error}):\n{log.read_text()}") from error

@@ -7,7 +7,7 @@ import pytest
 from marshmallow import ValidationError
 
 from app.search_request.fields import BOX, DATE, BoxOfDegrees, ColumnValue, Day, Number, PhotoName, Several, WholeNumber
-from app.search_request.schemas import QuerySchema
+from app.search_request.schemas import QuerySchema, UploadSchema, UploadsSchema
 from image_embeddings import errors
 
 DAY, PLACE, COLUMN, PHOTO = Day("When."), BoxOfDegrees("Where."), ColumnValue(max_bytes=50), PhotoName()
@@ -117,6 +117,12 @@ class Unread(WholeNumber):
 def test_none_of_too_many_values_is_looked_at():
     with pytest.raises(ValidationError, match="There are 4 values; 3 at most"):
         Several(Unread(), most=3).deserialize(["1"] * 4)
+
+
+@pytest.mark.parametrize("schema", [UploadSchema(), UploadsSchema()])
+def test_an_empty_text_is_no_photo(schema):
+    with pytest.raises(ValidationError, match="It is empty"):
+        schema.load({"q": ["red"], "image": [""]})
 
 
 def test_a_search_has_ten_thousand_characters_of_filters_at_most():

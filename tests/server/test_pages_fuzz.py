@@ -32,7 +32,14 @@ def copies_of(client):
 
 
 def fault_of(answer):
-    """Return what is wrong with an answer; empty if it is as it should be."""
+    """Return what is wrong with an answer, or with one that led to it; empty if both are as they should be."""
+    for each in (*answer.history, answer):
+        if fault := fault_of_one(each):
+            return fault
+    return ""
+
+
+def fault_of_one(answer):
     if answer.status_code in (500, 503):
         return f"status {answer.status_code}"
     if len(answer.data) > MOST_BYTES:
@@ -56,4 +63,6 @@ def test_no_random_request_is_a_fault_or_shows_words_of_elasticsearch(app, reque
         if number % 1000 == 999:
             print(f"\n{number + 1} requests, {len(faults)} faults; answers by status: {dict(sorted(statuses.items()))}")
     assert not faults, "\n".join(map(str, faults[:50]))
-    assert statuses[200] > 0.1 * statuses.total()  # the requests do not only get refusals; 0.14 was seen
+    # Most requests are not refused; 0.7 and 0.01 were seen.
+    assert statuses[200] > 0.15 * statuses.total()
+    assert statuses[414] < 0.05 * statuses.total()

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
+from typing import ClassVar
 
 import html5lib
 import pytest
 from apiflask.fields import File, List
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 
 from app.search_request.page_form import PageSchema
 from app.search_request.schemas import UploadSchema
@@ -33,14 +34,16 @@ ROUTES = (
     ("/similar_image", FILES),
     ("/api/v1/search", ADDRESS),
     ("/api/v1/search", FILES),
+    ("/api/v1/searches", FILES),
 )
+BESIDE_SCHEMAS = ("lang", "v", "s", "original", "next", "password", "unknown")
 
 
 def fields_of(schema):
     return {str(field.data_key or field.name): field for field in schema.load_fields.values()}
 
 
-FIELDS = {**fields_of(UploadSchema()), **fields_of(PageSchema()), "lang": None, "unknown": None}
+FIELDS = {**fields_of(UploadSchema()), **fields_of(PageSchema()), **dict.fromkeys(BESIDE_SCHEMAS)}
 SEVERAL = [name for name, field in FIELDS.items() if isinstance(field, List)] + ["unknown"]
 
 
@@ -171,6 +174,65 @@ def test_a_value_ten_times_as_long_costs_little_more_than_ten_times_as_much(web,
     for address, how in ROUTES:
         asked = [[("like", PHOTOS[1]), (name, repeated(name, length))] for length in (100, 1000, 10_000, 100_000)]
         check([cost_of(web, address, how, pairs) for pairs in asked], usual[address, how])
+
+
+def other_routes(web):
+    """Return the routes that take no search, with a photo in place of an image_id."""
+    rules = [rule for rule in web.application.url_map.iter_rules() if rule.endpoint != "static"]
+    found = {
+        (rule.rule.replace("<path:image_id>", PHOTOS[0]), how)
+        for rule in rules
+        for how, method in ((ADDRESS, "GET"), (FORM, "POST"))
+        if method in rule.methods
+    }
+    return sorted(found - {(address, how) for address, how in ROUTES} - {("/api/v1/searches", FORM)})
+
+
+def test_all_parameters_together_cost_little_on_routes_that_take_no_search(web, copies):
+    for address, how in other_routes(web):
+        plain = cost_of(web, address, how, [])
+        several = [
+            [(name, value_of(name, n, copies)) for name in FIELDS for n in range(count)] for count in (1, 10, 100)
+        ]
+        long = [[(name, repeated(name, length)) for name in FIELDS] for length in (10, 100, 1000)]
+        for asked in (several, long):
+            check([cost_of(web, address, how, pairs) for pairs in asked], plain)
+
+
+class RecordedNames(ImmutableMultiDict):
+    """The fields of a request. It records the names for which the app looks."""
+
+    names: ClassVar[set[str]] = set()
+
+    def __contains__(self, key):
+        self.names.add(key)
+        return super().__contains__(key)
+
+    def __getitem__(self, key):
+        self.names.add(key)
+        return super().__getitem__(key)
+
+    def getlist(self, key, *args, **options):
+        self.names.add(key)
+        return super().getlist(key, *args, **options)
+
+
+def test_every_parameter_that_the_app_looks_for_is_one_of_these(web, monkeypatch):
+    monkeypatch.setattr(web.application.request_class, "parameter_storage_class", RecordedNames)
+    for address, how in (*ROUTES, *other_routes(web)):
+        send(web, address, how, [("q", "red"), ("id", PHOTOS[0])])
+    assert {"next", "lang", "q", "image", "k"} <= RecordedNames.names
+    assert RecordedNames.names - set(FIELDS) == set()
+    described = web.get("/api/openapi.json").json["paths"]
+    parameters = [
+        each["name"] for path in described.values() for of in path.values() for each in of.get("parameters", ())
+    ]
+    bodies = [
+        of["requestBody"]["content"] for path in described.values() for of in path.values() if "requestBody" in of
+    ]
+    assert {"q", "like"} <= set(parameters)
+    assert len(bodies) == 2
+    assert set(parameters) - set(FIELDS) == {"image_id"}
 
 
 def test_a_page_whose_filters_are_all_used_up_is_answered_and_small(web):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -63,6 +64,7 @@ ROUTES = {
     "/held": held,
     "/static/let-go": let_go,
     "/static/started": started,
+    "/static/switch-seconds": lambda environ: str(sys.getswitchinterval()).encode(),
     "/second": second,
     "/body": body_size,
     "/bytes": lambda environ: bytes(SIZE),

@@ -12,6 +12,7 @@ import sys
 import trustme
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from image_embeddings.serving.limits import Limits
 from image_embeddings.serving.worker import Worker
 from tests.browser.webapp import ROOT
 from tests.serving.small_app import SIZE
@@ -44,6 +45,11 @@ def test_requests_under_way_are_answered_before_the_end(tmp_path):
         assert [read_all(client)[-14:] for client in clients] == [b"after a second"] * 2
         assert read_all(idle) == b""
         assert server.process.wait(timeout=SOON) == 0
+
+
+def test_threads_that_compute_give_way_early_to_those_that_receive_and_tell_the_health(tmp_path):
+    with small_server(tmp_path) as server:
+        assert float(server.get("/static/switch-seconds")) == Limits().switch_seconds < sys.getswitchinterval()
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path):
