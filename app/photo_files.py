@@ -1,57 +1,46 @@
 """The files of indexed photos, and the decoding of photos and uploads, which other processes do."""
 
-from pathlib import Path
-
 from PIL import Image
 
 from app.services import services
-from image_embeddings import SHORT_SIDE, UPLOAD_BYTES, ImageDocument, errors, read_bytes, resolve
+from image_embeddings import SHORT_SIDE, UPLOAD_BYTES, PhotoFile, errors
 
 
-def find_photo(image_id: str) -> tuple[ImageDocument, Path]:
-    """Return the document and the file of an indexed photo.
+def find_photo(image_id: str) -> PhotoFile:
+    """Return the file of an indexed photo.
 
     Raises:
         ImageNotFoundError: if the photo is not in the index, or not in IMAGE_DIR.
+        CorpusError: if IMAGE_DIR cannot be asked.
     """
-    document = services().search.get(image_id)
-    path = resolve(services().settings.image_dir, image_id)
-    if path is None:
+    services().search.get(image_id)
+    photos = services().photos
+    file = photos.find(image_id)
+    if file is None:
         raise errors.ImageNotFoundError(
-            f"'{image_id}' is in the index but not in the folder {services().settings.image_dir}. "
+            f"'{image_id}' is in the index but not in the folder {photos.address}. "
             "Is IMAGE_DIR the folder that was indexed, and its drive mounted?"
         )
-    return document, path
+    return file
 
 
 def check_not_removed(image_id: str) -> None:
-    """Raise ImageNotFoundError if the file of an indexed photo has been removed since.
-
-    If IMAGE_DIR is empty or missing, its drive is not mounted, and nothing is known of its photos.
-    """
-    folder = services().settings.image_dir
-    if resolve(folder, image_id) is None and _has_files(folder):
+    """Raise ImageNotFoundError if the file of an indexed photo is known to have been removed since."""
+    photos = services().photos
+    if photos.is_known_to_lack(image_id):
         raise errors.ImageNotFoundError(
-            f"'{image_id}' is in the index but not in the folder {folder} any more. The next run of index removes it."
+            f"'{image_id}' is in the index but not in the folder {photos.address} any more. The next run of index "
+            "removes it."
         )
 
 
-def _has_files(folder: Path) -> bool:
-    try:
-        return next(folder.iterdir(), None) is not None
-    except OSError:
-        return False
-
-
-def read_photo(image_id: str) -> bytes:
-    """Return the bytes of an indexed photo's file as they are now.
+def read_photo(file: PhotoFile) -> bytes:
+    """Return the bytes of a photo as they are now.
 
     Raises:
-        ImageNotFoundError: as in `find_photo`.
         CorpusError, ImageTooLargeError: if the file cannot be read.
     """
-    _, path = find_photo(image_id)
-    return read_bytes(path, what=image_id)[0]
+    return services().photos.read(file).data
 
 
 def decode_image(data: bytes, *, what: str, short_side: int = SHORT_SIDE) -> Image.Image:

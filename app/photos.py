@@ -1,7 +1,8 @@
 """The bytes of photos and thumbnails. Only photos that are in the index and inside IMAGE_DIR are served."""
 
 import unicodedata
-from pathlib import Path
+from contextlib import ExitStack
+from typing import BinaryIO
 
 from flask import Blueprint, Response, request, send_file
 
@@ -9,7 +10,7 @@ from app.photo_files import check_not_removed, decode_image, find_photo, make_re
 from app.services import services
 from app.web.delivery import A_YEAR
 from app.web.thumbnail_addresses import HASH, SIGNATURE, is_signed
-from image_embeddings import RENDITION_TYPE, browser_type, content_hash, read_bytes
+from image_embeddings import RENDITION_TYPE, PhotoFile, browser_type, content_hash
 
 blueprint = Blueprint("photos", __name__)
 
@@ -22,26 +23,54 @@ SHORT_HASH = 12  # characters of a content hash that an address has to have at l
 
 @blueprint.get("/image/<path:image_id>")
 def image(image_id: str) -> Response:
-    """Answer with the photo as it is on disk.
+    """Answer with the photo as it is stored.
 
     If browsers cannot show it, or show it otherwise than the thumbnail, answer with a JPEG of it, unless the address
-    asks for the `original`.
+    asks for the `original`. Nothing is read for a browser that has the photo or the JPEG already.
     """
-    _, path = find_photo(image_id)
-    with path.open("rb") as file:
-        kind = browser_type(file)
-    if kind is None and "original" not in request.args:
-        response = _rendition(image_id, path)
-    else:
-        response = send_file(
-            path,
-            mimetype=kind or DOWNLOAD,
-            conditional=True,
-            max_age=0,
-            as_attachment=kind is None,
-            download_name=_file_name(image_id),
-        )
+    photo = find_photo(image_id)
+    response = _not_modified(photo) or _original_or_rendition(photo)
     response.headers["Content-Security-Policy"] = BARE_PHOTO_POLICY
+    return response
+
+
+def _not_modified(photo: PhotoFile) -> Response | None:
+    """Return the answer for a browser that has the photo or the JPEG of it; None for another."""
+    for etag in (photo.version, _etag_of_rendition(photo)):
+        if request.if_none_match.contains(etag):
+            response = Response(status=304)
+            response.set_etag(etag)
+            response.cache_control.no_cache = True
+            return response
+    return None
+
+
+def _original_or_rendition(photo: PhotoFile) -> Response:
+    with ExitStack() as open_files:
+        content = open_files.enter_context(services().photos.open(photo))
+        kind = browser_type(content)
+        if kind is None and "original" not in request.args:
+            return _rendition(photo)
+        response = _original(photo, content, kind)
+        open_files.pop_all()  # the server closes it when the answer is sent
+        return response
+
+
+def _original(photo: PhotoFile, content: BinaryIO, kind: str | None) -> Response:
+    """Return the photo as it is stored, or the range of it that the request asks for."""
+    content.seek(0)
+    response = send_file(
+        content,
+        mimetype=kind or DOWNLOAD,
+        conditional=False,  # send_file does not know the size
+        etag=photo.version,
+        last_modified=photo.mtime_ns / 1e9,
+        max_age=0,
+        as_attachment=kind is None,
+        download_name=_file_name(photo.image_id),
+    )
+    response.content_length = photo.bytes
+    response.make_conditional(request, accept_ranges=True, complete_length=photo.bytes)
     return response
 
 
@@ -51,17 +80,16 @@ def _file_name(image_id: str) -> str:
     return "".join("_" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
 
 
-def _rendition(image_id: str, path: Path) -> Response:
-    """Return a JPEG of the photo; it is not made again for a browser that has the JPEG of the same file."""
-    status = path.stat()
-    response = Response(mimetype=RENDITION_TYPE)
-    response.set_etag(f"{RENDITION_TYPE}-{status.st_mtime_ns:x}-{status.st_size:x}")
+def _rendition(photo: PhotoFile) -> Response:
+    """Return a JPEG of the photo."""
+    response = Response(make_rendition(read_photo(photo), what=photo.image_id), mimetype=RENDITION_TYPE)
+    response.set_etag(_etag_of_rendition(photo))
     response.cache_control.no_cache = True
-    response.make_conditional(request)
-    if response.status_code == 200:
-        data, _ = read_bytes(path, what=image_id)
-        response.data = make_rendition(data, what=image_id)
     return response
+
+
+def _etag_of_rendition(photo: PhotoFile) -> str:
+    return f"{RENDITION_TYPE}-{photo.version}"
 
 
 @blueprint.get("/thumbnail/<path:image_id>")
@@ -95,7 +123,7 @@ def _make_thumbnail(image_id: str) -> tuple[bytes, str]:
 
     The file may have changed since it was indexed.
     """
-    data = read_photo(image_id)
+    data = read_photo(find_photo(image_id))
     made = content_hash(data)
     path = services().thumbnails.make(decode_image(data, what=image_id), content_hash=made)
     return path.read_bytes(), made

@@ -15,6 +15,7 @@ from image_embeddings import (
     Decoders,
     ImageIndex,
     ImageSearch,
+    PhotoSource,
     Settings,
     Thumbnails,
     errors,
@@ -25,6 +26,7 @@ from image_embeddings import (
     open_search,
     read_indexing_failure,
     serving_decoders,
+    source_of,
     thumbnails_of,
     uses_embedded_node,
 )
@@ -48,7 +50,7 @@ class Indexing:
 
 
 class Services:
-    """The search, the thumbnails, the decoders and the collections that the views of one app use."""
+    """The search, the photos, the thumbnails, the decoders and the collections that the views of one app use."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Services:
         self.settings = settings
         self.decoders = decoders or serving_decoders()
         self.thumbnails: Thumbnails = thumbnails_of(settings)
+        self.photos: PhotoSource = source_of(settings.image_dir, settings)
         self._open_search = open_search
         self._open_index = open_index
         self._node_answers = node_answers

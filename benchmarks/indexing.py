@@ -43,7 +43,9 @@ from image_embeddings.indexing.runs import Indexing  # noqa: E402
 from image_embeddings.photos.decoders import indexing_decoders  # noqa: E402
 from image_embeddings.photos.thumbnails import Thumbnails  # noqa: E402
 from image_embeddings.sources import photo_folder, reading  # noqa: E402
+from image_embeddings.sources.folder_source import FolderSource  # noqa: E402
 from image_embeddings.sources.samples import captioned_photos  # noqa: E402
+from image_embeddings.sources.source import PhotoFile  # noqa: E402
 
 SIZE = (4000, 3000)
 BATCH = 32
@@ -178,8 +180,8 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
     """Read and decode the photos and make thumbnails, as the pipeline's threads do. Return the images."""
     decoders = indexing_decoders(THREADS)
 
-    def decode(file: photo_folder.PhotoFile) -> Image.Image:
-        return decoders.decode_photo(reading.load(file), max_pixels=10**9, thumbnails=thumbnails).image
+    def decode(file: PhotoFile) -> Image.Image:
+        return decoders.decode_photo(reading.load(file, photos), max_pixels=10**9, thumbnails=thumbnails).image
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(decode, photo_folder.walk(photos, skip=print)))
@@ -207,7 +209,7 @@ def unchanged_rate(folder: Path, settings: Settings, *, count: int) -> float:
     index.create(model=TrivialEncoder().info, vector_index_type="int8_hnsw")
 
     def run() -> None:
-        work = make_plan(photos, indexed=index.documents.file_states())
+        work = make_plan(FolderSource(photos), indexed=index.documents.file_states())
         thumbnails = Thumbnails(folder / "small-thumbnails")
         options = IndexOptions(chunk_size=2000)
         pipeline.run(

@@ -58,9 +58,9 @@ from image_embeddings.serving.access import (
     session_secret,
 )
 from image_embeddings.serving.secret_files import keep_key
+from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.metadata_table import COLUMN_LENGTH
-from image_embeddings.sources.photo_folder import resolve
-from image_embeddings.sources.reading import read_bytes
+from image_embeddings.sources.source import PhotoFile, PhotoSource
 
 __all__ = [
     "BY_DATE_DEPTH",
@@ -100,6 +100,8 @@ __all__ = [
     "Limits",
     "ModelInfo",
     "Part",
+    "PhotoFile",
+    "PhotoSource",
     "Place",
     "PlaceBucket",
     "SearchResult",
@@ -123,12 +125,11 @@ __all__ = [
     "open_search",
     "plain_password",
     "read_access",
-    "read_bytes",
     "read_indexing_failure",
     "rendition",
-    "resolve",
     "serving_decoders",
     "session_secret",
+    "source_of",
     "thumbnails_of",
     "uses_embedded_node",
 ]

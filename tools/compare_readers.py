@@ -97,12 +97,12 @@ def read_photos(folder: Path, *, skip: Callable[[Skipped], None]) -> Iterator[Ph
     """
     for file in walk(folder, skip=skip):
         try:
-            photo = decode_photo(load(replace(file, sidecars=())), max_pixels=MAX_PIXELS)
+            photo = decode_photo(load(replace(file, sidecars=()), folder), max_pixels=MAX_PIXELS)
         except (CorpusError, ImageError) as error:
             skip(skip_for(error, image_id=file.image_id))
             continue
         picture = photo.image.resize((SIDE, SIDE), Image.Resampling.BOX)
-        yield Photo(path=file.path, document=photo.document, picture=picture)
+        yield Photo(path=folder / file.image_id, document=photo.document, picture=picture)
 
 
 def compare(photos: Sequence[Photo]) -> Iterator[Finding]:

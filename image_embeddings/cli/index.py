@@ -25,11 +25,12 @@ from image_embeddings.cli.terminal import (
     show_errors,
 )
 from image_embeddings.config import IS_CLONE, load_settings
-from image_embeddings.errors import ImageSearchError
+from image_embeddings.errors import ImageSearchError, SettingError
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.runs import Indexing, discard_rebuild
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.sources.changes import FolderWatch
+from image_embeddings.sources.folder_source import FolderSource
 
 
 @click.command()
@@ -161,9 +162,13 @@ def run_index(
 
 
 def _watch_folder(runs: Indexing) -> FolderWatch:
-    settings = runs.settings
+    source = runs.source
+    if not isinstance(source, FolderSource):
+        raise SettingError(
+            f"Only a folder of this machine can be watched, and {source.address} is none. Run index from time to time."
+        )
     return FolderWatch(
-        runs.folder, leave_out=settings.data_dir, exclude=settings.exclude, also=runs.metadata, notify=say
+        source.folder, leave_out=source.leave_out, exclude=source.exclude, also=runs.metadata, notify=say
     )
 
 
@@ -171,7 +176,7 @@ def _index_changes(runs: Indexing, changes: FolderWatch, *, before: IndexReport,
     """Run again after each change, and print only results that no earlier run has printed; return at Ctrl-C."""
     skipped_before, faults_before = frozenset(before.skipped), frozenset(before.sidecar_faults)
     try:
-        say(f"Watching {runs.folder} for changes. Ctrl-C ends it.")
+        say(f"Watching {runs.source.address} for changes. Ctrl-C ends it.")
         for report in keep_up(lambda: run_index(runs, leave_bar=False), changes=changes, notify=say):
             news = replace(
                 report,

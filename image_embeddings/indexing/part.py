@@ -20,9 +20,8 @@ from image_embeddings.photos.decoders import Decoders, indexing_decoders
 from image_embeddings.photos.decoding import DECODING, UNMANAGED_DECODING
 from image_embeddings.photos.photo import Photo, PhotoBytes, rename
 from image_embeddings.photos.thumbnails import Thumbnails
-from image_embeddings.sources import reading
-from image_embeddings.sources.photo_folder import PhotoFile
 from image_embeddings.sources.skipped import Skipped, skip_for
+from image_embeddings.sources.source import PhotoFile, PhotoSource
 
 TABLE_CAPTION_SINCE = 3  # FORMAT from which `table_caption` is stored
 
@@ -71,6 +70,7 @@ class PhotoReader:
     The `decoders` decode the photos and make the thumbnails, in processes of their own.
     """
 
+    source: PhotoSource
     preprocess: Callable[[Any], Any]  # the encoder's
     thumbnails: Thumbnails
     options: IndexOptions
@@ -86,7 +86,7 @@ class PhotoReader:
         picture belong together.
         """
         try:
-            content = reading.load(file)
+            content = self.source.read(file)
             stored = self.find_stored(content)
             if stored.same_bytes and not self.reread and stored.is_enough(content):
                 return self._reuse(content, stored, *stored.same_bytes)

@@ -81,7 +81,7 @@ def run(
         passed=plan.passed,
         indexed_hashes=plan.indexed_hashes,
     )
-    state = replace(patiently(index.state), corpus=str(plan.folder))
+    state = replace(patiently(index.state), corpus=plan.source.address)
     index = index.at(state.backing_index)
     patiently(index.add_missing_fields)
     if plan.to_encode:  # to encode photos for an index that takes none would be in vain
@@ -138,6 +138,7 @@ def _documents(
     batches = make_documents(
         takewhile(lambda _: not stopped(), plan.to_encode),
         reader=PhotoReader(
+            source=plan.source,
             preprocess=encoder.preprocess,
             thumbnails=thumbnails,
             options=options,

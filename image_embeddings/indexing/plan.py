@@ -1,44 +1,43 @@
-"""The plan of an indexing run: the photos to encode and to remove so that the index matches a folder."""
+"""The plan of an indexing run: the photos to encode and to remove so that the index matches a source of photos."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
-from image_embeddings.sources.folders import PassedOver
-from image_embeddings.sources.photo_folder import PhotoFile, walk
+from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped
+from image_embeddings.sources.source import PhotoFile, PhotoSource
 
 FREE_TO_DELETE = 500  # an index of at most this many photos is made anew in a minute: no questions asked
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The work that makes the index match the folder."""
+    """The work that makes the index match the source of photos."""
 
-    folder: Path
+    source: PhotoSource
     to_encode: list[PhotoFile]  # or only to read, if the bytes turn out to be indexed
-    to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the folder
+    to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the source
     changed: frozenset[str]  # image_ids to encode that are indexed in an older version
     unchanged: frozenset[str]  # image_ids of files that are indexed as they are
     hashes: Mapping[str, str]  # image_id -> content hash of the files that are indexed
     replaced: frozenset[str]  # image_ids in the index whose place this one is to take
-    skipped: tuple[Skipped, ...]  # what the walk through the folder left out, with a reason for each
+    skipped: tuple[Skipped, ...]  # what the list of photos left out, with a reason for each
     passed: PassedOver  # what else it left out, counted
     reread: bool = False  # whether to read again what all photos say of themselves
 
     @property
     def found(self) -> int:
-        """How many photos are in the folder, with those that are skipped."""
+        """How many photos are in the source, with those that are skipped."""
         return len(self.to_encode) + len(self.unchanged) + sum(not skipped.is_folder for skipped in self.skipped)
 
     def image_ids(self) -> frozenset[str]:
-        """Return the image_ids of all photos in the folder that can be indexed, as far as the walk can tell."""
+        """Return the image_ids of all photos in the source that can be indexed, as far as their list can tell."""
         return self.unchanged.union(file.image_id for file in self.to_encode)
 
     @cached_property
@@ -71,29 +70,28 @@ class Plan:
 
 
 def make_plan(
-    folder: Path,
+    source: PhotoSource,
     *,
     indexed: Mapping[str, FileState],
     replaced: Mapping[str, FileState] | None = None,
-    corpus_before: Path | None = None,
+    corpus_before: str | None = None,
     prune: bool = False,
-    leave_out: Path | None = None,
-    exclude: Sequence[str] = (),
     reread: bool = False,
 ) -> Plan:
-    """Compare `folder` with the indexed photos, by size, times and inode of each file, and by its sidecars.
+    """Compare `source` with the indexed photos, by size, times and inode of each file, and by its sidecars.
 
     With `reread` every file is read again, for what it says of itself.
 
     `replaced` is the content of an index whose place this one is to take: photos that are gone from there count as
-    well. `leave_out` and `exclude` are those of `photo_folder.walk`.
+    well.
 
     A file that is there but cannot be indexed any more counts as gone. A file in a folder that cannot be opened does
     not.
 
     Raises:
-        CorpusError: `folder` is not a folder, or cannot be read, or has no photos; or, without `prune`, most of a large
-            index would be removed; or the index is of another folder (`corpus_before`), and few of its photos are here.
+        CorpusError: `source` is not there, or cannot be read, or has no photos; or, without `prune`, most of a large
+            index would be removed; or the index is of another source, whose address is `corpus_before`, and few of its
+            photos are here.
     """
     held = indexed if replaced is None else replaced
     held_here = 0  # photos of `held` that are here by name and size; a copy of the folder has other times
@@ -101,7 +99,7 @@ def make_plan(
     unchanged: set[str] = set()
     skipped: list[Skipped] = []
     passed = PassedOver()
-    for file in walk(folder, skip=skipped.append, leave_out=leave_out, exclude=exclude, passed=passed):
+    for file in source.list_photos(skip=skipped.append, passed=passed):
         state = held.get(file.image_id)
         held_here += state is not None and state.bytes == file.bytes
         if not reread and _is_unchanged(file, indexed.get(file.image_id)):
@@ -113,7 +111,7 @@ def make_plan(
     if not prune:
         lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - present)
         _check_for_mistake(
-            folder,
+            source.address,
             found=len(present),
             lost=lost,
             held_here=held_here,
@@ -122,7 +120,7 @@ def make_plan(
             left_out=passed.left_out.total(),
         )
     return Plan(
-        folder=folder,
+        source=source,
         to_encode=to_encode,
         to_delete={
             image_id: state.content_hash
@@ -155,29 +153,30 @@ def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
 
 
 def _check_for_mistake(
-    folder: Path, *, found: int, lost: int, held_here: int, held: int, corpus_before: Path | None, left_out: int
+    address: str, *, found: int, lost: int, held_here: int, held: int, corpus_before: str | None, left_out: int
 ) -> None:
     """Raise CorpusError if the plan looks like a mistake that would cost an index of `held` photos.
 
-    `found` photos are in the folder, and `left_out` files and folders were not looked at. Of the `held` photos, `lost`
-    are not in the folder, and `held_here` are, by name and size.
+    `found` photos are at `address`, and `left_out` files and folders were not looked at. Of the `held` photos, `lost`
+    are not there, and `held_here` are, by name and size.
     """
     if not found:
         raise CorpusError(
-            f"There are no photos in {folder} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). Is its drive mounted?"
+            f"There are no photos in {address} (JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, RAW). "
+            "Is its drive mounted?"
             + (f" {left_out:,} files and folders are left out, by EXCLUDE or the like." if left_out else "")
             + (f" The index keeps its {held:,} photos; if they are to go: index --prune." if held else "")
         )
     # Names alone do not identify a folder: every camera makes an IMG_0001.JPG.
-    if corpus_before not in (None, folder, SAMPLE_PHOTOS) and held_here < held / 2:
+    if corpus_before not in (None, address, str(SAMPLE_PHOTOS)) and held_here < held / 2:
         raise CorpusError(
             f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "
-            f"{folder}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
+            f"{address}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
             "choose another INDEX_NAME for one. To replace them: index --prune."
         )
     if lost > held / 2 and held > FREE_TO_DELETE:
         raise CorpusError(
-            f"{folder} lacks {lost:,} of the {held:,} indexed photos. Is it another folder, or a drive that is "
+            f"{address} lacks {lost:,} of the {held:,} indexed photos. Is it another folder, or a drive that is "
             f"not mounted{', or does EXCLUDE or a file .ignore leave too much out' if left_out else ''}? "
             "For another folder choose another INDEX_NAME; if they are to go: index --prune."
         )

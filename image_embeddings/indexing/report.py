@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from image_embeddings.photos.sidecars import SidecarFault
-from image_embeddings.sources.folders import PassedOver
+from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped
 
 

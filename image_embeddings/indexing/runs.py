@@ -34,16 +34,16 @@ from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
-from image_embeddings.sources.folders import check_folder
+from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
 
 GIVE_UP = "To give it up: index --discard-rebuild."
 
 
-def rebuild_advice(folder: Path | str) -> str:
-    """Return what to do about an unfinished rebuild of `folder`."""
-    return f"To go on with it: index {shlex.quote(str(folder))} --rebuild. {GIVE_UP}"
+def rebuild_advice(address: str) -> str:
+    """Return what to do about an unfinished rebuild of the photos at `address`."""
+    return f"To go on with it: index {shlex.quote(address)} --rebuild. {GIVE_UP}"
 
 
 def index_photos(
@@ -100,7 +100,8 @@ class Indexing:
     ) -> None:
         """Take the arguments of `index_photos`; nothing is opened yet."""
         self.settings = settings
-        self.folder = folder or settings.image_dir
+        self.address = folder or settings.image_dir
+        self.source = source_of(self.address, settings)
         self.metadata = metadata
         self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
         self._timeout = timeout
@@ -149,12 +150,12 @@ class Indexing:
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool],
     ) -> IndexReport:
-        check_folder(self.folder)
+        self.source.check()
         with _lock_run(self.settings):
-            warning = data_dir_warning(self.settings.data_dir, photos=self.folder)
+            warning = data_dir_warning(self.settings.data_dir, photos=self.address)
             if self._is_first_run and warning:
                 self._notify(warning)
-            note_folder(self.settings.data_dir, self.folder)
+            note_folder(self.settings.data_dir, self.address)
             serving = self._open_serving_index()
             index = serving.rebuild if rebuild else serving
             state = None if delete_existing else state_of(index)
@@ -219,14 +220,14 @@ class Indexing:
     def _mention_rebuild(self, serving: ImageIndex) -> None:
         unfinished = state_of(serving.rebuild)
         if unfinished:
-            folder = unfinished.corpus or self.folder
-            self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(folder)}")
+            address = unfinished.corpus or self.source.address
+            self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(address)}")
 
     def _mention_older_decoding(self, state: IndexState) -> None:
         if self._is_first_run and state.model.decoding == UNMANAGED_DECODING:
             self._notify(
                 "This index was made before colour profiles were used. It goes on as it is, and new photos are encoded "
-                f"without their profiles, too. To use them: index {shlex.quote(str(self.folder))} --rebuild."
+                f"without their profiles, too. To use them: index {shlex.quote(self.source.address)} --rebuild."
             )
 
     def _make_plan(
@@ -241,13 +242,11 @@ class Indexing:
         """Return the plan for `index`, which is to take the place of `replaced`."""
         before = state_of(replaced) if replaced else state
         return make_plan(
-            self.folder,
+            self.source,
             indexed=_read_file_states(index, state),
             replaced=patiently(replaced.documents.file_states) if replaced and before else None,
-            corpus_before=Path(before.corpus) if before and before.corpus else None,
+            corpus_before=before.corpus if before else None,
             prune=prune,
-            leave_out=self.settings.data_dir,
-            exclude=self.settings.exclude,
             reread=reread,
         )
 
@@ -255,7 +254,7 @@ class Indexing:
         """Return the state of a new, empty index: beside the one that serves, or in its place."""
         create = serving.begin_rebuild if rebuild else serving.create
         vector_index_type = self.settings.vector_index_type
-        return patiently(create, model=encoder.info, vector_index_type=vector_index_type, corpus=str(self.folder))
+        return patiently(create, model=encoder.info, vector_index_type=vector_index_type, corpus=self.source.address)
 
 
 def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
@@ -277,7 +276,7 @@ def _finish_rebuild(
 
 def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
     """Return why the new index is not to take the other one's place; empty if it is to do so."""
-    advice = rebuild_advice(plan.folder)
+    advice = rebuild_advice(plan.source.address)
     if report.stopped:
         return f"The old index still serves. {advice}"
     if not report.indexed:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from image_embeddings.errors import CorpusError
 from image_embeddings.sources.drives import is_hidden, mounted_drives, shared_drive
-from image_embeddings.sources.folders import PassedOver, walk_folders
+from image_embeddings.sources.folders import walk_folders
 from image_embeddings.sources.left_out import MARKERS, Rules, is_path_left_out
 from image_embeddings.sources.names import named_like_a_photo
+from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.photo_folder import walk
 from image_embeddings.sources.sidecar_files import may_be_a_sidecar
 from image_embeddings.sources.system_events import ADDED, DELETED, system_events, why_unreported

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_embeddings.errors import CorpusError
 from image_embeddings.sources.left_out import IGNORE_FILE, NO_MEDIA, Rules
 from image_embeddings.sources.names import readable_path
+from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped, why_unopened
 
 
@@ -25,15 +24,6 @@ def check_folder(folder: Path) -> None:
         if os.path.exists(folder):  # noqa: PTH110 - as above
             raise CorpusError(f"{folder} is not a folder. {remedy}")
         raise CorpusError(f"There is no folder {folder}. Is its drive mounted? {remedy}")
-
-
-@dataclass(kw_only=True)
-class PassedOver:
-    """What a walk passes over, counted. Files and folders whose names begin with a dot are not counted."""
-
-    other_files: Counter[str] = field(default_factory=Counter)  # by suffix, in lower case; empty for none
-    linked_folders: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)  # files and folders by the reason of `left_out.Rules`
 
 
 def walk_folders(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from image_embeddings.photos import decoding
-from image_embeddings.sources.folders import PassedOver, walk_folders
+from image_embeddings.sources.folders import walk_folders
 from image_embeddings.sources.names import (
     image_id_of,
     kind_of,
@@ -18,26 +17,10 @@ from image_embeddings.sources.names import (
     relative_path,
     suffix_of,
 )
-from image_embeddings.sources.sidecar_files import SidecarFile, match_sidecars, may_be_a_sidecar, state_of_sidecars
+from image_embeddings.sources.passed_over import PassedOver
+from image_embeddings.sources.sidecar_files import SidecarFile, match_sidecars, may_be_a_sidecar
 from image_embeddings.sources.skipped import NO_FILE, Skipped, why_unopened
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhotoFile:
-    """A file with the name of a photo; the other values show whether it may have changed."""
-
-    image_id: str
-    path: Path
-    bytes: int
-    mtime_ns: int
-    ctime_ns: int = 0  # this and `inode` as in ImageDocument
-    inode: int = 0
-    sidecars: tuple[SidecarFile, ...] = ()  # the first one goes before the others
-
-    @property
-    def sidecar_state(self) -> str | None:
-        """As in ImageDocument."""
-        return state_of_sidecars(self.sidecars)
+from image_embeddings.sources.source import PhotoFile
 
 
 def walk(
@@ -61,7 +44,7 @@ def walk(
         photos = [entry for entry in files if named_like_a_photo(entry.name)]
         others = [entry for entry in files if not named_like_a_photo(entry.name)]
         sidecars = _sidecars(photos, others, folder)
-        used = {sidecar.path.name for found in sidecars.values() for sidecar in found}
+        used = {sidecar.name for found in sidecars.values() for sidecar in found}
         passed.other_files.update(kind_of(entry.name) for entry in others if entry.name not in used)
         for entry in photos:
             if photo := _photo_file(entry, folder, sidecars=sidecars.get(entry.name, ()), skip=skip):
@@ -78,7 +61,7 @@ def _sidecars(
     found = match_sidecars([entry.name for entry in photos], entries)
     return {
         photo: tuple(
-            SidecarFile.of(entries[name], file=readable_path(Path(entries[name].path), folder)) for name in names
+            SidecarFile.of(entries[name], file=relative_path(Path(entries[name].path), folder)) for name in names
         )
         for photo, names in found.items()
     }
@@ -109,9 +92,13 @@ def _photo_file(
     if reason:
         skip(Skipped(image_id=readable_path(path, folder), reason=reason))
         return None
+    return photo_file(image_id, status, sidecars=sidecars)
+
+
+def photo_file(image_id: str, status: os.stat_result, *, sidecars: tuple[SidecarFile, ...] = ()) -> PhotoFile:
+    """Return a photo whose file has this status."""
     return PhotoFile(
         image_id=image_id,
-        path=path,
         bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         ctime_ns=status.st_ctime_ns,

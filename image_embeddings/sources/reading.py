@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -13,22 +13,28 @@ from image_embeddings.errors import CorpusError, ImageTooLargeError
 from image_embeddings.photos.photo import PhotoBytes, content_hash
 from image_embeddings.photos.sidecars import MAX_BYTES as MAX_SIDECAR_BYTES
 from image_embeddings.photos.sidecars import REMEDY, SidecarBytes, SidecarFault
-from image_embeddings.sources.photo_folder import PhotoFile, signed
+from image_embeddings.sources.photo_folder import signed
 from image_embeddings.sources.sidecar_files import SidecarFile, state_of_sidecars
 from image_embeddings.sources.skipped import NO_FILE, why_unopened
+from image_embeddings.sources.source import PhotoFile
 
 MAX_FILE_BYTES = 2 * 2**30  # no photo is larger
 
 
-def load(file: PhotoFile) -> PhotoBytes:
-    """Return the present content of `file`, which is read once.
+def load(file: PhotoFile, folder: Path) -> PhotoBytes:
+    """Return the present content of a file in `folder`, which is read once.
 
     Raises:
         CorpusError: if the file cannot be opened at present, or changes while it is read.
         ImageTooLargeError: if it has more than MAX_FILE_BYTES.
     """
-    data, status = read_bytes(file.path, what=file.image_id)
-    sidecars, faults, state = _load_sidecars(file.sidecars)
+
+    def read_sidecar(sidecar: SidecarFile) -> tuple[bytes, SidecarFile]:
+        data, status = read_bytes(folder / sidecar.file, what=sidecar.file, max_bytes=MAX_SIDECAR_BYTES)
+        return data, SidecarFile.with_status(status, file=sidecar.file)
+
+    data, status = read_bytes(folder / file.image_id, what=file.image_id)
+    sidecars, faults, state = load_sidecars(file.sidecars, read=read_sidecar)
     return PhotoBytes(
         image_id=file.image_id,
         data=data,
@@ -42,16 +48,19 @@ def load(file: PhotoFile) -> PhotoBytes:
     )
 
 
-def _load_sidecars(files: Sequence[SidecarFile]) -> tuple[list[SidecarBytes], list[SidecarFault], str | None]:
+def load_sidecars(
+    files: Sequence[SidecarFile], *, read: Callable[[SidecarFile], tuple[bytes, SidecarFile]]
+) -> tuple[list[SidecarBytes], list[SidecarFault], str | None]:
     """Return the content of sidecars, what is wrong with the others, and the state of all.
 
-    The state is None if one cannot be opened at present, so that the next run tries again.
+    `read` returns the content of one and its present state. The state of all is None if one cannot be opened at
+    present, so that the next run tries again.
     """
     loaded, faults = [], []
     states: list[SidecarFile] | None = []
     for file in files:
         try:
-            data, status = read_bytes(file.path, what=file.file, max_bytes=MAX_SIDECAR_BYTES)
+            data, file = read(file)
         except ImageTooLargeError:
             reason = f"it has more than {MAX_SIDECAR_BYTES:,} bytes: {REMEDY}"
             faults.append(SidecarFault(file=file.file, reason=reason))
@@ -60,7 +69,6 @@ def _load_sidecars(files: Sequence[SidecarFile]) -> tuple[list[SidecarBytes], li
             states = None
         else:
             loaded.append(SidecarBytes(file=file.file, data=data))
-            file = SidecarFile.with_status(file.path, status, file=file.file)
         if states is not None:
             states.append(file)
     return loaded, faults, state_of_sidecars(states or [])

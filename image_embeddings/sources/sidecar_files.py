@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from image_embeddings.photos.sidecars import JSON_SUFFIX, XMP_SUFFIX
 from image_embeddings.sources.names import named_like_a_photo
@@ -35,33 +34,39 @@ _EDIT = re.compile(rf"(.+)-(?:{'|'.join(_EDITED)})(\(\d{{1,4}}\))?", re.IGNORECA
 class SidecarFile:
     """A file beside a photo that says something of it; the other values show whether it may have changed."""
 
-    file: str  # path below the folder of the photos, to be shown
-    path: Path
+    file: str  # path below the address of the source, with slashes
     bytes: int
     mtime_ns: int
-    ctime_ns: int
+    ctime_ns: int = 0
+    etag: str | None = None  # as in PhotoFile
 
     @classmethod
     def of(cls, entry: os.DirEntry[str], *, file: str) -> SidecarFile:
         """Return the entry of a folder as a sidecar. If its state cannot be read, that is all zeros."""
-        path = Path(entry.path)
         try:
-            return cls.with_status(path, entry.stat(), file=file)
+            return cls.with_status(entry.stat(), file=file)
         except OSError:
-            return cls(file=file, path=path, bytes=0, mtime_ns=0, ctime_ns=0)
+            return cls(file=file, bytes=0, mtime_ns=0)
 
     @classmethod
-    def with_status(cls, path: Path, status: os.stat_result, *, file: str) -> SidecarFile:
+    def with_status(cls, status: os.stat_result, *, file: str) -> SidecarFile:
         """Return a sidecar that has this status."""
-        times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
-        return cls(file=file, path=path, bytes=status.st_size, **times)
+        return cls(file=file, bytes=status.st_size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its folder."""
+        return self.file.rpartition("/")[2]
 
 
 def state_of_sidecars(sidecars: Sequence[SidecarFile]) -> str | None:
     """Return a short text that differs after a change of one of these files, or None for none."""
     if not sidecars:
         return None
-    states = [(sidecar.path.name, sidecar.bytes, sidecar.mtime_ns, sidecar.ctime_ns) for sidecar in sidecars]
+    states = [
+        (sidecar.name, sidecar.bytes, sidecar.mtime_ns, sidecar.ctime_ns, *filter(None, [sidecar.etag]))
+        for sidecar in sidecars
+    ]
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.fingerprint import fingerprint
 from image_embeddings.photos.photo import content_hash
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from image_embeddings.sources.photo_folder import walk
 from tests.fakes import ColourEncoder
 from tests.icc_profiles import rgb_profile
@@ -36,6 +37,7 @@ def reader(tmp_path):
 
     def make(stored=None, **options):
         return PhotoReader(
+            source=FolderSource(tmp_path / "photos"),
             preprocess=ColourEncoder().preprocess,
             thumbnails=Thumbnails(tmp_path / "thumbnails"),
             options=IndexOptions(**options),
@@ -53,8 +55,8 @@ def red(photos):
     return next(file for file in files_of(photos) if file.image_id == "warm/red.png")
 
 
-def document_of(file, **changes):
-    """Return the document of a file as an index holds it."""
+def document_of(photos, file, **changes):
+    """Return the document of a file in the folder `photos` as an index holds it."""
     document = ImageDocument(
         image_id=file.image_id,
         width=64,
@@ -63,7 +65,7 @@ def document_of(file, **changes):
         mtime_ns=file.mtime_ns,
         ctime_ns=file.ctime_ns,
         inode=file.inode,
-        content_hash=content_hash(file.path.read_bytes()),
+        content_hash=content_hash((photos / file.image_id).read_bytes()),
         label="colour",
         extra={"shelf": "3"},
         location=(48.0, 2.0),
@@ -102,17 +104,17 @@ def test_a_photo_is_encoded_without_its_profile_for_an_index_that_was_made_so(re
 
 
 def test_a_changed_photo_is_to_be_encoded_and_keeps_the_data_of_a_metadata_file(reader, photos):
-    older = document_of(red(photos), content_hash="other")
+    older = document_of(photos, red(photos), content_hash="other")
     photo = reader(StoredPhoto(older=older)).read(red(photos))
     assert (photo.outcome, photo.document.label, photo.document.extra) == (Outcome.CHANGED, "colour", {"shelf": "3"})
     assert photo.document.location is None
 
 
 def test_a_photo_whose_bytes_are_stored_reuses_document_and_embedding(reader, photos, tmp_path):
-    stored = document_of(red(photos), image_id="other.png", mtime_ns=5)
+    stored = document_of(photos, red(photos), image_id="other.png", mtime_ns=5)
     result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert result.outcome is Outcome.REUSED
-    assert result.document == document_of(red(photos))
+    assert result.document == document_of(photos, red(photos))
     assert result.embedding is EMBEDDING
     assert not Thumbnails(tmp_path / "thumbnails").path(stored.content_hash).exists()
 
@@ -125,13 +127,13 @@ def test_a_date_that_only_the_name_says_follows_the_name(reader, photos):
             ("2024-05-01T12:30:00", "exif"),
         ),
     ):
-        same_bytes = (document_of(red(photos), **stored), EMBEDDING)
+        same_bytes = (document_of(photos, red(photos), **stored), EMBEDDING)
         document = reader(StoredPhoto(same_bytes=same_bytes)).read(red(photos)).document
         assert (document.image_id, document.taken, document.taken_by) == ("warm/red.png", *expected)
 
 
 def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
-    stored = StoredPhoto(same_bytes=(document_of(red(photos), mtime_ns=5), EMBEDDING))
+    stored = StoredPhoto(same_bytes=(document_of(photos, red(photos), mtime_ns=5), EMBEDDING))
     assert reader(stored, with_location=False).read(red(photos)).document.location is None
 
 
@@ -140,7 +142,7 @@ def test_a_place_is_not_reused_if_places_are_switched_off(reader, photos):
     [({}, Outcome.COMPLETED), ({"image_id": "other.png"}, Outcome.REUSED), ({"mtime_ns": 5}, Outcome.REUSED)],
 )
 def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, photos, changes, outcome):
-    stored = document_of(red(photos), format=TABLE_CAPTION_SINCE - 1, caption="Red.", width=1, **changes)
+    stored = document_of(photos, red(photos), format=TABLE_CAPTION_SINCE - 1, caption="Red.", width=1, **changes)
     result = reader(StoredPhoto(same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (outcome, True)
     document = result.document
@@ -149,30 +151,32 @@ def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, phot
 
 
 def test_a_fingerprint_of_an_older_version_is_made_anew_and_a_table_s_caption_stays(reader, photos):
-    stored = document_of(red(photos), format=FORMAT - 1, table_caption="Red.", fingerprint="00ff00ff00ff00ff808080")
+    stored = document_of(
+        photos, red(photos), format=FORMAT - 1, table_caption="Red.", fingerprint="00ff00ff00ff00ff808080"
+    )
     result = reader(StoredPhoto(older=stored, same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (Outcome.COMPLETED, True)
-    with Image.open(red(photos).path) as image:
+    with Image.open(photos / "warm" / "red.png") as image:
         assert result.document.fingerprint == fingerprint(image.convert("RGB"))
     assert (result.document.format, result.document.table_caption) == (FORMAT, "Red.")
 
 
 def read_as_stored(reader, file, *, file_before=None, **changes):
     """Read a file that is indexed with the same bytes; `changes` are of its document."""
-    stored = document_of(file, **changes)
+    stored = document_of(reader().source.folder, file, **changes)
     return reader(StoredPhoto(older=file_before or stored, same_bytes=(stored, EMBEDDING))).read(file)
 
 
 def test_a_photo_of_the_same_bytes_with_another_time_of_change_is_unchanged_and_its_new_state_is_stored(reader, photos):
     for changes in ({"ctime_ns": 5}, {"ctime_ns": 5, "inode": 5}, {"ctime_ns": 0}):
         result = read_as_stored(reader, red(photos), **changes)
-        assert (result.outcome, result.document) == (Outcome.UNCHANGED, document_of(red(photos)))
+        assert (result.outcome, result.document) == (Outcome.UNCHANGED, document_of(photos, red(photos)))
         assert result.embedding is EMBEDDING
 
 
 def test_an_inode_that_changed_alone_is_not_compared_again(reader, photos):
     document = read_as_stored(reader, red(photos), inode=5).document
-    assert document == document_of(red(photos), inode=0)
+    assert document == document_of(photos, red(photos), inode=0)
 
 
 def test_nothing_is_written_if_a_photo_says_what_is_stored(reader, photos):
@@ -184,7 +188,9 @@ def test_nothing_is_written_if_a_photo_says_what_is_stored(reader, photos):
 
 
 def test_what_a_photo_says_is_read_again_on_demand(reader, photos):
-    stored = document_of(red(photos), table_caption="Red.", caption="Red.", width=1, taken="2001-01-01T00:00:00")
+    stored = document_of(
+        photos, red(photos), table_caption="Red.", caption="Red.", width=1, taken="2001-01-01T00:00:00"
+    )
     again = dataclasses.replace(reader(StoredPhoto(older=stored, same_bytes=(stored, EMBEDDING))), reread=True)
     result = again.read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (Outcome.COMPLETED, True)
@@ -207,20 +213,20 @@ BY_TABLE = ("table", "By the table.", "By the table.", {"shelf": "9"})
 @pytest.mark.parametrize("copied", [TABLE | {"label": "other"}, NO_TABLE | {"caption": None}])
 def test_a_file_overwritten_by_a_copy_of_another_photo_keeps_its_own_words(reader, photos, copied):
     file = red(photos)
-    copy = document_of(file, image_id="other.png", **copied)
+    copy = document_of(photos, file, image_id="other.png", **copied)
     for own in (TABLE, NO_TABLE):
-        older = document_of(file, content_hash="other", **own)
+        older = document_of(photos, file, content_hash="other", **own)
         document = reader(StoredPhoto(older=older, same_bytes=(copy, EMBEDDING))).read(file).document
         assert words_of(document) == (BY_TABLE if own is TABLE else (None, None, None, {}))
 
 
 def test_a_new_file_of_the_same_bytes_takes_the_words_along(reader, photos):
-    copy = document_of(red(photos), image_id="other.png", **TABLE)
+    copy = document_of(photos, red(photos), image_id="other.png", **TABLE)
     assert words_of(reader(StoredPhoto(same_bytes=(copy, EMBEDDING))).read(red(photos)).document) == BY_TABLE
 
 
 def test_a_table_goes_before_what_a_photo_says_in_later_runs_too(reader, photos):
-    older = document_of(red(photos), content_hash="other", **TABLE)
+    older = document_of(photos, red(photos), content_hash="other", **TABLE)
     photo = reader(StoredPhoto(older=older)).read(red(photos))
     assert words_of(photo.document) == BY_TABLE
 
@@ -246,10 +252,10 @@ def test_a_caption_of_an_older_version_gives_way_to_the_photos_own_if_no_table_s
 
 
 def test_a_file_that_is_no_photo_is_unusable_and_a_file_that_is_gone_is_only_skipped(reader, photos):
-    file = red(photos)
-    file.path.write_bytes(b"no photo")
+    file, path = red(photos), photos / "warm" / "red.png"
+    path.write_bytes(b"no photo")
     damaged = reader().read(file)
-    file.path.unlink()
+    path.unlink()
     gone = reader().read(file)
     assert (damaged.image_id, damaged.unusable, damaged.reason[:15]) == ("warm/red.png", True, "is not an image")
     assert (gone.image_id, gone.unusable, gone.reason[:16]) == ("warm/red.png", False, "cannot be opened")
@@ -306,7 +312,7 @@ def test_the_step_works_in_another_process_after_pickling(reader, photos):
 
 def test_only_photos_without_an_embedding_are_encoded(reader, photos):
     new = reader().read(red(photos))
-    stored = reader(StoredPhoto(same_bytes=(document_of(red(photos), mtime_ns=5), EMBEDDING))).read(red(photos))
+    stored = reader(StoredPhoto(same_bytes=(document_of(photos, red(photos), mtime_ns=5), EMBEDDING))).read(red(photos))
     encoder = ColourEncoder()
     batch = encode_batch([stored, new, stored], encoder=encoder)
     assert encoder.batches == [1]

@@ -12,6 +12,7 @@ from image_embeddings.documents import FORMAT, FileState
 from image_embeddings.errors import CorpusError
 from image_embeddings.indexing.plan import FREE_TO_DELETE, make_plan
 from image_embeddings.sources import photo_folder
+from image_embeddings.sources.folder_source import FolderSource
 from image_embeddings.sources.skipped import Skipped
 from tests.pictures import as_nobody, colour_photos
 
@@ -37,13 +38,13 @@ def states(photos, **changes):
 
 
 def test_all_photos_of_a_folder_are_new_to_an_empty_index(photos):
-    work = make_plan(photos, indexed={})
+    work = make_plan(FolderSource(photos), indexed={})
     assert (work.found, len(work.to_encode), work.unchanged, work.changed, work.to_delete) == (6, 6, set(), set(), {})
 
 
 def test_photos_of_the_same_size_and_time_are_left_alone(photos):
     indexed = states(photos)
-    work = make_plan(photos, indexed=indexed)
+    work = make_plan(FolderSource(photos), indexed=indexed)
     assert (work.to_encode, work.unchanged, work.image_ids()) == ([], indexed.keys(), indexed.keys())
 
 
@@ -52,14 +53,14 @@ def test_photos_of_the_same_size_and_time_are_left_alone(photos):
 )
 def test_photos_of_another_size_time_inode_or_format_are_read_again(photos, change):
     indexed = states(photos) | {"warm/red.png": dataclasses.replace(states(photos)["warm/red.png"], **change)}
-    work = make_plan(photos, indexed=indexed)
+    work = make_plan(FolderSource(photos), indexed=indexed)
     assert [file.image_id for file in work.to_encode] == ["warm/red.png"]
     assert work.changed == {"warm/red.png"}
 
 
 def test_an_inode_or_time_of_change_that_is_not_known_is_not_compared(photos):
     for unknown in ({"ctime_ns": 0}, {"inode": 0}, {"ctime_ns": 0, "inode": 0}):
-        assert make_plan(photos, indexed=states(photos, **unknown)).to_encode == []
+        assert make_plan(FolderSource(photos), indexed=states(photos, **unknown)).to_encode == []
 
 
 def test_an_edit_that_keeps_size_and_time_is_read_again(photos):
@@ -68,36 +69,38 @@ def test_an_edit_that_keeps_size_and_time_is_read_again(photos):
     for edit in (path.write_bytes, lambda data: (path.unlink(), path.write_bytes(data))):
         edit(path.read_bytes())
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert [file.image_id for file in make_plan(photos, indexed=indexed).to_encode] == ["warm/red.png"]
+        assert [file.image_id for file in make_plan(FolderSource(photos), indexed=indexed).to_encode] == [
+            "warm/red.png"
+        ]
 
 
 def test_all_photos_are_read_again_on_demand(photos):
-    work = make_plan(photos, indexed=states(photos), reread=True)
+    work = make_plan(FolderSource(photos), indexed=states(photos), reread=True)
     assert (len(work.to_encode), work.changed, work.unchanged) == (6, states(photos).keys(), set())
 
 
 def test_photos_that_became_excluded_are_to_be_deleted_under_the_same_protection(photos):
     indexed = states(photos)
-    assert make_plan(photos, indexed=indexed, exclude=["warm"]).to_delete.keys() == {
+    assert make_plan(FolderSource(photos, exclude=["warm"]), indexed=indexed).to_delete.keys() == {
         "warm/red.png",
         "warm/yellow.png",
         "warm/magenta.png",
     }
     with pytest.raises(CorpusError, match=r"no photos in .*2 files and folders are left out, by EXCLUDE.*--prune"):
-        make_plan(photos, indexed=indexed, exclude=["warm", "cold"])
-    assert len(make_plan(photos, indexed=indexed, exclude=["*"], prune=True).to_delete) == 6
+        make_plan(FolderSource(photos, exclude=["warm", "cold"]), indexed=indexed)
+    assert len(make_plan(FolderSource(photos, exclude=["*"]), indexed=indexed, prune=True).to_delete) == 6
     large = indexed | {f"warm/{number}.png": SOME_FILE for number in range(FREE_TO_DELETE)}
     with pytest.raises(CorpusError, match=r"or does EXCLUDE or a file \.ignore leave too much out\?"):
-        make_plan(photos, indexed=large, exclude=["warm"])
+        make_plan(FolderSource(photos, exclude=["warm"]), indexed=large)
 
 
 def test_photos_that_are_gone_are_to_be_deleted_with_their_content_hashes(photos):
-    work = make_plan(photos, indexed=states(photos) | {"gone.png": SOME_FILE})
+    work = make_plan(FolderSource(photos), indexed=states(photos) | {"gone.png": SOME_FILE})
     assert work.to_delete == {"gone.png": "0"}
 
 
 def test_photos_of_the_index_that_is_replaced_are_dropped_or_missing(photos):
-    work = make_plan(photos, indexed={}, replaced=states(photos) | {"gone.png": SOME_FILE})
+    work = make_plan(FolderSource(photos), indexed={}, replaced=states(photos) | {"gone.png": SOME_FILE})
     skipped = [
         Skipped(image_id="warm/red.png", reason="is no image", unusable=True),
         Skipped(image_id="cold", reason="cannot be opened", is_folder=True),
@@ -114,19 +117,19 @@ def others(count):
 def test_a_folder_that_lacks_most_of_a_large_index_is_refused(photos):
     indexed = others(FREE_TO_DELETE + 1)
     with pytest.raises(CorpusError, match=r"--prune"):
-        make_plan(photos, indexed=indexed)
-    assert len(make_plan(photos, indexed=indexed, prune=True).to_delete) == len(indexed)
+        make_plan(FolderSource(photos), indexed=indexed)
+    assert len(make_plan(FolderSource(photos), indexed=indexed, prune=True).to_delete) == len(indexed)
 
 
 def test_another_folder_than_before_is_refused_even_for_a_small_index(photos, tmp_path):
     with pytest.raises(CorpusError, match=r"/my/photos.*INDEX_NAME.*--prune"):
-        make_plan(photos, indexed=others(30), corpus_before=Path("/my/photos"))
+        make_plan(FolderSource(photos), indexed=others(30), corpus_before="/my/photos")
 
 
-@pytest.mark.parametrize("before", [None, SAMPLE_PHOTOS, "the same"])
+@pytest.mark.parametrize("before", [None, str(SAMPLE_PHOTOS), "the same"])
 def test_photos_of_the_same_folder_and_the_sample_photos_may_be_removed(photos, before):
-    corpus_before = photos if before == "the same" else before
-    assert len(make_plan(photos, indexed=others(30), corpus_before=corpus_before).to_delete) == 30
+    corpus_before = str(photos) if before == "the same" else before
+    assert len(make_plan(FolderSource(photos), indexed=others(30), corpus_before=corpus_before).to_delete) == 30
 
 
 def test_a_folder_that_moved_with_its_photos_is_the_same_folder(photos):
@@ -134,7 +137,7 @@ def test_a_folder_that_moved_with_its_photos_is_the_same_folder(photos):
         file.image_id: dataclasses.replace(SOME_FILE, bytes=file.bytes, mtime_ns=file.mtime_ns)
         for file in photo_folder.walk(photos, skip=pytest.fail)
     }
-    assert make_plan(photos, indexed=indexed, corpus_before=Path("/moved/from/here")).to_delete == {}
+    assert make_plan(FolderSource(photos), indexed=indexed, corpus_before="/moved/from/here").to_delete == {}
 
 
 def test_another_folder_with_photos_of_the_same_names_is_refused_too(photos):
@@ -142,16 +145,16 @@ def test_another_folder_with_photos_of_the_same_names_is_refused_too(photos):
     with pytest.raises(
         CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
     ):
-        make_plan(photos, indexed=indexed, corpus_before=Path("/my/photos"))
+        make_plan(FolderSource(photos), indexed=indexed, corpus_before="/my/photos")
     with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
-        make_plan(photos, indexed={}, replaced=indexed, corpus_before=Path("/my/photos"))
-    assert len(make_plan(photos, indexed=indexed, corpus_before=photos).to_encode) == 6
+        make_plan(FolderSource(photos), indexed={}, replaced=indexed, corpus_before="/my/photos")
+    assert len(make_plan(FolderSource(photos), indexed=indexed, corpus_before=str(photos)).to_encode) == 6
 
 
 def test_an_empty_folder_empties_no_index(tmp_path):
     with pytest.raises(CorpusError, match=r"no photos in .*mounted"):
-        make_plan(tmp_path, indexed=others(3))
-    assert len(make_plan(tmp_path, indexed=others(3), prune=True).to_delete) == 3
+        make_plan(FolderSource(tmp_path), indexed=others(3))
+    assert len(make_plan(FolderSource(tmp_path), indexed=others(3), prune=True).to_delete) == 3
 
 
 def test_photos_of_a_folder_that_cannot_be_opened_stay():
@@ -159,7 +162,7 @@ def test_photos_of_a_folder_that_cannot_be_opened_stay():
         photos = colour_photos(Path(place) / "photos")
         indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
         (photos / "cold").chmod(0)
-        work = make_plan(photos, indexed=indexed)
+        work = make_plan(FolderSource(photos), indexed=indexed)
         (photos / "cold").chmod(0o755)
     assert [skipped.image_id for skipped in work.skipped] == ["cold"]
     assert (work.found, work.to_delete) == (3, {})
@@ -175,6 +178,6 @@ def test_contents_that_no_photo_has_after_a_run_are_told(photos):
     for image_id in (changed, unread):
         indexed[image_id] = dataclasses.replace(indexed[image_id], mtime_ns=1)
     indexed[copied] = dataclasses.replace(indexed[copied], content_hash=hashes[kept])
-    work = make_plan(photos, indexed=indexed)
+    work = make_plan(FolderSource(photos), indexed=indexed)
     assert work.obsolete_hashes(read={hashes[moved]}, skipped={unread}) == {hashes[gone], hashes[changed]}
     assert work.obsolete_hashes(read=(), skipped=()) == {hashes[name] for name in (gone, changed, unread, moved)}

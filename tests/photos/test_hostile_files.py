@@ -20,10 +20,10 @@ from tests.pictures import as_nobody, save
 PICTURE = Image.effect_noise((90, 60), 50).convert("RGB")
 
 
-def try_read(file, *, max_pixels):
+def try_read(file, folder, *, max_pixels):
     """Return the photo in a file, or the reason in the report."""
     try:
-        return decode_photo(reading.load(file), max_pixels=max_pixels)
+        return decode_photo(reading.load(file, folder), max_pixels=max_pixels)
     except (CorpusError, ImageError) as error:
         return skip_for(error, image_id=file.image_id)
 
@@ -38,7 +38,7 @@ def outcomes(folder):
     """Return image_id -> the photo, or the reason why it was skipped, for every file of the folder."""
     skipped = []
     files = list(photo_folder.walk(folder, skip=skipped.append))
-    read = [try_read(file, max_pixels=1_000_000) for file in files]
+    read = [try_read(file, folder, max_pixels=1_000_000) for file in files]
     skipped += [result for result in read if isinstance(result, Skipped)]
     photos = [result for result in read if isinstance(result, Photo)]
     return {skip.image_id: skip.reason for skip in skipped} | {photo.document.image_id: photo for photo in photos}
@@ -134,7 +134,7 @@ def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     path.unlink()
     os.mkfifo(path)
-    skipped = try_read(file, max_pixels=1000)
+    skipped = try_read(file, tmp_path, max_pixels=1000)
     assert (skipped.reason, skipped.unusable) == (f"is {NO_FILE}.", False)
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_is_cut_between_walk_and_read_is_read_as_it_is(tmp_path):
     path = save(tmp_path / "a.png", colour="red", size=(900, 900))
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
     path.write_bytes(path.read_bytes()[:100])
-    assert "is not an image that can be read" in try_read(file, max_pixels=1_000_000).reason
+    assert "is not an image that can be read" in try_read(file, tmp_path, max_pixels=1_000_000).reason
 
 
 def test_a_file_with_more_bytes_than_any_photo_is_not_read(tmp_path):

@@ -12,6 +12,7 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 
@@ -64,7 +65,7 @@ class Interrupted(RecordedProgress):
 def run_over(folder, index, *, said=None, happenings=None) -> IndexReport:
     """Return the report of a run, without its duration."""
     report = pipeline.run(
-        make_plan(folder, indexed=patiently(index.documents.file_states)),
+        make_plan(FolderSource(folder), indexed=patiently(index.documents.file_states)),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(folder.parent / "thumbnails"),

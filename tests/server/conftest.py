@@ -16,6 +16,7 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from image_embeddings.sources.metadata_table import read_metadata
 from image_embeddings.text_model.setup import install_text_model
 from tests.eland_cli import import_model, with_password
@@ -79,7 +80,7 @@ def run(index, photos, tmp_path):
     """
 
     def go(*lines, prune=False, **options):
-        work = make_plan(photos, indexed=index.documents.file_states(), prune=prune)
+        work = make_plan(FolderSource(photos), indexed=index.documents.file_states(), prune=prune)
         table = tmp_path / "photos.csv"
         table.write_text("\n".join(lines))
         go.encoder, go.progress = ColourEncoder(), RecordedProgress()

@@ -4,6 +4,7 @@ from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import colour_photos, save
 
@@ -12,7 +13,7 @@ def fill(index, folder, *, encoder=None):
     """Make the photos below `folder`/photos, and index them."""
     photos = colour_photos(folder / "photos")
     pipeline.run(
-        make_plan(photos, indexed=index.documents.file_states()),
+        make_plan(FolderSource(photos), indexed=index.documents.file_states()),
         index=index,
         encoder=encoder or ColourEncoder(),
         thumbnails=Thumbnails(folder / "data" / "thumbnails"),

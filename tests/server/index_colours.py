@@ -10,6 +10,7 @@ from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.decoders import INDEXING, Decoders
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import ColourEncoder, RecordedProgress
 
 
@@ -17,7 +18,7 @@ def main(url: str, name: str, folder: str, thumbnails: str, *faults: str) -> Non
     """Make the index `name` at `url` hold the photos of `folder`. `faults` are modules for processes that decode."""
     index = ImageIndex(connect([url]), name=name)
     pipeline.run(
-        make_plan(Path(folder), indexed=index.documents.file_states()),
+        make_plan(FolderSource(Path(folder)), indexed=index.documents.file_states()),
         index=index,
         encoder=ColourEncoder(calls=2),
         thumbnails=Thumbnails(Path(thumbnails)),

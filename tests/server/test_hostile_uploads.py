@@ -11,6 +11,7 @@ from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.decoders import INDEXING, SERVING, Decoders
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.photos.test_decoders import FAULTS, fault, saved
 from tests.server.filling import fill
@@ -64,7 +65,7 @@ def test_a_photo_that_crashes_its_decoder_costs_a_run_that_photo(index, photos, 
         (photos / name).write_bytes(fault(word))
     with closing(Decoders(3, limits=INDEXING, modules=FAULTS)) as decoders:
         report = pipeline.run(
-            make_plan(photos, indexed={}),
+            make_plan(FolderSource(photos), indexed={}),
             index=index,
             encoder=ColourEncoder(),
             thumbnails=Thumbnails(tmp_path / "thumbnails"),

@@ -8,6 +8,7 @@ from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.web_client import make_app
@@ -25,7 +26,7 @@ def test_names_open_or_are_refused_with_the_reason(index, tmp_path):
     for name in [*NAMES, *FOLDERS]:
         save(tmp_path / "photos" / name, colour="red", size=(2, 2))
     report = pipeline.run(
-        make_plan(tmp_path / "photos", indexed={}),
+        make_plan(FolderSource(tmp_path / "photos"), indexed={}),
         index=index,
         encoder=ColourEncoder(),
         thumbnails=Thumbnails(tmp_path / "data" / "thumbnails"),

@@ -14,6 +14,7 @@ from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.plan import make_plan
 from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.photos.thumbnails import Thumbnails
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.indexed import as_an_older_version_made_it
@@ -81,7 +82,7 @@ def test_a_photo_that_became_unreadable_is_removed_from_the_index(run, index, ph
 def test_a_photo_that_only_cannot_be_opened_stays(run, index, photos):
     run()
     (photos / "warm" / "red.png").touch()
-    work = make_plan(photos, indexed=index.documents.file_states())
+    work = make_plan(FolderSource(photos), indexed=index.documents.file_states())
     (photos / "warm" / "red.png").unlink()  # between the walk and the reading
     report = carried_out(work, index, photos)
     assert ([skipped.image_id for skipped in report.skipped], report.deleted, index.count()) == (["warm/red.png"], 0, 6)
@@ -105,7 +106,7 @@ def test_an_index_that_is_replaced_meanwhile_gets_no_documents_of_this_run(index
             index.create(model=ColourEncoder(model_id="other").info, vector_index_type="flat")
             return super()._embed_images(images)
 
-    work = make_plan(photos, indexed={})
+    work = make_plan(FolderSource(photos), indexed={})
     with pytest.raises(IndexMissingError):
         carried_out(work, index, photos, encoder=Replacing())
     index.refresh()
@@ -126,7 +127,7 @@ def test_as_many_batches_are_encoded_at_once_as_the_encoder_asks_for(index, phot
             return super()._embed_images(images)
 
     encoder = Meeting(calls=3)
-    report = carried_out(make_plan(photos, indexed={}), index, photos, encoder=encoder, batch_size=2)
+    report = carried_out(make_plan(FolderSource(photos), indexed={}), index, photos, encoder=encoder, batch_size=2)
     assert (report.encoded, encoder.batches) == (6, [2, 2, 2])
     for colour, photo in {"red": "warm/red.png", "blue": "cold/deep/blue.png"}.items():
         assert nearest(index, colour) == photo
@@ -140,7 +141,7 @@ def test_photos_are_preprocessed_by_the_threads_that_read_them(index, photos):
             threads.add(threading.current_thread())
             return image.resize((1, 1))
 
-    report = carried_out(make_plan(photos, indexed={}), index, photos, encoder=Preprocessing())
+    report = carried_out(make_plan(FolderSource(photos), indexed={}), index, photos, encoder=Preprocessing())
     assert report.encoded == 6
     assert threading.main_thread() not in threads
     assert nearest(index, "red") == "warm/red.png"
@@ -225,7 +226,7 @@ def test_progress_is_noted_in_the_index_while_it_runs_and_cleared_after(run, ind
             return super()._embed_images(images)
 
     begun = time.time()
-    carried_out(make_plan(photos, indexed={}), index, photos, encoder=Watching())
+    carried_out(make_plan(FolderSource(photos), indexed={}), index, photos, encoder=Watching())
     assert (seen[0]["done"], seen[0]["total"], seen[0]["stopped"]) == (0, 6, False)
     assert begun - 1 < seen[0]["updated"] <= time.time()
     assert index.state().indexing is None
@@ -298,7 +299,7 @@ def test_writing_goes_on_while_the_next_photos_are_encoded(index, photos):
             yield from super().add(documents, chunk_size=chunk_size)
             written.set()
 
-    work = make_plan(photos, indexed={})
+    work = make_plan(FolderSource(photos), indexed={})
     report = carried_out(work, with_documents(index, Telling), photos, encoder=Waiting(), batch_size=1, chunk_size=1)
     assert (report.encoded, encoded_meanwhile[0]) == (6, True)
 
@@ -316,7 +317,7 @@ def test_a_group_that_elasticsearch_could_not_take_is_sent_again(index, photos, 
                 raise failures.pop()
             return super().add(documents, chunk_size=chunk_size)
 
-    report = carried_out(make_plan(photos, indexed={}), with_documents(index, Failing), photos)
+    report = carried_out(make_plan(FolderSource(photos), indexed={}), with_documents(index, Failing), photos)
     assert (report.encoded, report.skipped, index.count()) == (6, [], 6)
 
 
@@ -325,7 +326,7 @@ def test_a_run_that_is_stopped_finishes_the_work_in_hand_and_removes_nothing(run
     (photos / "warm" / "red.png").unlink()
     for number in range(40):
         save(photos / "more" / f"{number}.png", colour=(number, 0, 0))
-    work = make_plan(photos, indexed=index.documents.file_states())
+    work = make_plan(FolderSource(photos), indexed=index.documents.file_states())
     encoder = ColourEncoder()
     report = carried_out(work, index, photos, encoder=encoder, batch_size=4, stopped=lambda: len(encoder.batches) > 1)
     assert report.stopped

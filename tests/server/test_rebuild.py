@@ -208,10 +208,10 @@ def test_a_rebuild_that_could_not_read_photos_of_the_old_index_waits(settings, m
     old = open_index(settings).state().backing_index
     load = reading.load
 
-    def drive_goes(file):
+    def drive_goes(file, folder):
         if file.image_id.startswith("warm"):
             raise CorpusError(f"{file.image_id} cannot be opened (Input/output error): look after its drive.")
-        return load(file)
+        return load(file, folder)
 
     with monkeypatch.context() as away:
         away.setattr(reading, "load", drive_goes)

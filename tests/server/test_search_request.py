@@ -17,6 +17,7 @@ from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.search.request import Indexed, Part
+from image_embeddings.sources.folder_source import FolderSource
 from tests.fakes import COLOURS, ColourEncoder, RecordedProgress
 from tests.pictures import save
 from tests.server.six_photos import PHOTOS, photo
@@ -233,7 +234,7 @@ def run(photos, index):
     from image_embeddings.photos.thumbnails import Thumbnails
 
     return pipeline.run(
-        make_plan(photos, indexed=index.documents.file_states(with_format=True)),
+        make_plan(FolderSource(photos), indexed=index.documents.file_states(with_format=True)),
         index=index,
         encoder=ENCODER,
         thumbnails=Thumbnails(photos.parent / "thumbnails"),

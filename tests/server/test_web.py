@@ -302,6 +302,20 @@ def test_a_photo_is_asked_for_each_time_and_sent_only_if_it_changed(own_web, tmp
     assert (changed.status_code, changed.data) == (200, picture("red", size=(10, 10)))
 
 
+def test_a_part_of_a_photo_is_served_on_demand(web, place):
+    data = (place / "photos" / "warm" / "red.png").read_bytes()
+    whole = web.get("/image/warm/red.png")
+    assert (whole.content_length, whole.headers["Accept-Ranges"]) == (len(data), "bytes")
+    for asked, part in (("5-9", data[5:10]), ("5-", data[5:]), ("-7", data[-7:])):
+        answer = web.get("/image/warm/red.png", headers={"Range": f"bytes={asked}"})
+        assert (answer.status_code, answer.data) == (206, part)
+        assert answer.headers["Content-Range"].endswith(f"/{len(data)}")
+    for older in ('"other"', "Mon, 01 Jan 2001 00:00:00 GMT"):
+        answer = web.get("/image/warm/red.png", headers={"Range": "bytes=5-9", "If-Range": older})
+        assert (answer.status_code, answer.data) == (200, data)
+    assert web.get("/image/warm/red.png", headers={"Range": f"bytes={len(data)}-"}).status_code == 416
+
+
 @pytest.mark.parametrize("data", [picture(format="HEIF"), picture(format="TIFF"), dng(Image.new("RGB", (64, 48)))])
 def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, data):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)
