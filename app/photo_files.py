@@ -18,8 +18,8 @@ def find_photo(image_id: str) -> PhotoFile:
     file = photos.find(image_id)
     if file is None:
         raise errors.ImageNotFoundError(
-            f"'{image_id}' is in the index but not in the folder {photos.address}. "
-            "Is IMAGE_DIR the folder that was indexed, and its drive mounted?"
+            f"'{image_id}' is in the index but not in {photos.address}. "
+            "Is IMAGE_DIR what was indexed, and its drive mounted?"
         )
     return file
 
@@ -29,8 +29,7 @@ def check_not_removed(image_id: str) -> None:
     photos = services().photos
     if photos.is_known_to_lack(image_id):
         raise errors.ImageNotFoundError(
-            f"'{image_id}' is in the index but not in the folder {photos.address} any more. The next run of index "
-            "removes it."
+            f"'{image_id}' is in the index but not in {photos.address} any more. The next run of index removes it."
         )
 
 

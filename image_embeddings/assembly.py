@@ -44,7 +44,7 @@ def thumbnails_of(settings: Settings) -> Thumbnails:
     return Thumbnails(settings.data_dir / "thumbnails" / DECODING)
 
 
-def data_dir_warning(data_dir: Path, *, photos: Path) -> str:
+def data_dir_warning(data_dir: Path, *, photos: Path | str) -> str:
     """Return a line with the remedy if DATA_DIR shows these photos to every user of the machine; else an empty text.
 
     The sample photos are no secret.

@@ -15,17 +15,20 @@ from image_embeddings.log_format import LOG_FORMATS
 from image_embeddings.setting_checks import check_settings, read_password
 from image_embeddings.setting_values import (
     Network,
+    is_url,
     parse_boolean,
     parse_collections,
     parse_globs,
     parse_heap,
     parse_hosts,
+    parse_http_address,
     parse_index_name,
     parse_model_id,
     parse_networks,
     parse_one_of,
     parse_positive,
     parse_text,
+    plain_url,
 )
 
 ROOT = Path(__file__).resolve().parent.parent  # the root of the clone, or the folder that the package is installed in
@@ -51,6 +54,10 @@ DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 def _path(value: str) -> Path:
     path = Path(value).expanduser()
     return path if path.is_absolute() else _base() / path
+
+
+def _photo_address(value: str) -> Path | str:
+    return plain_url(value) if is_url(value) else _path(value)
 
 
 def _base() -> Path:
@@ -86,9 +93,14 @@ class Settings:
         None, _path, "A JDK 21 or newer for the embedded node (SIMD); the bundled JRE otherwise"
     )
     index_name: str = _setting("my-image-embeddings", parse_index_name, "Name of the Elasticsearch index (an alias)")
-    image_dir: Path = _setting("app/static/images", _path, "Folder of the photos")
+    image_dir: Path | str = _setting(
+        "app/static/images", _photo_address, "Folder of the photos, or the address of a store: s3://BUCKET/PREFIX"
+    )
     exclude: tuple[str, ...] = _setting(
         "", parse_globs, "Files and folders of IMAGE_DIR to leave out: globs as in .gitignore, with commas between"
+    )
+    s3_endpoint: str | None = _setting(
+        None, parse_http_address, "Address of the S3-compatible store that s3:// is at. Unset: Amazon's"
     )
     data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, thumbnails and networks")
     image_model: str = _setting(

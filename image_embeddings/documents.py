@@ -15,7 +15,8 @@ Place = tuple[float, float, float, float]  # a box: south, west, north, east, in
 
 MAX_IMAGE_ID_BYTES = 512  # Elasticsearch's limit for `_id`
 ORIENTATIONS = ("landscape", "portrait", "square")
-FORMAT = 4  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+FORMAT = 5  # version of what a document holds. If a later version of ours stores more, it reads the photo anew
+ETAG_SINCE = 5  # added `etag` and nothing else
 
 _CONTENT_HASH = re.compile(r"[0-9a-f]{32}")
 PROBE_TOLERANCE = 0.01  # bfloat16 and int8 change a number of a 512-dims unit vector by less, other weights by more
@@ -33,6 +34,7 @@ class ImageDocument:
     content_hash: str  # hash of the file's bytes, hexadecimal
     ctime_ns: int = 0  # when the system last changed the file or what it notes of it; 0 if it does not say
     inode: int = 0  # the file's number on its drive; 0 if the drive has none, or none that lasts
+    etag: str | None = None  # by which an object store names this content; None for files of folders
     sidecar_state: str | None = None  # differs after a change of the photo's sidecars; None without sidecars
     location: tuple[float, float] | None = None  # latitude, longitude in degrees
     altitude: float | None = None  # metres, negative below the sea
@@ -77,6 +79,14 @@ class ImageDocument:
 def is_content_hash(value: object) -> bool:
     """Return whether a value has the form of a `content_hash`. Only then may it become the name of a file."""
     return isinstance(value, str) and _CONTENT_HASH.fullmatch(value) is not None
+
+
+def holds_all(format_: int, *, etag: str | None) -> bool:
+    """Return whether a document of this format holds all that FORMAT does for a file with this etag.
+
+    A file without an etag has nothing that the format ETAG_SINCE added.
+    """
+    return format_ == FORMAT or (etag is None and format_ == ETAG_SINCE - 1 and FORMAT == ETAG_SINCE)
 
 
 def is_image_id(value: object) -> bool:
@@ -155,15 +165,17 @@ class FileState:
     ctime_ns: int = 0
     inode: int = 0
     sidecar_state: str | None = None
+    etag: str | None = None
 
     def is_same_file(self, other: "FileState") -> bool:
         """Return whether a file in the state `other` is taken to have the same content, without regard to the hash.
 
         The size and both times have to be the same, and so has the inode: programs that edit photos may set `mtime_ns`
         back to what it was. A `ctime_ns` or an inode of 0 is not known, and not compared. A change of a sidecar is one
-        of the photo.
+        of the photo. So is another etag: an object store tells times in whole seconds.
         """
-        if (self.bytes, self.mtime_ns, self.sidecar_state) != (other.bytes, other.mtime_ns, other.sidecar_state):
+        compared = ("bytes", "mtime_ns", "sidecar_state", "etag")
+        if any(getattr(self, name) != getattr(other, name) for name in compared):
             return False
         pairs = ((self.ctime_ns, other.ctime_ns), (self.inode, other.inode))
         return all(0 in pair or pair[0] == pair[1] for pair in pairs)

@@ -11,7 +11,8 @@ ImageSearchError
 │   ├── ImageSlowError         it takes too long to decode
 │   ├── ImageMemoryError       too little memory to decode it now; the image may be fine
 │   └── DecodersBusyError      other images are decoded now; the image may be fine
-├── CorpusError                the folder of photos is missing or empty
+├── CorpusError                the photos are missing, or one cannot be read now
+│   └── SourceUnreachableError the machines that hold the photos do not answer, or let nobody in
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
 ├── DataDirError               DATA_DIR is not writable
 ├── ModelError
@@ -129,6 +130,17 @@ class CorpusError(ImageSearchError):
     """The folder of photos is missing, or holds nothing that can be indexed."""
 
     code = "corpus_unusable"
+
+
+class SourceUnreachableError(CorpusError):
+    """The machines that hold the photos do not answer, or refuse the credentials. It says nothing of a photo."""
+
+    code = "source_unreachable"
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        """Take the message, and whether waiting may help."""
+        super().__init__(message)
+        self.passes = passes
 
 
 class MetadataError(ImageSearchError):

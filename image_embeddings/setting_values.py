@@ -15,6 +15,24 @@ def parse_text(value: str) -> str:
     return value
 
 
+def is_url(value: str) -> bool:
+    """Return whether a value is the address of photos that are no folder of this machine, such as s3://bucket."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", value) is not None
+
+
+def plain_url(value: str) -> str:
+    """Return such an address in its usual form: the scheme in lower case, and no slash at the end."""
+    scheme, _, rest = value.partition("://")
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
+
+
+def parse_http_address(value: str) -> str:
+    """Return the address of a server, which needs a scheme."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("Not an address of a server: it begins with http:// or https://")
+    return value.rstrip("/")
+
+
 def parse_boolean(value: str) -> bool:
     """Return True or False for the usual words."""
     lowered = value.lower()

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 from flask import Flask
@@ -17,6 +18,7 @@ from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
 from tests import exiftool, goldens, imagemagick, java_archive, nginx
 from tests.browser import chromium
+from tests.moto_server import ENVIRON, make_client, moto_server
 from tests.waiting import LONG
 
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
@@ -147,3 +149,27 @@ def elasticsearch_url(tmp_path_factory, node_jars):
         yield node.start().client_url
     finally:
         node.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """The address of an S3 server."""
+    with moto_server(tmp_path_factory.mktemp("moto") / "log") as address:
+        yield address
+
+
+@pytest.fixture
+def s3_environ(monkeypatch):
+    """Credentials for the S3 server, and none of this machine's."""
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def bucket(s3_server, s3_environ):
+    """An empty bucket: its name, and a client that puts objects there."""
+    client, name = make_client(s3_server), f"bucket-{uuid.uuid4().hex[:8]}"
+    client.create_bucket(Bucket=name)
+    return name, client

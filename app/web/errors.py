@@ -32,6 +32,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.EmbeddedNodeError, 503),
     (errors.SettingError, 503),
     (errors.DataDirError, 503),
+    (errors.CorpusError, 503),
 )
 
 MOST_PROBLEMS = 5  # that an answer names

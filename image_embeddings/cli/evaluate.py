@@ -25,7 +25,7 @@ def evaluate(captions: Path | None, queries: int, k: int, as_json: bool) -> None
     with show_errors():
         settings = load_settings()
         search = assembly.open_search(settings, notify=say)
-        file = captions or settings.image_dir / CAPTIONS
+        file = captions or Path(settings.image_dir, CAPTIONS)
         texts = read_captions(file) if captions or file.exists() else {}
         ann = evaluation.ann_recall(search.index, k=k, queries=queries)
         recalls = evaluation.text_recall(search, texts)

@@ -30,6 +30,7 @@ from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.runs import Indexing, discard_rebuild
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.sources.changes import FolderWatch
+from image_embeddings.sources.choice import parse_address
 from image_embeddings.sources.folder_source import FolderSource
 
 
@@ -69,7 +70,7 @@ def index(
     thread_count: int,
     as_json: bool,
 ) -> None:
-    """Index the photos of FOLDER (default: IMAGE_DIR).
+    """Index the photos of FOLDER, or of an address such as s3://BUCKET/PREFIX (default: IMAGE_DIR).
 
     Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
     """
@@ -92,7 +93,7 @@ def index(
             thread_count=thread_count,
             max_pixels=settings.max_image_pixels,
         )
-        chosen = Path(folder).expanduser().absolute() if folder else None
+        chosen = parse_address(folder) if folder else None
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
             report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, reread=reread, prune=prune)

@@ -146,14 +146,14 @@ class Documents:
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
         """Return the state of each photo's file when it was indexed, by image_id.
 
-        It is the size, the times, the inode, the hash, and the state of the sidecars. The format of each
+        It is the size, the times, the inode, the etag, the hash, and the state of the sidecars. The format of each
         document is read only if `with_format` is true. Else all states have FORMAT. A document that this program did
         not write is left out, so its photo is a new one.
         """
         self._client.refresh()
         # These are read from columns, because the documents themselves take three times as long.
         names = ["image_id", "bytes", "mtime_ns", "content_hash"]
-        newer = ["ctime_ns", "inode", "sidecar_state"]  # which an older version did not store
+        newer = ["ctime_ns", "inode", "sidecar_state", "etag"]  # which an older version did not store
         query = {
             "query": {"match_all": {}},
             "_source": False,
@@ -176,6 +176,7 @@ class Documents:
                 ctime_ns=ctime_ns,
                 inode=inode,
                 sidecar_state=fields.get("sidecar_state", (None,))[0],
+                etag=fields.get("etag", (None,))[0],
             )
         return states
 

@@ -55,6 +55,7 @@ def document_properties() -> JSON:
         "content_hash": {"type": "keyword"},
         "ctime_ns": {"type": "long"},
         "inode": {"type": "long"},
+        "etag": {"type": "keyword", "index": False},
         "sidecar_state": {"type": "keyword", "index": False},
         "location": {"type": "geo_point"},
         "altitude": {"type": "float"},

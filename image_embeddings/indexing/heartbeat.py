@@ -27,5 +27,5 @@ class Heartbeat:
         self._index.note_progress(self._state, progress)
 
     def end(self, state: IndexState, *, complete: bool) -> None:
-        """Note that the run is over, and `state`; if `complete`, all documents are of this version's format."""
+        """Note that the run is over, and `state`; if `complete`, all documents hold what this version stores."""
         self._index.note_progress(replace(state, oldest_format=FORMAT) if complete else state, None)

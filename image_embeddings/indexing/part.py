@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from image_embeddings.documents import Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
-from image_embeddings.errors import CorpusError, ImageError
+from image_embeddings.errors import CorpusError, ImageError, SourceUnreachableError
 from image_embeddings.indexing.records import DocumentToWrite, PhotoToEncode, StoredPhoto, find_nothing
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.decoders import Decoders, indexing_decoders
@@ -91,6 +91,8 @@ class PhotoReader:
             if stored.same_bytes and not self.reread and stored.is_enough(content):
                 return self._reuse(content, stored, *stored.same_bytes)
             photo = self._decode(content)
+        except SourceUnreachableError:  # no other photo could be read either
+            raise
         except (CorpusError, ImageError) as error:
             return skip_for(error, image_id=file.image_id)
         if stored.same_bytes:
@@ -117,6 +119,7 @@ class PhotoReader:
             mtime_ns=content.mtime_ns,
             ctime_ns=content.ctime_ns,
             inode=content.inode,
+            etag=content.etag,
             location=same_bytes.location if self.options.with_location else None,
         )
         return _write(document.with_table_words_of(stored.older or same_bytes), same_bytes, embedding)
@@ -189,7 +192,7 @@ def _write(
 
 def _without_state(document: ImageDocument) -> ImageDocument:
     """Return the document without what only shows whether the file or its sidecars may have changed."""
-    return replace(document, ctime_ns=0, inode=0, sidecar_state=None)
+    return replace(document, ctime_ns=0, inode=0, etag=None, sidecar_state=None)
 
 
 def _with_table_caption(document: ImageDocument, *, own: str | None) -> ImageDocument:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.documents import FORMAT, FileState
+from image_embeddings.documents import FileState, holds_all
 from image_embeddings.errors import CorpusError
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped
@@ -139,7 +139,7 @@ def make_plan(
 
 def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
     """Return whether the file is indexed as it is, with all data that this version of the program stores."""
-    if state is None or state.format != FORMAT:
+    if state is None or not holds_all(state.format, etag=file.etag):
         return False
     now = replace(
         state,
@@ -148,6 +148,7 @@ def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
         ctime_ns=file.ctime_ns,
         inode=file.inode,
         sidecar_state=file.sidecar_state,
+        etag=file.etag,
     )
     return state.is_same_file(now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from image_embeddings.documents import FORMAT, Embedding, ImageDocument
+from image_embeddings.documents import Embedding, ImageDocument, holds_all
 from image_embeddings.indexing.report import Outcome
 from image_embeddings.photos.photo import PhotoBytes
 from image_embeddings.photos.sidecars import SidecarFault
@@ -46,7 +46,7 @@ class StoredPhoto:
         The own caption of the photo is not in it if a metadata file gave another one. It is missed only if the file has
         a document of its own, from which it takes what the metadata file said.
         """
-        if not self.same_bytes or self.same_bytes[0].format != FORMAT:
+        if not self.same_bytes or not holds_all(self.same_bytes[0].format, etag=photo.etag):
             return False
         document, _ = self.same_bytes
         if document.sidecar_state != photo.sidecar_state or photo.sidecar_faults:

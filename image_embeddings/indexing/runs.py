@@ -15,7 +15,13 @@ from image_embeddings.config import Settings
 from image_embeddings.data_dir import make_data_dir
 from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, ModelMismatchError
+from image_embeddings.errors import (
+    DataDirError,
+    ElasticsearchError,
+    IndexBusyError,
+    ModelMismatchError,
+    SourceUnreachableError,
+)
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
@@ -26,7 +32,7 @@ from image_embeddings.es.opening import (
     state_of,
     uses_embedded_node,
 )
-from image_embeddings.es.retries import patiently
+from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
 from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.last_failure import file_beside_index, note_errors, note_outcome
 from image_embeddings.indexing.metadata_changes import MetadataChanges
@@ -49,7 +55,7 @@ def rebuild_advice(address: str) -> str:
 def index_photos(
     settings: Settings,
     *,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     delete_existing: bool = False,
     rebuild: bool = False,
     prune: bool = False,
@@ -61,7 +67,7 @@ def index_photos(
     stopped: Callable[[], bool] = lambda: False,
     notify: Notify = silent,
 ) -> IndexReport:
-    """Make the index hold exactly the photos of `folder` (default IMAGE_DIR); encode only new and changed photos.
+    """Make the index hold exactly the photos of `folder`, a path or URL (default IMAGE_DIR); encode only what changed.
 
     With `rebuild` a new index is filled beside the one that answers, and takes its place at the end; an unfinished
     rebuild is continued. With `delete_existing` a new index takes the place at once. With `reread` all photos are read
@@ -92,7 +98,7 @@ class Indexing:
         self,
         settings: Settings,
         *,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         metadata: Path | None = None,
         options: IndexOptions | None = None,
         timeout: float = 30,
@@ -101,7 +107,7 @@ class Indexing:
         """Take the arguments of `index_photos`; nothing is opened yet."""
         self.settings = settings
         self.address = folder or settings.image_dir
-        self.source = source_of(self.address, settings)
+        self.source = source_of(self.address, settings, patience_seconds=PATIENCE_SECONDS)
         self.metadata = metadata
         self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
         self._timeout = timeout
@@ -295,7 +301,7 @@ def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[N
     """Add to an error that ends a run the advice how to continue the run."""
     try:
         yield
-    except (ElasticsearchError, DataDirError) as error:
+    except (ElasticsearchError, DataDirError, SourceUnreachableError) as error:
         without = ", but without --delete-existing" if delete_existing else ""
         give_up = f" {GIVE_UP}" if rebuild else ""
         error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.{give_up}",)

@@ -43,8 +43,9 @@ class PhotoBytes:
     data: bytes
     mtime_ns: int
     content_hash: str
-    ctime_ns: int = 0  # this and `inode` as in ImageDocument
+    ctime_ns: int = 0  # this, `inode` and `etag` as in ImageDocument
     inode: int = 0
+    etag: str | None = None
     sidecars: tuple[SidecarBytes, ...] = ()
     sidecar_state: str | None = None  # as in ImageDocument
     sidecar_faults: tuple[SidecarFault, ...] = ()  # of sidecars that could not be read at all
@@ -76,6 +77,7 @@ def decode_photo(photo: PhotoBytes, *, max_pixels: int, with_location: bool = Tr
             mtime_ns=photo.mtime_ns,
             ctime_ns=photo.ctime_ns,
             inode=photo.inode,
+            etag=photo.etag,
             content_hash=photo.content_hash,
             sidecar_state=photo.sidecar_state,
             location=(place.latitude, place.longitude) if place else None,

@@ -16,6 +16,7 @@ from image_embeddings.errors import ElasticsearchError, ImageSearchError, IndexS
 from image_embeddings.es.opening import Notify, embedded_node, open_index, state_of, uses_embedded_node
 from image_embeddings.serving.access import exposure_error
 from image_embeddings.serving.port_check import listening_error
+from image_embeddings.sources.choice import parse_address
 from image_embeddings.sources.indexed_folders import was_indexed
 
 APP = ROOT / "app"
@@ -77,10 +78,10 @@ def _with_indexed_photos(settings: Settings, notify: Notify) -> Settings:
         index.cluster.close()  # else this process would count as a client of the node
     except (ElasticsearchError, IndexStateError):  # the web app reports it, and tries again
         return settings
-    folder = Path(state.corpus) if state and state.corpus else settings.image_dir
+    folder = parse_address(state.corpus) if state and state.corpus else settings.image_dir
     if folder == settings.image_dir:
         return settings
-    if not folder.is_dir():
+    if isinstance(folder, Path) and not folder.is_dir():
         notify(
             f"The index says that its photos are in {folder}, which is no folder on this machine now. Mount its drive, "
             f"or set IMAGE_DIR to the folder of these photos, and start again. Photos are looked for in "

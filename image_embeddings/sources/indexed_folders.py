@@ -1,4 +1,4 @@
-"""The folders that were indexed from this DATA_DIR.
+"""The folders, and addresses of other photos, that were indexed from this DATA_DIR.
 
 An index says which folder it holds. Whoever can write to the index could name any folder there, so the web app takes
 only a folder that is noted here, too.
@@ -10,7 +10,7 @@ from pathlib import Path
 from image_embeddings.errors import DataDirError
 
 
-def note_folder(data_dir: Path, folder: Path) -> None:
+def note_folder(data_dir: Path, folder: Path | str) -> None:
     """Note that the folder is being indexed. Raise DataDirError if DATA_DIR cannot be written."""
     note = _note(data_dir, folder)
     if note.is_file():
@@ -25,11 +25,11 @@ def note_folder(data_dir: Path, folder: Path) -> None:
         ) from error
 
 
-def was_indexed(data_dir: Path, folder: Path) -> bool:
+def was_indexed(data_dir: Path, folder: Path | str) -> bool:
     """Return whether the folder was indexed from this DATA_DIR."""
     return _note(data_dir, folder).is_file()
 
 
-def _note(data_dir: Path, folder: Path) -> Path:
+def _note(data_dir: Path, folder: Path | str) -> Path:
     name = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()
     return data_dir / "indexed-folders" / name[:32]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Rules:
     ignore_files: tuple[tuple[str, GitIgnoreSpec], ...] = ()  # prefix and patterns, the innermost file first
 
     @classmethod
-    def at_root(cls, folder: Path, *, exclude: Iterable[str] = ()) -> Rules:
+    def at_root(cls, folder: PurePath, *, exclude: Iterable[str] = ()) -> Rules:
         """Return the rules of the folder of the photos, without its file .ignore."""
         return cls(exclude=parse_exclude(exclude), is_library=_is_library(folder.name))
 
@@ -117,6 +117,10 @@ class Rules:
             text = (folder / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return self
+        return self.with_patterns(text)
+
+    def with_patterns(self, text: str) -> Rules:
+        """Return the rules with the patterns of a file .ignore in the folder of these rules."""
         return replace(self, ignore_files=((self.prefix, _usable_patterns(text)), *self.ignore_files))
 
     def why_left_out(self, name: str, *, is_folder: bool) -> str:

@@ -37,6 +37,12 @@ def image_id_of(path: Path, folder: Path) -> str:
             hold, or is longer than Elasticsearch allows. The message says what to do.
     """
     image_id = relative_path(path, folder)
+    check_image_id(image_id)
+    return image_id
+
+
+def check_image_id(image_id: str) -> None:
+    """Raise ValueError, with what to do, if a path below the address of a source cannot be an image_id."""
     try:
         length = len(image_id.encode())
     except UnicodeEncodeError:
@@ -45,7 +51,14 @@ def image_id_of(path: Path, folder: Path) -> str:
         raise ValueError(f"its name has the control character {controls[0]!r}: rename it")
     if length > MAX_IMAGE_ID_BYTES:
         raise ValueError(f"its path takes {length} bytes, {MAX_IMAGE_ID_BYTES} at most: shorten the names")
-    return image_id
+
+
+def why_unread(name: str) -> str:
+    """Return why no file of this name can be decoded, and the remedy; empty if files of such names can."""
+    suffix = suffix_of(name)
+    if suffix in decoding.UNREAD_SUFFIXES:
+        return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
+    return ""
 
 
 def readable_path(path: Path, folder: Path) -> str:

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from image_embeddings.photos import decoding
 from image_embeddings.sources.folders import walk_folders
 from image_embeddings.sources.names import (
     image_id_of,
@@ -15,7 +14,7 @@ from image_embeddings.sources.names import (
     named_like_a_photo,
     readable_path,
     relative_path,
-    suffix_of,
+    why_unread,
 )
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.sidecar_files import SidecarFile, match_sidecars, may_be_a_sidecar
@@ -114,9 +113,8 @@ def signed(inode: int) -> int:
 
 def _why_unfit(entry: os.DirEntry[str], *, folder: Path, image_id: str) -> str:
     """Return why the entry cannot be indexed; an empty text if it can."""
-    suffix = suffix_of(entry.name)
-    if suffix in decoding.UNREAD_SUFFIXES:
-        return f"{suffix[1:].upper()} files are not read by this version: save a copy as JPEG"
+    if reason := why_unread(entry.name):
+        return reason
     if entry.is_file(follow_symlinks=False) or resolve(folder, image_id):
         return ""
     outside = entry.is_symlink() and stat.S_ISREG(entry.stat().st_mode)

@@ -102,11 +102,14 @@ def contents(handle: BinaryIO, *, what: str, max_bytes: int = MAX_FILE_BYTES) ->
     if not stat.S_ISREG(before.st_mode):
         raise CorpusError(f"{what} is {NO_FILE}.")
     if before.st_size > max_bytes:
-        raise ImageTooLargeError(
-            f"{what} has {before.st_size:,} bytes; a photo has {max_bytes:,} at most. Make it smaller."
-        )
+        raise too_large(what, bytes=before.st_size, max_bytes=max_bytes)
     data = handle.read(before.st_size + 1)
     after = os.fstat(handle.fileno())
     if (len(data), after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise CorpusError(f"{what} changed while it was read: index again when it is whole.")
     return data, before
+
+
+def too_large(what: str, *, bytes: int, max_bytes: int) -> ImageTooLargeError:  # noqa: A002
+    """Return the error for a file of more than `max_bytes`."""
+    return ImageTooLargeError(f"{what} has {bytes:,} bytes; a photo has {max_bytes:,} at most. Make it smaller.")

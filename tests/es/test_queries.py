@@ -20,6 +20,7 @@ DOCUMENT = ImageDocument(
     content_hash="ab12" * 8,
     ctime_ns=1_700_000_001_000_000_000,
     inode=-7,
+    etag="0123456789abcdef0123456789abcdef",
     sidecar_state="0123456789abcdef",
     location=(41.89, 12.48),
     altitude=-1.5,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.documents import FORMAT, FileState
+from image_embeddings.documents import ETAG_SINCE, FileState
 from image_embeddings.errors import CorpusError
 from image_embeddings.indexing.plan import FREE_TO_DELETE, make_plan
 from image_embeddings.sources import photo_folder
@@ -49,13 +49,20 @@ def test_photos_of_the_same_size_and_time_are_left_alone(photos):
 
 
 @pytest.mark.parametrize(
-    "change", [{"bytes": 1}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 1}, {"format": FORMAT - 1}]
+    "change", [{"bytes": 1}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 1}, {"etag": "a"}, {"format": ETAG_SINCE - 2}]
 )
 def test_photos_of_another_size_time_inode_or_format_are_read_again(photos, change):
     indexed = states(photos) | {"warm/red.png": dataclasses.replace(states(photos)["warm/red.png"], **change)}
     work = make_plan(FolderSource(photos), indexed=indexed)
     assert [file.image_id for file in work.to_encode] == ["warm/red.png"]
     assert work.changed == {"warm/red.png"}
+
+
+def test_documents_of_folders_need_not_be_read_again_for_the_etag(photos):
+    """Format 5 added the etag, which files of folders do not have."""
+    assert make_plan(FolderSource(photos), indexed=states(photos, format=4)).to_encode == []
+    assert len(make_plan(FolderSource(photos), indexed=states(photos, format=3)).to_encode) == 6
+    assert len(make_plan(FolderSource(photos), indexed=states(photos, etag="a")).to_encode) == 6
 
 
 def test_an_inode_or_time_of_change_that_is_not_known_is_not_compared(photos):
