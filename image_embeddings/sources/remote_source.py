@@ -33,6 +33,8 @@ class RemoteSource(ABC):
     at present: nothing answers, or the credentials are refused.
     """
 
+    compares_etags = False  # whether `_fetch` refuses a file that has another etag
+
     def __init__(self, address: str, *, exclude: Sequence[str] = (), patience_seconds: float = 0.0) -> None:
         """Take the address as people write it; connect to nothing yet. `exclude` are the globs of EXCLUDE.
 
@@ -63,7 +65,7 @@ class RemoteSource(ABC):
         """Return the bytes from `start` to before `stop` of a file.
 
         Raises:
-            CorpusError: also if the file has another `etag` than `entry`. A source without etags need not compare.
+            CorpusError: if it cannot be read, or, with `compares_etags`, if it has another etag than `entry`.
         """
 
     # PhotoSource
@@ -130,7 +132,7 @@ class RemoteSource(ABC):
         if entry.bytes:
             with closing(self._fetch(entry, 0, entry.bytes)) as body:
                 data = _read_all(body, entry.bytes)
-        if len(data) != entry.bytes or (entry.etag is None and self._stat(entry.path) != entry):
+        if len(data) != entry.bytes or (not self.compares_etags and self._stat(entry.path) != entry):
             raise changed(entry.path)
         return data
 

@@ -34,6 +34,8 @@ _CREDENTIALS = (
 class S3Source(RemoteSource):
     """The photos below `s3://BUCKET/PREFIX`. Credentials come from where boto3 looks for them."""
 
+    compares_etags = True
+
     def __init__(
         self,
         address: str,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_embeddings.documents import FORMAT, ImageDocument
+from image_embeddings.documents import ETAG_SINCE, FORMAT, ImageDocument
 from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, encode_batch, make_documents
 from image_embeddings.indexing.pipeline import MapAhead
 from image_embeddings.indexing.records import StoredPhoto
@@ -152,7 +152,7 @@ def test_a_photo_of_which_an_older_version_stored_less_is_completed(reader, phot
 
 def test_a_fingerprint_of_an_older_version_is_made_anew_and_a_table_s_caption_stays(reader, photos):
     stored = document_of(
-        photos, red(photos), format=FORMAT - 1, table_caption="Red.", fingerprint="00ff00ff00ff00ff808080"
+        photos, red(photos), format=ETAG_SINCE - 2, table_caption="Red.", fingerprint="00ff00ff00ff00ff808080"
     )
     result = reader(StoredPhoto(older=stored, same_bytes=(stored, EMBEDDING))).read(red(photos))
     assert (result.outcome, result.embedding is EMBEDDING) == (Outcome.COMPLETED, True)
