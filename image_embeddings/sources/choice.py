@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from image_embeddings.config import Settings
-from image_embeddings.errors import SettingError
 from image_embeddings.setting_checks import check_photo_address
 from image_embeddings.setting_values import is_url, plain_url
-from image_embeddings.sources import s3
+from image_embeddings.sources import s3, webhdfs
 from image_embeddings.sources.folder_source import FolderSource
+from image_embeddings.sources.fsspec_source import FsspecSource
 from image_embeddings.sources.s3 import S3Source
 from image_embeddings.sources.source import PhotoSource
+from image_embeddings.sources.webhdfs import WebHdfsSource
 
 
 def source_of(address: Path | str, settings: Settings, *, patience_seconds: float = 0.0) -> PhotoSource:
@@ -30,7 +31,9 @@ def source_of(address: Path | str, settings: Settings, *, patience_seconds: floa
     options: dict[str, Any] = {"exclude": settings.exclude, "patience_seconds": patience_seconds}
     if scheme == s3.SCHEME:
         return S3Source(address, endpoint=settings.s3_endpoint, **options)
-    raise SettingError(f"{address} is no address of photos. Name a folder, or s3://BUCKET/PREFIX.")
+    if scheme in webhdfs.SCHEMES:
+        return WebHdfsSource(address, **options)
+    return FsspecSource(address, **options)
 
 
 def parse_address(text: str) -> Path | str:

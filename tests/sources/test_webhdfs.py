@@ -1,0 +1,81 @@
+"""Photos in HDFS, on a server that answers as the documentation of WebHDFS says."""
+
+import pytest
+
+from image_embeddings.config import load_settings
+from image_embeddings.errors import CorpusError, SettingError, SourceUnreachableError
+from image_embeddings.sources.choice import source_of
+from image_embeddings.sources.passed_over import PassedOver
+from image_embeddings.sources.webhdfs import WebHdfsSource
+from tests.pictures import colour_photos
+from tests.webhdfs_server import webhdfs_server
+
+
+@pytest.fixture
+def hdfs(tmp_path):
+    colour_photos(tmp_path / "root" / "photos")
+    with webhdfs_server(tmp_path / "root") as server:
+        yield server
+
+
+def source_at(hdfs, path="photos", *, user=""):
+    return WebHdfsSource(f"webhdfs://{user}{hdfs.name_node.removeprefix('http://')}/{path}")
+
+
+def listed(source):
+    skipped = []
+    found = [file.image_id for file in source.list_photos(skip=skipped.append, passed=PassedOver())]
+    return found, {item.image_id: item.reason for item in skipped}
+
+
+def test_the_user_of_the_address_is_told(hdfs):
+    source_at(hdfs, user="ada@").check()
+    assert [query["user.name"] for query in hdfs.queries] == ["ada"]
+
+
+def test_the_root_of_hdfs_can_be_the_place(hdfs):
+    assert "photos/warm/red.png" in listed(source_at(hdfs, ""))[0]
+
+
+def test_a_place_that_is_no_folder_is_named(hdfs):
+    for path, reason in (("none", "There is no folder"), ("photos/warm/red.png", "is not a folder")):
+        with pytest.raises(CorpusError, match=reason):
+            source_at(hdfs, path).check()
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "error", "words"),
+    [
+        (403, "AccessControlException", CorpusError, "let this user read it"),
+        (403, "StandbyException", SourceUnreachableError, "Name the active one"),
+        (401, "SecurityException", SourceUnreachableError, "Kerberos"),
+        (500, "RuntimeException", SourceUnreachableError, "Try later"),
+        (400, "IllegalArgumentException", CorpusError, "look after HDFS"),
+    ],
+)
+def test_what_hdfs_refuses_has_a_remedy(hdfs, status, name, error, words):
+    hdfs.refused["LISTSTATUS"] = status, name
+    with pytest.raises(CorpusError, match=words) as caught:
+        listed(source_at(hdfs))
+    assert type(caught.value) is error
+
+
+def test_a_name_node_that_does_not_answer_is_named():
+    with pytest.raises(SourceUnreachableError, match=r"does not answer at http://127\.0\.0\.1:9/") as caught:
+        WebHdfsSource("webhdfs://127.0.0.1:9/photos").check()
+    assert caught.value.passes
+
+
+@pytest.mark.parametrize(
+    "address", ["hdfs://host:8020/photos", "hdfs://host:9000/photos", "webhdfs:///photos", "hdfs://h:x/p"]
+)
+def test_an_address_that_cannot_be_asked_is_refused_with_the_right_form(address):
+    with pytest.raises(SettingError, match=r"Write webhdfs://HOST:9870/PATH"):
+        WebHdfsSource(address)
+
+
+@pytest.mark.parametrize("scheme", ["hdfs", "webhdfs", "swebhdfs"])
+def test_the_settings_choose_hdfs(scheme):
+    settings = load_settings({"IMAGE_DIR": f"{scheme}://namenode/photos/"})
+    source = source_of(settings.image_dir, settings)
+    assert (type(source), source.address) == (WebHdfsSource, f"{scheme}://namenode/photos")
