@@ -70,7 +70,9 @@ def index(
     thread_count: int,
     as_json: bool,
 ) -> None:
-    """Index the photos of FOLDER, or of an address such as s3://BUCKET/PREFIX (default: IMAGE_DIR).
+    """Index the photos of FOLDER (default: IMAGE_DIR).
+
+    FOLDER may also be an address such as s3://BUCKET/PREFIX.
 
     Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
     """
