@@ -42,7 +42,7 @@ LAYERS = (
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
 HEAVY_HOMES = {
-    "elasticsearch": {"es.connection", "es.documents", "es.failures"},
+    "elasticsearch": {"es.connection", "es.documents", "es.failures", "es.serializers"},
     "eland": {"text_model.installation"},
     "jpype": {"embedded_node.server"},
     "jgo": {"embedded_node.jars"},

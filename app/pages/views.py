@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from app.pages.bar import fields_of, image_ids_of, make_bar, make_picker
 from app.pages.filters import FilterForm
-from app.pages.links import address_to_follow, page_address
-from app.search_request.page_form import DEFAULT_K, parse_k, parse_page, parse_valid
+from app.pages.links import address_to_follow
+from app.search_request.page_form import DEFAULT_K, MOST_K, parse_k, parse_page, parse_valid
 from app.search_request.request import SearchRequest, make_part, search
 from app.search_request.schemas import MAX_UPLOADS
 from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
+from app.web.addresses import address_with
 from app.web.errors import error_page
 from app.web.languages import choose, declare
+from app.web.templates import render_template
 from app.web.visitors import choose_text, message_of
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
@@ -27,7 +29,7 @@ blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
 blueprint.before_request(choose)
 blueprint.after_request(declare)
 
-K_CHOICES = (10, 20, 50, 100)
+K_CHOICES = (10, 20, 50, MOST_K)
 ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest ones; another page shows all of them
 
@@ -206,8 +208,8 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
         "result": result,
         "filter_form": filter_form,
         "part_fields": fields_of(query.parts),
-        "similar_to": f"{page_address('.similar_image', kept)}&id=",
-        "part_of": f"{page_address('.image_search', kept)}&like=",
+        "similar_to": f"{address_with('pages.similar_image', kept)}&id=",
+        "part_of": f"{address_with('pages.image_search', kept)}&like=",
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,

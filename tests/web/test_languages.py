@@ -227,6 +227,7 @@ def in_brackets(tmp_path_factory):
     write_translations(folder, "ja")
     app = create_app(load_settings({}))
     app.extensions["babel"].translation_directories[:] = [str(folder)]
+    app.jinja_env.bytecode_cache = None  # other apps have the real translations
     return app
 
 
