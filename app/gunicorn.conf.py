@@ -98,7 +98,7 @@ def on_exit(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Prepare a worker process for its threads.
 
-    The app counts what the server refuses by itself. The model is loaded, so that the first search does not wait for it.
+    The app counts what the server refuses by itself. The model is loaded, so that the first search need not wait.
     """
     limit_arenas()
     app = worker.app.wsgi()

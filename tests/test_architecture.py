@@ -38,7 +38,12 @@ LAYERS = (
     ),
     ("image_embeddings.config", "image_embeddings.data_dir"),
     ("image_embeddings.access_settings", "image_embeddings.setting_values", "image_embeddings.setting_checks"),
-    ("image_embeddings.documents", "image_embeddings.errors", "image_embeddings.log_format"),
+    (
+        "image_embeddings.documents",
+        "image_embeddings.errors",
+        "image_embeddings.log_format",
+        "image_embeddings.memory_arenas",
+    ),
 )
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
 HEAVY_HOMES = {
