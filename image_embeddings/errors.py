@@ -39,6 +39,7 @@ ImageSearchError
 │   ├── ServerVersionError     an Elasticsearch that this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
 │       ├── DiskFullError      its disk is full
+│       ├── PartialAnswerError  some of the index could not be read
 │       └── BlockedError       the index is closed, or a setting of index or cluster forbids the request
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
@@ -301,6 +302,12 @@ class DiskFullError(RequestError):
     """Elasticsearch does not write, because its disk is full."""
 
     code = "elasticsearch_disk_full"
+
+
+class PartialAnswerError(RequestError):
+    """Some shards of the index did not answer, and the request needs all of them. It may succeed later."""
+
+    code = "elasticsearch_partial"
 
 
 class BlockedError(RequestError):

@@ -176,6 +176,10 @@ class ResultSchema(Schema):
         },
     )
     note = String(allow_none=True, metadata={"description": "What did not work, and what was done instead."})
+    partial = Boolean(
+        required=True,
+        metadata={"description": "True if some photos could not be searched. They lack in hits and numbers."},
+    )
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
 
 

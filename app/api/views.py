@@ -196,6 +196,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "text_model_id": result.text_model_id,
         "understood": result.understood,
         "note": message_of_note(result.note),
+        "partial": result.partial,
         "took_ms": dict(result.took_ms),
     }
 

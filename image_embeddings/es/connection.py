@@ -43,8 +43,10 @@ def connect(
 
     from image_embeddings.es.following import following
     from image_embeddings.es.transport import NineOrEightNode
+    from image_embeddings.es.whole_answers import WholeAnswers
 
     options: dict[str, Any] = {
+        "transport_class": WholeAnswers,
         "node_class": following(locate) if locate else NineOrEightNode,
         "request_timeout": timeout,
         "retry_on_timeout": False,

@@ -56,6 +56,7 @@ class RawResult:
     matching: int  # photos that pass the filters: all, if there are none
     facets: Facets | None = None  # None if nobody asked for them
     backing_index: str | None = None  # the index behind the alias, which answered; None without hits
+    partial: bool = False  # some photos could not be searched: they lack in hits and numbers
 
     @property
     def relevant(self) -> int | None:
@@ -128,7 +129,8 @@ class Nearest:
         options: SearchOptions | None = None,
         client: Elasticsearch | None = None,
     ) -> RawResult:
-        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client)
+        partial = options.partial if options else False
+        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client, partial=partial)
         counts = answer["aggregations"]["corpus"]
         if options and options.terms:
             rare = queries.rare_terms(options.terms, counts)
@@ -136,7 +138,7 @@ class Nearest:
                 options = replace(options, terms=rare)
                 return self._search(query, k=k, offset=offset, options=options, client=client)
         hits = answer["hits"]["hits"]
-        scores = self._scores(query, hits, client) if query else {}
+        scores = self._scores(query, hits, client, partial=partial) if query else {}
         return RawResult(
             hits=tuple(
                 Hit(
@@ -151,22 +153,23 @@ class Nearest:
             total=counts["doc_count"],
             matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
+            partial=queries.is_partial(answer),
             facets=facets_of(counts, options.filters) if options and options.facets else None,
         )
 
     def _scores(
-        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None
+        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None, *, partial: bool
     ) -> dict[str, float | None]:
         """Return image_id -> score of the embedding. A second search scores the hits that only words found."""
         scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
         unscored = [image_id for image_id, score in scores.items() if score is None]
         if unscored:
             body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
-            scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client)["hits"]["hits"]}
+            scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client, partial=partial)["hits"]["hits"]}
         return scores
 
-    def _send(self, body: JSON, client: Elasticsearch | None) -> Mapping[str, Any]:
-        return self._client.search(body, client=client, include_named_queries_score=True)
+    def _send(self, body: JSON, client: Elasticsearch | None, *, partial: bool) -> Mapping[str, Any]:
+        return self._client.search(body, client=client, partial=partial, include_named_queries_score=True)
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:

@@ -64,6 +64,7 @@ class SearchOptions:
     facets: bool = False
     verdict: bool = False  # whether the search will say which hits really match, for which it needs embeddings
     fold: bool = False  # whether the search will fold near-duplicates, for which it needs embeddings and fingerprints
+    partial: bool = False  # whether hits may lack photos of shards that do not answer
 
 
 def photo_search(
@@ -169,6 +170,12 @@ def without(image_ids: Sequence[str]) -> JSON:
 
 def _ids(image_ids: Sequence[str]) -> JSON:
     return {"ids": {"values": list(image_ids)}}
+
+
+def is_partial(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer lacks the photos of a shard."""
+    shards = answer["_shards"]
+    return bool(shards["failed"] or shards["successful"] < shards["total"] or answer["timed_out"])
 
 
 def embedding_score(hit: Mapping[str, Any]) -> float | None:

@@ -162,6 +162,7 @@ class Attempt:
     k: int
     offset: int
     options: SearchOptions
+    partial: bool = False  # whether an earlier request of the same search has lacked photos
 
     def near(self, embedding: Embedding, *, kind: QueryKind) -> Neighbours:
         """Return the photos nearest to the embedding of a text or a photo, shape (dims,)."""
