@@ -30,6 +30,8 @@ VECTOR_INDEX_TYPES = (
     "int4_flat",
     "bbq_flat",
 )
+MAX_SHARDS = 1024  # Elasticsearch's own limit
+MAX_REPLICAS = 9
 DEFAULT_TEXT_MODEL_ID = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT_ENCODERS = ("auto", "local", "elasticsearch")
 Network = IPv4Network | IPv6Network
@@ -63,6 +65,23 @@ def _positive(value: str) -> int:
     number = int(value) if value.isascii() and value.isdigit() else 0
     if number < 1:
         raise ValueError("Not a whole number above zero")
+    return number
+
+
+def _replicas(value: str) -> int | None:
+    """Return the number of copies of each shard, or None if Elasticsearch is to choose it."""
+    if value == "auto":
+        return None
+    number = int(value) if value.isascii() and value.isdigit() else -1
+    if not 0 <= number <= MAX_REPLICAS:
+        raise ValueError(f"Not a number of copies: use auto, or a number from 0 to {MAX_REPLICAS}")
+    return number
+
+
+def _shards(value: str) -> int:
+    number = _positive(value)
+    if number > MAX_SHARDS:
+        raise ValueError(f"More shards than an index can have: {MAX_SHARDS} at most")
     return number
 
 
@@ -190,6 +209,10 @@ class Settings:
     )
     vector_index_type: str = _setting(
         "int8_hnsw", _one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
+    )
+    index_shards: int = _setting("1", _shards, "Number of parts of a new index, which lie on different nodes")
+    index_replicas: int | None = _setting(
+        "auto", _replicas, "Number of copies of each part: auto is one copy as soon as there is a second node"
     )
     app_password: str | None = _setting(
         None,

@@ -95,6 +95,7 @@ TESTED_BY = {
     "image_embeddings.encoders.quiet": "server/test_text_model.py",
     "image_embeddings.encoders.sentence_encoder": "encoders/test_conse.py",
     "image_embeddings.errors": "server/test_connection.py",
+    "image_embeddings.es.copies": "server/test_rebuild.py",
     "image_embeddings.es.facets": "server/test_further_facet.py",
     "image_embeddings.es.mapping": "es/test_queries.py",
     "image_embeddings.es.opening": "server/test_cli.py",

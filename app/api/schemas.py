@@ -176,7 +176,8 @@ class ResultSchema(Schema):
         },
     )
     note = String(allow_none=True, metadata={"description": "What did not work, and what was done instead."})
-    partial = Boolean(
+    is_partial = Boolean(
+        data_key="partial",  # which is a name of Schema's own
         required=True,
         metadata={"description": "True if some photos could not be searched. They lack in hits and numbers."},
     )

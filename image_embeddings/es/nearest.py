@@ -138,12 +138,19 @@ class Nearest:
                 options = replace(options, terms=rare)
                 return self._search(query, k=k, offset=offset, options=options, client=client)
         hits = answer["hits"]["hits"]
-        scores = self._scores(query, hits, client, partial=partial) if query else {}
+        scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
+        unscored = [image_id for image_id, score in scores.items() if score is None] if query else []
+        is_partial = queries.is_partial(answer)
+        if query and unscored:  # a second search scores the hits that only words found
+            body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
+            second = self._send(body, client, partial=partial)
+            scores |= {hit["_id"]: hit["_score"] for hit in second["hits"]["hits"]}
+            is_partial = is_partial or queries.is_partial(second)
         return RawResult(
             hits=tuple(
                 Hit(
                     rank=rank,
-                    score=scores.get(hit["_id"]),
+                    score=scores[hit["_id"]] if query else None,
                     document=queries.document_of(hit["_source"]),
                     by_words=queries.is_by_words(hit),
                     embedding=_embedding(hit),
@@ -153,23 +160,15 @@ class Nearest:
             total=counts["doc_count"],
             matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
-            partial=queries.is_partial(answer),
+            partial=is_partial,
             facets=facets_of(counts, options.filters) if options and options.facets else None,
         )
 
-    def _scores(
-        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None, *, partial: bool
-    ) -> dict[str, float | None]:
-        """Return image_id -> score of the embedding. A second search scores the hits that only words found."""
-        scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
-        unscored = [image_id for image_id, score in scores.items() if score is None]
-        if unscored:
-            body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
-            scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client, partial=partial)["hits"]["hits"]}
-        return scores
-
     def _send(self, body: JSON, client: Elasticsearch | None, *, partial: bool) -> Mapping[str, Any]:
-        return self._client.search(body, client=client, partial=partial, include_named_queries_score=True)
+        # Words weigh what they weigh in the whole index, and not in the shard of each photo. A search without words is
+        # a `knn` search, for which Elasticsearch takes no type.
+        weighed = {} if "knn" in body else {"search_type": "dfs_query_then_fetch"}
+        return self._client.search(body, client=client, partial=partial, include_named_queries_score=True, **weighed)
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:

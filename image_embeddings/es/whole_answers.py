@@ -24,7 +24,7 @@ _TAKE_PARAMETER = ("_search", "_async_search", "_pit")  # as the last part of th
 class WholeAnswers(Transport):
     """The transport of a client, in which an answer that is not whole has status 503, as if it were refused."""
 
-    def perform_request(self, method: str, target: str, **options: Any) -> TransportApiResponse:  # type: ignore[override]
+    def perform_request(self, method: str, target: str, **options: Any) -> TransportApiResponse:
         """Return the answer. It may lack some shards only if `allow_partial_search_results=true` is in the request."""
         url = urlsplit(target)
         parts = url.path.split("/")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -190,7 +191,7 @@ class Indexing:
                 )
                 self._metadata_changes = changes.after(report)
                 if rebuild:
-                    report = _finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
+                    report = self._finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
             return report
 
     def _open_serving_index(self) -> ImageIndex:
@@ -253,26 +254,32 @@ class Indexing:
 
     def _create_index(self, serving: ImageIndex, encoder: Encoder, *, rebuild: bool) -> IndexState:
         """Return the state of a new, empty index: beside the one that serves, or in its place."""
-        create = serving.begin_rebuild if rebuild else serving.create
-        vector_index_type = self.settings.vector_index_type
-        return patiently(create, model=encoder.info, vector_index_type=vector_index_type, corpus=str(self.folder))
+        settings = self.settings
+        create = serving.begin_rebuild if rebuild else partial(serving.create, replicas=settings.index_replicas)
+        return patiently(
+            create,
+            model=encoder.info,
+            vector_index_type=settings.vector_index_type,
+            corpus=str(self.folder),
+            shards=settings.index_shards,
+        )
+
+    def _finish_rebuild(
+        self, serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
+    ) -> IndexReport:
+        """Put the new index in place of the one that serves, unless that would lose photos."""
+        waiting = _why_waiting(plan, report, prune=prune)
+        if waiting:
+            return replace(report, waiting=waiting)
+        replicas = self.settings.index_replicas
+        patiently(serving.finish_rebuild, state.backing_index, replicas=replicas, notify=self._notify)
+        return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
 def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
     return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
-
-
-def _finish_rebuild(
-    serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
-) -> IndexReport:
-    """Put the new index in place of the one that serves, unless that would lose photos."""
-    waiting = _why_waiting(plan, report, prune=prune)
-    if waiting:
-        return replace(report, waiting=waiting)
-    patiently(serving.finish_rebuild, state.backing_index)
-    return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
 def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:

@@ -221,7 +221,9 @@ class ImageSearch:
                 stopwatch=stopwatch,
                 k=k,
                 offset=offset,
-                options=weigh_words(options, opened.state.calibration),
+                options=weigh_words(
+                    replace(options, vector_index_type=opened.state.vector_index_type), opened.state.calibration
+                ),
             )
             try:
                 if ranked and options.sort != RELEVANCE:
