@@ -341,7 +341,7 @@ class IndexTemplateError(IndexStateError):
 
 
 class IndexBusyError(IndexStateError):
-    """Another run on this machine writes into the index."""
+    """Another run writes into the index, on this machine or on another one."""
 
     code = "index_busy"
 
