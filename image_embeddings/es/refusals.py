@@ -136,7 +136,7 @@ def refusal_error(
 
 def _is_partial(refusal: Refusal) -> bool:
     """Return whether some shards answered and others did not. If memory is short, the remedy is another one."""
-    if "circuit_breaking_exception" in refusal.causes:
+    if refusal.status not in (500, *PASSING) or "circuit_breaking_exception" in refusal.causes:
         return False
     said = "Partial shards failure" in refusal.reason or "due to missing shards" in refusal.reason
     return refusal.kind == PARTIAL_ANSWER or (refusal.kind == "search_phase_execution_exception" and said)

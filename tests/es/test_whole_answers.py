@@ -7,6 +7,8 @@ import pytest
 from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
 from elasticsearch import ApiError, Elasticsearch
 
+from image_embeddings.errors import ElasticsearchError, PartialAnswerError
+from image_embeddings.es.refusals import read_refusal, refusal_error
 from image_embeddings.es.whole_answers import WholeAnswers, why_not_whole
 
 WHOLE = {"total": 3, "successful": 3, "skipped": 0, "failed": 0}
@@ -108,3 +110,46 @@ def test_each_search_asks_for_a_whole_answer(client):
 @pytest.mark.parametrize("answer", [None, "text", [], {}, {"took": 1}])
 def test_what_has_no_shards_is_whole(answer):
     assert why_not_whole(answer) is None
+
+
+def error_for(status, error) -> ElasticsearchError:
+    return refusal_error(
+        read_refusal(status, error, index="photos"), needs="", address="http://es", is_disk_full=lambda: False
+    )
+
+
+def refused(reason, **more):
+    """An answer of Elasticsearch to a search that is to be whole."""
+    phase = {"type": "search_phase_execution_exception", "reason": reason}
+    return {**phase, "root_cause": [], "reason": "", "caused_by": phase, **more}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (503, {"type": "partial_answer", "reason": "2 of 3 shards answered"}),
+        (503, refused("Search rejected due to missing shards [[photos-1][2]]. Consider using `x` setting")),
+        (500, refused("Partial shards failure")),
+    ],
+)
+def test_what_elasticsearch_could_not_read_whole_may_be_asked_again(status, error):
+    found = error_for(status, error)
+    assert (type(found), found.status) == (PartialAnswerError, 503)
+    assert "Consider" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (400, refused("Partial shards failure"), "refused the request"),
+        (
+            429,
+            refused("x", caused_by={"type": "circuit_breaking_exception", "reason": "too large"}),
+            "too little memory",
+        ),
+        (503, {"type": "partial_answer", "caused_by": {"type": "circuit_breaking_exception"}}, "too little memory"),
+    ],
+)
+def test_other_refusals_have_their_own_remedy(status, error, words):
+    found = error_for(status, error)
+    assert (type(found) is PartialAnswerError, words in str(found)) == (False, True), str(found)

@@ -29,9 +29,9 @@ def started(tmp_path_factory, node_jars):
 
 @pytest.fixture
 def nodes(started):
-    """The three nodes. Those that a test kills are started again."""
-    yield started
+    """The three nodes. Those that the test before has killed are started again."""
     started.start()
+    return started
 
 
 @pytest.fixture
