@@ -25,6 +25,8 @@ from image_embeddings.setting_values import (
     parse_networks,
     parse_one_of,
     parse_positive,
+    parse_replicas,
+    parse_shards,
     parse_text,
 )
 
@@ -108,6 +110,10 @@ class Settings:
     )
     vector_index_type: str = _setting(
         "int8_hnsw", parse_one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
+    )
+    index_shards: int = _setting("1", parse_shards, "Number of parts of a new index, which lie on different nodes")
+    index_replicas: int | None = _setting(
+        "auto", parse_replicas, "Number of copies of each part: auto is one copy as soon as there is a second node"
     )
     app_password: str | None = _setting(
         None,

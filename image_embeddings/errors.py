@@ -39,6 +39,7 @@ ImageSearchError
 │   ├── ServerVersionError     an Elasticsearch that this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
 │       ├── DiskFullError      its disk is full
+│       ├── PartialAnswerError  some of the index could not be read
 │       └── BlockedError       the index is closed, or a setting of index or cluster forbids the request
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
@@ -303,6 +304,12 @@ class DiskFullError(RequestError):
     code = "elasticsearch_disk_full"
 
 
+class PartialAnswerError(RequestError):
+    """Some shards of the index did not answer, and the request needs all of them. It may succeed later."""
+
+    code = "elasticsearch_partial"
+
+
 class BlockedError(RequestError):
     """The index is closed, or a setting of the index or of the cluster forbids the request. No privilege helps."""
 
@@ -334,7 +341,7 @@ class IndexTemplateError(IndexStateError):
 
 
 class IndexBusyError(IndexStateError):
-    """Another run on this machine writes into the index."""
+    """Another run writes into the index, on this machine or on another one."""
 
     code = "index_busy"
 

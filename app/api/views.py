@@ -212,6 +212,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "understood": result.understood,
         "note": message_of_note(result.note),
         **({"left_out": len(result.left_out)} if result.left_out else {}),
+        "partial": result.partial,
         "took_ms": dict(result.took_ms),
     }
 

@@ -39,7 +39,7 @@ def home() -> ResponseReturnValue:
     """Show the search bar and the collections above the newest photos."""
     query = SearchRequest(k=parse_k())
     try:
-        result = services().search.browse(k=DEFAULT_K, facets=True)
+        result = services().search.browse(k=DEFAULT_K, facets=True, partial=True)
         common = _common(query, result)
     except errors.IndexMissingError:
         return render_template("home.html", total=0, **_common(query, indexed=False))
@@ -141,7 +141,7 @@ def _rows(uploads: Sequence[FileStorage], query: SearchRequest) -> ResponseRetur
         fields=fields_of(together),
         before=[part.name for part in together].index("image") if pictures else 0,
         can_join=len(pictures) > 1 and len(together) <= MAX_PARTS,
-        **_common(query),
+        **_common(query, partial=any(row.result and row.result.partial for row in rows)),
     )
 
 
@@ -193,12 +193,15 @@ def _page(offset: int) -> str | None:
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
-def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
+def _common(
+    query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True, partial: bool = False
+) -> dict[str, Any]:
     """Return the template variables that every page with the search bar needs.
 
     `query` is the search that the bar shows. `result` is its result, if the page shows hits. `indexed` is False if
-    there is no index yet.
+    there is no index yet. `partial` says whether some photos could not be searched, if `result` does not say it.
     """
+    partial = partial or bool(result and result.partial)
     k, total = query.k, result.total if result else None
     filter_form = FilterForm(query, result.facets if result else None)
     kept = filter_form.kept_by(len(result.hits) if result else MAX_UPLOADS * ROW_K)
@@ -216,5 +219,6 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
         "indexing_failure": _indexing_failure(),
         "indexed": indexed,
         "bar": make_bar(query.parts, documents),
-        "picker": make_picker(services().collections(total=total), query) if indexed else None,
+        "picker": make_picker(services().collections(total=total, needed=not partial), query) if indexed else None,
+        "partial": partial,
     }
