@@ -114,9 +114,8 @@ class Nearest:
         query = queries.lookup_query(index=self._client.name, image_id=image_id)
         try:
             return self._search(query, k=k, offset=offset, options=options)
-        except RequestError:
-            self._documents.get(image_id)  # raises if it is the photo that is missing
-            raise
+        except RequestError:  # for example if a run has just removed the photo; another one may add it again
+            return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, options=options)
 
     def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
         """Return the photos that pass the filters, by date. There is no query that they are near to."""
