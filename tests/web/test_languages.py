@@ -40,7 +40,7 @@ class Found:
     def indexing(self):
         return self.progress
 
-    def collections(self, *, total):
+    def collections(self, *, total, needed):
         one = Collection(name="cats", count=12_345, examples=(document("1.jpg"),))
         return Collections(by="folder", total=total, found=(one,) * 13)
 
