@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from app.services import services
-from image_embeddings import SHORT_SIDE, UPLOAD_BYTES, ImageDocument, errors, read_bytes, resolve
+from image_embeddings import SHORT_SIDE, UPLOAD_BYTES, ImageDocument, content_hash, errors, read_bytes, resolve
 
 
 def find_photo(image_id: str) -> tuple[ImageDocument, Path]:
@@ -54,34 +54,49 @@ def read_photo(image_id: str) -> bytes:
     return read_bytes(path, what=image_id)[0]
 
 
-def decode_image(data: bytes, *, what: str, short_side: int = SHORT_SIDE) -> Image.Image:
-    """Return the upright RGB image in the bytes of an indexed photo.
+def decode_photo(image_id: str, *, short_side: int = SHORT_SIDE) -> tuple[Image.Image, str]:
+    """Return the upright RGB image of an indexed photo as its file is now, and the content hash of the file.
 
     A larger image is shrunk; its shorter side keeps at least `short_side` pixels.
 
     Raises:
+        ImageNotFoundError, CorpusError: as in `read_photo`.
         ImageError: if the bytes are no image, are damaged, or hold too many pixels, or if they cannot be decoded now.
-            The message begins with `what`.
+            The message begins with the image_id.
     """
-    return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, short_side=short_side)
+    made = ""
+
+    def read() -> bytes:
+        nonlocal made
+        data = read_photo(image_id)
+        made = content_hash(data)
+        return data
+
+    image = services().decoders.decode(read, max_pixels=_max_pixels(), what=image_id, short_side=short_side)
+    return image, made
 
 
 def decode_from_visitor(data: bytes, *, what: str) -> Image.Image:
-    """Return the same for bytes that a visitor has sent: a picture that takes more than UPLOAD_BYTES is refused.
+    """Return the upright RGB image in bytes that a visitor has sent. It may take UPLOAD_BYTES of memory.
 
     Raises:
-        ImageError: as in `decode_image`.
+        ImageError: as in `decode_photo`. The message begins with `what`.
     """
     return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, max_bytes=UPLOAD_BYTES)
 
 
-def make_rendition(data: bytes, *, what: str) -> bytes:
-    """Return the photo as a JPEG for browsers that cannot show the original.
+def make_rendition(path: Path, *, image_id: str) -> bytes:
+    """Return the file of an indexed photo as a JPEG for browsers that cannot show the original.
 
     Raises:
-        ImageError: as in `decode_image`.
+        CorpusError, ImageTooLargeError: if the file cannot be read.
+        ImageError: as in `decode_photo`.
     """
-    return services().decoders.rendition(data, max_pixels=_max_pixels(), what=what)
+
+    def read() -> bytes:
+        return read_bytes(path, what=image_id)[0]
+
+    return services().decoders.rendition(read, max_pixels=_max_pixels(), what=image_id)
 
 
 def _max_pixels() -> int:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request, send_file
 
-from app.photo_files import check_not_removed, decode_image, find_photo, make_rendition, read_photo
+from app.photo_files import check_not_removed, decode_photo, find_photo, make_rendition
 from app.services import services
 from app.web.delivery import A_YEAR
 from app.web.thumbnail_addresses import HASH, SIGNATURE, is_signed
-from image_embeddings import RENDITION_TYPE, browser_type, content_hash, read_bytes
+from image_embeddings import RENDITION_TYPE, browser_type
 
 blueprint = Blueprint("photos", __name__)
 
@@ -59,8 +59,7 @@ def _rendition(image_id: str, path: Path) -> Response:
     response.cache_control.no_cache = True
     response.make_conditional(request)
     if response.status_code == 200:
-        data, _ = read_bytes(path, what=image_id)
-        response.data = make_rendition(data, what=image_id)
+        response.data = make_rendition(path, image_id=image_id)
     return response
 
 
@@ -95,7 +94,6 @@ def _make_thumbnail(image_id: str) -> tuple[bytes, str]:
 
     The file may have changed since it was indexed.
     """
-    data = read_photo(image_id)
-    made = content_hash(data)
-    path = services().thumbnails.make(decode_image(data, what=image_id), content_hash=made)
+    image, made = decode_photo(image_id)
+    path = services().thumbnails.make(image, content_hash=made)
     return path.read_bytes(), made

@@ -12,10 +12,11 @@ from io import BytesIO
 from PIL import Image
 
 from image_embeddings.errors import ImageMemoryError, ImageTooLargeError, ImageUnreadableError
-from image_embeddings.photos import boxes, colour, memory, packets, pixels, raw, salvage, tiff, unreadable
+from image_embeddings.photos import boxes, colour, jpeg_scans, memory, packets, pixels, raw, salvage, tiff, unreadable
 from image_embeddings.photos.orientation import orientation, turn_upright
 
 # The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
+MOST_SCANS = 200  # of a JPEG; programs write about ten, and each costs as much time as the whole picture
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BOX_FORMATS = ("AVIF", "HEIF")  # both consist of boxes, and the first box has the name ftyp
 UNREAD_SUFFIXES = frozenset({".jxl"})
@@ -159,6 +160,10 @@ def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int
         return memory.bytes_of_pixels(size, kind="WEBP")
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         check(image.size)
+        if image.format in ("JPEG", "MPO") and (scans := jpeg_scans.count_scans(data)) > MOST_SCANS:
+            raise ImageTooLargeError(
+                f"{what} has {scans:,} scans; at most {MOST_SCANS:,} are read. Save it anew as JPEG."
+            )
         coefficients = memory.bytes_of_coefficients(image, data)
         image.draft("RGB", _draft_size(image.size, short_side))
         return coefficients + memory.bytes_of_pixels(image.size, kind=image.format or "", mode=image.mode)
