@@ -53,5 +53,5 @@ def test_a_file_that_ends_early_has_what_is_there(data):
 
 def test_a_picture_of_too_many_scans_is_refused():
     decode(scans(64, 64, MOST_SCANS), max_pixels=10**6, what="a.jpg")
-    with pytest.raises(ImageTooLargeError, match="a.jpg has 201 scans; at most 200 are read"):
+    with pytest.raises(ImageTooLargeError, match=r"a\.jpg has 201 scans; at most 200 are read"):
         decode(scans(64, 64, MOST_SCANS + 1), max_pixels=10**6, what="a.jpg")
