@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,8 @@ from image_embeddings.es.run_lock import RENEW_SECONDS, RunLock
 from image_embeddings.indexing.last_failure import file_beside_index
 
 log = logging.getLogger(__name__)
+
+_under_way: set[str] = set()  # the tokens of the runs of this process that are under way
 
 
 @contextmanager
@@ -68,20 +72,32 @@ def lock_index(settings: Settings, index: ImageIndex) -> Iterator[Callable[[], N
         yield lambda: None
         return
     index.cluster.server_version()  # a wrong address is reported at once, and not waited for
-    lock = RunLock(index.cluster, name=index.name, owner=this_run(), has_ended=has_ended)
-    patiently(lock.acquire)
-    is_done = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(lock, is_done), name="keep-lock", daemon=True)
-    keeper.start()
-    try:
-        yield lock.check
-    finally:
-        is_done.set()
-        keeper.join()
+    with _run_under_way() as owner:
+        lock = RunLock(index.cluster, name=index.name, owner=owner, has_ended=has_ended)
+        patiently(lock.acquire)
+        is_done = threading.Event()
+        keeper = threading.Thread(target=_keep, args=(lock, is_done), name="keep-lock", daemon=True)
+        keeper.start()
         try:
-            lock.release()
-        except ElasticsearchError as error:
-            log.warning("The lock of '%s' could not be released, and ends by itself: %s", index.name, error)
+            yield lock.check
+        finally:
+            is_done.set()
+            keeper.join()
+            try:
+                lock.release()
+            except ElasticsearchError as error:
+                log.warning("The lock of '%s' could not be released, and ends by itself: %s", index.name, error)
+
+
+@contextmanager
+def _run_under_way() -> Iterator[JSON]:
+    """Yield what tells this run from all others. The token of the run counts as under way during the block."""
+    owner = this_run()
+    _under_way.add(owner["token"])
+    try:
+        yield owner
+    finally:
+        _under_way.discard(owner["token"])
 
 
 def _keep(lock: RunLock, is_done: threading.Event) -> None:
@@ -92,19 +108,30 @@ def _keep(lock: RunLock, is_done: threading.Event) -> None:
 
 
 def this_run() -> JSON:
-    """Return what tells this process from all others, on this machine and elsewhere."""
+    """Return what tells this run from all others of this process, of this machine and elsewhere."""
     process = psutil.Process()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time(), "place": _place()}
+    return {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "started": process.create_time(),
+        "place": _place(),
+        "token": uuid.uuid4().hex,
+    }
 
 
 def has_ended(owner: JSON) -> bool:
-    """Return whether an owner is a process of this machine that runs no more. Of other machines nobody knows."""
+    """Return whether an owner is a run of this machine that is over. Of other machines nobody knows.
+
+    Its process has ended, or it is this one, which could not release the lock because Elasticsearch was away.
+    """
     if owner.get("place") != _place():
         return False
     try:
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1)
+        started = psutil.Process(owner["pid"]).create_time()
     except psutil.NoSuchProcess:
         return True
+    is_same_process = abs(started - owner["started"]) <= 1
+    return not is_same_process or (owner["pid"] == os.getpid() and owner.get("token") not in _under_way)
 
 
 def _place() -> str:

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from image_embeddings.config import load_settings
-from image_embeddings.errors import CorpusError, IndexBusyError
+from image_embeddings.errors import CorpusError, IndexBusyError, UnreachableError
 from image_embeddings.es import run_lock
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
@@ -169,6 +169,25 @@ def test_a_run_ends_if_another_takes_its_lock(settings, lock, monkeypatch):
         runs.index_photos(settings, progress=Stolen)
 
 
+def test_a_lock_that_could_not_be_released_does_not_hold_up_the_next_run_of_this_process(
+    settings, cluster, name, monkeypatch
+):
+    def fail(lock):
+        raise UnreachableError("away")
+
+    index = ImageIndex(cluster, name=name)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_lock.RunLock, "release", fail)
+        with locks.lock_index(settings, index):
+            pass
+    with (
+        locks.lock_index(settings, index),
+        pytest.raises(IndexBusyError, match="Another run"),
+        locks.lock_index(settings, index),
+    ):
+        pass
+
+
 def test_the_lock_is_renewed_while_a_run_goes_on(cluster, settings, name, monkeypatch):
     monkeypatch.setattr(locks, "RENEW_SECONDS", 0.01)
 
@@ -186,8 +205,9 @@ def test_the_embedded_node_needs_no_such_lock(settings):
 
 
 def test_only_processes_of_this_machine_are_known_to_have_ended():
-    mine = locks.this_run()
-    assert not locks.has_ended(mine)
+    with locks._run_under_way() as mine:
+        assert not locks.has_ended(mine)
+    assert locks.has_ended(mine)
     assert locks.has_ended({**mine, "started": mine["started"] - 60})
     assert locks.has_ended({**mine, "pid": 2**22 + 1})
     assert not locks.has_ended({**mine, "pid": 2**22 + 1, "place": "elsewhere"})
