@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from image_embeddings.access_settings import parse_header, parse_password, parse_tokens
 from image_embeddings.errors import SettingError
 from image_embeddings.log_format import LOG_FORMATS
-from image_embeddings.setting_checks import check_settings, read_password
+from image_embeddings.setting_checks import check_comments, check_settings, read_password
 from image_embeddings.setting_values import (
     Network,
     parse_boolean,
@@ -186,6 +186,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
     Raise SettingError, which names the setting, if a value cannot be used or if two settings contradict each other.
     """
+    if environ is None:
+        check_comments(_base() / ".env", {row.name.upper() for row in fields(Settings) if row.metadata["secret"]})
     environ = _environment() if environ is None else environ
     values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
     values.update({name: value for name, value in overrides.items() if value is not None})
