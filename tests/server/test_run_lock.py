@@ -2,8 +2,10 @@
 
 import dataclasses
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,8 +36,12 @@ def lock(cluster, name):
 
 
 @pytest.fixture
-def short_lease(monkeypatch):
-    monkeypatch.setattr(run_lock, "LEASE_SECONDS", 1)
+def clock(monkeypatch):
+    """The clock of Elasticsearch and of this machine, which moves when it is told to."""
+    clock = SimpleNamespace(seconds=1_700_000_000)
+    monkeypatch.setattr(RunLock, "_now", lambda lock: clock.seconds)
+    monkeypatch.setattr(run_lock, "time", SimpleNamespace(monotonic=lambda: float(clock.seconds)))
+    return clock
 
 
 def is_taken(lock):
@@ -82,24 +88,30 @@ def test_one_of_many_gets_the_lock(lock):
         assert sum(pool.map(take, locks_)) == 1
 
 
-@pytest.mark.usefixtures("short_lease")
-def test_a_lock_that_is_not_renewed_is_taken_over_and_its_holder_learns_that(lock):
+def test_a_lock_that_is_not_renewed_is_taken_over_and_its_holder_learns_that(lock, clock):
     first, second = lock(), lock(THERE)
     first.acquire()
-    wait_for(lambda: is_taken(second))
+    clock.seconds += run_lock.LEASE_SECONDS - 1
+    assert not is_taken(second)
+    clock.seconds += 1
+    assert is_taken(second)
     with pytest.raises(IndexBusyError, match="22 on there"):
         first.renew()
     first.release()
     second.renew()
 
 
-@pytest.mark.usefixtures("short_lease")
-def test_a_lock_that_is_renewed_is_kept(lock):
+def test_a_lock_that_is_renewed_is_kept(lock, clock):
     first, second = lock(), lock(THERE)
     first.acquire()
     for _ in range(20):
+        clock.seconds += run_lock.LEASE_SECONDS - 1
         first.check()
         assert not is_taken(second)
+
+
+def test_the_time_of_a_lock_is_that_of_elasticsearch(cluster, lock):
+    assert abs(lock()._now() - time.time()) < 60  # it runs on this machine
 
 
 def test_nobody_waits_for_an_owner_that_has_ended(lock):
