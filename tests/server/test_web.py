@@ -292,6 +292,15 @@ def test_a_photo_is_served_unchanged(web, place):
     assert answer.mimetype == "image/png"
 
 
+def test_a_part_of_a_photo_is_served_and_a_part_beyond_its_end_is_refused_with_its_size(web, place):
+    whole = web.get("/image/warm/red.png").data
+    part = web.get("/image/warm/red.png", headers={"Range": "bytes=2-9"})
+    assert (part.status_code, part.data) == (206, whole[2:10])
+    assert part.headers["Content-Range"] == f"bytes 2-9/{len(whole)}"
+    beyond = web.get("/image/warm/red.png", headers={"Range": f"bytes={len(whole)}-"})
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{len(whole)}")  # RFC 9110, 15.5.17
+
+
 def test_a_photo_is_asked_for_each_time_and_sent_only_if_it_changed(own_web, tmp_path):
     first = own_web.get("/image/warm/red.png")
     assert "no-cache" in first.headers["Cache-Control"]
