@@ -136,7 +136,7 @@ def test_an_empty_query_leads_home(web, address):
 @pytest.mark.parametrize(
     ("address", "status", "said"),
     [
-        ("/image_search?q=red&k=0", 400, "k: 0 is not from 1 to 1000"),
+        ("/image_search?q=red&k=0", 400, "k: 0 is not from 1 to 100"),
         ("/image_search?q=red&k=many", 400, "k: &#39;many&#39; is no whole number"),
         ("/image_search?q=red&offset=-1", 400, "offset: -1 is not from 0"),
         ("/image_search?q=" + "x" * 1001, 400, "1001 characters"),
