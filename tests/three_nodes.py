@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 from image_embeddings.config import ROOT
 from image_embeddings.embedded_node.java import choose_java
-from image_embeddings.embedded_node.node import _LOGGING
+from image_embeddings.embedded_node.settings_files import _LOGGING
 from tests.waiting import wait_for
 
 NAMES = ("n1", "n2", "n3")

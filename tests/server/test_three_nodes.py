@@ -10,7 +10,7 @@ import pytest
 
 from image_embeddings.config import load_settings
 from image_embeddings.es.opening import open_index
-from image_embeddings.search import attempt
+from image_embeddings.search import opened_index
 from image_embeddings.search.image_search import ImageSearch
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, contents, run_over
@@ -57,7 +57,7 @@ def test_a_node_that_dies_while_photos_are_indexed_costs_none(nodes, photo_index
 
 @pytest.mark.parametrize("is_master", [True, False])
 def test_no_search_fails_when_a_node_dies(nodes, photo_index, tmp_path, monkeypatch, is_master):
-    monkeypatch.setattr(attempt, "STATE_SECONDS", 0)
+    monkeypatch.setattr(opened_index, "STATE_SECONDS", 0)
     fill(photo_index, tmp_path)
     search = ImageSearch(photo_index, encoder_for=lambda model: ColourEncoder())
     is_done, took = threading.Event(), []
