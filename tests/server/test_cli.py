@@ -77,6 +77,8 @@ COMMANDS = [
     "search",
     "status",
     "evaluate",
+    "export",
+    "export parquet",
     "text-model",
     "text-model install",
     "node",
