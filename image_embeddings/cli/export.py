@@ -25,7 +25,7 @@ def export() -> None:
 @click.option("--part-rows", default=PART_ROWS, show_default=True, type=click.IntRange(1), help="Documents per file.")
 @json_option
 def parquet(folder: Path, part_rows: int, as_json: bool) -> None:
-    """Write Parquet files into FOLDER, which is new or empty, with all documents of the index."""
+    """Write Parquet files into FOLDER, which is new or empty: all that `import` needs to fill an index."""
     with show_errors(stopped=STOPPED), progress_bars("Exporting") as open_bar:
         report = export_parquet(load_settings(), folder, part_rows=part_rows, progress=open_bar, notify=say)
         _show(report, as_json=as_json)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -85,6 +86,27 @@ def end_process(message: str, *_signal: object) -> None:
     """
     os.write(sys.stderr.fileno(), f"Error: {message}\n".encode())  # click may be in the middle of a line
     os._exit(1)
+
+
+@contextmanager
+def finish_on_interrupt(stopped: str) -> Iterator[threading.Event]:
+    """Give the context an event that the first Ctrl-C or SIGTERM sets; the second ends the process.
+
+    `stopped` is the line that it ends with.
+    """
+    stop = threading.Event()
+
+    def finish(number: int, frame: object) -> None:
+        if stop.is_set():
+            end_process(stopped)
+        stop.set()
+        say("Stopping: what is under way is still written. Once more ends it at once.")
+
+    on_interrupt(finish)
+    try:
+        yield stop
+    finally:
+        on_interrupt(signal.default_int_handler)
 
 
 def on_interrupt(handler: Callable[..., Any]) -> None:

@@ -150,7 +150,7 @@ class Indexing:
         stopped: Callable[[], bool],
     ) -> IndexReport:
         check_folder(self.folder)
-        with _lock_run(self.settings):
+        with lock_machine(self.settings):
             warning = data_dir_warning(self.settings.data_dir, photos=self.folder)
             if self._is_first_run and warning:
                 self._notify(warning)
@@ -305,7 +305,7 @@ def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[N
 
 def discard_rebuild(settings: Settings) -> bool:
     """Remove the index that was filled to take the place of another; return whether there was one."""
-    with _lock_run(settings):
+    with lock_machine(settings):
         rebuild = open_index(settings).rebuild
         was_there = state_of(rebuild) is not None
         rebuild.drop()
@@ -323,7 +323,7 @@ def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
 
 
 @contextmanager
-def _lock_run(settings: Settings) -> Iterator[None]:
+def lock_machine(settings: Settings) -> Iterator[None]:
     """Hold the lock that keeps two indexing runs of one machine out of one index.
 
     Raises:

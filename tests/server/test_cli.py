@@ -79,6 +79,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "export parquet",
+    "import",
     "text-model",
     "text-model install",
     "node",
