@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ SUCCESS = "_SUCCESS"
 BEGUN = "_export.json"
 PART_ROWS = 50_000
 UNFINISHED = ".unfinished"  # suffix of a file that is being written
-_PART = re.compile(r"part-\d+\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +52,10 @@ class Export:
         return sum(part.file.stat().st_size for part in self.parts)
 
 
-def begin_export(folder: Path, origin: Origin) -> None:
-    """Make the folder ready for the parts of a new export. Parts of an earlier one that did not end are removed.
+def begin_export(folder: Path, origin: Origin, *, parts: Sequence[str] = ("part-*.parquet",)) -> None:
+    """Make the folder ready for a new export. Files of an earlier one that did not end are removed.
 
-    Raise EmbeddingFilesError if the folder holds something else, or if it cannot be written.
+    `parts` are globs of its files. Raise EmbeddingFilesError if the folder holds something else, or cannot be written.
     """
     require_pyarrow()
     with write_errors(folder):
@@ -72,9 +70,9 @@ def begin_export(folder: Path, origin: Origin) -> None:
                 f"{folder} is not empty: it holds '{names[0]}', which no export of this program has begun. Name a new "
                 "or an empty folder."
             )
-        for name in names:
-            if _PART.fullmatch(name) or name.endswith(UNFINISHED):
-                (folder / name).unlink()
+        for pattern in (*parts, f"**/*{UNFINISHED}"):
+            for file in list(folder.glob(pattern)):
+                file.unlink()
         write_whole(folder / BEGUN, origin.to_json())
 
 

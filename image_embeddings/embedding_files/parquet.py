@@ -88,14 +88,21 @@ class PartWriter:
 
         if not self._waiting:
             return
-        columns = {
-            name: pa.array([_STORED[hint](getattr(document, name)) for document, _ in self._waiting], _types()[hint])
-            for name, hint in _HINTS.items()
-        }
+        columns = _columns_of([document for document, _ in self._waiting])
         numbers = pa.array(np.concatenate([embedding for _, embedding in self._waiting]).astype(np.float32))
         columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(numbers, type=self._schema.field(EMBEDDING).type)
         self._writer.write_table(pa.table(columns, schema=self._schema))
         self._waiting = []
+
+
+def write_documents(file: Path, documents: Sequence[ImageDocument], *, paths: Sequence[str]) -> None:
+    """Write documents without their embeddings, with a further column `image_path`."""
+    require_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"image_path": pa.array(paths, pa.string()), **_columns_of(documents)})
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def read_origin(file: Path) -> tuple[Origin, int]:
@@ -240,6 +247,16 @@ def _types() -> dict[Any, pa.DataType]:
         tuple[str, ...]: pa.list_(pa.string()),
         Mapping[str, str]: pa.map_(pa.string(), pa.string()),
         tuple[float, float] | None: pa.struct([("lat", pa.float64()), ("lon", pa.float64())]),
+    }
+
+
+def _columns_of(documents: Sequence[ImageDocument]) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    types = _types()
+    return {
+        name: pa.array([_STORED[hint](getattr(document, name)) for document in documents], types[hint])
+        for name, hint in _HINTS.items()
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_embeddings.config import Settings
+from image_embeddings.embedding_files import clip_retrieval
 from image_embeddings.embedding_files import folder as files
 from image_embeddings.embedding_files.origin import Origin
 from image_embeddings.embedding_files.parquet import Row
@@ -66,6 +67,42 @@ def export_parquet(
     )
 
 
+def export_clip_retrieval(
+    settings: Settings,
+    folder: Path,
+    *,
+    part_rows: int = clip_retrieval.PART_ROWS,
+    float32: bool = False,
+    progress: Callable[[int], Progress],
+    notify: Notify = silent,
+) -> ExportReport:
+    """Write all documents of the index with their embeddings into files of clip-retrieval's layout in `folder`.
+
+    The embeddings are float16 unless `float32` is set.
+
+    Raises: as `export_parquet`.
+    """
+    begun = time.monotonic()
+    reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
+    origin = reading.origin()
+    clip_retrieval.begin(folder, origin)
+    total = reading.count()
+    pairs = clip_retrieval.write_pairs(
+        folder, origin, reading.rows(), total=total, part_rows=part_rows, float32=float32
+    )
+    parts = list(pairs)
+    reading.check_end()
+    clip_retrieval.finish(folder, origin, parts)
+    return ExportReport(
+        folder=str(folder),
+        documents=sum(part.rows for part in parts),
+        files=2 * len(parts),
+        bytes=sum(part.bytes for part in parts),
+        left_out=len(reading.left_out),
+        seconds=time.monotonic() - begun,
+    )
+
+
 class Reading:
     """Reads a whole index, shows how far it is, and says what is left out."""
 
@@ -82,6 +119,10 @@ class Reading:
                 "An indexing run of this index is under way or did not end: only what it has written is exported."
             )
         return Origin(model=self.state.model, corpus=self.state.corpus, oldest_format=self.state.oldest_format)
+
+    def count(self) -> int:
+        """Return about how many documents there are."""
+        return patiently(self._index.count)
 
     def rows(self) -> Iterator[Row]:
         """Yield all documents with their embeddings."""

@@ -79,6 +79,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "export parquet",
+    "export clip-retrieval",
     "import",
     "text-model",
     "text-model install",

@@ -89,6 +89,20 @@ def test_an_export_holds_the_whole_index_for_any_reader_of_parquet(environ, rows
     assert (said["model"]["model_id"], said["model"]["probe"]) == ("colour", [0.1, -0.25, 0.3333])
 
 
+def test_an_export_for_clip_retrieval_has_the_embeddings_and_tables_in_one_order(environ, rows, tmp_path):
+    arguments = ("export", "clip-retrieval", str(tmp_path / "out"), "--json", "--part-rows", "700", "--float32")
+    done = run_here(environ, *arguments)
+    assert done.exit_code == 0, done.stderr
+    assert (json.loads(done.stdout)["documents"], json.loads(done.stdout)["files"]) == (PHOTOS, 4)
+    exact = {document.image_id: embedding.tobytes() for document, embedding in rows}
+    found = {}
+    for number in range(2):
+        table = pq.read_table(tmp_path / "out" / "metadata" / f"metadata_{number}.parquet")
+        embeddings = np.load(tmp_path / "out" / "img_emb" / f"img_emb_{number}.npy")
+        found |= dict(zip(table["image_id"].to_pylist(), map(np.ndarray.tobytes, embeddings), strict=True))
+    assert found == exact
+
+
 def test_a_second_export_into_the_folder_is_refused_in_one_line(environ, tmp_path):
     export(environ, tmp_path / "out")
     done = run_here(environ, "export", "parquet", str(tmp_path / "out"))
