@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from image_embeddings.embedding_files.folder import SUCCESS, begin_export, moved_when_whole, write_errors, write_whole
+from image_embeddings.embedding_files.folder import SUCCESS, begin_export
 from image_embeddings.embedding_files.origin import Origin
 from image_embeddings.embedding_files.parquet import Row, write_documents
+from image_embeddings.embedding_files.whole_files import moved_when_whole, write_errors, write_whole
 
 PART_ROWS = 100_000  # of which all embeddings are in memory; 100 MB at 512 dims and float16
 _PARTS = ("img_emb/img_emb_*.npy", "metadata/metadata_*.parquet")

@@ -7,22 +7,32 @@ other readers of Parquet ignore names that begin with an underscore.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from image_embeddings.data_dir import make_data_dir
 from image_embeddings.embedding_files.origin import Origin
-from image_embeddings.embedding_files.parquet import Row, read_origin, require_pyarrow, write_part
+from image_embeddings.embedding_files.parquet import (
+    Row,
+    read_image_ids,
+    read_origin,
+    read_rows,
+    require_pyarrow,
+    write_part,
+)
+from image_embeddings.embedding_files.whole_files import UNFINISHED, moved_when_whole, write_errors, write_whole
 from image_embeddings.errors import EmbeddingFilesError
 
 SUCCESS = "_SUCCESS"
 BEGUN = "_export.json"
+ENCODING = "_encoding.json"  # instead, if the parts are being encoded, so that no export removes them
+LOCK = "_lock"
 PART_ROWS = 50_000
-UNFINISHED = ".unfinished"  # suffix of a file that is being written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +50,11 @@ class Export:
     folder: Path
     origin: Origin
     parts: tuple[Part, ...]  # by name
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next part."""
+        return max((int(part.file.stem.partition("-")[2]) + 1 for part in self.parts), default=0)
 
     @property
     def rows(self) -> int:
@@ -60,34 +75,92 @@ def begin_export(folder: Path, origin: Origin, *, parts: Sequence[str] = ("part-
     require_pyarrow()
     with write_errors(folder):
         make_data_dir(folder)
-        names = sorted(path.name for path in folder.iterdir())
-        if SUCCESS in names and BEGUN in names:
-            raise EmbeddingFilesError(
-                f"{folder} holds a finished export. Name another folder, or remove that one first."
-            )
-        if names and BEGUN not in names:
-            raise EmbeddingFilesError(
-                f"{folder} is not empty: it holds '{names[0]}', which no export of this program has begun. Name a new "
-                "or an empty folder."
-            )
+        _check_is_ours(folder, BEGUN)
         for pattern in (*parts, f"**/*{UNFINISHED}"):
             for file in list(folder.glob(pattern)):
                 file.unlink()
         write_whole(folder / BEGUN, origin.to_json())
 
 
-def write_parts(folder: Path, origin: Origin, rows: Iterable[Row], *, part_rows: int = PART_ROWS) -> Iterator[int]:
+def begin_or_continue(folder: Path, origin: Origin) -> Export:
+    """Return the parts that an encoding run wrote that did not end, or none for a new run, which is then begun.
+
+    Raise EmbeddingFilesError as `begin_export` does.
+    """
+    begun = folder / ENCODING
+    with write_errors(folder):
+        make_data_dir(folder)
+        _check_is_ours(folder, ENCODING)
+        if not begun.is_file():
+            write_whole(begun, origin.to_json())
+            return Export(folder=folder, origin=origin, parts=())
+    try:
+        before = Origin.from_json(begun.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EmbeddingFilesError(f"{begun} cannot be used: {error}. Name another folder.") from error
+    for file in list(folder.glob(f"*{UNFINISHED}")):
+        file.unlink()
+    parts = _found_parts(sorted(folder.glob("part-*.parquet")), expected=before)
+    return Export(folder=folder, origin=before, parts=parts)
+
+
+def drop_rows(export: Export, image_ids: Collection[str]) -> None:
+    """Write the parts that hold these photos again, without them. Raise EmbeddingFilesError if that fails."""
+    for part in export.parts:
+        if not set(image_ids).intersection(read_image_ids(part.file)):
+            continue
+        batches = read_rows(part.file, dims=export.origin.model.dims)
+        rows = [row for batch in batches for row in batch if row[0].image_id not in image_ids]
+        if not rows:
+            part.file.unlink()
+            continue
+        whole = moved_when_whole(part.file)
+        with write_errors(export.folder), whole as file, write_part(file, origin=export.origin) as writer:
+            writer.add(rows)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Make the folder, and hold the lock that keeps a second run out of it. Raise EmbeddingFilesError if one is in."""
+    with write_errors(folder):
+        make_data_dir(folder)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise EmbeddingFilesError(f"Another run writes into {folder} just now. Wait for it to end.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_is_ours(folder: Path, begun: str) -> None:
+    """Return if the folder is empty, or has the file `begun` of an export that did not end."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    if SUCCESS in names:
+        raise EmbeddingFilesError(f"{folder} holds a finished export. Name another folder, or remove that one first.")
+    if names and begun not in names:
+        raise EmbeddingFilesError(
+            f"{folder} is not empty: it holds '{names[0]}', which is not of such an export. Name a new or "
+            "an empty folder."
+        )
+
+
+def write_parts(
+    folder: Path, origin: Origin, rows: Iterable[Row], *, part_rows: int = PART_ROWS, first: int = 0
+) -> Iterator[int]:
     """Write documents with their embeddings into parts of at most `part_rows` rows; yield how many were taken.
 
-    Each part is written under another name and then moved. Iterate to the end, and call `finish_export` then. Raise
-    EmbeddingFilesError if a part cannot be written.
+    The parts are numbered from `first`. Each is written under another name and then moved. Iterate to the end, and call
+    `finish_export` then. Raise EmbeddingFilesError if a part cannot be written.
     """
     source = iter(rows)
-    number = 0
-    while first := list(islice(source, 1)):
+    number = first
+    while row := list(islice(source, 1)):
         whole = moved_when_whole(folder / part_name(number))
         with write_errors(folder), whole as file, write_part(file, origin=origin) as part:
-            part.add(first)
+            part.add(row)
             yield 1
             left = part_rows - 1
             while left and (some := list(islice(source, min(left, 1_000)))):
@@ -154,45 +227,18 @@ def _found_export(folder: Path, *, names: Sequence[str] = ()) -> Export:
     files = [folder / name for name in names] or sorted(folder.glob("part-*.parquet"))
     if not files:
         raise EmbeddingFilesError(f"{folder} holds no part-*.parquet. Name the folder of an export.")
-    found: Mapping[Path, tuple[Origin, int]] = {file: read_origin(file) for file in files}
-    origin = found[files[0]][0]
-    for file, (other, _) in found.items():
-        if other.export_id != origin.export_id:
+    origin, _ = read_origin(files[0])
+    return Export(folder=folder, origin=origin, parts=_found_parts(files, expected=origin))
+
+
+def _found_parts(files: Sequence[Path], *, expected: Origin) -> tuple[Part, ...]:
+    parts = []
+    for file in files:
+        origin, rows = read_origin(file)
+        if origin.export_id != expected.export_id:
             raise EmbeddingFilesError(
-                f"{file} is of another export than {files[0].name}. Keep each export in a folder of its own, and copy "
-                "this one again."
+                f"{file} is of another export than the others. Keep each export in a folder of its own, and copy this "
+                "one again."
             )
-    return Export(
-        folder=folder, origin=origin, parts=tuple(Part(file=file, rows=rows) for file, (_, rows) in found.items())
-    )
-
-
-@contextmanager
-def moved_when_whole(file: Path) -> Iterator[Path]:
-    """Give the context a file to write, and move it to `file` at the end. After an error nothing is left of it."""
-    unfinished = file.with_name(f"{file.name}{UNFINISHED}")
-    try:
-        yield unfinished
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file that is whole or absent."""
-    with moved_when_whole(file) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def write_errors(folder: Path) -> Iterator[None]:
-    """Raise EmbeddingFilesError for an error of the operating system."""
-    try:
-        yield
-    except OSError as error:
-        raise EmbeddingFilesError(
-            f"The files of embeddings cannot be written to {folder} ({error.strerror or error}). Name a folder that "
-            "this user may write to, on a disk with room. What is there is no whole export."
-        ) from error
+        parts.append(Part(file=file, rows=rows))
+    return tuple(parts)

@@ -6,14 +6,15 @@ float32 of fixed size. docs/parquet.md describes the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from image_embeddings.documents import Embedding, Embeddings, ImageDocument, is_content_hash, is_image_id
+from image_embeddings.documents import Embedding, Embeddings, FileState, ImageDocument, is_content_hash, is_image_id
+from image_embeddings.embedding_files.columns import HINTS, READ, STORED
 from image_embeddings.embedding_files.origin import Origin
 from image_embeddings.errors import EmbeddingFilesError, first_line
 
@@ -132,6 +133,17 @@ def read_image_ids(file: Path) -> list[str]:
     return ids
 
 
+def read_states(file: Path) -> dict[str, FileState]:
+    """Return image_id -> state of the photo's file, for each row. Raise EmbeddingFilesError as `read_rows` does."""
+    require_pyarrow()
+    import pyarrow.parquet as pq
+
+    names = ["image_id", *FileState.__dataclass_fields__]
+    with _errors(file):
+        rows = pq.read_table(file, columns=names, page_checksum_verification=True).to_pylist()
+    return {row.pop("image_id"): FileState(**row) for row in rows}
+
+
 def read_rows(file: Path, *, dims: int) -> Iterator[list[Row]]:
     """Yield the documents of a file with their embeddings, shape (dims,), in its order, BATCH_ROWS at a time.
 
@@ -141,7 +153,7 @@ def read_rows(file: Path, *, dims: int) -> Iterator[list[Row]]:
     import pyarrow.parquet as pq
 
     with _errors(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        known = [name for name in parquet.schema_arrow.names if name in _HINTS]
+        known = [name for name in parquet.schema_arrow.names if name in HINTS]
         _check_columns(parquet.schema_arrow, file)
         for batch in parquet.iter_batches(BATCH_ROWS, columns=[*known, EMBEDDING]):
             documents = [_document_of(row, file) for row in batch.select(known).to_pylist()]
@@ -149,7 +161,7 @@ def read_rows(file: Path, *, dims: int) -> Iterator[list[Row]]:
 
 
 def _document_of(row: Mapping[str, Any], file: Path) -> ImageDocument:
-    values = {name: _READ[_HINTS[name]](value) for name, value in row.items() if value is not None}
+    values = {name: READ[HINTS[name]](value) for name, value in row.items() if value is not None}
     try:
         document = ImageDocument(**values)
     except TypeError as error:
@@ -176,7 +188,7 @@ def _check_columns(schema: pa.Schema, file: Path) -> None:
     missing = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", EMBEDDING}.difference(schema.names)
     if missing:
         raise _unsound(file, f"it has no column {min(missing)}")
-    for name, hint in _HINTS.items():
+    for name, hint in HINTS.items():
         if name in schema.names and not _is_readable(schema.field(name).type, _types()[hint]):
             raise _unsound(file, f"the column {name} is of type {schema.field(name).type}")
 
@@ -204,36 +216,6 @@ def _errors(file: Path) -> Iterator[None]:
 
 # Columns
 
-_HINTS: dict[str, Any] = get_type_hints(ImageDocument)
-
-
-def _unchanged(value: Any) -> Any:
-    return value
-
-
-def _place(value: tuple[float, float] | None) -> dict[str, float] | None:
-    return {"lat": value[0], "lon": value[1]} if value else None
-
-
-# Type of a field of ImageDocument -> what pyarrow gets for a value of it, and what is made of what pyarrow gives. Each
-# type has a row in `_types`, too. A field of a new type fails here, and is not left out.
-_STORED: dict[Any, Callable[[Any], Any]] = {
-    str: _unchanged,
-    int: _unchanged,
-    str | None: _unchanged,
-    int | None: _unchanged,
-    float | None: _unchanged,
-    tuple[str, ...]: list,
-    Mapping[str, str]: lambda value: list(value.items()),
-    tuple[float, float] | None: _place,
-}
-_READ: dict[Any, Callable[[Any], Any]] = {
-    **_STORED,
-    tuple[str, ...]: lambda values: tuple(value for value in values if value is not None),
-    Mapping[str, str]: lambda pairs: {column: value for column, value in pairs if value is not None},
-    tuple[float, float] | None: lambda value: (value["lat"], value["lon"]),
-}
-
 
 def _types() -> dict[Any, pa.DataType]:
     import pyarrow as pa
@@ -255,8 +237,8 @@ def _columns_of(documents: Sequence[ImageDocument]) -> dict[str, pa.Array]:
 
     types = _types()
     return {
-        name: pa.array([_STORED[hint](getattr(document, name)) for document in documents], types[hint])
-        for name, hint in _HINTS.items()
+        name: pa.array([STORED[hint](getattr(document, name)) for document in documents], types[hint])
+        for name, hint in HINTS.items()
     }
 
 
@@ -264,7 +246,7 @@ def _schema(origin: Origin) -> pa.Schema:
     import pyarrow as pa
 
     types = _types()
-    columns = [pa.field(name, types[hint], nullable=type(None) in _members(hint)) for name, hint in _HINTS.items()]
+    columns = [pa.field(name, types[hint], nullable=type(None) in _members(hint)) for name, hint in HINTS.items()]
     embedding = pa.list_(pa.field("element", pa.float32(), nullable=False), origin.model.dims)
     columns.append(pa.field(EMBEDDING, embedding, nullable=False))
     return pa.schema(columns, metadata={ORIGIN_KEY: origin.to_json().encode()})

@@ -52,11 +52,12 @@ def export_parquet(
     begun = time.monotonic()
     reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
     origin = reading.origin()
-    files.begin_export(folder, origin)
-    for _ in files.write_parts(folder, origin, reading.rows(), part_rows=part_rows):
-        pass
-    reading.check_end()
-    export = files.finish_export(folder)
+    with files.lock_folder(folder):
+        files.begin_export(folder, origin)
+        for _ in files.write_parts(folder, origin, reading.rows(), part_rows=part_rows):
+            pass
+        reading.check_end()
+        export = files.finish_export(folder)
     return ExportReport(
         folder=str(folder),
         documents=export.rows,
@@ -85,14 +86,14 @@ def export_clip_retrieval(
     begun = time.monotonic()
     reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
     origin = reading.origin()
-    clip_retrieval.begin(folder, origin)
-    total = reading.count()
-    pairs = clip_retrieval.write_pairs(
-        folder, origin, reading.rows(), total=total, part_rows=part_rows, float32=float32
-    )
-    parts = list(pairs)
-    reading.check_end()
-    clip_retrieval.finish(folder, origin, parts)
+    with files.lock_folder(folder):
+        clip_retrieval.begin(folder, origin)
+        pairs = clip_retrieval.write_pairs(
+            folder, origin, reading.rows(), total=reading.count(), part_rows=part_rows, float32=float32
+        )
+        parts = list(pairs)
+        reading.check_end()
+        clip_retrieval.finish(folder, origin, parts)
     return ExportReport(
         folder=str(folder),
         documents=sum(part.rows for part in parts),

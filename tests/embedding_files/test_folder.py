@@ -8,7 +8,10 @@ from image_embeddings.embedding_files.folder import (
     BEGUN,
     SUCCESS,
     begin_export,
+    begin_or_continue,
+    drop_rows,
     finish_export,
+    lock_folder,
     open_export,
     write_parts,
 )
@@ -71,7 +74,7 @@ def test_a_finished_export_is_not_replaced(tmp_path):
 
 def test_a_folder_of_others_is_left_alone(tmp_path):
     (tmp_path / "part-00000.parquet").write_bytes(b"somebody's")
-    with pytest.raises(EmbeddingFilesError, match=r"it holds 'part-00000\.parquet', which no export .* has begun"):
+    with pytest.raises(EmbeddingFilesError, match=r"it holds 'part-00000\.parquet', which is not of such an export"):
         begin_export(tmp_path, ORIGIN)
     assert (tmp_path / "part-00000.parquet").read_bytes() == b"somebody's"
 
@@ -122,3 +125,48 @@ def test_a_damaged_list_of_parts_is_reported(tmp_path, text):
 def test_a_folder_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(EmbeddingFilesError, match="There is no folder"):
         open_export(tmp_path / "none")
+
+
+# Folders that are filled by several runs
+
+
+def test_an_encoding_run_goes_on_after_the_last_whole_part(tmp_path):
+    rows = make_rows(25)
+    first = begin_or_continue(tmp_path, ORIGIN)
+    assert (first.parts, first.next_number) == ((), 0)
+    list(write_parts(tmp_path, ORIGIN, rows[:12], part_rows=6))
+    (tmp_path / "part-00002.parquet.unfinished").write_bytes(b"of a killed run")
+    again = begin_or_continue(tmp_path, dataclasses.replace(ORIGIN, export_id="two"))
+    assert (again.origin, again.rows, again.next_number) == (ORIGIN, 12, 2)
+    list(write_parts(tmp_path, again.origin, rows[12:], part_rows=6, first=again.next_number))
+    finish_export(tmp_path)
+    assert open_export(tmp_path).rows == 25
+
+
+def test_rows_are_dropped_from_the_parts_that_hold_them(tmp_path):
+    rows = make_rows(25)
+    export(tmp_path, rows)
+    untouched = (tmp_path / "part-00002.parquet").stat().st_mtime_ns
+    drop_rows(open_export(tmp_path), {"3.jpg", *(f"{number}.jpg" for number in range(10, 20))})
+    (tmp_path / SUCCESS).unlink()
+    left = finish_export(tmp_path)
+    assert [part.file.name for part in left.parts] == ["part-00000.parquet", "part-00002.parquet"]
+    found = [row for part in left.parts for batch in read_rows(part.file, dims=DIMS) for row in batch]
+    assert as_bytes(found) == as_bytes([*rows[:3], *rows[4:10], *rows[20:]])
+    assert (tmp_path / "part-00002.parquet").stat().st_mtime_ns == untouched
+
+
+def test_an_export_does_not_remove_what_an_encoding_run_has_written(tmp_path):
+    begin_or_continue(tmp_path, ORIGIN)
+    list(write_parts(tmp_path, ORIGIN, make_rows(3)))
+    with pytest.raises(EmbeddingFilesError, match="is not empty"):
+        begin_export(tmp_path, ORIGIN)
+    assert begin_or_continue(tmp_path, ORIGIN).rows == 3
+
+
+def test_a_second_run_into_a_folder_is_refused(tmp_path):
+    refused = pytest.raises(EmbeddingFilesError, match="Another run writes into")
+    with lock_folder(tmp_path / "out"), refused, lock_folder(tmp_path / "out"):
+        pass
+    with lock_folder(tmp_path / "out"):
+        begin_export(tmp_path / "out", ORIGIN)
