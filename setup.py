@@ -22,10 +22,14 @@ class BuildWithCatalogues(build_py):
                 write_mo(file, read_po(texts, locale=source.parts[-3]))
 
 
-def requirements() -> list[str]:
-    """Return the lines of requirements.txt that name a package; options of pip are no part of a package."""
-    lines = (Path(__file__).parent / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def requirements(file: str) -> list[str]:
+    """Return the lines of a file that name a package; options of pip are no part of a package."""
+    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
-setup(install_requires=requirements(), cmdclass={"build_py": BuildWithCatalogues})
+setup(
+    install_requires=requirements("requirements.txt"),
+    extras_require={"parquet": requirements("requirements-parquet.txt")},
+    cmdclass={"build_py": BuildWithCatalogues},
+)

@@ -13,6 +13,7 @@ ImageSearchError
 │   └── DecodersBusyError      other images are decoded now; the image may be fine
 ├── CorpusError                the folder of photos is missing or empty
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
+├── EmbeddingFilesError        files of embeddings that cannot be read or written
 ├── DataDirError               DATA_DIR is not writable
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files are not available, or cannot be loaded
@@ -136,6 +137,12 @@ class MetadataError(ImageSearchError):
     """The metadata file cannot be read, or some of its lines cannot be used."""
 
     code = "metadata_unusable"
+
+
+class EmbeddingFilesError(ImageSearchError):
+    """Files of embeddings cannot be read or written, or do not fit the index."""
+
+    code = "embedding_files_unusable"
 
 
 class DataDirError(ImageSearchError):
