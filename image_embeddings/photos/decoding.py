@@ -160,9 +160,10 @@ def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int
         return memory.bytes_of_pixels(size, kind="WEBP")
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         check(image.size)
-        if image.format in ("JPEG", "MPO") and (scans := jpeg_scans.count_scans(data)) > MOST_SCANS:
+        if image.format in ("JPEG", "MPO") and jpeg_scans.has_more_scans(data, MOST_SCANS):
             raise ImageTooLargeError(
-                f"{what} has {scans:,} scans; at most {MOST_SCANS:,} are read. Save it anew as JPEG."
+                f"{what} has {jpeg_scans.count_scans(data):,} scans; at most {MOST_SCANS:,} are read. Save it anew as "
+                "JPEG."
             )
         coefficients = memory.bytes_of_coefficients(image, data)
         image.draft("RGB", _draft_size(image.size, short_side))
