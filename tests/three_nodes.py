@@ -11,6 +11,7 @@ is the process of one node. It ends with the process that started it.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,8 +22,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from image_embeddings.config import ROOT
+from image_embeddings.embedded_node.jars import VERSION
 from image_embeddings.embedded_node.java import choose_java
 from image_embeddings.embedded_node.settings_files import _LOGGING
+from tests.java_archive import OPTIONS
 from tests.waiting import wait_for
 
 NAMES = ("n1", "n2", "n3")
@@ -39,6 +42,17 @@ path.data: {data}
 path.logs: {logs}
 action.auto_create_index: false
 cluster.routing.allocation.disk.threshold_enabled: false
+"""
+# Elasticsearch loads a module only if this file lies beside its jars. The embedded node loads netty from its classpath.
+_NETTY_DESCRIPTOR = f"""\
+description=HTTP and transport
+version={VERSION}
+name=transport-netty4
+classname=org.elasticsearch.transport.netty4.Netty4Plugin
+java.version=17
+elasticsearch.version={VERSION}
+extended.plugins=
+has.native.controller=false
 """
 
 
@@ -67,6 +81,9 @@ class Nodes:
             )
             (home / "config" / "elasticsearch.yml").write_text(text)
             (home / "config" / "log4j2.properties").write_text(_LOGGING)
+            netty = home / "modules" / "transport-netty4"
+            shutil.copytree(jars / "modules" / netty.name, netty)
+            (netty / "plugin-descriptor.properties").write_text(_NETTY_DESCRIPTOR)
 
     @property
     def hosts(self) -> str:
@@ -78,9 +95,12 @@ class Nodes:
             if number not in self._processes:
                 home = self._folder / name
                 command = [sys.executable, "-m", "tests.three_nodes", str(home), str(self._jars), str(self._library)]
+                options = os.environ | {"JAVA_TOOL_OPTIONS": " ".join(OPTIONS)}  # the archive has another classpath
                 with (home / "start.log").open("wb") as log:
                     pipe = subprocess.PIPE  # its other end closes if this process ends, in whatever way
-                    self._processes[number] = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=log, stderr=log)
+                    self._processes[number] = subprocess.Popen(
+                        command, cwd=ROOT, env=options, stdin=pipe, stdout=log, stderr=log
+                    )
         wait_for(self._are_whole, what=lambda: str(self.ask("/_cluster/health")))
 
     def _are_whole(self) -> bool:
@@ -153,7 +173,7 @@ def run_node(home: Path, jars: Path, library: Path) -> None:
     logging.registerErrorListener()
     logging.configure(environment, True)
     loader = jpype.JClass("org.elasticsearch.plugins.PluginsLoader")
-    modules = loader.loadModulesBundles(environment.modulesDir(), True)
+    modules = loader.loadModulesBundles(config.resolveSibling("modules"), True)
     plugins = loader.loadPluginsBundles(environment.pluginsDir(), False)
     loaded = loader.createPluginsLoader(modules, plugins, jpype.JClass("java.util.Map").of(), False)
     jpype.JClass("org.elasticsearch.node.Node")(environment, loaded).start()

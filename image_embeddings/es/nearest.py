@@ -114,7 +114,9 @@ class Nearest:
         query = queries.lookup_query(index=self._client.name, image_id=image_id)
         try:
             return self._search(query, k=k, offset=offset, options=options)
-        except RequestError:  # for example if a run has just removed the photo; another one may add it again
+        except RequestError:
+            self._documents.get(image_id)  # raises if it is the photo that is missing
+            # It is there now: a run had removed it, and has added it again.
             return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, options=options)
 
     def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:

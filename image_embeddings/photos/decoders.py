@@ -19,7 +19,6 @@ from PIL import Image
 
 from image_embeddings.errors import (
     DecodersBusyError,
-    ImageMemoryError,
     ImageSlowError,
     ImageTooLargeError,
     ImageUnreadableError,
@@ -33,7 +32,7 @@ from image_embeddings.photos.decoder import (
     DecoderStartError,
 )
 from image_embeddings.photos.decoding import SHORT_SIDE
-from image_embeddings.photos.memory import BUDGET_BYTES, MemoryBudget
+from image_embeddings.photos.memory import BUDGET_BYTES, MemoryBudget, lack_error
 from image_embeddings.photos.photo import Photo, PhotoBytes
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.photos.unreadable import COPY_AGAIN, SAVE_AGAIN
@@ -165,10 +164,7 @@ class Decoders:
                 DecoderStartError: f"no process can decode it: {error}",
                 DecoderKilledError: "the system has ended its decoder twice",
             }.get(type(error), str(error) or "none is left")
-            raise ImageMemoryError(
-                f"{what} needs more memory to be decoded than there is now ({reason}). "
-                "End other programs, or raise the limit of the container, and try again."
-            ) from error
+            raise lack_error(what, reason) from error
 
     def _run_once(
         self,

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from image_embeddings.errors import ImageMemoryError
 from image_embeddings.photos import jpeg_scans
 
 BUDGET_BYTES = 2**30
@@ -144,6 +145,14 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     width, height = struct.unpack_from("<HH", data, 26)
     return width & 0x3FFF, height & 0x3FFF
+
+
+def lack_error(what: str, reason: str) -> ImageMemoryError:
+    """Return the error of a picture for which the system has too little memory now. `what` names the picture."""
+    return ImageMemoryError(
+        f"{what} needs more memory to be decoded than there is now ({reason}). "
+        "End other programs, or raise the limit of the container, and try again."
+    )
 
 
 def is_lack(error: Exception) -> bool:

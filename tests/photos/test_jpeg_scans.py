@@ -8,7 +8,7 @@ from PIL import Image
 
 from image_embeddings.errors import ImageTooLargeError
 from image_embeddings.photos.decoding import MOST_SCANS, decode
-from image_embeddings.photos.jpeg_scans import count_bands_of_first_scan, count_scans
+from image_embeddings.photos.jpeg_scans import count_bands_of_first_scan, count_scans, has_more_scans
 from tests.photos.bombs import scans
 
 
@@ -31,6 +31,7 @@ def jpeg(mode="RGB", **options):
 )
 def test_scans_are_counted(data, number, bands):
     assert (count_scans(data), count_bands_of_first_scan(data)) == (number, bands)
+    assert (has_more_scans(data, number), has_more_scans(data, number - 1)) == (False, True)
 
 
 def test_a_thumbnail_in_the_metadata_does_not_count():
