@@ -66,7 +66,7 @@ $(VENV)/.installed: requirements.txt constraints.txt tools/install.sh
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-s3.txt
+$(VENV)/.installed-dev: $(VENV)/.installed $(wildcard requirements-*.txt)
 	@PYTHON="$(PYTHON)" sh tools/install.sh requirements-dev.txt
 	@touch $@
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
+EXTRAS = ("parquet", "s3")  # each of which has a file requirements-EXTRA.txt
+
 
 class BuildWithCatalogues(build_py):
     """The package with its texts compiled, as gettext reads them."""
@@ -22,14 +24,14 @@ class BuildWithCatalogues(build_py):
                 write_mo(file, read_po(texts, locale=source.parts[-3]))
 
 
-def requirements(name: str = "requirements.txt") -> list[str]:
+def requirements(file: str) -> list[str]:
     """Return the lines of a file that name a package; options of pip are no part of a package."""
-    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
 setup(
-    install_requires=requirements(),
-    extras_require={"s3": requirements("requirements-s3.txt")},
+    install_requires=requirements("requirements.txt"),
+    extras_require={extra: requirements(f"requirements-{extra}.txt") for extra in EXTRAS},
     cmdclass={"build_py": BuildWithCatalogues},
 )

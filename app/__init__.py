@@ -21,6 +21,7 @@ from app.web import (
     proxies,
     request_limits,
     request_record,
+    templates,
     thumbnail_addresses,
     upload_memory,
     visitors,
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."}}
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["services"] = services or Services(settings)
+    templates.init_app(app)  # before the others: they add to the templates
     # The record is set up first: so it runs last after a request, and counts and logs all of it.
     request_record.init_app(app, settings, metrics.init_app(app))
     # They refuse requests before anything else, and change the headers that others have set.

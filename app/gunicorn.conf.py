@@ -11,7 +11,15 @@ from typing import Any
 
 from gunicorn import glogging, systemd
 
-from image_embeddings import errors, exposure_error, load_settings, log_formatter, read_access, session_secret
+from image_embeddings import (
+    errors,
+    exposure_error,
+    limit_arenas,
+    load_settings,
+    log_formatter,
+    read_access,
+    session_secret,
+)
 
 threads = 8  # the number of processes is gunicorn's default: 1, or WEB_CONCURRENCY
 worker_class = "image_embeddings.serving.worker.Worker"
@@ -88,7 +96,11 @@ def on_exit(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Count what the server refuses by itself, and load the model, so that the first search does not wait for it."""
+    """Prepare a worker process for its threads.
+
+    The app counts what the server refuses by itself. The model is loaded, so that the first search need not wait.
+    """
+    limit_arenas()
     app = worker.app.wsgi()
     worker.on_refusal = app.extensions["metrics"].count_error
     services = app.extensions["services"]

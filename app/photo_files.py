@@ -42,34 +42,48 @@ def read_photo(file: PhotoFile) -> bytes:
     return services().photos.read(file).data
 
 
-def decode_image(data: bytes, *, what: str, short_side: int = SHORT_SIDE) -> Image.Image:
-    """Return the upright RGB image in the bytes of an indexed photo.
+def decode_photo(file: PhotoFile, *, short_side: int = SHORT_SIDE) -> tuple[Image.Image, str]:
+    """Return the upright RGB image of a photo as it is now, and the content hash of its bytes.
 
-    A larger image is shrunk; its shorter side keeps at least `short_side` pixels.
+    A larger image is shrunk; its shorter side keeps at least `short_side` pixels. The photo is read once a process is
+    free to decode it.
 
     Raises:
+        CorpusError, ImageTooLargeError: as in `read_photo`.
         ImageError: if the bytes are no image, are damaged, or hold too many pixels, or if they cannot be decoded now.
-            The message begins with `what`.
+            The message begins with the image_id.
     """
-    return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, short_side=short_side)
+    made = ""
+
+    def read() -> bytes:
+        nonlocal made
+        content = services().photos.read(file)
+        made = content.content_hash
+        return content.data
+
+    decoders = services().decoders
+    image = decoders.decode(read, max_pixels=_max_pixels(), what=file.image_id, short_side=short_side)
+    return image, made
 
 
 def decode_from_visitor(data: bytes, *, what: str) -> Image.Image:
-    """Return the same for bytes that a visitor has sent: a picture that takes more than UPLOAD_BYTES is refused.
+    """Return the upright RGB image in bytes that a visitor has sent. It may take UPLOAD_BYTES of memory.
 
     Raises:
-        ImageError: as in `decode_image`.
+        ImageError: as in `decode_photo`. The message begins with `what`.
     """
     return services().decoders.decode(data, max_pixels=_max_pixels(), what=what, max_bytes=UPLOAD_BYTES)
 
 
-def make_rendition(data: bytes, *, what: str) -> bytes:
-    """Return the photo as a JPEG for browsers that cannot show the original.
+def make_rendition(file: PhotoFile) -> bytes:
+    """Return a photo as a JPEG for browsers that cannot show the original.
 
     Raises:
-        ImageError: as in `decode_image`.
+        CorpusError, ImageTooLargeError: as in `read_photo`.
+        ImageError: as in `decode_photo`.
     """
-    return services().decoders.rendition(data, max_pixels=_max_pixels(), what=what)
+    decoders = services().decoders
+    return decoders.rendition(lambda: read_photo(file), max_pixels=_max_pixels(), what=file.image_id)
 
 
 def _max_pixels() -> int:

@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 from flask import Blueprint, Response, request, send_file
 
-from app.photo_files import check_not_removed, decode_image, find_photo, make_rendition, read_photo
+from app.photo_files import check_not_removed, decode_photo, find_photo, make_rendition
 from app.services import services
 from app.web.delivery import A_YEAR
 from app.web.thumbnail_addresses import HASH, SIGNATURE, is_signed
-from image_embeddings import RENDITION_TYPE, PhotoFile, browser_type, content_hash
+from image_embeddings import RENDITION_TYPE, PhotoFile, browser_type
 
 blueprint = Blueprint("photos", __name__)
 
@@ -37,7 +37,7 @@ def image(image_id: str) -> Response:
 def _not_modified(photo: PhotoFile) -> Response | None:
     """Return the answer for a browser that has the photo or the JPEG of it; None for another."""
     for etag in (photo.version, _etag_of_rendition(photo)):
-        if request.if_none_match.contains(etag):
+        if request.if_none_match.contains_weak(etag):
             response = Response(status=304)
             response.set_etag(etag)
             response.cache_control.no_cache = True
@@ -82,7 +82,7 @@ def _file_name(image_id: str) -> str:
 
 def _rendition(photo: PhotoFile) -> Response:
     """Return a JPEG of the photo."""
-    response = Response(make_rendition(read_photo(photo), what=photo.image_id), mimetype=RENDITION_TYPE)
+    response = Response(make_rendition(photo), mimetype=RENDITION_TYPE)
     response.set_etag(_etag_of_rendition(photo))
     response.cache_control.no_cache = True
     return response
@@ -123,7 +123,6 @@ def _make_thumbnail(image_id: str) -> tuple[bytes, str]:
 
     The file may have changed since it was indexed.
     """
-    data = read_photo(find_photo(image_id))
-    made = content_hash(data)
-    path = services().thumbnails.make(decode_image(data, what=image_id), content_hash=made)
+    image, made = decode_photo(find_photo(image_id))
+    path = services().thumbnails.make(image, content_hash=made)
     return path.read_bytes(), made

@@ -167,15 +167,21 @@ class Services:
         except errors.BlockedError:  # the photos may be searched even so
             return None
 
-    def collections(self, *, total: int | None = None) -> Collections:
+    def collections(self, *, total: int | None = None, needed: bool = True) -> Collections:
         """Return the collections of the index, which may be up to a minute old.
 
         Give `total` if the present number of photos in the index is known. Collections of another number of photos
-        are then read again.
+        are then read again. If they are not `needed`, and cannot be counted whole at the moment, return those from
+        before, or none.
         """
         kept = self._collections
         if kept is None or time.monotonic() - kept[0] > COLLECTIONS_SECONDS or total not in (None, kept[1].total):
-            kept = time.monotonic(), self.search.index.documents.collections(self.settings.collections)
+            try:
+                kept = time.monotonic(), self.search.index.documents.collections(self.settings.collections)
+            except errors.PartialAnswerError:
+                if needed:
+                    raise
+                return kept[1] if kept else Collections(by=self.settings.collections, total=total or 0, found=())
             if kept[1].left_out:
                 log.warning("Of the examples of collections: %s", left_out_message(kept[1].left_out))
             self._collections = kept

@@ -58,7 +58,7 @@ class SlowClient:
 
 
 def play_slow_clients(app: str, count: int, pipe: Connection) -> None:
-    """Hold so many connections until something comes through the pipe, and tell how often one came again."""
+    """Hold connections until something comes through the pipe, and tell how often one was opened again."""
     poller = selectors.DefaultSelector()
     clients = [SlowClient(app, number) for number in range(count)]
     for client in clients:
@@ -122,7 +122,7 @@ class ManyClient:
 
 
 def play_many_clients(app: str, count: int, paths: Sequence[str], are_patient: bool, pipe: Connection) -> None:
-    """Ask for pages with so many clients until something comes through the pipe, and tell what they got.
+    """Let clients ask for pages until something comes through the pipe, and tell what they got.
 
     Patient ones wait for as long as Retry-After says.
     """

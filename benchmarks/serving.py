@@ -30,7 +30,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,7 +59,7 @@ local number, requests = 0, {}
 function init(args)
     for line in io.lines(args[1]) do
         local method, path, body = line:match("^(%S+) (%S+) (.*)$")
-        local headers = {["Content-Type"] = "application/json"}
+        local headers = {["Content-Type"] = "application/json", ["Authorization"] = args[3]}
         requests[#requests + 1] = wrk.format(method, path, headers, body ~= "" and body or nil)
     end
     number = tonumber(args[2])
@@ -101,8 +101,9 @@ class Case:
 class Wrk:
     """Sends requests in turn, with wrk."""
 
-    def __init__(self, folder: Path, *, seconds: int) -> None:
-        self._folder, self._seconds = folder, seconds
+    def __init__(self, folder: Path, *, seconds: int, authorizations: Mapping[str, str]) -> None:
+        """Send requests for that many seconds. `authorizations` are the headers for the addresses that need one."""
+        self._folder, self._seconds, self._authorizations = folder, seconds, authorizations
         self._asked: dict[str, int] = {}
         (folder / "ask.lua").write_text(SCRIPT)
 
@@ -113,6 +114,7 @@ class Wrk:
         begin = self._asked.get(name, 0)  # so texts are new in every round
         options = ["-t1", f"-c{connections}", f"-d{self._seconds}s", "--timeout", "10s", "-s", "ask.lua"]
         command = ["wrk", *options, address, "--", str(listed), str(begin)]
+        command += [self._authorizations[address]] if address in self._authorizations else []
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=True)
         times: Times = json.loads(done.stdout.splitlines()[-1])
         if times["errors"]:
@@ -255,19 +257,27 @@ def serve_and_measure(settings: Settings, place: Path, options: argparse.Namespa
     for processes in options.processes:
         with webapp.served({**env, "WEB_CONCURRENCY": str(processes)}, log=place / "gunicorn.log") as app:
             print(f"\n{processes} process{'es' * (processes > 1)} of the app")
-            measure_all(asked, place, options, app=app, elasticsearch=elasticsearch)
+            measure_all(settings, asked, place, options, app=app, elasticsearch=elasticsearch)
 
 
 def measure_all(
-    asked: Sequence[Case], place: Path, options: argparse.Namespace, *, app: str, elasticsearch: str
+    settings: Settings,
+    asked: Sequence[Case],
+    place: Path,
+    options: argparse.Namespace,
+    *,
+    app: str,
+    elasticsearch: str,
 ) -> None:
     """Warm up and measure."""
-    warm_up = Wrk(place, seconds=options.seconds)
+    node = assembly.open_search(settings).index.cluster.client.transport.node_pool.all()[0]
+    authorizations = {elasticsearch: node.config.headers["authorization"]}  # the embedded node demands its token
+    warm_up = Wrk(place, seconds=options.seconds, authorizations=authorizations)
     for case in asked:
         warm_up(case.name, app, reversed(case.app), connections=2)
         if case.elasticsearch:
             warm_up(case.name, elasticsearch, case.elasticsearch, connections=2)
-    wrk = Wrk(place, seconds=options.seconds)
+    wrk = Wrk(place, seconds=options.seconds, authorizations=authorizations)
     for connections in options.connections:
         measure(asked, wrk, app=app, elasticsearch=elasticsearch, connections=connections, rounds=options.rounds)
 

@@ -55,7 +55,7 @@ def ask(app: str, path: str) -> Got:
 
 
 def times_of(app: str, *, requests: int) -> dict[str, list[float]]:
-    """Return the milliseconds of so many requests of each case, which take turns."""
+    """Return the milliseconds of the requests of each case. The cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in CASES}
     for number in range(requests):
         for name, paths in CASES.items():

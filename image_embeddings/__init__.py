@@ -31,6 +31,7 @@ from image_embeddings.indexing.last_failure import read_indexing_failure
 from image_embeddings.indexing.report import IndexReport
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.log_format import log_formatter
+from image_embeddings.memory_arenas import limit_arenas
 from image_embeddings.photos.browsers import RENDITION_TYPE, browser_type, rendition
 from image_embeddings.photos.decoders import UPLOAD_BYTES, Decoders, serving_decoders
 from image_embeddings.photos.decoding import SHORT_SIDE, SUFFIXES, decode
@@ -117,6 +118,7 @@ __all__ = [
     "is_this_machine",
     "keep_key",
     "left_out_message",
+    "limit_arenas",
     "load_settings",
     "log_formatter",
     "node_answers",

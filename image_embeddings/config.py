@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from image_embeddings.access_settings import parse_header, parse_password, parse_tokens
 from image_embeddings.errors import SettingError
 from image_embeddings.log_format import LOG_FORMATS
-from image_embeddings.setting_checks import check_settings, read_password
+from image_embeddings.setting_checks import check_comments, check_settings, read_password
 from image_embeddings.setting_values import (
     Network,
     is_url,
@@ -27,6 +27,8 @@ from image_embeddings.setting_values import (
     parse_networks,
     parse_one_of,
     parse_positive,
+    parse_replicas,
+    parse_shards,
     parse_text,
     plain_url,
 )
@@ -121,6 +123,10 @@ class Settings:
     vector_index_type: str = _setting(
         "int8_hnsw", parse_one_of(*VECTOR_INDEX_TYPES), "How Elasticsearch indexes the embeddings"
     )
+    index_shards: int = _setting("1", parse_shards, "Number of parts of a new index, which lie on different nodes")
+    index_replicas: int | None = _setting(
+        "auto", parse_replicas, "Number of copies of each part: auto is one copy as soon as there is a second node"
+    )
     app_password: str | None = _setting(
         None,
         parse_password,
@@ -192,6 +198,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
     Raise SettingError, which names the setting, if a value cannot be used or if two settings contradict each other.
     """
+    if environ is None:
+        check_comments(_base() / ".env", {row.name.upper() for row in fields(Settings) if row.metadata["secret"]})
     environ = _environment() if environ is None else environ
     values = {row.name: _parse(row.name.upper(), environ, row.metadata) for row in fields(Settings)}
     values.update({name: value for name, value in overrides.items() if value is not None})

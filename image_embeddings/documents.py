@@ -151,7 +151,9 @@ class ModelInfo:
             other.dims,
             other.preprocessing,
         )
-        return named_alike and np.allclose(self.probe, other.probe, atol=PROBE_TOLERANCE)
+        if not named_alike or len(self.probe) != len(other.probe):
+            return False
+        return np.allclose(self.probe, other.probe, atol=PROBE_TOLERANCE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

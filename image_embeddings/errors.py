@@ -14,6 +14,7 @@ ImageSearchError
 ├── CorpusError                the photos are missing, or one cannot be read now
 │   └── SourceUnreachableError the machines that hold the photos do not answer, or let nobody in
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
+├── EmbeddingFilesError        files of embeddings that cannot be read or written
 ├── DataDirError               DATA_DIR is not writable
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files are not available, or cannot be loaded
@@ -40,6 +41,7 @@ ImageSearchError
 │   ├── ServerVersionError     an Elasticsearch that this client cannot talk to
 │   └── RequestError           Elasticsearch refused a request
 │       ├── DiskFullError      its disk is full
+│       ├── PartialAnswerError  some of the index could not be read
 │       └── BlockedError       the index is closed, or a setting of index or cluster forbids the request
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
@@ -147,6 +149,12 @@ class MetadataError(ImageSearchError):
     """The metadata file cannot be read, or some of its lines cannot be used."""
 
     code = "metadata_unusable"
+
+
+class EmbeddingFilesError(ImageSearchError):
+    """Files of embeddings cannot be read or written, or do not fit the index."""
+
+    code = "embedding_files_unusable"
 
 
 class DataDirError(ImageSearchError):
@@ -315,6 +323,12 @@ class DiskFullError(RequestError):
     code = "elasticsearch_disk_full"
 
 
+class PartialAnswerError(RequestError):
+    """Some shards of the index did not answer, and the request needs all of them. It may succeed later."""
+
+    code = "elasticsearch_partial"
+
+
 class BlockedError(RequestError):
     """The index is closed, or a setting of the index or of the cluster forbids the request. No privilege helps."""
 
@@ -346,7 +360,7 @@ class IndexTemplateError(IndexStateError):
 
 
 class IndexBusyError(IndexStateError):
-    """Another run on this machine writes into the index."""
+    """Another run writes into the index, on this machine or on another one."""
 
     code = "index_busy"
 

@@ -8,6 +8,7 @@ import numpy as np
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import IndexEmptyError
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.search.image_search import ImageSearch
 
 RANKS = (1, 5, 10)
@@ -66,9 +67,12 @@ def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> Ann
     exact = ExactNearest(vectors, k=min(k, len(image_ids)))
     for page in index.documents.embeddings():
         exact.feed(page)
+    options = SearchOptions(vector_index_type=index.state().vector_index_type)
     shares = [
         ann_recall_at_k(
-            [hit.score or 0.0 for hit in index.nearest.to_embedding(vector, k=k).hits], scores.tolist(), k=k
+            [hit.score or 0.0 for hit in index.nearest.to_embedding(vector, k=k, options=options).hits],
+            scores.tolist(),
+            k=k,
         )
         for vector, scores in zip(vectors, exact.scores, strict=True)
     ]

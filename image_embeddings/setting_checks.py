@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
 
 from image_embeddings.errors import SettingError
 
 if TYPE_CHECKING:
     from image_embeddings.config import Settings
+
+_WITH_COMMENT = re.compile(r"[^=]*=(?!\s*['\"])[^\n]*\s#")  # a value without quotes, and a comment behind it
 
 
 def check_settings(settings: Settings) -> None:
@@ -72,3 +79,20 @@ def read_password(file: Path, *, instead_of: str | None) -> str:
     if not password:
         raise SettingError(f"ES_PWD_FILE has value '{file}'. The file is empty.")
     return password
+
+
+def check_comments(file: Path, names: Set[str]) -> None:
+    """Raise SettingError if a comment follows the value of one of these settings in a file like `.env`.
+
+    It may be the end of a password: without quotes, " #" begins a comment.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    for line in parse_stream(StringIO(text)):
+        if line.key in names and _WITH_COMMENT.match(line.original.string):
+            raise SettingError(
+                f"In {file}, what follows ' #' is a comment and no part of {line.key}. If it belongs to the value, put "
+                "the whole value in single quotes. If it is a comment, give it a line of its own."
+            )

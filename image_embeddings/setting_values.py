@@ -8,6 +8,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
+MAX_SHARDS = 1024  # Elasticsearch's own limit
+MAX_REPLICAS = 9
 
 
 def parse_text(value: str) -> str:
@@ -48,6 +50,24 @@ def parse_positive(value: str) -> int:
     number = int(value) if value.isascii() and value.isdigit() else 0
     if number < 1:
         raise ValueError("Not a whole number above zero")
+    return number
+
+
+def parse_shards(value: str) -> int:
+    """Return a number of shards that an index can have."""
+    number = parse_positive(value)
+    if number > MAX_SHARDS:
+        raise ValueError(f"More shards than an index can have: {MAX_SHARDS} at most")
+    return number
+
+
+def parse_replicas(value: str) -> int | None:
+    """Return the number of copies of each shard, or None if Elasticsearch is to choose it."""
+    if value == "auto":
+        return None
+    number = int(value) if value.isascii() and value.isdigit() else -1
+    if not 0 <= number <= MAX_REPLICAS:
+        raise ValueError(f"Not a number of copies: use auto, or a number from 0 to {MAX_REPLICAS}")
     return number
 
 

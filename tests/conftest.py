@@ -105,11 +105,11 @@ class SharedTemplates(BytecodeCache):
         self.compiled = {}
 
     def load_bytecode(self, bucket):
-        if bucket.key in self.compiled:
-            bucket.bytecode_from_string(self.compiled[bucket.key])
+        if compiled := self.compiled.get((bucket.environment.language, bucket.key)):
+            bucket.bytecode_from_string(compiled)
 
     def dump_bytecode(self, bucket):
-        self.compiled[bucket.key] = bucket.bytecode_to_string()
+        self.compiled[bucket.environment.language, bucket.key] = bucket.bytecode_to_string()
 
 
 @pytest.fixture(scope="session")

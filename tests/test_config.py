@@ -25,6 +25,11 @@ def test_an_empty_value_counts_as_unset():
     assert load_settings({"ES_HOST": "", "VECTOR_INDEX_TYPE": " "}).vector_index_type == "int8_hnsw"
 
 
+def test_copies_are_a_number_or_left_to_elasticsearch():
+    values = [load_settings({"INDEX_REPLICAS": value}).index_replicas for value in ("0", "2", "auto", "")]
+    assert values == [0, 2, None, None]
+
+
 def test_overrides_win_and_none_leaves_a_setting_alone():
     settings = load_settings({"INDEX_NAME": "a", "IMAGE_MODEL": "conse"}, index_name="b", image_model=None)
     assert (settings.index_name, settings.image_model) == ("b", "conse")
@@ -40,6 +45,11 @@ def test_overrides_win_and_none_leaves_a_setting_alone():
         ("MAX_CONTENT_LENGTH", "-5"),
         ("ES_HEAP", "lots"),
         ("ES_HEAP", "²g"),
+        ("INDEX_SHARDS", "0"),
+        ("INDEX_SHARDS", "1025"),
+        ("INDEX_REPLICAS", "-1"),
+        ("INDEX_REPLICAS", "10"),
+        ("INDEX_REPLICAS", "all"),
         ("INDEX_NAME", "photos*"),
         ("INDEX_NAME", "a,b"),
         ("INDEX_NAME", "Photos"),

@@ -8,7 +8,7 @@ import pytest
 from image_embeddings.assembly import data_dir_warning
 from image_embeddings.config import SAMPLE_PHOTOS, load_settings
 from image_embeddings.data_dir import make_data_dir, others_may_enter
-from image_embeddings.embedded_node.node import EmbeddedNode
+from image_embeddings.embedded_node.folder import hold_start_lock
 from image_embeddings.errors import CorpusError
 from image_embeddings.indexing.last_failure import note_errors
 
@@ -60,7 +60,7 @@ def test_the_first_that_writes_there_makes_it_private(tmp_path):
     with pytest.raises(CorpusError), note_errors(settings):
         raise CorpusError("no photos")
     assert mode_of(tmp_path / "noted") == 0o700
-    with EmbeddedNode(tmp_path / "node" / "elasticsearch")._hold_start_lock():
+    with hold_start_lock(tmp_path / "node" / "elasticsearch"):
         assert mode_of(tmp_path / "node") == 0o700
 
 

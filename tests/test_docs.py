@@ -145,7 +145,8 @@ def test_the_default_of_each_option_is_the_right_one():
 def test_no_section_is_about_an_unknown_command():
     known = {path for path, _ in COMMANDS}
     shown = re.findall(
-        r"-m image_embeddings ((?:node |text-model )?[a-z-]+)", "".join(page.read_text("utf-8") for page in PAGES)
+        r"-m image_embeddings ((?:node |text-model |export )?[a-z-]+)",
+        "".join(page.read_text("utf-8") for page in PAGES),
     )
     assert set(shown) <= known
 

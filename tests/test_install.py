@@ -38,7 +38,7 @@ def place(tmp_path):
         found = shutil.which(tool)
         assert found, f"{tool} is missing here"
         (tmp_path / "bin" / tool).symlink_to(found)
-    for name in ("requirements.txt", "requirements-s3.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
         (tmp_path / name).write_text("--extra-index-url x\npackage\n" if name == "requirements.txt" else "package\n")
     return tmp_path
 

@@ -53,7 +53,7 @@ if ! cpu_index_answers; then
     echo "PyTorch's CPU index does not answer: taking its default build, which is larger on Linux"
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
-    for file in requirements.txt requirements-s3.txt requirements-dev.txt constraints.txt; do
+    for file in requirements*.txt constraints.txt; do
         grep -v -- '--extra-index-url' "$file" >"$folder/$file"
     done
 fi

@@ -182,6 +182,11 @@ class ResultSchema(Schema):
             "there are none."
         }
     )
+    is_partial = Boolean(
+        data_key="partial",  # which is a name of Schema's own
+        required=True,
+        metadata={"description": "True if some photos could not be searched. They lack in hits and numbers."},
+    )
     took_ms = Dict(keys=String(), values=Float(), metadata={"description": "Milliseconds of each stage."})
 
 

@@ -29,6 +29,7 @@ from image_embeddings import Facets, Hit, ImageDocument, ImageSearch, SearchResu
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="search")
 health = Blueprint("health", __name__)
 
+MOST_BYTES = 1_000_000  # of an answer with hits
 
 # What the errors of an operation mean, by HTTP status.
 TOO_LONG = {414: "The address is longer than a search needs. Send a form instead."}
@@ -50,7 +51,7 @@ UNUSABLE_UPLOAD = {
 @blueprint.doc(responses={**NOT_FOUND, **TOO_LONG, **ANY})
 def search_photos(query: SearchRequest) -> Response:
     """Photos for a text, or like an indexed photo."""
-    return jsonify(_result(search(query)))  # not by the schema: it would change nothing, and take as long as the rest
+    return _as_json(_result(search(query)))  # not by the schema: it would change nothing, and take as long as the rest
 
 
 @blueprint.post("/search")
@@ -59,7 +60,7 @@ def search_photos(query: SearchRequest) -> Response:
 @blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def search_by_upload(query: SearchRequest) -> Response:
     """Photos like the uploaded one, or ones."""
-    return jsonify(_result(search(query)))
+    return _as_json(_result(search(query)))
 
 
 @blueprint.post("/searches")
@@ -68,7 +69,7 @@ def search_by_upload(query: SearchRequest) -> Response:
 @blueprint.doc(responses={**NOT_FOUND, **UNUSABLE_UPLOAD, **ANY})
 def searches(queries: list[SearchRequest]) -> Response:
     """Photos like each of the uploaded ones. If one cannot be read, the others are still searched for."""
-    return jsonify({"answers": [_answer(query) for query in queries]})
+    return _as_json({"answers": [_answer(query) for query in queries]})
 
 
 @blueprint.get("/images/<path:image_id>")
@@ -158,6 +159,20 @@ def _text_encoder(search: ImageSearch) -> dict[str, str | None]:
     return {"setting": search.text_paths.setting, **encoder, "why": why}
 
 
+def _as_json(answer: dict[str, Any]) -> Response:
+    """Return an answer of hits, whose photos may have many and long texts.
+
+    Raises:
+        QueryError: if it has more than MOST_BYTES.
+    """
+    response = jsonify(answer)
+    if (size := response.content_length or 0) > MOST_BYTES:
+        raise errors.QueryError(
+            f"The answer would have {size:,} bytes; {MOST_BYTES:,} at most. Ask for fewer hits (k) at a time."
+        )
+    return response
+
+
 def _answer(query: SearchRequest) -> dict[str, Any]:
     try:
         return {"result": _result(search(query))}
@@ -197,6 +212,7 @@ def _result(result: SearchResult) -> dict[str, Any]:
         "understood": result.understood,
         "note": message_of_note(result.note),
         **({"left_out": len(result.left_out)} if result.left_out else {}),
+        "partial": result.partial,
         "took_ms": dict(result.took_ms),
     }
 

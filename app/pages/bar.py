@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.pages.links import page_address
 from app.search_request import crops
 from app.search_request.crops import Box
 from app.search_request.page_form import ALL, IN, OPPOSITE
 from app.search_request.request import QueryPart, SearchRequest, parameters_of_parts
+from app.web.addresses import address_with
 from image_embeddings import Collection, Collections, ImageDocument
 
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -80,10 +80,15 @@ class Card(NamedTuple):
     """A collection to start from."""
 
     name: str
+    filter_name: str
     value: str  # of the filter
     photos: int
     examples: tuple[ImageDocument, ...]
-    href: str
+
+    @property
+    def href(self) -> str:
+        """The address of the page with its photos."""
+        return address_with("pages.image_search", {self.filter_name: self.value})
 
 
 class Option(NamedTuple):
@@ -132,5 +137,4 @@ def make_picker(collections: Collections, search: SearchRequest) -> Picker:
 
 def _make_card(collections: Collections, found: Collection) -> Card:
     value = collections.value_prefix + found.name
-    href = page_address("pages.image_search", {collections.filter_name: value})
-    return Card(found.name, value, found.count, found.examples, href)
+    return Card(found.name, collections.filter_name, value, found.count, found.examples)

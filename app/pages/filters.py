@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from app.pages.links import can_link, page_address, search_address
+from app.pages.links import can_link, search_address
 from app.pages.timeline import Timeline, first_day, last_day, make_timeline, period_words
 from app.pages.world_map import WorldMap, centre_of, make_map
 from app.search_request.request import Parameters, SearchRequest
 from app.search_request.request import format_place as place_parameter
+from app.web.addresses import address_with
 from app.web.languages import format_decimal
 from app.web.languages import gettext as _
 from image_embeddings import KEYWORD_FACETS, SORTS, Bucket, Facets, Filters, KeywordFacet, Place
@@ -85,7 +86,7 @@ class FilterForm:
         """
         k = {"k": [str(self.search.k)]}
         kept = {**self.search.filter_parameters, **k}
-        return kept if can_link(hits, len(page_address("pages.image_search", kept))) else k
+        return kept if can_link(hits, len(address_with("pages.image_search", kept))) else k
 
     def _can_link(self, count: int) -> bool:
         """Return whether a page may have `count` links, each with the whole search in its address."""

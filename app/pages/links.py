@@ -1,11 +1,7 @@
 """The addresses that pages link to. Each has a whole search in it, so a page has few links if the search is long."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from flask import url_for
-
 from app.search_request.request import SearchRequest
+from app.web.addresses import address_with
 from app.web.request_limits import MAX_ADDRESS
 from image_embeddings import errors
 
@@ -13,14 +9,9 @@ from image_embeddings import errors
 MOST_LINKED = 150_000
 
 
-def page_address(endpoint: str, parameters: Mapping[str, Any], *, fragment: str | None = None) -> str:
-    """Return the address of a page with these parameters."""
-    return url_for(endpoint, _anchor=fragment, **parameters)
-
-
 def search_address(search: SearchRequest, *, fragment: str | None = None) -> str:
     """Return the address of a search, from its first photo on."""
-    return page_address("pages.image_search", search.parameters, fragment=fragment)
+    return address_with("pages.image_search", search.parameters, fragment=fragment)
 
 
 def address_to_follow(search: SearchRequest) -> str:

@@ -1,10 +1,13 @@
 """How photos and hits are shown: pure functions for the templates."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from flask import Flask
+from markupsafe import Markup
 
+from app.web.addresses import address_of
 from image_embeddings import SHORT_SIDE, SUFFIXES, Hit, ImageDocument, SearchResult
 
 # Width / height of a tile. A longer photo would make a tile of no use: it is cut in the grid, but not in the lightbox.
@@ -15,6 +18,11 @@ NARROWEST, WIDEST = 0.56, 3.0
 # 0.25. The others are usual for CLIP.
 _CONSE = {"text": (0.28, 0.42), "photo": (0.40, 0.65)}
 _CLIP = {"text": (0.24, 0.29), "photo": (0.70, 0.85)}
+
+_ICON = Markup(
+    '<svg class="icon" width="20" height="20" viewBox="0 0 24 24" aria-hidden="true"><use href="{}#{}"/></svg>'
+)
+ICONS_KEPT = 200  # a dozen for each address that a proxy gives to this app
 
 
 class HitGroup(NamedTuple):
@@ -29,7 +37,17 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shape)
     app.add_template_filter(nearness)
     app.add_template_filter(groups)
-    app.jinja_env.globals.update(photo_suffixes=sorted(SUFFIXES), photo_short_side=SHORT_SIDE)
+    app.jinja_env.globals.update(icon=icon, photo_suffixes=sorted(SUFFIXES), photo_short_side=SHORT_SIDE)
+
+
+def icon(name: str) -> Markup:
+    """Return a symbol of the file icons.svg, as HTML."""
+    return _icon(address_of("static", filename="icons.svg"), name)
+
+
+@lru_cache(ICONS_KEPT)
+def _icon(file: str, name: str) -> Markup:
+    return _ICON.format(file, name)
 
 
 def shape(document: ImageDocument) -> str:

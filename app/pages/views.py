@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from app.pages.bar import fields_of, image_ids_of, make_bar, make_picker
 from app.pages.filters import FilterForm
-from app.pages.links import address_to_follow, page_address
-from app.search_request.page_form import DEFAULT_K, parse_k, parse_page, parse_valid
+from app.pages.links import address_to_follow
+from app.search_request.page_form import DEFAULT_K, MOST_K, parse_k, parse_page, parse_valid
 from app.search_request.request import SearchRequest, make_part, search
 from app.search_request.schemas import MAX_UPLOADS
 from app.search_request.uploads import CarriedPhoto, carry_upload
 from app.services import services
+from app.web.addresses import address_with
 from app.web.errors import error_page
 from app.web.languages import choose, declare
+from app.web.templates import render_template
 from app.web.visitors import choose_text, message_of
 from image_embeddings import BY_DATE_DEPTH, MAX_DEPTH, MAX_PARTS, SearchResult, errors
 
@@ -27,7 +29,7 @@ blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
 blueprint.before_request(choose)
 blueprint.after_request(declare)
 
-K_CHOICES = (10, 20, 50, 100)
+K_CHOICES = (10, 20, 50, MOST_K)
 ROW_K = 12  # hits in the row of one of several photos
 HOME_COLLECTIONS = 12  # the largest ones; another page shows all of them
 
@@ -37,7 +39,7 @@ def home() -> ResponseReturnValue:
     """Show the search bar and the collections above the newest photos."""
     query = SearchRequest(k=parse_k())
     try:
-        result = services().search.browse(k=DEFAULT_K, facets=True)
+        result = services().search.browse(k=DEFAULT_K, facets=True, partial=True)
         common = _common(query, result)
     except errors.IndexMissingError:
         return render_template("home.html", total=0, **_common(query, indexed=False))
@@ -139,7 +141,7 @@ def _rows(uploads: Sequence[FileStorage], query: SearchRequest) -> ResponseRetur
         fields=fields_of(together),
         before=[part.name for part in together].index("image") if pictures else 0,
         can_join=len(pictures) > 1 and len(together) <= MAX_PARTS,
-        **_common(query),
+        **_common(query, partial=any(row.result and row.result.partial for row in rows)),
     )
 
 
@@ -191,12 +193,15 @@ def _page(offset: int) -> str | None:
     return f"{url_for(str(request.endpoint))}?{urlencode(values, doseq=True)}"
 
 
-def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True) -> dict[str, Any]:
+def _common(
+    query: SearchRequest, result: SearchResult | None = None, *, indexed: bool = True, partial: bool = False
+) -> dict[str, Any]:
     """Return the template variables that every page with the search bar needs.
 
     `query` is the search that the bar shows. `result` is its result, if the page shows hits. `indexed` is False if
-    there is no index yet.
+    there is no index yet. `partial` says whether some photos could not be searched, if `result` does not say it.
     """
+    partial = partial or bool(result and result.partial)
     k, total = query.k, result.total if result else None
     filter_form = FilterForm(query, result.facets if result else None)
     kept = filter_form.kept_by(len(result.hits) if result else MAX_UPLOADS * ROW_K)
@@ -206,13 +211,14 @@ def _common(query: SearchRequest, result: SearchResult | None = None, *, indexed
         "result": result,
         "filter_form": filter_form,
         "part_fields": fields_of(query.parts),
-        "similar_to": f"{page_address('.similar_image', kept)}&id=",
-        "part_of": f"{page_address('.image_search', kept)}&like=",
+        "similar_to": f"{address_with('pages.similar_image', kept)}&id=",
+        "part_of": f"{address_with('pages.image_search', kept)}&like=",
         "k": k,
         "k_choices": sorted({*K_CHOICES, k}),
         "indexing": services().indexing() if indexed else None,
         "indexing_failure": _indexing_failure(),
         "indexed": indexed,
         "bar": make_bar(query.parts, documents),
-        "picker": make_picker(services().collections(total=total), query) if indexed else None,
+        "picker": make_picker(services().collections(total=total, needed=not partial), query) if indexed else None,
+        "partial": partial,
     }

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from app.photo_files import decode_image, find_photo, read_photo
+from app.photo_files import decode_photo, find_photo
 from image_embeddings import SHORT_SIDE, errors
 
 MOST_DETAIL = 4_000  # pixels of the shorter side, at most, to which a photo is decoded when a part is cut out
@@ -54,4 +54,5 @@ def crop_indexed(image_id: str, box: Box) -> Image.Image:
         ImageNotFoundError, ImageError: if there is no such photo, or it cannot be read.
     """
     detail = min(MOST_DETAIL, round(SHORT_SIDE / min(box.check().width, box.height)))
-    return box.cut(decode_image(read_photo(find_photo(image_id)), what=image_id, short_side=detail))
+    whole, _ = decode_photo(find_photo(image_id), short_side=detail)
+    return box.cut(whole)

@@ -20,13 +20,22 @@ from app.search_request.request import (
     make_part,
     sort_parts,
 )
-from app.search_request.schemas import MAX_UPLOADS, QuerySchema, part_weight, query_text, request_of, several
+from app.search_request.schemas import (
+    MAX_UPLOADS,
+    QuerySchema,
+    part_weight,
+    query_text,
+    request_of,
+    several,
+    whole_number,
+)
 from app.search_request.uploads import MAX_COPY, read_copy
 from app.services import services
 from app.web.errors import describe_problems
 from image_embeddings import KEYWORD_FACETS, MAX_PARTS, MAX_VALUE_BYTES, MAX_WEIGHT, MIN_WEIGHT, errors
 
 DEFAULT_K = 20
+MOST_K = 100  # hits of a page: with a thousand it would have more than a megabyte
 OPPOSITE = {"q": "without", "without": "q", "like": "unlike", "unlike": "like"}
 COLLECTION = "collection"  # a field of the form: `all`, `in <value>`, or empty to leave it as it is
 ALL, IN = "all", "in"
@@ -45,6 +54,7 @@ class PageSchema(QuerySchema):
     A page may have neither query nor filter.
     """
 
+    k = whole_number("Number of hits.", least=1, most=MOST_K, load_default=DEFAULT_K)
     text = several(query_text(), "Texts that were typed, with signs before words.", most=MAX_PARTS)
     not_ = several(query_text(), "Texts that photos should not show.", most=MAX_PARTS, data_key="not")
     add = several(PhotoName(), "Further image_ids to find others like.", most=MAX_PARTS)

@@ -60,7 +60,8 @@ def part_weight() -> Number:
     return Number(validate=Range(MIN_WEIGHT, MAX_WEIGHT, error="{input} is not from {min} to {max}."))
 
 
-def _number(description: str, *, least: int, most: int, **options: Any) -> WholeNumber:
+def whole_number(description: str, *, least: int, most: int, **options: Any) -> WholeNumber:
+    """Return a field of a whole number from `least` to `most`."""
     return WholeNumber(
         validate=Range(least, most, error="{input} is not from {min} to {max}."),
         metadata={"description": description},
@@ -82,8 +83,8 @@ def _facet_fields() -> "dict[str, Field[Any]]":
 class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # type: ignore[misc]
     """The filters of a search, the order of its hits, and which of them are wanted."""
 
-    k = _number("Number of hits.", least=1, most=MAX_K, load_default=10)
-    offset = _number("Number of hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
+    k = whole_number("Number of hits.", least=1, most=MAX_K, load_default=10)
+    offset = whole_number("Number of hits to pass over.", least=0, most=MAX_OFFSET, load_default=0)
     column = several(
         ColumnValue(max_bytes=MAX_VALUE_BYTES),
         "Only photos with this value in a column of the metadata file: name=value.",
@@ -94,8 +95,8 @@ class FilterSchema(Schema.from_dict(_facet_fields(), name="FacetSchema")):  # ty
     place = BoxOfDegrees(
         "Only photos taken in this box: south,west,north,east in degrees. Over the date line, west is larger than east."
     )
-    min_width = _number("Only photos at least this wide, in pixels.", least=0, most=MAX_PIXELS)
-    min_height = _number("Only photos at least this high, in pixels.", least=0, most=MAX_PIXELS)
+    min_width = whole_number("Only photos at least this wide, in pixels.", least=0, most=MAX_PIXELS)
+    min_height = whole_number("Only photos at least this high, in pixels.", least=0, most=MAX_PIXELS)
     sort = String(
         load_default=SORTS[0],
         validate=OneOf(SORTS),

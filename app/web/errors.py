@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Response, jsonify, render_template, request
+from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
@@ -14,6 +14,7 @@ from app.services import services
 from app.web.languages import declare
 from app.web.request_limits import FormTooLargeError
 from app.web.request_record import record
+from app.web.templates import render_template
 from app.web.visitors import UNEXPECTED, in_own_language, message_of
 from image_embeddings import errors
 
@@ -108,7 +109,7 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     code = (error.name or "error").lower().replace(" ", "_")
     answer = _answer(code, error.description or code, error.code or 500)
     for name, value in error.get_headers():
-        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if name in ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate"):
             answer.headers[name] = value
     return answer
 

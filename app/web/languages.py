@@ -42,9 +42,9 @@ def init_app(app: Flask) -> None:
     Babel(app, locale_selector=language, default_translation_directories=FOLDER)
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     # Those of Jinja's extension for gettext do the same, but take a third of the time of a page.
-    app.jinja_env.globals.update(_=_markup, gettext=_markup, ngettext=_markup_of_number)
+    app.jinja_env.globals.update(_=translate_markup, gettext=translate_markup, ngettext=_markup_of_number)
     app.add_template_filter(format_decimal, "decimalformat")
-    app.jinja_env.globals.update(language=language, languages=LANGUAGES, address_in=address_in)
+    app.jinja_env.globals.update(language=language, languages=LANGUAGES, address_of_languages=address_of_languages)
     warn_of_stale(app, Path(app.root_path) / FOLDER)
 
 
@@ -93,6 +93,11 @@ def _reader() -> Reader:
     return found
 
 
+def locale_of_reader() -> str | None:
+    """Return the locale of the reader's texts and numbers, such as "de"."""
+    return _reader().locale
+
+
 def gettext(text: str, /, **values: Any) -> str:
     """Return a text in the reader's language, with these values in it."""
     found = _reader().translations.gettext(text)
@@ -104,7 +109,7 @@ def ngettext(one: str, many: str, number: int, /, **values: Any) -> str:
     return _reader().translations.ngettext(one, many, number) % {"num": number, **values}
 
 
-def _markup(text: str, /, **values: Any) -> Markup:
+def translate_markup(text: str, /, **values: Any) -> Markup:
     """Return a template's text in the reader's language. Values that are no markup are escaped."""
     reader = _reader()
     found = reader.markup.get(text)
@@ -114,7 +119,7 @@ def _markup(text: str, /, **values: Any) -> Markup:
 
 
 def _markup_of_number(one: str, many: str, number: int, /, **values: Any) -> Markup:
-    """Return a template's text for a number of things, as `_markup` does."""
+    """Return a template's text for a number of things, as `translate_markup` does."""
     found = Markup(_reader().translations.ngettext(one, many, number))  # no text of a visitor
     return found % {"num": number, **values}
 
@@ -135,15 +140,17 @@ def language() -> str:
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
 
 
-def address_in(code: str) -> str:
-    """Return the address that chooses a language: this page again, or the home page if this page has no address.
+def address_of_languages() -> str:
+    """Return the address that chooses the language whose code is added to it.
+
+    It is that of this page again, or of the home page if this page has no address.
 
     A page whose address is too long has none. The page of an upload has to be asked for by its form, which is sent to
     this address.
     """
     if request.blueprint in ("pages", "login") and not is_address_too_long():
-        return _address(**{CHOICE: code})
-    return f"{url_for('pages.home')}?{CHOICE}={code}"
+        return _address(**{CHOICE: ""})
+    return f"{url_for('pages.home')}?{CHOICE}="
 
 
 def choose() -> ResponseReturnValue | None:

@@ -4,7 +4,7 @@ import logging
 from typing import TypeVar
 
 from apiflask import APIBlueprint
-from flask import Flask, Response, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
@@ -15,6 +15,7 @@ from app.web.door import door
 from app.web.languages import choose, declare
 from app.web.request_record import record
 from app.web.return_address import return_address
+from app.web.templates import render_template
 from image_embeddings import Settings
 
 LONGEST_FORM = 10_000  # bytes

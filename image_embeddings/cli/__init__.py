@@ -5,7 +5,18 @@ Each command or group of commands has a module. To add one, write its module and
 
 import click
 
-from image_embeddings.cli import evaluate, index, make_password, node, search, serve, status, text_model
+from image_embeddings.cli import (
+    evaluate,
+    export,
+    import_,
+    index,
+    make_password,
+    node,
+    search,
+    serve,
+    status,
+    text_model,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,5 +33,7 @@ main.add_command(status.status)
 main.add_command(serve.serve)
 main.add_command(make_password.make_password)
 main.add_command(evaluate.evaluate)
+main.add_command(export.export)
+main.add_command(import_.import_)
 main.add_command(text_model.text_model)
 main.add_command(node.node)

@@ -17,15 +17,18 @@ from image_embeddings.cli.index_report import exit_by_report, print_change, prin
 from image_embeddings.cli.terminal import (
     end_process,
     fail,
+    finish_on_interrupt,
     json_option,
     on_interrupt,
     print_json,
     progress_bar,
+    progress_bars,
     say,
     show_errors,
 )
-from image_embeddings.config import IS_CLONE, load_settings
+from image_embeddings.config import IS_CLONE, Settings, load_settings
 from image_embeddings.errors import ImageSearchError, SettingError
+from image_embeddings.indexing.parquet_run import encode_into_parquet
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.runs import Indexing, discard_rebuild
 from image_embeddings.indexing.watch import keep_up
@@ -52,6 +55,11 @@ from image_embeddings.sources.folder_source import FolderSource
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
 @click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
+@click.option(
+    "--to-parquet",
+    type=click.Path(path_type=Path),
+    help="Encode into Parquet files in this folder, without Elasticsearch, for `import`.",
+)
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
 @click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
@@ -65,6 +73,7 @@ def index(
     watch: bool,
     reread: bool,
     prune: bool,
+    to_parquet: Path | None,
     batch_size: int,
     chunk_size: int,
     thread_count: int,
@@ -76,10 +85,14 @@ def index(
 
     Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
     """
-    if delete_existing + rebuild + discard > 1:
-        raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
-    if reread and (delete_existing or rebuild):
-        raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
+    _check_usage(
+        delete_existing=delete_existing,
+        rebuild=rebuild,
+        discard=discard,
+        reread=reread,
+        to_files=bool(to_parquet),
+        for_index_only=bool(metadata or watch),
+    )
     if discard:
         if folder or metadata or watch or reread or prune:
             raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
@@ -96,6 +109,9 @@ def index(
             max_pixels=settings.max_image_pixels,
         )
         chosen = parse_address(folder) if folder else None
+        if to_parquet:
+            _encode_into_parquet(settings, to_parquet, chosen, options=options, prune=prune, as_json=as_json)
+            return
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
             report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, reread=reread, prune=prune)
@@ -110,6 +126,36 @@ def index(
                 say(f"To see them in the browser: {how}.")
             if changes:
                 _index_changes(runs, changes, before=report, as_json=as_json)
+
+
+def _check_usage(
+    *, delete_existing: bool, rebuild: bool, discard: bool, reread: bool, to_files: bool, for_index_only: bool
+) -> None:
+    if delete_existing + rebuild + discard > 1:
+        raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
+    if reread and (delete_existing or rebuild):
+        raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
+    if to_files and (delete_existing or rebuild or discard or reread or for_index_only):
+        raise click.UsageError("--to-parquet goes with --prune and the numbers only: it writes into no index.")
+
+
+def _encode_into_parquet(
+    settings: Settings, out: Path, folder: Path | str | None, *, options: IndexOptions, prune: bool, as_json: bool
+) -> None:
+    with progress_bars("Encoding") as open_bar, finish_on_interrupt(stopped_message()) as stop:
+        report = encode_into_parquet(
+            settings,
+            out,
+            folder=folder,
+            prune=prune,
+            options=options,
+            progress=open_bar,
+            stopped=stop.is_set,
+            notify=say,
+        )
+    print_json(asdict(report)) if as_json else print_report(report)
+    exit_by_report(report)
+    say(f"To fill an index with them: import {shlex.quote(str(out))}")
 
 
 def _discard_rebuild() -> None:

@@ -38,11 +38,12 @@ def search(
         filters = Filters(values={"folder": (folder,)} if folder else {})
         image_search = assembly.open_search(settings, notify=say)
         if text is not None:
-            result = image_search.by_text(text, k=k, offset=offset, filters=filters)
+            result = image_search.by_text(text, k=k, offset=offset, filters=filters, partial=True)
         elif image is not None:
-            result = image_search.by_image(_read_image(image, settings), k=k, offset=offset, filters=filters)
+            picture = _read_image(image, settings)
+            result = image_search.by_image(picture, k=k, offset=offset, filters=filters, partial=True)
         else:
-            result = image_search.like(str(image_id), k=k, offset=offset, filters=filters)
+            result = image_search.like(str(image_id), k=k, offset=offset, filters=filters, partial=True)
         if as_json:
             print_json(_result_json(result))
         else:
@@ -77,6 +78,7 @@ def _result_json(result: SearchResult) -> dict[str, Any]:
         "understood": result.understood,
         "note": result.note,
         **({"left_out": len(result.left_out)} if result.left_out else {}),
+        "partial": result.partial,
         "took_ms": result.took_ms,
     }
 
@@ -89,6 +91,8 @@ def _print_result(result: SearchResult) -> None:
     say(f"{len(result.hits)} of {result.total} photos, by {result.model_id}{in_elasticsearch}")
     if not result.understood and not any(hit.by_words for hit in result.hits):
         say("The text says nothing that the model knows. These photos need not match it.")
+    if result.partial:
+        say("Note: some photos could not be searched at the moment.")
     if result.note:
         say(f"Note: {result.note}")
     if result.left_out:

@@ -69,7 +69,8 @@ def _rebuild_text(index: ImageIndex) -> str:
     except IndexMissingError:
         return ""
     try:
-        photos = f"{index.rebuild.count()} photos so far"
+        done = state.indexing["done"] if state.indexing else 0
+        photos = f"{max(done, index.rebuild.count())} photos so far"  # what was written last cannot be searched yet
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
     folder = state.corpus or "FOLDER"

@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -42,6 +43,19 @@ def progress_bar(total: int, *, what: str, unit: str, leave: bool) -> tqdm[Any]:
     return tqdm(total=total, unit=unit, desc=what, disable=not total or not sys.stderr.isatty(), leave=leave)
 
 
+@contextmanager
+def progress_bars(what: str) -> Iterator[Callable[[int], tqdm[Any]]]:
+    """Give the context a function that opens a progress bar for so many photos. Bars end with the context."""
+    with ExitStack() as bars:
+
+        def open_bar(total: int) -> tqdm[Any]:
+            bar = progress_bar(total, what=what, unit=" photos", leave=True)
+            bars.callback(bar.close)
+            return bar
+
+        yield open_bar
+
+
 def fail(message: str) -> NoReturn:
     """Print an error and exit with 1."""
     say(f"Error: {message}")
@@ -72,6 +86,27 @@ def end_process(message: str, *_signal: object) -> None:
     """
     os.write(sys.stderr.fileno(), f"Error: {message}\n".encode())  # click may be in the middle of a line
     os._exit(1)
+
+
+@contextmanager
+def finish_on_interrupt(stopped: str) -> Iterator[threading.Event]:
+    """Give the context an event that the first Ctrl-C or SIGTERM sets; the second ends the process.
+
+    `stopped` is the line that it ends with.
+    """
+    stop = threading.Event()
+
+    def finish(number: int, frame: object) -> None:
+        if stop.is_set():
+            end_process(stopped)
+        stop.set()
+        say("Stopping: what is under way is still written. Once more ends it at once.")
+
+    on_interrupt(finish)
+    try:
+        yield stop
+    finally:
+        on_interrupt(signal.default_int_handler)
 
 
 def on_interrupt(handler: Callable[..., Any]) -> None:

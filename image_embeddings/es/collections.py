@@ -15,6 +15,7 @@ from image_embeddings.es.queries import EMBEDDING, FINGERPRINT, by_date
 FOLDER, LABEL, NONE = "folder", "label", "none"
 COLUMN = "column:"  # the column's name follows
 MAX_COLLECTIONS = 200  # the largest ones are listed
+SHARD_COLLECTIONS = 1_000  # of each shard; if none has more, the counts are exact. Each is read with its examples
 EXAMPLES = 4  # photos that are shown of each
 
 
@@ -48,7 +49,7 @@ class Collections:
 def collections_search(by: str) -> JSON:
     """Return the body of a search for all collections with their counts and examples, in one aggregation."""
     newest = {"size": EXAMPLES, "sort": by_date(), "_source": {"excludes": [EMBEDDING, FINGERPRINT]}}
-    terms = {**_terms(by), "size": MAX_COLLECTIONS}
+    terms = {**_terms(by), "size": MAX_COLLECTIONS, "shard_size": SHARD_COLLECTIONS}
     aggs = {"collections": {"terms": terms, "aggs": {"examples": {"top_hits": newest}}}}
     return {"size": 0, "track_total_hits": True, "aggs": aggs}
 

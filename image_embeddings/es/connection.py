@@ -42,10 +42,14 @@ def connect(
     from elasticsearch import Elasticsearch
 
     from image_embeddings.es.following import following
+    from image_embeddings.es.serializers import quick_serializers
     from image_embeddings.es.transport import NineOrEightNode
+    from image_embeddings.es.whole_answers import WholeAnswers
 
     options: dict[str, Any] = {
+        "transport_class": WholeAnswers,
         "node_class": following(locate) if locate else NineOrEightNode,
+        "serializers": quick_serializers(),
         "request_timeout": timeout,
         "retry_on_timeout": False,
         # Not 503: Elasticsearch answers it after it has waited for half a minute. The user should then see the error.

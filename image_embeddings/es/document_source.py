@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from image_embeddings.documents import ImageDocument, is_content_hash, is_image_id
 from image_embeddings.errors import IndexForeignError, shorten
@@ -66,7 +66,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_whole_number(value: object) -> bool:
+def _is_whole_number(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -75,7 +75,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_side(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return _is_whole_number(value) and value > 0
 
 
 def _are_texts(value: object) -> bool:

@@ -246,7 +246,7 @@ class Documents:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
         check_image_id(image_id)
         body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
-        hits = self._client.search(body)["hits"]["hits"]
+        hits = self._client.search(body, routing=image_id)["hits"]["hits"]  # it is in the shard that its id leads to
         if not hits or "fields" not in hits[0]:
             raise _not_found(image_id)
         return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)

@@ -12,6 +12,9 @@ from image_embeddings.documents import MAX_IMAGE_ID_BYTES, ORIENTATIONS, ImageDo
 
 FACET_VALUES = 100  # the most frequent ones are counted
 FOLDER_VALUES = 500
+# Each shard names so many of its values at most. So counts over several shards are exact unless a shard has more values
+# than this. By default it names little more than are wanted.
+SHARD_VALUES = 5_000
 MAX_VALUE_BYTES = 8_000  # four for each character of the longest value that a metadata file may have
 
 

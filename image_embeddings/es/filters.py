@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from image_embeddings.documents import JSON, Bucket, Facets, Place, PlaceBucket
 from image_embeddings.errors import QueryError, shorten
-from image_embeddings.es.facets import FACET_VALUES, KEYWORD_FACETS, MAX_VALUE_BYTES, KeywordFacet
+from image_embeddings.es.facets import FACET_VALUES, KEYWORD_FACETS, MAX_VALUE_BYTES, SHARD_VALUES, KeywordFacet
 
 MAX_VALUES = 50  # values of one filter
 COLUMN_VALUES = 500  # values that are counted, of all columns together
@@ -124,23 +124,25 @@ def facet_aggs(filters: Filters) -> JSON:
     }
     aggs = {name: _filtered_agg(others[name], {"values": agg}) for name, agg in values.items()}
     box = {"box": {"geo_bounds": {"field": "location"}}, "centre": {"geo_centroid": {"field": "location"}}}
-    tiles = {"field": "location", "precision": _zoom(filters.place), "size": PLACE_CELLS}
+    tiles = {"field": "location", "precision": _zoom(filters.place), "size": PLACE_CELLS, "shard_size": SHARD_VALUES}
     cells = {"values": {"geotile_grid": tiles, "aggs": box}}
     aggs["place"] = _filtered_agg(filters.all_clauses(but=None if filters.place else "place"), cells)
-    columns: JSON = {"values": {"terms": {"field": "columns", "size": COLUMN_VALUES}}}
+    columns: JSON = {"values": {"terms": {"field": "columns", "size": COLUMN_VALUES, "shard_size": SHARD_VALUES}}}
     aggs["columns"] = _filtered_agg(filters.all_clauses(), columns)
     for name in filters.clauses():
         if name.startswith("column "):
             column = name.removeprefix("column ")
             include = escape_pattern(column) + f"{COLUMN_SEPARATOR}.*"
-            terms = {"terms": {"field": "columns", "size": FACET_VALUES, "include": include}}
+            terms = {
+                "terms": {"field": "columns", "size": FACET_VALUES, "shard_size": SHARD_VALUES, "include": include}
+            }
             # Quoted, because the name of an aggregation cannot contain brackets.
             aggs[f"column {quote(column)}"] = _filtered_agg(filters.all_clauses(but=name), {"values": terms})
     return aggs
 
 
 def _terms(facet: KeywordFacet) -> JSON:
-    return {"field": facet.field, **({} if facet.choices else {"size": facet.counted})}
+    return {"field": facet.field, **({} if facet.choices else {"size": facet.counted, "shard_size": SHARD_VALUES})}
 
 
 def matching_agg(filters: Filters) -> JSON:

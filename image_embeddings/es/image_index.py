@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from image_embeddings.documents import FORMAT, JSON, ModelInfo
 from image_embeddings.errors import BlockedError, IndexForeignError, IndexMissingError, IndexTemplateError, RequestError
 from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
+from image_embeddings.es.copies import wait_for_copies
 from image_embeddings.es.documents import Documents
 from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.made_index import foreign_parts
@@ -35,6 +36,7 @@ class IndexState:
     indexing: JSON | None = None
     oldest_format: int = FORMAT  # no document has an older format than this
     calibration: Calibration | None = None  # what likeness is usual in the index
+    vector_index_type: str = ""  # how Elasticsearch keeps the embeddings
 
 
 class ImageIndex:
@@ -86,6 +88,7 @@ class ImageIndex:
             indexing=meta.get("indexing"),
             oldest_format=meta.get("oldest_format", 1),
             calibration=Calibration.from_json(meta.get("calibration")),
+            vector_index_type=mapping.vector_index_type_of(body),
         )
 
     def note_progress(self, state: IndexState, indexing: JSON | None) -> None:
@@ -118,14 +121,28 @@ class ImageIndex:
 
     # Making and removing
 
-    def create(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
+    def create(
+        self,
+        *,
+        model: ModelInfo,
+        vector_index_type: str,
+        corpus: str | None = None,
+        shards: int = 1,
+        replicas: int | None = None,
+    ) -> IndexState:
         """Make a new, empty index for embeddings of `model`. It replaces an older one in one step.
+
+        It has `shards` parts and `replicas` copies of each. None: one copy as soon as there is a second node.
 
         Raise IndexForeignError if the name is that of several indices, RequestError if Elasticsearch refuses the name
         or the mapping, or if no node has room, and IndexTemplateError if an index template of the cluster makes it
         another index. The older index then stays as it was.
         """
-        return self._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
+        copies = mapping.serving_copies(replicas)
+        body = mapping.index_body(
+            model=model, vector_index_type=vector_index_type, corpus=corpus, shards=shards, copies=copies
+        )
+        return self._make(self.name, body, model=model, corpus=corpus)
 
     def drop(self) -> None:
         """Remove the index with all its documents, if it exists.
@@ -146,27 +163,48 @@ class ImageIndex:
         """The index that is filled to replace this one. It has an alias of its own, and may not exist."""
         return type(self)(self.cluster, name=f"{self.name}{REBUILD_SUFFIX}")
 
-    def begin_rebuild(self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> IndexState:
+    def begin_rebuild(
+        self, *, model: ModelInfo, vector_index_type: str, corpus: str | None = None, shards: int = 1
+    ) -> IndexState:
         """Make a new, empty index beside this one, under the name of `rebuild`. This one still answers searches.
+
+        Until `finish_rebuild`, the new one has no copies, and what was written is found only after a refresh.
 
         Raise RequestError and IndexTemplateError as `create` does.
         """
-        return self.rebuild._make(self.name, model=model, vector_index_type=vector_index_type, corpus=corpus)
+        body = mapping.index_body(
+            model=model, vector_index_type=vector_index_type, corpus=corpus, shards=shards, copies=mapping.FILLING
+        )
+        return self.rebuild._make(self.name, body, model=model, corpus=corpus)
 
-    def finish_rebuild(self, backing_index: str) -> None:
+    def finish_rebuild(
+        self,
+        backing_index: str,
+        *,
+        replicas: int | None = None,
+        notify: Callable[[str], object] = lambda line: None,
+    ) -> None:
         """Replace this index by the one behind `rebuild`, in one step, and remove this one.
 
-        A second call does no harm. Raise IndexMissingError if there is no such index.
+        The new one first gets `replicas` copies (see `create`), and they are waited for. Elasticsearch may lack nodes
+        for them: then it makes them when there are more. `notify` is told what is waited for, and what is missing at
+        the end. A second call does no harm.
+
+        Raise IndexMissingError if there is no such index, and RequestError, with a status in PASSING, if some of it is
+        on no node.
         """
+        settings = {"refresh_interval": None, **mapping.serving_copies(replicas)}  # None: Elasticsearch's default
+        with self._client.errors():
+            self._client.writer.indices.put_settings(index=backing_index, settings=settings)
+        wait_for_copies(self.cluster, backing_index, notify=notify)
         end = {"remove": {"index": backing_index, "alias": self.rebuild.name}}
         self._point_alias_to(backing_index, replaced=self._backing_indices(), also=[end])
 
     # Requests
 
-    def _make(self, prefix: str, *, model: ModelInfo, vector_index_type: str, corpus: str | None) -> IndexState:
+    def _make(self, prefix: str, body: JSON, *, model: ModelInfo, corpus: str | None) -> IndexState:
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
-        body = mapping.index_body(model=model, vector_index_type=vector_index_type, corpus=corpus)
         if not older:  # in the same request, so that an interrupted run leaves no index without the alias
             body["aliases"] = {self.name: {"is_write_index": True}}
         try:
@@ -187,7 +225,8 @@ class ImageIndex:
             except BlockedError:  # the older index cannot be removed, so the new one will not be used
                 self._delete(backing_index)
                 raise
-        return IndexState(backing_index=backing_index, model=model, corpus=corpus)
+        kind = mapping.vector_index_type_of(body["mappings"])
+        return IndexState(backing_index=backing_index, model=model, corpus=corpus, vector_index_type=kind)
 
     def _check_made(self, backing_index: str, body: JSON) -> None:
         """Return if the new index is what `body` asked for. Else remove the index and raise IndexTemplateError."""

@@ -29,11 +29,15 @@ class IndexClient:
         # If a rebuild replaces the index during a search, Elasticsearch refuses it with 503. The client repeats it.
         self.reader: Elasticsearch = cluster.client.options(retry_on_status=PASSING)
 
-    def search(self, body: JSON, *, client: Elasticsearch | None = None, **parameters: Any) -> Mapping[str, Any]:
+    def search(
+        self, body: JSON, *, client: Elasticsearch | None = None, partial: bool = False, **parameters: Any
+    ) -> Mapping[str, Any]:
         """Return the answer to a search. `reader` sends it, unless another `client` is given.
 
-        `parameters` are added to the URL of the request. Raise errors as `errors` does.
+        `parameters` are added to the URL of the request. Only if `partial` is true, the answer may lack the photos of
+        some shards: see `queries.is_partial`. Raise errors as `errors` does.
         """
+        parameters |= {"allow_partial_search_results": True} if partial else {}
         with self.errors():
             answer = (client or self.reader).search(index=self.name, body=body, **parameters)
         result: Mapping[str, Any] = answer.body

@@ -36,15 +36,17 @@ def foreign_parts(found: Mapping[str, Any], asked: JSON) -> list[str]:
     `found` is its part of the answer to `GET INDEX`. `asked` is the body of the request that made it.
     """
     return [
-        *(f"the setting {name}" for name in _foreign_settings(found["settings"]["index"])),
+        *(f"the setting {name}" for name in _foreign_settings(found["settings"]["index"], asked.get("settings", {}))),
         *(f"the mapping's {name}" for name in sorted(found["mappings"].keys() - asked["mappings"].keys())),
         *(f"the field {name}" for name in _foreign_fields(found["mappings"], asked["mappings"])),
         *(f"the alias {name}" for name in sorted(found["aliases"].keys() - asked.get("aliases", {}).keys())),
     ]
 
 
-def _foreign_settings(settings: Mapping[str, Any]) -> Iterator[str]:
+def _foreign_settings(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
     for name, value in sorted(settings.items()):
+        if name in asked and value == asked[name]:
+            continue
         is_too_low = name in _LEAST and value is not None and int(value) < _LEAST[name]
         is_without_refresh = name == "refresh_interval" and str(value).startswith("-1")
         if name in _FOREIGN_SETTINGS or is_too_low or is_without_refresh:

@@ -18,17 +18,40 @@ TABLE_FIELDS = ("label", "table_caption", "extra")  # what metadata tables say
 _OFFSET = re.compile(r"(?<=[\d.])(Z|[+-]\d\d:\d\d)$")
 
 
-def index_body(*, model: ModelInfo, vector_index_type: str, corpus: str | None = None) -> JSON:
-    """Return settings and mapping of a new index for embeddings of `model`."""
+def index_body(
+    *,
+    model: ModelInfo,
+    vector_index_type: str,
+    corpus: str | None = None,
+    shards: int = 1,
+    copies: JSON | None = None,
+) -> JSON:
+    """Return settings and mapping of a new index for embeddings of `model`.
+
+    `copies` are the settings of its copies and of what searches see: see `serving_copies` and `FILLING`.
+    """
     return {
-        # Elasticsearch adds a replica as soon as there is a second node for it.
-        "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+        "settings": {"number_of_shards": shards, **(serving_copies(None) if copies is None else copies)},
         "mappings": {
             "dynamic": "strict",
             "_meta": meta(model=model, corpus=corpus),
             "properties": properties(dims=model.dims, vector_index_type=vector_index_type),
         },
     }
+
+
+# While an index is filled that nobody searches yet: the graphs of its embeddings are built once, and in large segments.
+FILLING = {"number_of_replicas": 0, "auto_expand_replicas": "false", "refresh_interval": "-1"}
+
+
+def serving_copies(replicas: int | None) -> JSON:
+    """Return the settings of an index that is searched, with so many copies of each shard.
+
+    If `replicas` is None, Elasticsearch adds one copy as soon as there is a second node for it.
+    """
+    if replicas is None:
+        return {"auto_expand_replicas": "0-1"}
+    return {"number_of_replicas": replicas, "auto_expand_replicas": "false"}
 
 
 def properties(*, dims: int, vector_index_type: str) -> JSON:
@@ -87,6 +110,12 @@ def document_properties() -> JSON:
         WALL_TIME_END: {"type": "date"},
         UNDATED_MTIME: {"type": "long"},
     }
+
+
+def vector_index_type_of(body: Mapping[str, Any]) -> str:
+    """Return how the index of a mapping keeps its embeddings: a value of VECTOR_INDEX_TYPE, or empty if unknown."""
+    field = body.get("properties", {}).get(EMBEDDING, {})
+    return str(field.get("index_options", {}).get("type", ""))
 
 
 def missing_properties(mapped: Mapping[str, Any]) -> JSON:

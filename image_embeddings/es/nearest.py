@@ -58,6 +58,7 @@ class RawResult:
     facets: Facets | None = None  # None if nobody asked for them
     backing_index: str | None = None  # the index behind the alias, which answered; None without hits
     left_out: tuple[str, ...] = ()  # `_id`s of documents that were found, but that this program did not write
+    partial: bool = False  # some photos could not be searched: they lack in hits and numbers
 
     @property
     def relevant(self) -> int | None:
@@ -115,7 +116,8 @@ class Nearest:
             return self._search(query, k=k, offset=offset, options=options)
         except RequestError:
             self._documents.get(image_id)  # raises if it is the photo that is missing
-            raise
+            # It is there now: a run had removed it, and has added it again.
+            return self.to_embedding(self._documents.embedding(image_id), k=k, offset=offset, options=options)
 
     def browse(self, *, k: int, offset: int = 0, options: SearchOptions | None = None) -> RawResult:
         """Return the photos that pass the filters, by date. There is no query that they are near to."""
@@ -130,7 +132,8 @@ class Nearest:
         options: SearchOptions | None = None,
         client: Elasticsearch | None = None,
     ) -> RawResult:
-        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client)
+        partial = options.partial if options else False
+        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client, partial=partial)
         counts = answer["aggregations"]["corpus"]
         if options and options.terms:
             rare = queries.rare_terms(options.terms, counts)
@@ -138,7 +141,7 @@ class Nearest:
                 options = replace(options, terms=rare)
                 return self._search(query, k=k, offset=offset, options=options, client=client)
         hits = answer["hits"]["hits"]
-        scores = self._scores(query, hits, client) if query else {}
+        scores, is_partial = self._scores(query, hits, client, partial=partial) if query else ({}, False)
         documents, left_out = read_hits(hits)
         return RawResult(
             hits=tuple(
@@ -156,22 +159,30 @@ class Nearest:
             matching=counts.get("matching", counts)["doc_count"],
             backing_index=hits[0]["_index"] if hits else None,
             left_out=left_out,
+            partial=is_partial or queries.is_partial(answer),
             facets=facets_of(counts, options.filters) if options and options.facets else None,
         )
 
     def _scores(
-        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None
-    ) -> dict[str, float | None]:
-        """Return image_id -> score of the embedding. A second search scores the hits that only words found."""
+        self, query: JSON, hits: list[Mapping[str, Any]], client: Elasticsearch | None, *, partial: bool
+    ) -> tuple[dict[str, float | None], bool]:
+        """Return image_id -> score of the embedding, and whether some photos could not be searched.
+
+        A second search scores the hits that only words found.
+        """
         scores = {hit["_id"]: queries.embedding_score(hit) for hit in hits}
         unscored = [image_id for image_id, score in scores.items() if score is None]
-        if unscored:
-            body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
-            scores |= {hit["_id"]: hit["_score"] for hit in self._send(body, client)["hits"]["hits"]}
-        return scores
+        if not unscored:
+            return scores, False
+        body = queries.photo_search(query, k=len(unscored), options=SearchOptions(among=unscored))
+        answer = self._send(body, client, partial=partial)
+        return scores | {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}, queries.is_partial(answer)
 
-    def _send(self, body: JSON, client: Elasticsearch | None) -> Mapping[str, Any]:
-        return self._client.search(body, client=client, include_named_queries_score=True)
+    def _send(self, body: JSON, client: Elasticsearch | None, *, partial: bool) -> Mapping[str, Any]:
+        # Words weigh what they weigh in the whole index, and not in the shard of each photo. A search without words is
+        # a `knn` search, for which Elasticsearch takes no type.
+        weighed = {} if "knn" in body else {"search_type": "dfs_query_then_fetch"}
+        return self._client.search(body, client=client, partial=partial, include_named_queries_score=True, **weighed)
 
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:

@@ -29,9 +29,11 @@ WORD_WEIGHT = 0.02
 ALL_WORDS_SCORE = 0.5
 _TERMS = "terms"  # name of the counts of the photos that have each term
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
-# Quantised index types rank by rounded vectors. So three times as many candidates are scored again on the full vectors.
-# This makes the scores exact, and the first k nearly always the true ones. 3 is Elasticsearch's default for bbq_hnsw.
-RESCORE_OVERSAMPLE = 3.0
+# Quantised index types rank by rounded vectors. So this many times the wanted candidates are scored again on the full
+# vectors. This makes the scores exact, and the first k nearly always the true ones. One bit for each number (bbq) ranks
+# so coarsely that Elasticsearch's default of 3 loses some of them.
+OVERSAMPLE = {"bbq_hnsw": 10.0, "bbq_flat": 10.0}
+OTHER_OVERSAMPLE = 3.0
 
 
 def vector_query(embedding: Embedding) -> JSON:
@@ -63,6 +65,8 @@ class SearchOptions:
     facets: bool = False
     verdict: bool = False  # whether the search will say which hits really match, for which it needs embeddings
     fold: bool = False  # whether the search will fold near-duplicates, for which it needs embeddings and fingerprints
+    partial: bool = False  # whether hits may lack photos of shards that do not answer
+    vector_index_type: str = ""  # of the index; it decides how many candidates are scored again
 
 
 def photo_search(
@@ -91,19 +95,28 @@ def photo_search(
     }
     if query is None:
         return {"query": {"bool": {"filter": filters}}, "sort": by_date(options.sort), **page}
-    knn = _knn(query, depth=k + offset if options.sort == RELEVANCE else BY_DATE_DEPTH, filters=filters)
+    depth = k + offset if options.sort == RELEVANCE else BY_DATE_DEPTH
+    knn = _knn(query, depth=depth, filters=filters, vector_index_type=options.vector_index_type)
     ranked = _with_words(knn, options, filters) if options.terms else {"knn": knn}
     if options.sort != RELEVANCE:
         return {"query": ranked, "sort": by_date(options.sort), "track_scores": True, **page}
     return {"query": ranked, **page} if options.terms else {**ranked, **page}
 
 
-def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON]) -> JSON:
+def oversample(vector_index_type: str, *, depth: int) -> float:
+    """Return how many times `depth` candidates are scored again on the full vectors: 1 at least.
+
+    All of them together are no more than Elasticsearch's limit.
+    """
+    return max(1.0, min(OVERSAMPLE.get(vector_index_type, OTHER_OVERSAMPLE), MAX_NUM_CANDIDATES / depth))
+
+
+def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON], vector_index_type: str) -> JSON:
     return {
         "field": EMBEDDING,
         "k": depth,
         "num_candidates": min(max(100, 2 * depth), MAX_NUM_CANDIDATES),
-        "rescore_vector": {"oversample": RESCORE_OVERSAMPLE},
+        "rescore_vector": {"oversample": oversample(vector_index_type, depth=depth)},
         **query,
         **({"filter": list(filters)} if filters else {}),
     }
@@ -168,6 +181,12 @@ def without(image_ids: Sequence[str]) -> JSON:
 
 def _ids(image_ids: Sequence[str]) -> JSON:
     return {"ids": {"values": list(image_ids)}}
+
+
+def is_partial(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer lacks the photos of a shard."""
+    shards = answer["_shards"]
+    return bool(shards["failed"] or shards["successful"] < shards["total"] or answer["timed_out"])
 
 
 def embedding_score(hit: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,7 @@ from image_embeddings.errors import (
     BlockedError,
     DiskFullError,
     ElasticsearchError,
+    PartialAnswerError,
     PermissionDeniedError,
     RequestError,
 )
@@ -29,9 +30,9 @@ _BLOCKS = {  # what `_BLOCK_ID` finds: the setting that people, or a policy of E
     "9": "index.blocks.metadata",
     "13": "cluster.blocks.read_only_allow_delete",
 }
+_ASK_WHY = "If a node is away, start it. Elasticsearch says more: GET _cluster/allocation/explain"
 _TOO_FEW_SHARDS = (
-    "The data of '{index}' is on no node that runs, so it can neither be searched nor written. If a node is away, "
-    "start it. Elasticsearch says more: GET _cluster/allocation/explain"
+    f"The data of '{{index}}' is on no node that runs, so it can neither be searched nor written. {_ASK_WHY}"
 )
 _NO_MASTER = "Elasticsearch at {address} has no master node. Start the nodes that are away, then try again."
 _TOO_MUCH_TO_DO = (
@@ -61,6 +62,7 @@ _MESSAGES = {
         "look at index.default_pipeline and index.final_pipeline of GET {index}/_settings"
     ),
 }
+PARTIAL_ANSWER = "partial_answer"  # the type that `WholeAnswers` gives the error of an answer that is not whole
 _OF_ALL_DOCUMENTS = ("index_not_found_exception", "strict_dynamic_mapping_exception")
 
 
@@ -79,8 +81,10 @@ def read_refusal(status: int, error: Any, *, default_reason: str = "", index: st
     """Return what the `error` of an answer says. `index` is the name in the request."""
     if not isinstance(error, dict):
         return Refusal(status=status, kind="error", reason=str(error), index=index)
-    root = next(iter(error.get("root_cause", [])), error)
-    causes = [root, *_causes_of(error)]
+    causes = list(_causes_of(error))
+    roots = error.get("root_cause", [error])  # it is empty if shards are missing: then only the last cause tells
+    root = roots[0] if roots else causes[-1]
+    causes = [root, *causes]
     reason = str(root.get("reason") or causes[-1].get("reason") or default_reason)
     named = _NAMED_INDEX.search(reason)
     return Refusal(
@@ -115,11 +119,27 @@ def refusal_error(
         return disk_full(address, status=status, kind=kind, reason=reason)
     if message := _block_message(refusal, blocks):
         return BlockedError(message, status=status, kind=kind, reason=reason)
+    if _is_partial(refusal):
+        return PartialAnswerError(
+            f"Not all photos can be read at the moment, and this needs all of them: some data of '{refusal.index}' is "
+            f"on no node that runs, or cannot be read there ({reason.partition('. Consider')[0]}). {_ASK_WHY}",
+            status=status if status in PASSING else 503,
+            kind=kind,
+            reason=reason,
+        )
     if status == 403 and kind != "cluster_block_exception":
         return PermissionDeniedError(
             f"{address} does not permit this: {reason}. The user needs {needs}.", reason=reason
         )
     return RequestError(_message(refusal, address=address), status=status, kind=kind, reason=reason)
+
+
+def _is_partial(refusal: Refusal) -> bool:
+    """Return whether some shards answered and others did not. If memory is short, the remedy is another one."""
+    if refusal.status not in (500, *PASSING) or "circuit_breaking_exception" in refusal.causes:
+        return False
+    said = "Partial shards failure" in refusal.reason or "due to missing shards" in refusal.reason
+    return refusal.kind == PARTIAL_ANSWER or (refusal.kind == "search_phase_execution_exception" and said)
 
 
 def _message(refusal: Refusal, *, address: str) -> str:

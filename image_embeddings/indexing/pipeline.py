@@ -57,6 +57,7 @@ def run(
     metadata: MetadataChanges | None = None,
     stopped: Callable[[], bool] = lambda: False,
     decoders: Decoders | None = None,
+    check_lock: Callable[[], object] = lambda: None,
 ) -> IndexReport:
     """Carry out a plan; return what became of every file.
 
@@ -66,6 +67,8 @@ def run(
     documents. All is written into the index that stands behind the name at the beginning. Once `stopped` returns true,
     the run finishes what is under way, and removes nothing. Without `decoders`, as many processes decode
     as `options` has threads that read.
+
+    `check_lock` is called before what is written. It raises IndexBusyError if another run writes into the index.
 
     Raises:
         ElasticsearchError: it could not be written to, for PATIENCE_SECONDS; what was written before stays.
@@ -86,7 +89,7 @@ def run(
     patiently(index.add_missing_fields)
     if plan.to_encode:  # to encode photos for an index that takes none would be in vain
         patiently(index.documents.check_writable)
-    heartbeat = Heartbeat(index, state=state, counts=counts)
+    heartbeat = Heartbeat(index, state=state, counts=counts, check_lock=check_lock)
     patiently(heartbeat.beat)
     kept: set[str] = set()  # photos that were read, and of which nothing is written
     documents = _documents(
@@ -105,6 +108,7 @@ def run(
     counts.add_all(Writer(index, before_write=heartbeat.beat, options=options).write_all(documents))
     was_stopped = stopped()
     if not was_stopped:
+        patiently(check_lock)
         rows = metadata.select(plan.unchanged | kept)
         counts.add_all(describe_photos(index, rows, chunk_size=options.chunk_size))
         counts.add_all(remove_photos(index, _removals(plan, counts.skipped), chunk_size=options.chunk_size))

@@ -6,22 +6,14 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from image_embeddings.assembly import data_dir_warning, make_encoder, thumbnails_of
 from image_embeddings.config import Settings
-from image_embeddings.data_dir import make_data_dir
 from image_embeddings.documents import FORMAT, FileState, ModelInfo
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import (
-    DataDirError,
-    ElasticsearchError,
-    IndexBusyError,
-    ModelMismatchError,
-    SourceUnreachableError,
-)
+from image_embeddings.errors import DataDirError, ElasticsearchError, ModelMismatchError, SourceUnreachableError
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
@@ -34,7 +26,8 @@ from image_embeddings.es.opening import (
 )
 from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
 from image_embeddings.indexing import pipeline
-from image_embeddings.indexing.last_failure import file_beside_index, note_errors, note_outcome
+from image_embeddings.indexing.last_failure import note_errors, note_outcome
+from image_embeddings.indexing.locks import lock_index, lock_machine
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
@@ -157,48 +150,75 @@ class Indexing:
         stopped: Callable[[], bool],
     ) -> IndexReport:
         self.source.check()
-        with _lock_run(self.settings):
+        with lock_machine(self.settings):
             warning = data_dir_warning(self.settings.data_dir, photos=self.address)
             if self._is_first_run and warning:
                 self._notify(warning)
             note_folder(self.settings.data_dir, self.address)
             serving = self._open_serving_index()
-            index = serving.rebuild if rebuild else serving
-            state = None if delete_existing else state_of(index)
-            encoder = self._choose_encoder(None if rebuild or not state else state.model)
-            if rebuild and state:
-                _check_same_rebuild(encoder, state)
-            if self._is_first_run and not rebuild:
-                self._mention_rebuild(serving)
-            thumbnails = thumbnails_of(self.settings)
-            if self._is_first_run:
-                thumbnails.remove_abandoned()
-            plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
-            rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
-            if state is None:
-                state = self._create_index(serving, encoder, rebuild=rebuild)
-            elif plan.to_encode:
-                check_same_model(encoder, state.model)
-            self._mention_older_decoding(state)
-            self._prepare(encoder, images=len(plan.to_encode))
-            advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
-            with advice if self._is_first_run else nullcontext():
-                self._is_first_run = False
-                changes = self._metadata_changes.next_run(rows, backing_index=state.backing_index)
-                report = pipeline.run(
-                    plan,
-                    index=index,
-                    encoder=encoder,
-                    thumbnails=thumbnails,
-                    progress=progress(len(plan.to_encode)),
-                    options=self._options,
-                    metadata=changes,
+            with lock_index(self.settings, serving) as check_lock:
+                return self._run_alone(
+                    serving,
+                    check_lock=check_lock,
+                    delete_existing=delete_existing,
+                    rebuild=rebuild,
+                    prune=prune,
+                    reread=reread,
+                    progress=progress,
                     stopped=stopped,
                 )
-                self._metadata_changes = changes.after(report)
-                if rebuild:
-                    report = _finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
-            return report
+
+    def _run_alone(
+        self,
+        serving: ImageIndex,
+        *,
+        check_lock: Callable[[], None],
+        delete_existing: bool,
+        rebuild: bool,
+        prune: bool,
+        reread: bool,
+        progress: Callable[[int], Progress],
+        stopped: Callable[[], bool],
+    ) -> IndexReport:
+        """Run once, while no other run writes into the index; `check_lock` raises IndexBusyError if one does."""
+        index = serving.rebuild if rebuild else serving
+        state = None if delete_existing else state_of(index)
+        encoder = self._choose_encoder(None if rebuild or not state else state.model)
+        if rebuild and state:
+            _check_same_rebuild(encoder, state)
+        if self._is_first_run and not rebuild:
+            self._mention_rebuild(serving)
+        thumbnails = thumbnails_of(self.settings)
+        if self._is_first_run:
+            thumbnails.remove_abandoned()
+        plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
+        rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
+        if state is None:
+            state = self._create_index(serving, encoder, rebuild=rebuild)
+        elif plan.to_encode:
+            check_same_model(encoder, state.model)
+        self._mention_older_decoding(state)
+        self._prepare(encoder, images=len(plan.to_encode))
+        advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
+        with advice if self._is_first_run else nullcontext():
+            self._is_first_run = False
+            changes = self._metadata_changes.next_run(rows, backing_index=state.backing_index)
+            report = pipeline.run(
+                plan,
+                index=index,
+                encoder=encoder,
+                thumbnails=thumbnails,
+                progress=progress(len(plan.to_encode)),
+                options=self._options,
+                metadata=changes,
+                stopped=stopped,
+                check_lock=check_lock,
+            )
+            self._metadata_changes = changes.after(report)
+            if rebuild:
+                check_lock()
+                report = self._finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
+        return report
 
     def _open_serving_index(self) -> ImageIndex:
         """Return the index that answers searches; all runs use one connection, unless the embedded node has moved."""
@@ -258,26 +278,32 @@ class Indexing:
 
     def _create_index(self, serving: ImageIndex, encoder: Encoder, *, rebuild: bool) -> IndexState:
         """Return the state of a new, empty index: beside the one that serves, or in its place."""
-        create = serving.begin_rebuild if rebuild else serving.create
-        vector_index_type = self.settings.vector_index_type
-        return patiently(create, model=encoder.info, vector_index_type=vector_index_type, corpus=self.source.address)
+        settings = self.settings
+        create = serving.begin_rebuild if rebuild else partial(serving.create, replicas=settings.index_replicas)
+        return patiently(
+            create,
+            model=encoder.info,
+            vector_index_type=settings.vector_index_type,
+            corpus=self.source.address,
+            shards=settings.index_shards,
+        )
+
+    def _finish_rebuild(
+        self, serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
+    ) -> IndexReport:
+        """Put the new index in place of the one that serves, unless that would lose photos."""
+        waiting = _why_waiting(plan, report, prune=prune)
+        if waiting:
+            return replace(report, waiting=waiting)
+        replicas = self.settings.index_replicas
+        patiently(serving.finish_rebuild, state.backing_index, replicas=replicas, notify=self._notify)
+        return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
 def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
     if not state:
         return {}
     return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
-
-
-def _finish_rebuild(
-    serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
-) -> IndexReport:
-    """Put the new index in place of the one that serves, unless that would lose photos."""
-    waiting = _why_waiting(plan, report, prune=prune)
-    if waiting:
-        return replace(report, waiting=waiting)
-    patiently(serving.finish_rebuild, state.backing_index)
-    return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
 def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
@@ -310,10 +336,11 @@ def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[N
 
 def discard_rebuild(settings: Settings) -> bool:
     """Remove the index that was filled to take the place of another; return whether there was one."""
-    with _lock_run(settings):
-        rebuild = open_index(settings).rebuild
-        was_there = state_of(rebuild) is not None
-        rebuild.drop()
+    with lock_machine(settings):
+        serving = open_index(settings)
+        with lock_index(settings, serving):
+            was_there = state_of(serving.rebuild) is not None
+            serving.rebuild.drop()
         return was_there
 
 
@@ -325,31 +352,3 @@ def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
             f"A rebuild with '{state.model.model_id}' was begun and is not finished. To go on with it: "
             f"IMAGE_MODEL={state.model.model_id} and index --rebuild. {GIVE_UP} ({error})"
         ) from error
-
-
-@contextmanager
-def _lock_run(settings: Settings) -> Iterator[None]:
-    """Hold the lock that keeps two indexing runs of one machine out of one index.
-
-    Raises:
-        IndexBusyError: another run holds it.
-        DataDirError: it cannot be written.
-    """
-    lock = FileLock(file_beside_index(settings, ".lock"))
-    try:
-        make_data_dir(settings.data_dir)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise IndexBusyError(
-            f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
-            "INDEX_NAME."
-        ) from None
-    except OSError as error:
-        raise DataDirError(
-            f"The folder {settings.data_dir} cannot be written to ({error.strerror or error}). Set DATA_DIR to one "
-            "that this user may write to."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

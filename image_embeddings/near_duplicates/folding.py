@@ -50,6 +50,7 @@ class _Picture:
 
     brightness: Grid  # levels from 0 to 255
     colour: NDArray[np.float32]  # shape (2, side / 4, side / 4): blue and red difference, 0 for grey
+    rough: NDArray[np.float32]  # shape (side² / 16,): the brightness in few fields as a unit vector around its mean
 
 
 def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
@@ -98,7 +99,7 @@ def _read(fingerprint: str | None) -> _Picture | None:
     if float(brightness.std()) < LEAST_CONTRAST:
         return None
     colour = np.stack([_halve(_halve(bands[..., band] - 128)) for band in (1, 2)])
-    return _Picture(brightness=brightness, colour=colour)
+    return _Picture(brightness=brightness, colour=colour, rough=_rough(brightness))
 
 
 def _may_be_same(hits: Sequence[Hit], pictures: Sequence[_Picture | None]) -> Mask:
@@ -109,7 +110,7 @@ def _may_be_same(hits: Sequence[Hit], pictures: Sequence[_Picture | None]) -> Ma
         return may
     embeddings = np.stack([np.asarray(hits[number].embedding, np.float32) for number in known])
     shapes = np.array([math.log(_ratio(hits[number])) for number in known])
-    rough = np.stack([_rough(picture) for picture in pictures if picture])
+    rough = np.stack([picture.rough for picture in pictures if picture])
     may[np.ix_(known, known)] = (
         (embeddings @ embeddings.T >= LEAST_COSINE)
         & (np.abs(shapes[:, None] - shapes) <= LARGEST_STRETCH)
@@ -122,9 +123,8 @@ def _ratio(hit: Hit) -> float:
     return max(1, hit.document.width) / max(1, hit.document.height)
 
 
-def _rough(picture: _Picture) -> NDArray[np.float32]:
-    """Return the brightness in few fields as a unit vector around its mean."""
-    fields = _halve(_halve(picture.brightness)).ravel()
+def _rough(brightness: Grid) -> NDArray[np.float32]:
+    fields = _halve(_halve(brightness)).ravel()
     fields = fields - fields.mean()
     return np.asarray(fields / max(float(np.linalg.norm(fields)), 1e-6), np.float32)
 

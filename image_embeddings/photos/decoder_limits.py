@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import math
 import os
@@ -13,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from image_embeddings.memory_arenas import limit_arenas
+
 SPARE_BYTES = 2**28  # for what is not reckoned: libraries that are loaded, stacks of threads, metadata, copies
 _COPIES = 8  # of a file's bytes, at most: some tries to decode it leave out other parts of it
-_ARENAS = 2  # of glibc's malloc; it would make several for each core, and each takes 64 MiB of addresses
-_M_ARENA_MAX = -8  # the name of that setting for mallopt
 _OOM_SCORE = 800  # of 1,000: if the system runs out of memory, it ends this process before others
 
 
@@ -32,8 +31,7 @@ def isolate(*, niceness: int) -> None:
     os.nice(niceness)
     with suppress(OSError):  # no /proc, or not allowed
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+    limit_arenas()  # their addresses count as memory that is taken
     _die_with_parent()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +19,6 @@ from PIL import Image
 
 from image_embeddings.errors import (
     DecodersBusyError,
-    ImageMemoryError,
     ImageSlowError,
     ImageTooLargeError,
     ImageUnreadableError,
@@ -33,11 +32,13 @@ from image_embeddings.photos.decoder import (
     DecoderStartError,
 )
 from image_embeddings.photos.decoding import SHORT_SIDE
-from image_embeddings.photos.memory import BUDGET_BYTES, MemoryBudget
+from image_embeddings.photos.memory import BUDGET_BYTES, MemoryBudget, lack_error
 from image_embeddings.photos.photo import Photo, PhotoBytes
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.photos.unreadable import COPY_AGAIN, SAVE_AGAIN
 
+# The bytes of a file, or what reads them. It is called once a process is free, so those who wait hold no bytes.
+Data = bytes | Callable[[], bytes]
 UPLOAD_BYTES = 512_000_000  # of memory that an uploaded picture may take
 _SERVED_AT_ONCE = 2
 _TRIES = 5  # if processes end before they take a task; a decoder that ends its process in silence seems to do so, too
@@ -80,11 +81,12 @@ class Decoders:
         return _make, (self._count, self._limits, self._modules)
 
     def decode(
-        self, data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_SIDE, max_bytes: int | None = None
+        self, data: Data, *, max_pixels: int, what: str, short_side: int = SHORT_SIDE, max_bytes: int | None = None
     ) -> Image.Image:
         """Return the upright RGB image in `data`, as `decoding.decode` does.
 
         Raises:
+            Exception: what `data` raises.
             ImageError: as in `decoding.decode`. ImageTooLargeError too if the picture takes more than `max_bytes`, and
                 ImageUnreadableError if its decoder crashes.
             ImageSlowError: if it takes too long.
@@ -121,10 +123,11 @@ class Decoders:
         decoded: Photo = self._run("decode_photo", photo.data, options, what=photo.image_id)
         return decoded
 
-    def rendition(self, data: bytes, *, max_pixels: int, what: str) -> bytes:
+    def rendition(self, data: Data, *, max_pixels: int, what: str) -> bytes:
         """Return the photo as a JPEG for browsers, as `browsers.rendition` does.
 
         Raises:
+            Exception: what `data` raises.
             ImageError: as in `decode`.
         """
         made: bytes = self._run("rendition", data, {"max_pixels": max_pixels, "what": what}, what=what)
@@ -139,7 +142,7 @@ class Decoders:
         self._end()
         self._begin()
 
-    def _run(self, task: str, data: bytes, options: dict[str, Any], *, what: str, max_bytes: int | None = None) -> Any:
+    def _run(self, task: str, data: Data, options: dict[str, Any], *, what: str, max_bytes: int | None = None) -> Any:
         """Do a task; if the system has ended its process, once more while no other picture takes memory."""
         if self._owner != os.getpid():  # this process is a fork: the processes belong to the other one
             self._begin()
@@ -161,15 +164,12 @@ class Decoders:
                 DecoderStartError: f"no process can decode it: {error}",
                 DecoderKilledError: "the system has ended its decoder twice",
             }.get(type(error), str(error) or "none is left")
-            raise ImageMemoryError(
-                f"{what} needs more memory to be decoded than there is now ({reason}). "
-                "End other programs, or raise the limit of the container, and try again."
-            ) from error
+            raise lack_error(what, reason) from error
 
     def _run_once(
         self,
         task: str,
-        data: bytes,
+        data: Data,
         options: dict[str, Any],
         *,
         what: str,
@@ -189,7 +189,7 @@ class Decoders:
                 try:
                     return decoder.run(
                         task,
-                        data,
+                        data() if callable(data) else data,
                         options,
                         lend=lend,
                         seconds=self._limits.seconds,

@@ -11,11 +11,12 @@ from io import BytesIO
 
 from PIL import Image
 
-from image_embeddings.errors import ImageMemoryError, ImageTooLargeError, ImageUnreadableError
-from image_embeddings.photos import boxes, colour, memory, packets, pixels, raw, salvage, tiff, unreadable
+from image_embeddings.errors import ImageTooLargeError, ImageUnreadableError
+from image_embeddings.photos import boxes, colour, jpeg_scans, memory, packets, pixels, raw, salvage, tiff, unreadable
 from image_embeddings.photos.orientation import orientation, turn_upright
 
 # The only decoders that run on files and uploads, apart from BOX_FORMATS and camera RAW.
+MOST_SCANS = 200  # of a JPEG; programs write about ten, and each costs as much time as the whole picture
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BOX_FORMATS = ("AVIF", "HEIF")  # both consist of boxes, and the first box has the name ftyp
 UNREAD_SUFFIXES = frozenset({".jxl"})
@@ -104,10 +105,7 @@ def decode(data: bytes, *, max_pixels: int, what: str, short_side: int = SHORT_S
     except Image.DecompressionBombError as error:
         raise _too_large(f"{what} has too many pixels", max_pixels) from error
     except MemoryError as error:
-        raise ImageMemoryError(
-            f"{what} needs more memory to be decoded than there is now ({error or 'none is left'}). "
-            "End other programs, or raise the limit of the container, and try again."
-        ) from error
+        raise memory.lack_error(what, str(error) or "none is left") from error
     except DECODE_ERRORS as error:
         raise ImageUnreadableError(f"{what} {unreadable.describe(error, data)}.") from error
 
@@ -159,6 +157,11 @@ def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int
         return memory.bytes_of_pixels(size, kind="WEBP")
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         check(image.size)
+        if image.format in ("JPEG", "MPO") and jpeg_scans.has_more_scans(data, MOST_SCANS):
+            raise ImageTooLargeError(
+                f"{what} has {jpeg_scans.count_scans(data):,} scans; at most {MOST_SCANS:,} are read. Save it anew as "
+                "JPEG."
+            )
         coefficients = memory.bytes_of_coefficients(image, data)
         image.draft("RGB", _draft_size(image.size, short_side))
         return coefficients + memory.bytes_of_pixels(image.size, kind=image.format or "", mode=image.mode)

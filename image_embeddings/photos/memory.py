@@ -13,6 +13,9 @@ from typing import Protocol
 
 from PIL import Image
 
+from image_embeddings.errors import ImageMemoryError
+from image_embeddings.photos import jpeg_scans
+
 BUDGET_BYTES = 2**30
 SMALL_BYTES = 2**26  # less than this is always to be had
 LARGE_BYTES = 2**28  # so much is returned to the system at once
@@ -124,22 +127,11 @@ def bytes_of_coefficients(image: Image.Image, data: bytes) -> int:
     Such are progressive JPEGs, and those with a scan for each colour. The draft size must not be set yet.
     """
     bands = len(image.getbands())
-    if image.format not in ("JPEG", "MPO") or not (image.info.get("progressive") or _first_scan(data) < bands):
+    if image.format not in ("JPEG", "MPO") or not (
+        image.info.get("progressive") or jpeg_scans.count_bands_of_first_scan(data) < bands
+    ):
         return 0
     return image.width * image.height * bands * _COEFFICIENT_BYTES
-
-
-def _first_scan(data: bytes) -> int:
-    """Return how many colours the first scan of a JPEG has; 0 if there is none."""
-    at = 2
-    while at + 4 < len(data):
-        if data[at] != 0xFF:
-            return 0
-        marker = data[at + 1]
-        if marker == 0xDA:
-            return data[at + 4]
-        at += 1 if marker == 0xFF else 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-    return 0
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
@@ -153,6 +145,14 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     width, height = struct.unpack_from("<HH", data, 26)
     return width & 0x3FFF, height & 0x3FFF
+
+
+def lack_error(what: str, reason: str) -> ImageMemoryError:
+    """Return the error of a picture for which the system has too little memory now. `what` names the picture."""
+    return ImageMemoryError(
+        f"{what} needs more memory to be decoded than there is now ({reason}). "
+        "End other programs, or raise the limit of the container, and try again."
+    )
 
 
 def is_lack(error: Exception) -> bool:

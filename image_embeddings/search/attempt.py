@@ -45,6 +45,7 @@ class Attempt:
     offset: int
     options: SearchOptions
     left_out: tuple[str, ...] = ()  # `_id`s of foreign documents that an earlier step has left out
+    partial: bool = False  # whether an earlier request of the same search has lacked photos
 
     def near(self, embedding: Embedding, *, kind: QueryKind) -> Neighbours:
         """Return the photos nearest to the embedding of a text or a photo, shape (dims,)."""

@@ -22,6 +22,7 @@ from image_embeddings.errors import (
 )
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
+from image_embeddings.es.refusals import PARTIAL_ANSWER
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
 from image_embeddings.search.attempt import Attempt, Neighbours, verdicts
 from image_embeddings.search.combined import near_parts
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # What Elasticsearch answers to a search, and to a request for one document, if it removes the index meanwhile.
-_INDEX_LOST = ("search_phase_execution_exception", "no_shard_available_action_exception")
+_INDEX_LOST = ("search_phase_execution_exception", "no_shard_available_action_exception", PARTIAL_ANSWER)
 ATTEMPTS = 3  # of one search, if the index is replaced while it runs
 
 
@@ -229,7 +230,9 @@ class ImageSearch:
                 stopwatch=stopwatch,
                 k=k,
                 offset=offset,
-                options=weigh_words(options, opened.state.calibration),
+                options=weigh_words(
+                    replace(options, vector_index_type=opened.state.vector_index_type), opened.state.calibration
+                ),
             )
             try:
                 if ranked and options.sort != RELEVANCE:
@@ -239,7 +242,9 @@ class ImageSearch:
                 if not (_is_index_lost(error) and attempt_number < ATTEMPTS) and not opened.is_replaced(self.index):
                     raise
             else:
-                if neighbours.raw.backing_index in (None, opened.state.backing_index):
+                if neighbours.raw.backing_index in (None, opened.state.backing_index) and not (
+                    neighbours.raw.partial and opened.is_replaced(self.index)  # it was being removed
+                ):
                     return _result(neighbours, attempt)
             self._forget(opened)  # the index was replaced: its embeddings may be those of another model
         raise IndexMissingError(f"The index '{self.index.name}' is being replaced just now. Try again in a moment.")
@@ -267,7 +272,7 @@ def _among_matching(find: Callable[[Attempt], Neighbours], attempt: Attempt) -> 
     told = verdicts(nearest, attempt.opened.state.calibration)
     matching = [image_id for image_id, matches in zip(image_ids, told, strict=True) if matches]
     among = replace(attempt.options, among=matching or image_ids)
-    return replace(attempt, options=among, left_out=nearest.raw.left_out)
+    return replace(attempt, options=among, left_out=nearest.raw.left_out, partial=nearest.raw.partial)
 
 
 def _is_index_lost(error: Exception) -> bool:
@@ -289,6 +294,7 @@ def _result(neighbours: Neighbours, attempt: Attempt) -> SearchResult:
         facets=raw.facets,
         backing_index=raw.backing_index,
         left_out=attempt.left_out + raw.left_out,
+        partial=raw.partial or attempt.partial,
         model_id=state.model.model_id,
         text_encoder=path.encoder if path else None,
         text_model_id=path.model_id if path else None,

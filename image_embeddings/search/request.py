@@ -32,6 +32,7 @@ class Limits(TypedDict, total=False):
     facets: bool  # whether to count the photos of each kind (default: no)
     verdict: bool  # whether to say which hits really match (default: no)
     fold: bool  # whether to fold near-duplicates under the first of them (default: no)
+    partial: bool  # whether it will do to search only what can be searched at the moment (default: no)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,7 @@ def make_options(limits: Limits, *, words: str, without: tuple[str, ...]) -> Sea
         facets=limits.get("facets", False),
         verdict=limits.get("verdict", False),
         fold=limits.get("fold", False),
+        partial=limits.get("partial", False),
     )
 
 

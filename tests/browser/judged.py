@@ -28,7 +28,7 @@ class OneSearch:
     def indexing_failure(self):
         return ""
 
-    def collections(self, *, total):
+    def collections(self, *, total, needed):
         return Collections(by="none", total=total, found=())
 
     def by_parts(self, parts, **page):
@@ -67,4 +67,6 @@ def judged(
 def page_of(result: SearchResult, *, query: str = "q=a+cat") -> str:
     """Return the page of results that the app makes."""
     app = create_app(load_settings({}), services=OneSearch(result=result))  # type: ignore[arg-type]
-    return app.test_client().get(f"/image_search?{query}").text
+    answer = app.test_client().get(f"/image_search?{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.text

@@ -89,7 +89,8 @@ def test_an_index_of_the_decoding_without_profiles_is_gone_on_with():
 
 def test_a_probe_of_another_length_is_another_model():
     info = ColourEncoder().info
-    assert not info.makes_same_embeddings_as(ModelInfo(**{**info.__dict__, "probe": (0.1,)}))
+    for probe in ((0.1,), (), (0.1, 0.2, 0.3)):
+        assert not info.makes_same_embeddings_as(ModelInfo(**{**info.__dict__, "probe": probe}))
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])

@@ -155,3 +155,26 @@ def test_embeddings_and_fingerprints_come_with_hits_that_are_to_be_folded():
     assert [body.get("fields") for body in (plain, verdict, fold)] == [None, ["image_embedding"], ["image_embedding"]]
     left_out = [body["_source"]["excludes"] for body in (plain, verdict, fold)]
     assert left_out == [["image_embedding", "fingerprint"]] * 2 + [["image_embedding"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "k", "times"),
+    [
+        ("int8_hnsw", 10, 3),
+        ("", 10, 3),
+        ("bbq_hnsw", 10, 10),
+        ("bbq_flat", 1_000, 10),
+        ("bbq_hnsw", 5_000, 2),
+        ("int8_hnsw", 10_000, 1),
+    ],
+)
+def test_more_candidates_are_scored_again_the_coarser_the_index_is(kind, k, times):
+    options = SearchOptions(vector_index_type=kind)
+    knn = queries.photo_search(queries.vector_query(np.ones(4, np.float32)), k=k, options=options)["knn"]
+    assert knn["rescore_vector"] == {"oversample": times}
+
+
+def test_an_index_may_have_several_shards_and_copies():
+    body = mapping.index_body(model=MODEL, vector_index_type="flat", shards=3, copies=mapping.serving_copies(1))
+    assert body["settings"] == {"number_of_shards": 3, "number_of_replicas": 1, "auto_expand_replicas": "false"}
+    assert mapping.vector_index_type_of(body["mappings"]) == "flat"

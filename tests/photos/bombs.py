@@ -65,6 +65,16 @@ def jpeg(width, height, **options):
     return bytes(data)
 
 
+def scans(width, height, number):
+    """Return a progressive JPEG in grey with that many scans, of which all but the first say nothing new."""
+    buffer = BytesIO()
+    Image.new("L", (width, height), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    at = [found for found in range(len(data)) if data.startswith(b"\xff\xda", found)]
+    last = data[at[-1] : -2]
+    return data[:-2] + last * (number - len(at)) + data[-2:]
+
+
 def gif(width, height):
     """Return a GIF that claims that size; most of its picture is missing."""
     size = struct.pack("<HH", width, height)
@@ -92,6 +102,7 @@ def refused():
         "WebP": webp(14_000, 14_000),
         "float TIFF": float_tiff(10_000),
         "progressive JPEG": jpeg(15_000, 15_000, progressive=True),
+        "JPEG of many scans": scans(2_000, 2_000, 3_000),
         "GIF": gif(65_535, 3_800),
         "HEIC": heif("HEIC", 15_000, 15_000),
         "AVIF": heif("AVIF", 15_000, 15_000),

@@ -189,6 +189,36 @@ def test_who_waits_too_long_for_a_decoder_is_told_to_come_again(tmp_path):
         assert first.result(LONG).size == (64, 48)
 
 
+def test_a_file_is_read_when_its_turn_has_come(tmp_path):
+    read = []
+
+    def data():
+        read.append(True)
+        return saved()
+
+    with closing(Decoders(1, limits=PATIENT, modules=FAULTS)) as decoders, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(decode, decoders, fault("wait", tmp_path / "begun"))
+        wait_for((tmp_path / "begun").exists)
+        second = pool.submit(decode, decoders, data)
+        wait_for(lambda: decoders._places._value == 0 and not second.done())
+        assert read == []
+        (tmp_path / "begun").unlink()
+        assert (first.result(LONG).size, second.result(LONG).size) == ((64, 48), (640, 480))
+    assert read == [True]
+
+
+def test_an_error_of_reading_costs_no_process(decoders):
+    def data():
+        raise errors.CorpusError("gone")
+
+    decode(decoders, saved())
+    before = decoders.pids()
+    with pytest.raises(errors.CorpusError, match="gone"):
+        decode(decoders, data)
+    assert decode(decoders, saved()).size == (640, 480)
+    assert decoders.pids() == before
+
+
 def test_a_process_that_has_nothing_to_do_ends_and_another_begins():
     with closing(Decoders(1, limits=replace(PATIENT, idle_seconds=1.0))) as decoders:
         decode(decoders, saved())
@@ -287,7 +317,7 @@ def test_the_ctrl_c_of_a_terminal_does_not_reach_them(decoders):
 @pytest.mark.parametrize("name", bombs.refused())
 def test_a_bomb_is_refused_before_memory_is_taken_for_it(name):
     with closing(Decoders(1, limits=replace(SERVING, patience=None, seconds=LONG))) as decoders:
-        with pytest.raises(errors.ImageTooLargeError, match=r"in a row or column|MB of memory|pixels"):
+        with pytest.raises(errors.ImageTooLargeError, match=r"in a row or column|MB of memory|pixels|scans"):
             decode(decoders, bombs.refused()[name], max_bytes=UPLOAD_BYTES)
         assert peak_mb(decoders) < EMPTY_MB
 

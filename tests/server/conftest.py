@@ -9,6 +9,7 @@ import trustme
 
 from image_embeddings.config import load_settings
 from image_embeddings.encoders import ClipEncoder
+from image_embeddings.es import run_lock
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
@@ -62,6 +63,7 @@ def name(cluster):
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name
     ImageIndex(cluster, name=name).drop()
+    cluster.client.indices.delete(index=f"{name}{run_lock.SUFFIX}", ignore_unavailable=True)
 
 
 @pytest.fixture

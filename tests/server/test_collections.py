@@ -3,7 +3,7 @@
 import html5lib
 import pytest
 
-from image_embeddings.es.collections import MAX_COLLECTIONS, Collections, collections_search
+from image_embeddings.es.collections import MAX_COLLECTIONS, SHARD_COLLECTIONS, Collections, collections_search
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
 from tests.server.six_photos import PHOTOS, photo
@@ -71,7 +71,12 @@ def test_one_request_without_embeddings_and_fingerprints_reads_the_collections()
     body = collections_search("folder")
     assert body["size"] == 0
     terms = body["aggs"]["collections"]
-    assert terms["terms"] == {"field": "folders", "include": "[^/]+", "size": MAX_COLLECTIONS}
+    assert terms["terms"] == {
+        "field": "folders",
+        "include": "[^/]+",
+        "size": MAX_COLLECTIONS,
+        "shard_size": SHARD_COLLECTIONS,
+    }
     assert terms["aggs"]["examples"]["top_hits"]["_source"] == {"excludes": ["image_embedding", "fingerprint"]}
 
 

@@ -140,6 +140,22 @@ def test_photos_like_a_missing_one_are_an_error(index, cluster, version):
         index.nearest.to_photo("nope.jpg", k=3)
 
 
+def test_a_photo_that_is_added_while_it_is_looked_for_is_found(index, monkeypatch):
+    add(index, "red", "magenta")
+    search = index.nearest._search
+
+    def add_after_failure(query, **options):
+        try:
+            return search(query, **options)
+        except RequestError:
+            add(index, "cyan")
+            raise
+
+    monkeypatch.setattr(index.nearest, "_search", add_after_failure)
+    hits = index.nearest.to_photo("cyan.jpg", k=10).hits
+    assert {hit.document.image_id for hit in hits} == {"red.jpg", "magenta.jpg"}
+
+
 def test_scores_are_exact_cosines(index):
     add(index, "red", "magenta", "cyan")
     query = ENCODER.encode_texts(["red"])[0]

@@ -19,6 +19,7 @@ from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from tests.pictures import colour_photos
 from tests.waiting import LONG
 
+REQUIREMENTS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 SCRIPT = """
 import importlib.metadata, sys
@@ -53,7 +54,7 @@ def wheel(tmp_path_factory):
     ignored = shutil.ignore_patterns("__pycache__", "ca.crt", "*.mo")
     for name in ("app", "image_embeddings"):
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "setup.py", "requirements.txt", "requirements-s3.txt", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", *REQUIREMENTS, "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     (source / "app" / "conf" / "ca.crt").write_text("somebody's own")
     subprocess.run([sys.executable, "-c", BUILD, str(dist)], cwd=source, check=True, capture_output=True, text=True)
@@ -149,12 +150,17 @@ def test_nothing_else_is_in_the_wheel(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_its_requirements_are_those_of_requirements_txt(unpacked):
+def lines_of(file):
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and line[0] not in "#-"]
+
+
+def test_its_requirements_are_those_of_requirements_txt_and_each_extra_has_a_file(unpacked):
     (made,) = importlib.metadata.distributions(name="image-search", path=[str(unpacked)])
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    extra = (ROOT / "requirements-s3.txt").read_text(encoding="utf-8").splitlines()
-    names = [line for line in lines if line and line[0] not in "#-"]
-    assert made.requires == [*names, *(f'{line}; extra == "s3"' for line in extra if line and line[0] not in "#-")]
+    extras = [
+        f'{line}; extra == "{extra}"' for extra in ("parquet", "s3") for line in lines_of(f"requirements-{extra}.txt")
+    ]
+    assert made.requires == [*lines_of("requirements.txt"), *extras]
 
 
 # Its use

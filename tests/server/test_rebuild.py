@@ -13,6 +13,7 @@ from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
+from image_embeddings.es import copies
 from image_embeddings.indexing import plan, runs
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources import reading
@@ -39,6 +40,7 @@ class OtherColourEncoder(ColourEncoder):
         return super()._embed_texts(texts).repeat(2, axis=1)
 
 
+MODEL = ColourEncoder().info
 ENCODERS = {"colour": ColourEncoder, "other": OtherColourEncoder}
 
 
@@ -83,7 +85,44 @@ def test_the_old_index_is_gone_when_the_new_one_serves(index, cluster, tmp_path)
         index.rebuild.state()
 
 
+def settings_of(cluster, index):
+    (made,) = cluster.client.indices.get_settings(index=index.name).body.values()
+    return made["settings"]["index"]
+
+
+def test_a_rebuild_is_filled_without_copies_and_refreshes_and_serves_with_both(index, cluster, tmp_path):
+    made = index.begin_rebuild(model=MODEL, vector_index_type="int8_hnsw", shards=2)
+    filled = settings_of(cluster, index.rebuild)
+    assert (filled["number_of_shards"], filled["number_of_replicas"], filled["refresh_interval"]) == ("2", "0", "-1")
+    fill(index.rebuild, tmp_path)
+    said = []
+    index.finish_rebuild(made.backing_index, notify=said.append)
+    serving = settings_of(cluster, index)
+    assert (serving["auto_expand_replicas"], serving["number_of_shards"]) == ("0-1", "2")
+    assert (serving.get("refresh_interval"), said, index.count()) == (None, [], 6)
+
+
+def test_a_rebuild_serves_without_the_copies_that_no_node_can_take(index, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(copies, "LOOK_SECONDS", 1)
+    made = index.begin_rebuild(model=MODEL, vector_index_type="int8_hnsw")
+    fill(index.rebuild, tmp_path)
+    said = []
+    index.finish_rebuild(made.backing_index, replicas=2, notify=said.append)
+    assert (index.state().backing_index, settings_of(cluster, index)["number_of_replicas"]) == (made.backing_index, "2")
+    assert [line.partition(".")[0] for line in said] == ["2 copies of the new index are missing"]
+
+
 # By settings, as the command does it
+
+
+def test_an_index_is_made_as_the_settings_say(settings, cluster):
+    settings = dataclasses.replace(settings, index_shards=2, index_replicas=0)
+    run(settings)
+    made = settings_of(cluster, open_index(settings))
+    assert (made["number_of_shards"], made["number_of_replicas"]) == ("2", "0")
+    run(dataclasses.replace(settings, index_shards=3, index_replicas=None), rebuild=True)
+    made = settings_of(cluster, open_index(settings))
+    assert (made["number_of_shards"], made["auto_expand_replicas"]) == ("3", "0-1")
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,9 @@ def test_a_long_text_is_not_too_much_for_elasticsearch(search, word):
 def test_a_page_needs_one_search(search, monkeypatch):
     bodies = []
     send = search.index.nearest._send
-    monkeypatch.setattr(search.index.nearest, "_send", lambda *args: bodies.append(args) or send(*args))
+    monkeypatch.setattr(
+        search.index.nearest, "_send", lambda *args, **options: bodies.append(args) or send(*args, **options)
+    )
     search.by_text("the cathedral of Rome", k=5)
     assert len(bodies) == 1
 

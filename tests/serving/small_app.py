@@ -8,6 +8,8 @@ import threading
 import time
 from collections import Counter
 
+from tests.waiting import LONG
+
 SIZE = 30_000_000  # bytes of a large answer: more than sockets take
 STARTED: Counter[str] = Counter()  # requests by path
 LOCK = threading.Lock()
@@ -56,6 +58,7 @@ def open_file(environ):
 
 def stop_process(environ):
     os.kill(os.getpid(), signal.SIGSTOP)
+    threading.Event().wait(LONG)  # threads may run on for a moment
     return b"runs again"
 
 

@@ -40,7 +40,7 @@ class Found:
     def indexing(self):
         return self.progress
 
-    def collections(self, *, total):
+    def collections(self, *, total, needed):
         one = Collection(name="cats", count=12_345, examples=(document("1.jpg"),))
         return Collections(by="folder", total=total, found=(one,) * 13)
 
@@ -227,6 +227,7 @@ def in_brackets(tmp_path_factory):
     write_translations(folder, "ja")
     app = create_app(load_settings({}))
     app.extensions["babel"].translation_directories[:] = [str(folder)]
+    app.jinja_env.bytecode_cache = None  # other apps have the real translations
     return app
 
 

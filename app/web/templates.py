@@ -1,0 +1,64 @@
+"""Templates whose texts are in the reader's language already when they are compiled.
+
+A page has hundreds of texts. So there is one set of compiled templates for each language, and in it a text of a
+template is a constant: `_("Search")` becomes the German word in the German set. The templates know nothing of it.
+"""
+
+from typing import Any, cast
+
+import flask
+from flask import Flask, current_app
+from flask.templating import Environment
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from app.web.languages import locale_of_reader, translate_markup
+
+CALL = "_"  # how templates name the function that translates a text
+
+
+class TranslatedEnvironment(Environment):
+    """The templates of one language. Only requests in this language compile them: the texts are those of the reader.
+
+    A cache of compiled templates has to tell languages apart.
+    """
+
+    language: str | None = None  # without one, texts are looked up when a template is rendered
+
+    def _parse(self, *args: Any, **options: Any) -> nodes.Template:
+        parsed: nodes.Template = super()._parse(*args, **options)
+        return _Translator().visit(parsed) if self.language else parsed
+
+
+class _Translator(NodeTransformer):
+    """Replaces the calls that translate a constant text."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802  # Jinja's name for it
+        """Return the text in place of a call. If it has values, they are put into it, and escaped, at each use."""
+        self.generic_visit(node)
+        is_text = isinstance(node.node, nodes.Name) and node.node.name == CALL and len(node.args) == 1
+        if not is_text or node.dyn_args or node.dyn_kwargs or not isinstance(node.args[0], nodes.Const):
+            return node
+        text = nodes.Const(translate_markup(node.args[0].value), lineno=node.lineno)
+        if not node.kwargs:
+            return text
+        values = [nodes.Pair(nodes.Const(value.key), value.value, lineno=node.lineno) for value in node.kwargs]
+        return nodes.Mod(text, nodes.Dict(values, lineno=node.lineno), lineno=node.lineno)
+
+
+def init_app(app: Flask) -> None:
+    """Make place for the templates of each language."""
+    app.jinja_environment = TranslatedEnvironment
+    app.extensions["templates"] = {}
+
+
+def render_template(name: str, /, **values: Any) -> str:
+    """Return a template with these values in it, in the reader's language."""
+    by_language: dict[str | None, TranslatedEnvironment] = current_app.extensions["templates"]
+    language = locale_of_reader()
+    templates = by_language.get(language)
+    if templates is None:
+        templates = cast(TranslatedEnvironment, current_app.jinja_env.overlay())
+        templates.language = language
+        by_language[language] = templates
+    return flask.render_template(templates.get_template(name), **values)

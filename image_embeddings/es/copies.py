@@ -1,0 +1,53 @@
+"""Waiting until an index has its shards and their copies on nodes that run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from image_embeddings.errors import RequestError
+from image_embeddings.es.connection import Cluster
+
+COPY_SECONDS = 1800.0  # that copies are waited for, at most; searches are right without them
+LOOK_SECONDS = 5  # that Elasticsearch waits for them in each request
+
+
+def wait_for_copies(cluster: Cluster, index: str, *, notify: Callable[[str], object]) -> None:
+    """Return when each shard of the index has its copies, or when no node makes one.
+
+    `notify` is told once what is waited for, and what is still missing at the end.
+
+    Raise RequestError, with a status in PASSING, if a shard itself is on no node.
+    """
+    deadline = time.monotonic() + COPY_SECONDS
+    is_told = False
+    while True:
+        health = _health(cluster, index)
+        if health["status"] == "green":
+            return
+        if health["status"] == "red":
+            raise RequestError(
+                f"Some data of '{index}' is on no node that runs. If a node is away, start it. Elasticsearch says "
+                "more: GET _cluster/allocation/explain",
+                status=503,
+            )
+        missing = health["unassigned_shards"] + health["initializing_shards"]
+        is_under_way = health["initializing_shards"] or health["delayed_unassigned_shards"]
+        if not is_under_way or time.monotonic() > deadline:
+            notify(
+                f"{missing} copies of the new index are missing. It serves without them, and Elasticsearch makes them "
+                "when it can: when there are nodes with room for them, or with INDEX_REPLICAS at fewer copies."
+            )
+            return
+        if not is_told:
+            notify(f"Waiting for {missing} copies of the new index, up to {COPY_SECONDS / 60:.0f} minutes …")
+            is_told = True
+
+
+def _health(cluster: Cluster, index: str) -> Any:
+    """Return the health of the index as soon as it is green, or after LOOK_SECONDS."""
+    client = cluster.client.options(ignore_status=408)  # which says that it is not green yet
+    with cluster.errors():
+        answer = client.cluster.health(index=index, wait_for_status="green", timeout=f"{LOOK_SECONDS}s")
+    return answer.body

@@ -1,0 +1,144 @@
+"""The two locks of an indexing run: one in DATA_DIR for this machine, one in Elasticsearch for all machines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from image_embeddings.config import Settings
+from image_embeddings.data_dir import make_data_dir
+from image_embeddings.documents import JSON
+from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError
+from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.opening import uses_embedded_node
+from image_embeddings.es.retries import patiently
+from image_embeddings.es.run_lock import RENEW_SECONDS, RunLock
+from image_embeddings.indexing.last_failure import file_beside_index
+
+log = logging.getLogger(__name__)
+
+_under_way: set[str] = set()  # the tokens of the runs of this process that are under way
+
+
+@contextmanager
+def lock_machine(settings: Settings) -> Iterator[None]:
+    """Hold the lock that keeps two indexing runs of one machine out of one index.
+
+    Raises:
+        IndexBusyError: another run holds it.
+        DataDirError: it cannot be written.
+    """
+    lock = FileLock(file_beside_index(settings, ".lock"))
+    try:
+        make_data_dir(settings.data_dir)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise IndexBusyError(
+            f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
+            "INDEX_NAME."
+        ) from None
+    except OSError as error:
+        raise DataDirError(
+            f"The folder {settings.data_dir} cannot be written to ({error.strerror or error}). Set DATA_DIR to one "
+            "that this user may write to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def lock_index(settings: Settings, index: ImageIndex) -> Iterator[Callable[[], None]]:
+    """Hold the lock that keeps the runs of other machines out of the index.
+
+    Yield a function that raises IndexBusyError if another run has taken the lock over: Elasticsearch did not hear of
+    this run for some time. No other machine reaches the embedded node, so it needs no such lock.
+
+    Raises:
+        IndexBusyError: another run holds it.
+        ElasticsearchError: Elasticsearch does not answer, or refuses it.
+    """
+    if uses_embedded_node(settings):
+        yield lambda: None
+        return
+    index.cluster.server_version()  # a wrong address is reported at once, and not waited for
+    with _run_under_way() as owner:
+        lock = RunLock(index.cluster, name=index.name, owner=owner, has_ended=has_ended)
+        patiently(lock.acquire)
+        is_done = threading.Event()
+        keeper = threading.Thread(target=_keep, args=(lock, is_done), name="keep-lock", daemon=True)
+        keeper.start()
+        try:
+            yield lock.check
+        finally:
+            is_done.set()
+            keeper.join()
+            try:
+                lock.release()
+            except ElasticsearchError as error:
+                log.warning("The lock of '%s' could not be released, and ends by itself: %s", index.name, error)
+
+
+@contextmanager
+def _run_under_way() -> Iterator[JSON]:
+    """Yield what tells this run from all others. The token of the run counts as under way during the block."""
+    owner = this_run()
+    _under_way.add(owner["token"])
+    try:
+        yield owner
+    finally:
+        _under_way.discard(owner["token"])
+
+
+def _keep(lock: RunLock, is_done: threading.Event) -> None:
+    """Renew the lock until the run is done. A failure is no matter here: `check` fails too if the lock is lost."""
+    while not is_done.wait(RENEW_SECONDS):
+        with suppress(ElasticsearchError, IndexBusyError):
+            lock.renew()
+
+
+def this_run() -> JSON:
+    """Return what tells this run from all others of this process, of this machine and elsewhere."""
+    process = psutil.Process()
+    return {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "started": process.create_time(),
+        "place": _place(),
+        "token": uuid.uuid4().hex,
+    }
+
+
+def has_ended(owner: JSON) -> bool:
+    """Return whether an owner is a run of this machine that is over. Of other machines nobody knows.
+
+    Its process has ended, or it is this one, which could not release the lock because Elasticsearch was away.
+    """
+    if owner.get("place") != _place():
+        return False
+    try:
+        started = psutil.Process(owner["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    is_same_process = abs(started - owner["started"]) <= 1
+    return not is_same_process or (owner["pid"] == os.getpid() and owner.get("token") not in _under_way)
+
+
+def _place() -> str:
+    """Return the name of what process ids belong to: this machine since its start, or a container on it."""
+    places = [socket.gethostname()]
+    with suppress(OSError):
+        places.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with suppress(OSError):
+        places.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(places)

@@ -1,0 +1,155 @@
+"""Answers that lack something become refusals, whatever request asked for them."""
+
+import json
+from typing import ClassVar
+
+import pytest
+from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
+from elasticsearch import ApiError, Elasticsearch
+
+from image_embeddings.errors import ElasticsearchError, PartialAnswerError
+from image_embeddings.es.refusals import read_refusal, refusal_error
+from image_embeddings.es.whole_answers import WholeAnswers, why_not_whole
+
+WHOLE = {"total": 3, "successful": 3, "skipped": 0, "failed": 0}
+LACKING = {"total": 3, "successful": 2, "skipped": 0, "failed": 0}  # no shard failed: no node holds it
+FAILED = {"total": 3, "successful": 2, "failed": 1, "failures": [{"reason": {"type": "circuit_breaking_exception"}}]}
+
+
+class ToldNode(BaseNode):
+    """Answers each request with `answer`, and keeps the targets."""
+
+    _CLIENT_META_HTTP_CLIENT = ("t", "1")
+    answer: ClassVar[dict] = {}
+    targets: ClassVar[list] = []
+
+    def perform_request(self, method, target, body=None, headers=None, request_timeout=None):
+        type(self).targets.append(target)
+        told = HttpHeaders({"content-type": "application/json", "x-elastic-product": "Elasticsearch"})
+        meta = ApiResponseMeta(node=self.config, duration=0.0, http_version="1.1", status=200, headers=told)
+        return type("Answer", (), {"meta": meta, "body": json.dumps(self.answer).encode(), "__iter__": _both})()
+
+    def close(self):
+        pass
+
+
+def _both(answer):
+    return iter((answer.meta, answer.body))
+
+
+@pytest.fixture
+def client():
+    ToldNode.targets = []
+    return Elasticsearch("http://127.0.0.1:9", node_class=ToldNode, transport_class=WholeAnswers)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"_shards": LACKING, "timed_out": False},
+        {"_shards": FAILED, "timed_out": False},
+        {"_shards": WHOLE, "timed_out": True},
+        {"responses": [{"_shards": WHOLE}, {"_shards": LACKING}]},
+        {"responses": [{"error": {"type": "search_phase_execution_exception"}, "status": 503}]},
+        {"response": {"_shards": FAILED}, "is_partial": False},
+        {"is_partial": True, "columns": []},
+    ],
+)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.search(index="photos"),
+        lambda client: client.count(index="photos"),
+        lambda client: client.msearch(index="photos", searches=[{}, {}]),
+        lambda client: client.scroll(scroll_id="abc"),
+        lambda client: client.search(pit={"id": "abc"}, slice={"id": 0, "max": 2}),
+        lambda client: client.open_point_in_time(index="photos", keep_alive="1m"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_refused(client, ask, answer):
+    ToldNode.answer = answer
+    with pytest.raises(ApiError, match="partial_answer") as raised:
+        ask(client)
+    assert raised.value.status_code == 503
+
+
+def test_a_refusal_keeps_the_first_cause(client):
+    ToldNode.answer = {"_shards": FAILED, "timed_out": False}
+    with pytest.raises(ApiError) as raised:
+        client.search(index="photos")
+    assert raised.value.body["error"]["caused_by"] == {"type": "circuit_breaking_exception"}
+
+
+def test_whole_answers_pass_and_so_does_a_part_if_it_will_do(client):
+    ToldNode.answer = {"_shards": WHOLE, "timed_out": False}
+    assert client.search(index="photos")["_shards"] == WHOLE
+    ToldNode.answer = {"_shards": LACKING, "timed_out": False}
+    assert client.search(index="photos", allow_partial_search_results=True)["_shards"] == LACKING
+
+
+def test_copies_of_a_written_document_that_are_not_there_yet_are_no_fault(client):
+    ToldNode.answer = {"_shards": {"total": 2, "successful": 1, "failed": 0}, "result": "created"}
+    assert client.index(index="photos", id="a", document={})["result"] == "created"
+    assert client.indices.refresh(index="photos")["_shards"]["successful"] == 1
+
+
+def test_each_search_asks_for_a_whole_answer(client):
+    ToldNode.answer = {"_shards": WHOLE}
+    client.search(index="photos", routing="a")
+    client.open_point_in_time(index="photos", keep_alive="1m")
+    client.search(index="photos", allow_partial_search_results=True)
+    client.count(index="photos")
+    assert ToldNode.targets == [
+        "/photos/_search?routing=a&allow_partial_search_results=false",
+        "/photos/_pit?keep_alive=1m&allow_partial_search_results=false",
+        "/photos/_search?allow_partial_search_results=true",
+        "/photos/_count",
+    ]
+
+
+@pytest.mark.parametrize("answer", [None, "text", [], {}, {"took": 1}])
+def test_what_has_no_shards_is_whole(answer):
+    assert why_not_whole(answer) is None
+
+
+def error_for(status, error) -> ElasticsearchError:
+    return refusal_error(
+        read_refusal(status, error, index="photos"), needs="", address="http://es", is_disk_full=lambda: False
+    )
+
+
+def refused(reason, **more):
+    """An answer of Elasticsearch to a search that is to be whole."""
+    phase = {"type": "search_phase_execution_exception", "reason": reason}
+    return {**phase, "root_cause": [], "reason": "", "caused_by": phase, **more}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (503, {"type": "partial_answer", "reason": "2 of 3 shards answered"}),
+        (503, refused("Search rejected due to missing shards [[photos-1][2]]. Consider using `x` setting")),
+        (500, refused("Partial shards failure")),
+    ],
+)
+def test_what_elasticsearch_could_not_read_whole_may_be_asked_again(status, error):
+    found = error_for(status, error)
+    assert (type(found), found.status) == (PartialAnswerError, 503)
+    assert "Consider" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (400, refused("Partial shards failure"), "refused the request"),
+        (
+            429,
+            refused("x", caused_by={"type": "circuit_breaking_exception", "reason": "too large"}),
+            "too little memory",
+        ),
+        (503, {"type": "partial_answer", "caused_by": {"type": "circuit_breaking_exception"}}, "too little memory"),
+    ],
+)
+def test_other_refusals_have_their_own_remedy(status, error, words):
+    found = error_for(status, error)
+    assert (type(found) is PartialAnswerError, words in str(found)) == (False, True), str(found)
