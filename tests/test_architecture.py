@@ -124,6 +124,7 @@ TESTED_BY = {
     "image_embeddings.es.refusals": "server/test_cluster_states.py",
     "image_embeddings.indexing.embedding_import": "server/test_embedding_import.py",
     "image_embeddings.indexing.embedding_export": "server/test_embedding_files.py",
+    "image_embeddings.indexing.unfinished": "server/test_embedding_import.py",
     "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
     "image_embeddings.photos.boxes": "photos/test_colour.py",
     "image_embeddings.photos.orientation": "photos/test_browsers.py",

@@ -14,7 +14,7 @@ from image_embeddings.documents import JSON
 from image_embeddings.errors import ElasticsearchError, IndexMissingError
 from image_embeddings.es import opening
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.indexing.runs import rebuild_advice
+from image_embeddings.indexing.unfinished import advice_on_import, advice_on_rebuild
 
 
 @click.command()
@@ -58,7 +58,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     if rebuild := _rebuild_text(index):
         rows["rebuild"] = rebuild
     if state.indexing:
-        rows["indexing"] = _progress_text(state.indexing)
+        rows["indexing"] = ". ".join(filter(None, [_progress_text(state.indexing), advice_on_import(state)]))
     return rows
 
 
@@ -73,8 +73,7 @@ def _rebuild_text(index: ImageIndex) -> str:
         photos = f"{max(done, index.rebuild.count())} photos so far"  # what was written last cannot be searched yet
     except ElasticsearchError as error:
         photos = f"cannot be read just now ({error})"
-    folder = state.corpus or "FOLDER"
-    return f"{photos}, by {state.model.model_id}. {rebuild_advice(folder)}"
+    return f"{photos}, by {state.model.model_id}. {advice_on_rebuild(state, address='FOLDER')}"
 
 
 def _progress_text(indexing: JSON) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from image_embeddings.assembly import make_encoder
 from image_embeddings.config import Settings
-from image_embeddings.documents import JSON
 from image_embeddings.embedding_files.folder import Export, Part, open_export
 from image_embeddings.embedding_files.parquet import read_image_ids, read_rows
 from image_embeddings.encoders import check_same_model
@@ -23,7 +22,7 @@ from image_embeddings.indexing.locks import lock_index, lock_machine
 from image_embeddings.indexing.pipeline import Progress, update_calibration
 from image_embeddings.indexing.records import DocumentToWrite
 from image_embeddings.indexing.report import IndexOptions, Outcome
-from image_embeddings.indexing.runs import GIVE_UP
+from image_embeddings.indexing.unfinished import GIVE_UP, noted_import
 from image_embeddings.indexing.writer import Writer
 from image_embeddings.sources.skipped import Skipped
 
@@ -188,7 +187,7 @@ class _ImportNotes:
         check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._index, self._export, self._check_lock = index, export, check_lock
-        noted = _noted_import(state)
+        noted = noted_import(state)
         self.parts = noted.get("parts", 0) if noted.get("export_id") == export.origin.export_id else 0
         self.done_before = sum(part.rows for part in export.parts[: self.parts])
         self.state = replace(state, corpus=export.origin.corpus, oldest_format=export.origin.oldest_format)
@@ -202,7 +201,11 @@ class _ImportNotes:
             "total": self._export.rows,
             "updated": int(time.time()),
             "stopped": stopped,
-            "import": {"export_id": self._export.origin.export_id, "parts": self.parts},
+            "import": {
+                "export_id": self._export.origin.export_id,
+                "parts": self.parts,
+                "folder": str(self._export.folder.absolute()),
+            },
         }
         self._index.note_progress(self.state, progress)
 
@@ -220,12 +223,6 @@ class _ImportNotes:
         )
 
 
-def _noted_import(state: IndexState) -> JSON:
-    """Return what an import noted in an index that it did not end; empty if nothing is noted."""
-    noted = (state.indexing or {}).get("import")
-    return noted if isinstance(noted, dict) else {}
-
-
 # Checks
 
 
@@ -239,7 +236,7 @@ def _is_unused(index: ImageIndex, state: IndexState) -> bool:
 
 def _check_is_continued(state: IndexState, export: Export, *, index: ImageIndex, rebuild: bool) -> None:
     """Return if the index is one that an import of the same export began."""
-    if _noted_import(state).get("export_id") == export.origin.export_id:
+    if noted_import(state).get("export_id") == export.origin.export_id:
         return
     if rebuild:
         raise IndexBusyError(

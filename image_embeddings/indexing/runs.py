@@ -32,17 +32,11 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
+from image_embeddings.indexing.unfinished import GIVE_UP, advice_on_rebuild, noted_import, rebuild_advice
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
-
-GIVE_UP = "To give it up: index --discard-rebuild."
-
-
-def rebuild_advice(address: str) -> str:
-    """Return what to do about an unfinished rebuild of the photos at `address`."""
-    return f"To go on with it: index {shlex.quote(address)} --rebuild. {GIVE_UP}"
 
 
 def index_photos(
@@ -185,7 +179,7 @@ class Indexing:
         state = None if delete_existing else state_of(index)
         encoder = self._choose_encoder(None if rebuild or not state else state.model)
         if rebuild and state:
-            _check_same_rebuild(encoder, state)
+            _check_same_rebuild(encoder, state, address=self.source.address)
         if self._is_first_run and not rebuild:
             self._mention_rebuild(serving)
         thumbnails = thumbnails_of(self.settings)
@@ -246,8 +240,8 @@ class Indexing:
     def _mention_rebuild(self, serving: ImageIndex) -> None:
         unfinished = state_of(serving.rebuild)
         if unfinished:
-            address = unfinished.corpus or self.source.address
-            self._notify(f"A rebuild of this index is unfinished. {rebuild_advice(address)}")
+            advice = advice_on_rebuild(unfinished, address=self.source.address)
+            self._notify(f"A rebuild of this index is unfinished. {advice}")
 
     def _mention_older_decoding(self, state: IndexState) -> None:
         if self._is_first_run and state.model.decoding == UNMANAGED_DECODING:
@@ -344,11 +338,13 @@ def discard_rebuild(settings: Settings) -> bool:
         return was_there
 
 
-def _check_same_rebuild(encoder: Encoder, state: IndexState) -> None:
+def _check_same_rebuild(encoder: Encoder, state: IndexState, *, address: str) -> None:
     try:
         check_same_model(encoder, state.model)
     except ModelMismatchError as error:
+        model = state.model.model_id
+        by_index = f"To go on with it: IMAGE_MODEL={model} and index --rebuild. {GIVE_UP}"
+        advice = advice_on_rebuild(state, address=address) if noted_import(state) else by_index
         raise ModelMismatchError(
-            f"A rebuild with '{state.model.model_id}' was begun and is not finished. To go on with it: "
-            f"IMAGE_MODEL={state.model.model_id} and index --rebuild. {GIVE_UP} ({error})"
+            f"A rebuild with '{model}' was begun and is not finished. {advice} ({error})"
         ) from error

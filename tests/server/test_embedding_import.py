@@ -212,16 +212,46 @@ def test_damaged_files_end_the_import_in_one_line_and_whole_ones_go_on(environ, 
 
 
 def test_a_stopped_import_goes_on_with_the_next_part(import_files, target, expected):
-    progress = RecordedProgress()
-    report = import_files(
-        progress=lambda total: progress, stopped=lambda: progress.done >= 220, options=IndexOptions(chunk_size=20)
-    )
+    report = stop_after(220, import_files)
     assert report.stopped
     assert report.left == PHOTOS - report.written
     assert target.state().indexing["stopped"]
     again = import_files()
     assert (again.done_before, again.written) == (200, PHOTOS - 200)
     assert contents(target) == expected
+
+
+def stop_after(done, import_files, **choices):
+    progress = RecordedProgress()
+    options = IndexOptions(chunk_size=20)
+    return import_files(
+        progress=lambda total: progress, stopped=lambda: progress.done >= done, options=options, **choices
+    )
+
+
+def status(environ):
+    done = run_here(environ, "status", "--json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_status_says_how_to_go_on_with_an_unfinished_import(import_files, environ, files, target):
+    stop_after(220, import_files)
+    assert status(environ)["indexing"].endswith(f" ago. To go on with it: import {files}.")
+    target.note_progress(target.state(), {**target.state().indexing, "stopped": False})  # as after a kill
+    assert status(environ)["indexing"].endswith(f"If this import does not run any more, go on with it: import {files}.")
+    import_files()
+    assert "indexing" not in status(environ)
+
+
+def test_status_says_how_to_go_on_with_an_import_beside_an_index(import_files, environ, files):
+    import_files()
+    stop_after(220, import_files, rebuild=True)
+    assert status(environ)["rebuild"].endswith(
+        f"To go on with it: import {files} --rebuild. To give it up: index --discard-rebuild."
+    )
+    import_files(rebuild=True)
+    assert "rebuild" not in status(environ)
 
 
 def test_an_import_that_was_killed_after_it_had_made_the_index_begins_anew(import_files, target, expected):

@@ -1,0 +1,42 @@
+"""Runs and imports that did not end: how to go on with them, by what they noted in the index."""
+
+from __future__ import annotations
+
+import shlex
+
+from image_embeddings.documents import JSON
+from image_embeddings.es.image_index import IndexState
+
+GIVE_UP = "To give it up: index --discard-rebuild."
+
+
+def rebuild_advice(address: str) -> str:
+    """Return what to do about an unfinished rebuild of the photos at `address`."""
+    return f"To go on with it: index {shlex.quote(address)} --rebuild. {GIVE_UP}"
+
+
+def advice_on_rebuild(state: IndexState, *, address: str) -> str:
+    """Return what to do about an unfinished rebuild in `state`; `address` names the photos if `state` does not."""
+    if noted_import(state):
+        return f"To go on with it: {_import_command(state)} --rebuild. {GIVE_UP}"
+    return rebuild_advice(state.corpus or address)
+
+
+def advice_on_import(state: IndexState) -> str:
+    """Return how to go on with the import that fills the index in `state`; empty if none does."""
+    if not noted_import(state):
+        return ""
+    if state.indexing and state.indexing.get("stopped"):
+        return f"To go on with it: {_import_command(state)}."
+    return f"If this import does not run any more, go on with it: {_import_command(state)}."
+
+
+def noted_import(state: IndexState) -> JSON:
+    """Return what an import noted in an index that it did not end; empty if nothing is noted."""
+    noted = (state.indexing or {}).get("import")
+    return noted if isinstance(noted, dict) else {}
+
+
+def _import_command(state: IndexState) -> str:
+    folder = noted_import(state).get("folder")
+    return f"import {shlex.quote(folder) if isinstance(folder, str) else 'FOLDER'}"
