@@ -18,7 +18,6 @@ from image_embeddings.sources.remote_tree import RemoteEntry
 from image_embeddings.sources.skipped import Skipped
 
 SCHEME = "s3"
-INSTALL = "pip install 'image-search[s3]'"
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 3
 _CONNECTIONS = 16
 _ODD_KEY = "its key has an empty part, '.' or '..', or ends with a slash, so it is no path: copy it to another key"
@@ -220,7 +219,10 @@ def _make_client(endpoint: str | None) -> Any:
         from boto3.session import Session
         from botocore.config import Config
     except ImportError:
-        raise SettingError(f"Photos in S3 need the package boto3: {INSTALL}") from None
+        raise SettingError(
+            "Photos in S3 need the package boto3, which is not installed. In a clone: .venv/bin/python -m pip install "
+            "-r requirements-s3.txt. Elsewhere: pip install 'image-search[s3]'."
+        ) from None
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
