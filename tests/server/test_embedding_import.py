@@ -302,3 +302,21 @@ def test_photos_can_be_indexed_into_an_imported_index(environ, data_dir, tmp_pat
     report = json.loads(run_here(first, "index", "--json").stdout)
     assert (report["encoded"], report["unchanged"], report["reused"], report["moved"]) == (0, 5, 1, 1)
     assert json.loads(run_here(first, "search", "red", "--json", "-k", "1").stdout)["total"] == 6
+
+
+def test_index_says_how_to_go_on_with_an_import_beside_the_index(environ, data_dir, tmp_path, target):
+    photos, out = colour_photos(tmp_path / "photos"), tmp_path / "out"
+    own = {**environ, "DATA_DIR": str(data_dir), "IMAGE_DIR": str(photos), "IMAGE_MODEL": "conse"}
+    assert run_here(own, "index").exit_code == 0
+    assert run_here(own, "export", "parquet", str(out)).exit_code == 0
+    settings = load_settings(own)
+    assert import_embeddings(settings, out, rebuild=True, progress=RecordedProgress, stopped=lambda: True).stopped
+    go_on = f"To go on with it: import {out} --rebuild. To give it up: index --discard-rebuild."
+    assert f"A rebuild of this index is unfinished. {go_on}" in run_here(own, "index").stderr
+    unlike = dataclasses.replace(target.rebuild.state().model, model_id="other")
+    target.rebuild.note_progress(
+        dataclasses.replace(target.rebuild.state(), model=unlike), target.rebuild.state().indexing
+    )
+    refused = run_here(own, "index", "--rebuild")
+    assert refused.exit_code == 1
+    assert f"A rebuild with 'other' was begun and is not finished. {go_on}" in refused.stderr
