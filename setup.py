@@ -30,6 +30,6 @@ def requirements(file: str) -> list[str]:
 
 setup(
     install_requires=requirements("requirements.txt"),
-    extras_require={"parquet": requirements("requirements-parquet.txt")},
+    extras_require={name: requirements(f"requirements-{name}.txt") for name in ("parquet", "spark")},
     cmdclass={"build_py": BuildWithCatalogues},
 )

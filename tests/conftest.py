@@ -15,7 +15,7 @@ from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
-from tests import exiftool, goldens, imagemagick, java_archive, nginx
+from tests import exiftool, goldens, imagemagick, java, java_archive, nginx, spark_cluster
 from tests.browser import chromium
 from tests.waiting import LONG
 
@@ -74,6 +74,8 @@ def pytest_report_header():
         f"exiftool: {exiftool.describe()}",
         f"ImageMagick: {imagemagick.describe()}",
         f"nginx: {nginx.describe()}",
+        f"Java for Spark and HDFS: {java.describe()}",
+        f"Spark: {spark_cluster.describe()}",
     ]
 
 
@@ -147,3 +149,17 @@ def elasticsearch_url(tmp_path_factory, node_jars):
         yield node.start().client_url
     finally:
         node.stop()
+
+
+@pytest.fixture(scope="module")
+def started_spark(tmp_path_factory):
+    java.leave_out_without(spark_cluster.missing())
+    with spark_cluster.spark_cluster(tmp_path_factory.mktemp("spark")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def spark(started_spark):
+    """A Spark cluster with two workers. Those that the test before has killed are started again."""
+    started_spark.start()
+    return started_spark

@@ -19,6 +19,7 @@ from image_embeddings.config import ROOT, SAMPLE_PHOTOS
 from tests.pictures import colour_photos
 from tests.waiting import LONG
 
+EXTRAS = {name: f"requirements-{name}.txt" for name in ("parquet", "spark")}
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 SCRIPT = """
 import importlib.metadata, sys
@@ -53,7 +54,7 @@ def wheel(tmp_path_factory):
     ignored = shutil.ignore_patterns("__pycache__", "ca.crt", "*.mo")
     for name in ("app", "image_embeddings"):
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "setup.py", "requirements.txt", "requirements-parquet.txt", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE", *EXTRAS.values()):
         shutil.copy(ROOT / name, source)
     (source / "app" / "conf" / "ca.crt").write_text("somebody's own")
     subprocess.run([sys.executable, "-c", BUILD, str(dist)], cwd=source, check=True, capture_output=True, text=True)
@@ -156,8 +157,8 @@ def lines_of(file):
 
 def test_its_requirements_are_those_of_requirements_txt_and_each_extra_has_a_file(unpacked):
     (made,) = importlib.metadata.distributions(name="image-search", path=[str(unpacked)])
-    extra = [f'{line}; extra == "parquet"' for line in lines_of("requirements-parquet.txt")]
-    assert made.requires == [*lines_of("requirements.txt"), *extra]
+    extras = [f'{line}; extra == "{name}"' for name, file in EXTRAS.items() for line in lines_of(file)]
+    assert made.requires == [*lines_of("requirements.txt"), *extras]
 
 
 # Its use
