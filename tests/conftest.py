@@ -17,6 +17,8 @@ from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
 from tests import exiftool, goldens, imagemagick, java, java_archive, nginx, spark_cluster
 from tests.browser import chromium
+from tests.hadoop_jars import fetch_jars
+from tests.hdfs import hdfs_cluster
 from tests.waiting import LONG
 
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
@@ -163,3 +165,18 @@ def spark(started_spark):
     """A Spark cluster with two workers. Those that the test before has killed are started again."""
     started_spark.start()
     return started_spark
+
+
+@pytest.fixture(scope="module")
+def started_hdfs(tmp_path_factory, pytestconfig):
+    java.leave_out_without(java.missing())
+    jars = fetch_jars(pytestconfig.cache.mkdir("hadoop"))
+    with hdfs_cluster(tmp_path_factory.mktemp("hdfs"), jars=jars) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def hdfs(started_hdfs):
+    """HDFS with two DataNodes. Processes that the test before has killed are started again."""
+    started_hdfs.start()
+    return started_hdfs

@@ -45,6 +45,11 @@ def describe() -> str:
     return f"{java.version} ({java.home})" if java else f"none: {MISSING}"
 
 
+def missing() -> str | None:
+    """Return what to say if there is no such Java."""
+    return None if find_java() else MISSING
+
+
 def leave_out_without(missing: str | None) -> None:
     """Skip the test if something is missing; fail in CI."""
     if missing:

@@ -51,9 +51,9 @@ class OwnedProcess:
 
     def children(self) -> list[psutil.Process]:
         """Return all processes below it that run, parents before their children."""
-        with suppress(psutil.NoSuchProcess):
-            return [each for each in psutil.Process(self.pid).children(recursive=True) if runs(each)]
-        return []
+        if self.poll() is not None:
+            return []
+        return [each for each in psutil.Process(self.pid).children(recursive=True) if runs(each)]
 
     def poll(self) -> int | None:
         """Return the exit code, or None if the program runs. Less than 0: the number of the signal that ended it."""

@@ -54,11 +54,16 @@ _DAEMON = "pyspark.daemon"  # forks the Python workers of an executor
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A job that has ended: its exit code, what it printed, and what it and Spark logged."""
+    """A job that has ended: its exit code, what its Python printed on either stream, and what Spark's driver logged."""
 
     code: int
     output: str
     log: str
+
+    def expect_success(self) -> str:
+        """Return the output. Fail with all that is known if the exit code is not 0."""
+        assert self.code == 0, f"exit code {self.code}\n{self.log[-8000:]}\n{self.output}"
+        return self.output
 
 
 class Driver:
@@ -84,7 +89,7 @@ class Driver:
         return self._output.read_text(errors="replace")
 
     def log(self) -> str:
-        """Return what the job and Spark have logged so far."""
+        """Return what Spark's driver has logged so far."""
         return self._process.log.read_text(errors="replace")
 
 
@@ -208,8 +213,12 @@ class Spark:
         return _kill_one(self.python_workers, number)
 
     def kill_worker(self, number: int) -> None:
-        """Kill a worker with its executors, as the loss of a machine does. `start` starts it again."""
+        """Kill a worker with its executors, as the loss of a machine does, and return when the master knows.
+
+        `start` starts it again.
+        """
         self._workers.pop(number).kill()
+        wait_for(lambda: self.state().get("aliveworkers") == len(self._workers), what=lambda: str(self.state()))
 
     def executor_logs(self) -> str:
         """Return what all executors have logged and printed."""
@@ -248,9 +257,7 @@ def installed_home() -> Path | None:
 
 def missing() -> str | None:
     """Return what to say if the cluster cannot be started here."""
-    if not java.find_java():
-        return java.MISSING
-    return None if installed_home() else MISSING
+    return java.missing() or (None if installed_home() else MISSING)
 
 
 def describe() -> str:
