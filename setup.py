@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-EXTRAS = ("parquet", "s3")  # each of which has a file requirements-EXTRA.txt
+EXTRAS = ("parquet", "s3", "spark")  # each of which has a file requirements-EXTRA.txt
 
 
 class BuildWithCatalogues(build_py):

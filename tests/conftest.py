@@ -16,8 +16,10 @@ from image_embeddings.config import ROOT, share_cores
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
-from tests import exiftool, goldens, imagemagick, java_archive, nginx
+from tests import exiftool, goldens, imagemagick, java, java_archive, nginx, spark_cluster
 from tests.browser import chromium
+from tests.hadoop_jars import fetch_jars
+from tests.hdfs import hdfs_cluster
 from tests.moto_server import ENVIRON, make_client, moto_server
 from tests.waiting import LONG
 
@@ -76,6 +78,8 @@ def pytest_report_header():
         f"exiftool: {exiftool.describe()}",
         f"ImageMagick: {imagemagick.describe()}",
         f"nginx: {nginx.describe()}",
+        f"Java for Spark and HDFS: {java.describe()}",
+        f"Spark: {spark_cluster.describe()}",
     ]
 
 
@@ -173,3 +177,32 @@ def bucket(s3_server, s3_environ):
     client, name = make_client(s3_server), f"bucket-{uuid.uuid4().hex[:8]}"
     client.create_bucket(Bucket=name)
     return name, client
+
+
+@pytest.fixture(scope="module")
+def started_spark(tmp_path_factory):
+    java.leave_out_without(spark_cluster.missing())
+    with spark_cluster.spark_cluster(tmp_path_factory.mktemp("spark")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def spark(started_spark):
+    """A Spark cluster with two workers. Those that the test before has killed are started again."""
+    started_spark.start()
+    return started_spark
+
+
+@pytest.fixture(scope="module")
+def started_hdfs(tmp_path_factory, pytestconfig):
+    java.leave_out_without(java.missing())
+    jars = fetch_jars(pytestconfig.cache.mkdir("hadoop"))
+    with hdfs_cluster(tmp_path_factory.mktemp("hdfs"), jars=jars) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def hdfs(started_hdfs):
+    """HDFS with two DataNodes. Processes that the test before has killed are started again."""
+    started_hdfs.start()
+    return started_hdfs

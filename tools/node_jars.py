@@ -8,6 +8,7 @@ against the SHA-1 that is published there beside it.
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import requests
@@ -21,8 +22,8 @@ LIST = ROOT / "image_embeddings" / "embedded_node" / "jars.txt"
 ROOTS = (f"org.elasticsearch:elasticsearch:{VERSION}", f"org.elasticsearch.plugin:transport-netty4:{VERSION}")
 
 
-def resolve_coordinates(repository: Path | None = None) -> list[str]:
-    """Return the sorted coordinates of Elasticsearch, of its HTTP module, and of all that they need to run.
+def resolve_coordinates(roots: Sequence[str] = ROOTS, *, repository: Path | None = None) -> list[str]:
+    """Return the sorted coordinates of `roots` (default: Elasticsearch, its HTTP module) and of all they need to run.
 
     `repository` is the Maven repository for POM files (default: the user's).
     """
@@ -30,7 +31,7 @@ def resolve_coordinates(repository: Path | None = None) -> list[str]:
     from jgo.maven import MavenContext
 
     context = MavenContext(repo_cache=repository, remote_repos={"central": MAVEN_CENTRAL_URL})
-    inputs, others = context.resolver.resolve([context.create_dependency(coordinates) for coordinates in ROOTS])
+    inputs, others = context.resolver.resolve([context.create_dependency(coordinates) for coordinates in roots])
     needed = [*inputs, *(found for found in others if found.scope in ("compile", "runtime"))]
     return sorted({f"{found.groupId}:{found.artifactId}:{found.version}" for found in needed})
 
@@ -49,5 +50,11 @@ def read_sha256(coordinates: str) -> str:
     return hashlib.sha256(jar.content).hexdigest()
 
 
+def write_list(file: Path, roots: Sequence[str] = ROOTS) -> None:
+    """Write the list of the jars that `roots` need: coordinates and SHA-256."""
+    lines = (f"{found} {read_sha256(found)}\n" for found in resolve_coordinates(roots))
+    file.write_text("".join(lines), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    LIST.write_text("".join(f"{found} {read_sha256(found)}\n" for found in resolve_coordinates()), encoding="utf-8")
+    write_list(LIST)

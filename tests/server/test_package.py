@@ -20,6 +20,7 @@ from tests.pictures import colour_photos
 from tests.waiting import LONG
 
 REQUIREMENTS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
+EXTRAS = {name: f"requirements-{name}.txt" for name in ("parquet", "s3", "spark")}
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 SCRIPT = """
 import importlib.metadata, sys
@@ -157,9 +158,7 @@ def lines_of(file):
 
 def test_its_requirements_are_those_of_requirements_txt_and_each_extra_has_a_file(unpacked):
     (made,) = importlib.metadata.distributions(name="image-search", path=[str(unpacked)])
-    extras = [
-        f'{line}; extra == "{extra}"' for extra in ("parquet", "s3") for line in lines_of(f"requirements-{extra}.txt")
-    ]
+    extras = [f'{line}; extra == "{name}"' for name, file in EXTRAS.items() for line in lines_of(file)]
     assert made.requires == [*lines_of("requirements.txt"), *extras]
 
 
