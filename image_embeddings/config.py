@@ -212,6 +212,25 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     return settings
 
 
+def shared_environment() -> dict[str, str]:
+    """Return the variables of our settings that other machines of the same work get: no secret, and no path of ours."""
+    rows = {row.name.upper(): row.metadata for row in fields(Settings)}
+    return {
+        name: value
+        for name, value in _environment().items()
+        if name in rows and not rows[name]["secret"] and rows[name]["parse"] is not _path
+    }
+
+
+def load_shared_settings(shared: Mapping[str, str], *, data_dir: Callable[[], Path]) -> Settings:
+    """Return the settings of a machine that got `shared`. What it has in its own environment goes before.
+
+    `data_dir` makes a folder for the case that DATA_DIR is not set. Raise SettingError as `load_settings` does.
+    """
+    environ = {**shared, **os.environ}
+    return load_settings(environ, data_dir=None if environ.get("DATA_DIR", "").strip() else data_dir())
+
+
 def is_set(name: str) -> bool:
     """Return whether the environment or `.env` has a value for the setting of that upper-case name."""
     return bool(_environment().get(name, "").strip())

@@ -15,6 +15,7 @@ ImageSearchError
 │   └── SourceUnreachableError the machines that hold the photos do not answer, or let nobody in
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
 ├── EmbeddingFilesError        files of embeddings that cannot be read or written
+├── SparkJobError              a job on a Spark cluster was given up
 ├── DataDirError               DATA_DIR is not writable
 ├── ModelError
 │   ├── ModelUnavailableError  the model's files are not available, or cannot be loaded
@@ -155,6 +156,12 @@ class EmbeddingFilesError(ImageSearchError):
     """Files of embeddings cannot be read or written, or do not fit the index."""
 
     code = "embedding_files_unusable"
+
+
+class SparkJobError(ImageSearchError):
+    """A job on a Spark cluster was given up."""
+
+    code = "spark_job_failed"
 
 
 class DataDirError(ImageSearchError):
@@ -360,9 +367,16 @@ class IndexTemplateError(IndexStateError):
 
 
 class IndexBusyError(IndexStateError):
-    """Another run writes into the index, on this machine or on another one."""
+    """Another run writes into the index, on this machine or on another one.
+
+    `part` says which part of the work that run has, such as "3/16". It is empty if the run has all of it.
+    """
 
     code = "index_busy"
+
+    def __init__(self, message: str, *, part: str = "") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class IndexEmptyError(IndexStateError):

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from image_embeddings.config import ROOT, load_settings, setting_rows
+from image_embeddings.config import (
+    ROOT,
+    load_settings,
+    load_shared_settings,
+    setting_rows,
+    shared_environment,
+)
 from image_embeddings.errors import SettingError
 
 
@@ -64,3 +70,35 @@ def test_a_bad_value_names_its_setting(name, value):
 
 def test_every_setting_has_help():
     assert all(row.help for row in setting_rows())
+
+
+def test_other_machines_get_no_secret_and_no_path_of_this_one(monkeypatch):
+    secret = {
+        "ES_PWD": "s3cret",
+        "ES_API_KEY": "s3cret",
+        "APP_PASSWORD": "s3cret-word",
+        "AWS_SECRET_ACCESS_KEY": "s3cret",
+    }
+    paths = {
+        "DATA_DIR": "/mine",
+        "ES_CA_CERTS": "/mine/ca.crt",
+        "ES_PWD_FILE": "/mine/password",
+        "JAVA_HOME": "/mine/jdk",
+    }
+    for name, value in {**secret, **paths, "INDEX_NAME": "trips", "ES_USER": "indexer"}.items():
+        monkeypatch.setenv(name, value)
+    shared = shared_environment()
+    assert shared.keys() >= {"INDEX_NAME", "ES_USER"}
+    assert not shared.keys() & {*secret, *paths}
+    assert "s3cret" not in str(shared)
+    assert "/mine" not in str(shared)
+
+
+def test_what_a_machine_has_itself_goes_before_what_it_got(monkeypatch, tmp_path):
+    monkeypatch.setenv("ES_HOST", "http://inside:9200")
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    shared = {"ES_HOST": "http://outside:9200", "INDEX_NAME": "trips"}
+    settings = load_shared_settings(shared, data_dir=lambda: tmp_path)
+    assert (settings.es_host, settings.index_name, settings.data_dir) == ("http://inside:9200", "trips", tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "own"))
+    assert load_shared_settings(shared, data_dir=pytest.fail).data_dir == tmp_path / "own"

@@ -11,7 +11,7 @@ from image_embeddings.cli.index_report import exit_by_report, print_report, stop
 from image_embeddings.cli.terminal import say, show_errors
 from image_embeddings.config import load_settings
 from image_embeddings.indexing.report import IndexOptions
-from image_embeddings.indexing.runs import Indexing
+from image_embeddings.indexing.runs import Indexing, RunChoices
 
 
 @click.command("create-image-embeddings.py", context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,6 +52,6 @@ def create_image_embeddings(
             chunk_size=chunk_size, thread_count=thread_count, max_pixels=settings.max_image_pixels, with_location=gps
         )
         runs = Indexing(settings, options=options, timeout=timeout, notify=say)
-        report = run_index(runs, delete_existing=delete_existing)
+        report = run_index(runs, RunChoices(delete_existing=delete_existing))
         print_report(report)
         exit_by_report(report, delete_existing=delete_existing)

@@ -30,11 +30,25 @@ from image_embeddings.config import IS_CLONE, Settings, load_settings
 from image_embeddings.errors import ImageSearchError, SettingError
 from image_embeddings.indexing.parquet_run import encode_into_parquet
 from image_embeddings.indexing.report import IndexOptions, IndexReport
-from image_embeddings.indexing.runs import Indexing, discard_rebuild
+from image_embeddings.indexing.runs import Indexing, RunChoices, discard_rebuild
+from image_embeddings.indexing.share import Share, parse_share
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.sources.choice import parse_address
 from image_embeddings.sources.folder_source import FolderSource
+
+
+class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
+    """The type of `--part`."""
+
+    name = "i/n"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Share:
+        """Return the share that was typed."""
+        try:
+            return parse_share(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 @click.command()
@@ -60,6 +74,12 @@ from image_embeddings.sources.folder_source import FolderSource
     type=click.Path(path_type=Path),
     help="Encode into Parquet files in this folder, without Elasticsearch, for `import`.",
 )
+@click.option(
+    "--part",
+    "share",
+    type=ShareType(),
+    help="Do only part I of N, such as 3/16, beside other processes; see docs/distributed.md.",
+)
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
 @click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
@@ -74,6 +94,7 @@ def index(
     reread: bool,
     prune: bool,
     to_parquet: Path | None,
+    share: Share | None,
     batch_size: int,
     chunk_size: int,
     thread_count: int,
@@ -91,8 +112,13 @@ def index(
         discard=discard,
         reread=reread,
         to_files=bool(to_parquet),
-        for_index_only=bool(metadata or watch),
+        for_index_only=bool(metadata or watch or share),
     )
+    if share and (delete_existing or discard or metadata or watch):
+        raise click.UsageError(
+            "--part goes with --rebuild, --reread, --prune and the numbers only. Give --metadata to the last run, "
+            "which has no --part."
+        )
     if discard:
         if folder or metadata or watch or reread or prune:
             raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
@@ -114,13 +140,18 @@ def index(
             return
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
-            report = run_index(runs, delete_existing=delete_existing, rebuild=rebuild, reread=reread, prune=prune)
+            choices = RunChoices(
+                delete_existing=delete_existing, rebuild=rebuild, prune=prune, reread=reread, share=share
+            )
+            report = run_index(runs, choices)
             if as_json:
                 print_json(asdict(report), in_one_line=watch)
             else:
                 print_report(report)
             exit_by_report(report, is_only_run=not watch, delete_existing=delete_existing)
-            if chosen and chosen != settings.image_dir and report.written:
+            if share:
+                say(f"To end the work after all {share.of} parts: {_last_command(chosen, choices)}")
+            elif chosen and chosen != settings.image_dir and report.written:
                 name = shlex.quote(str(chosen))
                 how = f"set IMAGE_DIR={name} (or: make run PHOTOS={name})" if IS_CLONE else "image-search serve"
                 say(f"To see them in the browser: {how}.")
@@ -164,25 +195,23 @@ def _discard_rebuild() -> None:
         click.echo("The unfinished index is removed" if was_there else "There was no unfinished index")
 
 
-def run_index(
-    runs: Indexing,
-    *,
-    delete_existing: bool = False,
-    rebuild: bool = False,
-    reread: bool = False,
-    prune: bool = False,
-    leave_bar: bool = True,
-) -> IndexReport:
+def _last_command(chosen: Path | str | None, choices: RunChoices) -> str:
+    words = ["index", *([shlex.quote(str(chosen))] if chosen else []), *(["--rebuild"] if choices.rebuild else [])]
+    return " ".join([*words, *(["--prune"] if choices.prune else [])])
+
+
+def run_index(runs: Indexing, choices: RunChoices | None = None, *, leave_bar: bool = True) -> IndexReport:
     """Return the report of an indexing run that shows a progress bar.
 
     Once the run is under way, the first Ctrl-C or SIGTERM lets it finish the work in hand; the second ends it at once.
     """
+    choices = choices or RunChoices()
     bars: list[tqdm[Any]] = []
     stop = threading.Event()
 
     def finish(number: int, frame: object) -> None:
         if stop.is_set():
-            end_process(stopped_message(delete_existing=delete_existing))
+            end_process(stopped_message(delete_existing=choices.delete_existing))
         stop.set()
         say("Stopping: what is under way is still written. Once more ends it at once.")
 
@@ -192,14 +221,7 @@ def run_index(
         return bars[-1]
 
     try:
-        return runs.run(
-            delete_existing=delete_existing,
-            rebuild=rebuild,
-            reread=reread,
-            prune=prune,
-            progress=open_bar,
-            stopped=stop.is_set,
-        )
+        return runs.run(choices, progress=open_bar, stopped=stop.is_set)
     except ImageSearchError as error:
         if stop.is_set():
             fail(str(error))

@@ -117,6 +117,12 @@ class Cluster:
             self._version = (major, minor)
         return self._version
 
+    def now(self, **options: Any) -> int:
+        """Return the time by Elasticsearch's clock, in seconds since the epoch. `options` are those of the client."""
+        with self.errors():
+            rows: Any = self.client.options(**options).cat.health(h="epoch", format="json")
+        return int(rows[0]["epoch"])
+
     def _version_number(self) -> str:
         try:
             return str(self.client.info()["version"]["number"])

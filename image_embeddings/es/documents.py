@@ -20,15 +20,17 @@ from image_embeddings.documents import (
     PhotoMetadata,
     is_image_id,
 )
-from image_embeddings.errors import ImageNotFoundError, IndexForeignError, RequestError, shorten
+from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError, shorten
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.document_source import document_of, read_hits
+from image_embeddings.es.fence import Fence
 from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.refusals import concerns_all_documents
 
 PACKED_VECTORS_SINCE = (9, 3)
 _NO_IMAGE_ID = "/"  # no photo has it, because an image_id is a relative path
+_CONFLICT = 409  # the status of a document that a later run has written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +47,15 @@ class Rejected:
 
 
 class Documents:
-    """The documents of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails."""
+    """The documents of one index. Every method raises an ElasticsearchError, or IndexMissingError, if it fails.
 
-    def __init__(self, client: IndexClient) -> None:
+    With a `fence`, what is written too late changes nothing: IndexMissingError is raised if the index was removed, and
+    a document that a later run has written counts as written.
+    """
+
+    def __init__(self, client: IndexClient, *, fence: Fence | None = None) -> None:
         self._client = client
+        self._fence = fence
 
     # Writing. Each method yields what Elasticsearch refused. It writes while the caller iterates: iterate to the end.
 
@@ -57,10 +64,12 @@ class Documents:
 
         Yield the documents that were refused.
         """
+        version = self._fence.version if self._fence else {}
         actions = (
             {
                 "_op_type": "index",
                 "_id": document.image_id,
+                **version,
                 **mapping.document_body(document, vector=self._vector(embedding)),
             }
             for document, embedding in documents
@@ -116,17 +125,27 @@ class Documents:
     ) -> Iterator[Rejected]:
         from elasticsearch import helpers
 
+        place: JSON = {"index": self._client.name}
+        if self._fence:
+            place = {"index": self._fence.alias, "require_alias": True}
         with self._client.errors():
             for ok, item in helpers.streaming_bulk(
                 self._client.writer,
                 actions,
-                index=self._client.name,
                 chunk_size=chunk_size,
                 raise_on_error=False,
+                **place,
             ):
-                result = next(iter(item.values()))
+                ((operation, result),) = item.items()
+                if self._fence and operation == "index" and result["status"] == _CONFLICT:
+                    continue
                 if not ok and result.get("result") != "not_found":
                     error = self._client.error_of_item(result["status"], result["error"])
+                    if self._fence and isinstance(error, RequestError) and error.kind == "index_not_found_exception":
+                        raise IndexMissingError(
+                            f"The index '{self._client.name}' was removed or replaced by another run. Run this one "
+                            "again if its photos are to be indexed."
+                        )
                     if not isinstance(error, RequestError) or concerns_all_documents(error):
                         raise error
                     yield Rejected(image_id=result["_id"], error=error)

@@ -15,12 +15,16 @@ from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.copies import wait_for_copies
 from image_embeddings.es.documents import Documents
+from image_embeddings.es.fence import Fence
 from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.made_index import foreign_parts
 from image_embeddings.es.nearest import Nearest
 from image_embeddings.es.refusals import template_advice
 
 REBUILD_SUFFIX = "-rebuild"
+WRITE_SUFFIX = "-write"  # of the alias that ends with the index
+# A write without a fence raises the version of a document by one. So numbers of later fences stay above the versions.
+FENCES_A_SECOND = 1000
 UNBLOCKED = dict.fromkeys(("index.blocks.read_only", "index.blocks.metadata"))  # None removes a setting
 ALLOCATION_SECONDS = 5  # if no node has taken a new index by then, Elasticsearch is asked for the reason
 
@@ -45,11 +49,12 @@ class ImageIndex:
     `documents` writes and reads the documents of the photos, `nearest` searches them.
     """
 
-    def __init__(self, cluster: Cluster, *, name: str) -> None:
+    def __init__(self, cluster: Cluster, *, name: str, fence: Fence | None = None) -> None:
         self.cluster = cluster
         self.name = name
+        self.fence = fence
         self._client = IndexClient(cluster, name=name)
-        self.documents = Documents(self._client)
+        self.documents = Documents(self._client, fence=fence)
         self.nearest = Nearest(self._client, self.documents)
 
     def refresh(self) -> None:
@@ -152,9 +157,16 @@ class ImageIndex:
         for name in self._backing_indices():
             self._delete(name)
 
-    def at(self, backing_index: str) -> ImageIndex:
+    def at(self, backing_index: str, *, fence: Fence | None = None) -> ImageIndex:
         """Return this index under its own name instead of the alias. Writes then never go into another index."""
-        return type(self)(self.cluster, name=backing_index)
+        return type(self)(self.cluster, name=backing_index, fence=fence)
+
+    def make_fence(self, backing_index: str) -> Fence:
+        """Return the fence of a run that begins now. Runs that begin later have higher numbers."""
+        alias = f"{backing_index}{WRITE_SUFFIX}"
+        with self._client.errors():
+            self._client.writer.indices.put_alias(index=backing_index, name=alias)
+        return Fence(alias=alias, number=self.cluster.now() * FENCES_A_SECOND)
 
     # Rebuilding the index beside itself
 

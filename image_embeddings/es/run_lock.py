@@ -1,8 +1,11 @@
-"""The lock that keeps indexing runs on several machines out of one index. It is a document in Elasticsearch.
+"""The locks that keep indexing runs on several machines out of one index. Each is a document in Elasticsearch.
 
-The document is the only one of a small, hidden index, NAME-runs. A run that holds the lock renews it. If nobody has
-renewed it for LEASE_SECONDS, another run may take it over. Each change of the document names the one before it
-(`if_seq_no`), so only one of several runs can succeed. All times in it are by Elasticsearch's clock.
+They are in a small, hidden index, NAME-runs. A run that holds a lock renews it. If nobody has renewed it for
+LEASE_SECONDS, another run may take it over. Each change of a document names the one before it (`if_seq_no`), so only
+one of several runs can succeed. All times are by Elasticsearch's clock.
+
+The lock WHOLE is for the whole index. Runs that share the work hold a lock each, by another name. They respect one
+another's locks and WHOLE, and the holder of WHOLE has to respect theirs: see `check_others`.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ SUFFIX = "-runs"
 LEASE_SECONDS = 60
 RENEW_SECONDS = 10
 REQUEST_SECONDS = 5  # that renewing the lock may take, so that another try comes in time
-_ID = "lock"
+WHOLE = "lock"
+_MOST_LOCKS = 10_000
 _TRIES = 10  # to take the lock, if other runs take and release it at the same moment
 _BODY: JSON = {
     "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": True},
@@ -33,16 +37,23 @@ _CONFLICT, _NOT_FOUND = 409, 404
 
 
 class RunLock:
-    """The lock of one index. `acquire` it, `check` it before each write, and `release` it at the end.
+    """One lock of an index. `acquire` it, `check` it before each write, and `release` it at the end.
 
-    `owner` says which run this is: `host` and `pid` are for messages. `has_ended` returns whether the run of another
-    owner is known to have ended, so that nobody has to wait for its lock. Several threads may use the object.
+    `owner` says which run this is: `host`, `pid` and `part` (if it has only a part of the work) are for messages.
+    `has_ended` returns whether the run of another owner is known to have ended, so that nobody has to wait for its
+    lock. Several threads may use the object.
     """
 
     def __init__(
-        self, cluster: Cluster, *, name: str, owner: JSON, has_ended: Callable[[JSON], bool] = lambda owner: False
+        self,
+        cluster: Cluster,
+        *,
+        name: str,
+        owner: JSON,
+        has_ended: Callable[[JSON], bool] = lambda owner: False,
+        lock: str = WHOLE,
     ) -> None:
-        self._index_name = name
+        self._index_name, self._id = name, lock
         self._client = IndexClient(cluster, name=f"{name}{SUFFIX}")
         self._owner, self._has_ended = owner, has_ended
         self._run = uuid.uuid4().hex
@@ -62,9 +73,10 @@ class RunLock:
                 now = self._now()
                 found = self._read()
                 held = found["_source"] if found else {}
-                if held.get("run") == self._run:  # the answer to our request was lost, and the client repeated it
+                is_held = held.get("expires", 0) > now
+                if is_held and held.get("run") == self._run:  # the answer was lost, and the client repeated the request
                     return self._note(found, held)
-                if held.get("expires", 0) > now and not self._has_ended(held["owner"]):
+                if is_held and not self._has_ended(held["owner"]):
                     raise self._busy(held)
                 document = {
                     "run": self._run,
@@ -103,11 +115,19 @@ class RunLock:
         with self._lock:
             self._write({**self._document, "expires": 0}, **self._version)
 
+    def check_others(self) -> None:
+        """Return if no other lock of the index is held. Raise IndexBusyError, which names an owner, if one is."""
+        client, now = self._client, self._now()
+        client.refresh()
+        with client.errors():
+            found = self._requests().search(index=client.name, size=_MOST_LOCKS)
+        for hit in found["hits"]["hits"]:
+            held = hit["_source"]
+            if hit["_id"] != self._id and held.get("expires", 0) > now and not self._has_ended(held["owner"]):
+                raise self._busy(held)
+
     def _now(self) -> int:
-        """Return the time by Elasticsearch's clock, in seconds since the epoch."""
-        with self._client.errors():
-            (row,) = self._requests().cat.health(h="epoch", format="json")
-        return int(row["epoch"])
+        return self._client.cluster.now(request_timeout=REQUEST_SECONDS)
 
     def _requests(self) -> Any:
         return self._client.writer.options(request_timeout=REQUEST_SECONDS)
@@ -117,7 +137,7 @@ class RunLock:
         client = self._client
         try:
             with client.errors():
-                found: Mapping[str, Any] = self._requests().get(index=client.name, id=_ID).body
+                found: Mapping[str, Any] = self._requests().get(index=client.name, id=self._id).body
             return found
         except IndexMissingError:
             self._make_index()
@@ -139,7 +159,7 @@ class RunLock:
         client = self._client
         try:
             with client.errors():
-                answer = self._requests().index(index=client.name, id=_ID, document=document, **condition)
+                answer = self._requests().index(index=client.name, id=self._id, document=document, **condition)
         except RequestError as error:
             if error.status != _CONFLICT:
                 raise
@@ -153,10 +173,13 @@ class RunLock:
     def _busy(self, held: Mapping[str, Any]) -> IndexBusyError:
         owner = held.get("owner", {})
         since = datetime.fromtimestamp(held.get("since", 0), timezone.utc)
+        part = owner.get("part", "")
+        who = f"A run with part {part} of the work" if part else "Another run"
         return IndexBusyError(
-            f"Another run is indexing into '{self._index_name}': process {owner.get('pid')} on {owner.get('host')}, "
-            f"since {since:%Y-%m-%d %H:%M:%S} UTC. Wait for it to end, or choose another INDEX_NAME. If that machine "
-            f"has failed, try again in {LEASE_SECONDS} seconds."
+            f"{who} is indexing into '{self._index_name}': process {owner.get('pid')} on {owner.get('host')}, since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC. Wait for it to end, or choose another INDEX_NAME. If that machine has "
+            f"failed, try again in {LEASE_SECONDS} seconds.",
+            part=part,
         )
 
 

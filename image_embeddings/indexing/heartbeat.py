@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from image_embeddings.documents import FORMAT
+from image_embeddings.documents import FORMAT, JSON
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.indexing.report import RunCounts
+
+NOTE_SECONDS = 10
 
 
 class Heartbeat:
@@ -34,9 +36,45 @@ class Heartbeat:
         """
         self._check_lock()
         report = self._counts.report()
-        progress = {"done": report.indexed, "total": report.found, "updated": int(time.time()), "stopped": stopped}
-        self._index.note_progress(self._state, progress)
+        self._index.note_progress(self._state, _progress(report.indexed, of=report.found, stopped=stopped))
 
     def end(self, state: IndexState, *, complete: bool) -> None:
         """Note that the run is over, and `state`; if `complete`, all documents hold what this version stores."""
         self._index.note_progress(replace(state, oldest_format=FORMAT) if complete else state, None)
+
+
+class SharedHeartbeat:
+    """Does the same for runs that share the work: one of them notes something every NOTE_SECONDS, and not each of them.
+
+    A note changes the state of the cluster, so hundreds of runs may not do it before each write.
+    """
+
+    def __init__(
+        self,
+        index: ImageIndex,
+        *,
+        state: IndexState,
+        found: int,
+        check_lock: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Note how many of the `found` photos of the whole source are in the index; `check_lock` as in Heartbeat."""
+        self._index, self._state, self._found, self._check_lock = index, state, found, check_lock
+        self._next = 0.0
+
+    def beat(self, *, stopped: bool = False) -> None:
+        """Note how far the runs are, unless one of them has just done so.
+
+        Raises: as in Heartbeat.
+        """
+        self._check_lock()
+        if not stopped and time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + NOTE_SECONDS
+        noted = self._index.state().indexing or {}
+        if stopped or time.time() - noted.get("updated", 0) >= NOTE_SECONDS:
+            done = min(self._index.count(), self._found)
+            self._index.note_progress(self._state, _progress(done, of=self._found, stopped=stopped))
+
+
+def _progress(done: int, *, of: int, stopped: bool) -> JSON:
+    return {"done": done, "total": of, "updated": int(time.time()), "stopped": stopped}

@@ -1,4 +1,7 @@
-"""The two locks of an indexing run: one in DATA_DIR for this machine, one in Elasticsearch for all machines."""
+"""The locks of an indexing run: one in DATA_DIR for this machine, one in Elasticsearch for all machines.
+
+Runs that share the work have locks of their own in Elasticsearch, and none in DATA_DIR.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,25 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
+import tenacity
 from filelock import FileLock, Timeout
 
 from image_embeddings.config import Settings
 from image_embeddings.data_dir import make_data_dir
 from image_embeddings.documents import JSON
-from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError
+from image_embeddings.errors import DataDirError, ElasticsearchError, IndexBusyError, SettingError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.opening import uses_embedded_node
-from image_embeddings.es.retries import patiently
-from image_embeddings.es.run_lock import RENEW_SECONDS, RunLock
+from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
+from image_embeddings.es.run_lock import RENEW_SECONDS, WHOLE, RunLock
 from image_embeddings.indexing.last_failure import file_beside_index
+from image_embeddings.indexing.share import Share
 
 log = logging.getLogger(__name__)
 
@@ -65,34 +72,96 @@ def lock_index(settings: Settings, index: ImageIndex) -> Iterator[Callable[[], N
     this run for some time. No other machine reaches the embedded node, so it needs no such lock.
 
     Raises:
-        IndexBusyError: another run holds it.
+        IndexBusyError: another run holds it, or runs with a part of the work are under way.
         ElasticsearchError: Elasticsearch does not answer, or refuses it.
     """
     if uses_embedded_node(settings):
         yield lambda: None
         return
-    index.cluster.server_version()  # a wrong address is reported at once, and not waited for
     with _run_under_way() as owner:
-        lock = RunLock(index.cluster, name=index.name, owner=owner, has_ended=has_ended)
-        patiently(lock.acquire)
-        is_done = threading.Event()
-        keeper = threading.Thread(target=_keep, args=(lock, is_done), name="keep-lock", daemon=True)
-        keeper.start()
-        try:
+        lock = _make_lock(index, owner)
+        with _hold(lock):
+            patiently(lock.check_others)
             yield lock.check
-        finally:
-            is_done.set()
-            keeper.join()
-            try:
-                lock.release()
-            except ElasticsearchError as error:
-                log.warning("The lock of '%s' could not be released, and ends by itself: %s", index.name, error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLocks:
+    """What a run may ask of its locks."""
+
+    check: Callable[[], None]  # raises IndexBusyError if another run has taken the lock over
+    alone: Callable[[], AbstractContextManager[None]]  # no other run does anything during the block
+
+
+def check_takes_parts(settings: Settings) -> None:
+    """Raise SettingError if Elasticsearch is the embedded node, which only this machine reaches."""
+    if uses_embedded_node(settings):
+        raise SettingError(
+            "Parts are for several machines, and only this one reaches the embedded node. Set ES_HOST, or leave out "
+            "--part: a run uses all cores of its machine in any case."
+        )
 
 
 @contextmanager
-def _run_under_way() -> Iterator[JSON]:
+def lock_share(index: ImageIndex, share: Share) -> Iterator[RunLocks]:
+    """Hold the lock of one part of the work. Other parts may be under way, but no run that has all of the work.
+
+    Raises:
+        IndexBusyError: another run has the same part, or all of the work.
+        ElasticsearchError: Elasticsearch does not answer, or refuses it.
+    """
+    with _run_under_way(part=str(share)) as owner:
+        lock = _make_lock(index, owner, name=f"part-{share.number}-of-{share.of}")
+        with _hold(lock):
+            alone = partial(_hold_alone, _make_lock(index, owner))
+            with alone():
+                pass  # no run that has all of the work is under way, and from now on none begins
+            yield RunLocks(check=lock.check, alone=alone)
+
+
+def _make_lock(index: ImageIndex, owner: JSON, *, name: str = WHOLE) -> RunLock:
+    index.cluster.server_version()  # a wrong address is reported at once, and not waited for
+    return RunLock(index.cluster, name=index.name, owner=owner, has_ended=has_ended, lock=name)
+
+
+@contextmanager
+def _hold(lock: RunLock) -> Iterator[None]:
+    """Hold a lock and renew it."""
+    patiently(lock.acquire)
+    is_done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(lock, is_done), name="keep-lock", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        keeper.join()
+        try:
+            lock.release()
+        except ElasticsearchError as error:
+            log.warning("The lock of an indexing run could not be released, and ends by itself: %s", error)
+
+
+@contextmanager
+def _hold_alone(lock: RunLock) -> Iterator[None]:
+    """Hold the lock of the whole index. If a run with a part of the work holds it, wait: it does so for a moment."""
+    acquire = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, IndexBusyError) and bool(error.part)),
+        wait=tenacity.wait_random(0.05, 0.5),
+        stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
+        reraise=True,
+    )
+    acquire(patiently, lock.acquire)
+    try:
+        yield
+    finally:
+        patiently(lock.release)
+
+
+@contextmanager
+def _run_under_way(**more: str) -> Iterator[JSON]:
     """Yield what tells this run from all others. The token of the run counts as under way during the block."""
-    owner = this_run()
+    owner = this_run() | more
     _under_way.add(owner["token"])
     try:
         yield owner

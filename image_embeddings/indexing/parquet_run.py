@@ -23,8 +23,9 @@ from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import EmbeddingFilesError, ModelMismatchError
 from image_embeddings.es.opening import Notify, silent
 from image_embeddings.es.retries import PATIENCE_SECONDS
+from image_embeddings.indexing.map_ahead import MapAhead
 from image_embeddings.indexing.part import PhotoReader, make_documents
-from image_embeddings.indexing.pipeline import MapAhead, Progress
+from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, Outcome, PhotoOutcome, RunCounts
 from image_embeddings.photos.decoders import indexing_decoders

@@ -9,6 +9,7 @@ from functools import cached_property
 from image_embeddings.config import SAMPLE_PHOTOS
 from image_embeddings.documents import FileState, holds_all
 from image_embeddings.errors import CorpusError
+from image_embeddings.indexing.share import Share
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped
 from image_embeddings.sources.source import PhotoFile, PhotoSource
@@ -44,6 +45,22 @@ class Plan:
     def indexed_hashes(self) -> frozenset[str]:
         """The content hashes of the files that are indexed."""
         return frozenset(self.hashes.values())
+
+    def part(self, share: Share) -> Plan:
+        """Return the work of one of several runs. Part 1 has what was passed over.
+
+        Nothing is deleted by parts: others may still need it, because a renamed photo takes its embedding from there.
+        """
+        has = share.has
+        return replace(
+            self,
+            to_encode=[file for file in self.to_encode if has(file.image_id)],
+            to_delete={},
+            changed=frozenset(filter(has, self.changed)),
+            unchanged=frozenset(filter(has, self.unchanged)),
+            skipped=tuple(item for item in self.skipped if has(item.image_id)),
+            passed=self.passed if share.number == 1 else PassedOver(),
+        )
 
     def obsolete_hashes(self, *, read: Collection[str], skipped: Collection[str]) -> set[str]:
         """Return the content hashes that were in the index, and that no photo in it has any more after a run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,16 +27,28 @@ from image_embeddings.es.opening import (
 from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
 from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.last_failure import note_errors, note_outcome
-from image_embeddings.indexing.locks import lock_index, lock_machine
+from image_embeddings.indexing.locks import RunLocks, check_takes_parts, lock_index, lock_machine, lock_share
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import IndexOptions, IndexReport
+from image_embeddings.indexing.share import Share
 from image_embeddings.indexing.unfinished import GIVE_UP, advice_on_rebuild, noted_import, rebuild_advice
 from image_embeddings.photos.decoding import UNMANAGED_DECODING
 from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChoices:
+    """What a run is to do, as in `index_photos`."""
+
+    delete_existing: bool = False
+    rebuild: bool = False
+    prune: bool = False
+    reread: bool = False
+    share: Share | None = None
 
 
 def index_photos(
@@ -47,6 +59,7 @@ def index_photos(
     rebuild: bool = False,
     prune: bool = False,
     reread: bool = False,
+    share: Share | None = None,
     metadata: Path | None = None,
     options: IndexOptions | None = None,
     timeout: float = 30,
@@ -61,6 +74,9 @@ def index_photos(
     again for what they say of themselves, and keep their embeddings. `metadata` is a CSV file with
     further data of the photos. `timeout` is in seconds, for each request to Elasticsearch.
 
+    With `share` the run does only that part of the work, and other processes do the other parts, on any machines. A run
+    without `share` then finds that nothing is left to encode, and ends the work.
+
     `progress` is called once with the number of photos to encode; it returns an object that shows the progress. Once
     `stopped` returns true, the run finishes the work in hand and ends. `notify` gets lines for the user.
 
@@ -68,14 +84,8 @@ def index_photos(
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
     """
     runs = Indexing(settings, folder=folder, metadata=metadata, options=options, timeout=timeout, notify=notify)
-    return runs.run(
-        delete_existing=delete_existing,
-        rebuild=rebuild,
-        prune=prune,
-        reread=reread,
-        progress=progress,
-        stopped=stopped,
-    )
+    choices = RunChoices(delete_existing=delete_existing, rebuild=rebuild, prune=prune, reread=reread, share=share)
+    return runs.run(choices, progress=progress, stopped=stopped)
 
 
 class Indexing:
@@ -89,15 +99,20 @@ class Indexing:
         metadata: Path | None = None,
         options: IndexOptions | None = None,
         timeout: float = 30,
+        stage: pipeline.Stage | None = None,
         notify: Notify = silent,
     ) -> None:
-        """Take the arguments of `index_photos`; nothing is opened yet."""
+        """Take the arguments of `index_photos`; nothing is opened yet.
+
+        A `stage` carries out elsewhere than in this process what `pipeline.run` gives it.
+        """
         self.settings = settings
         self.address = folder or settings.image_dir
         self.source = source_of(self.address, settings, patience_seconds=PATIENCE_SECONDS)
         self.metadata = metadata
         self._options = options or IndexOptions(max_pixels=settings.max_image_pixels)
         self._timeout = timeout
+        self._stage = stage
         self._notify = notify
         self._serving_index: ImageIndex | None = None
         self._encoder: Encoder | None = None
@@ -107,11 +122,8 @@ class Indexing:
 
     def run(
         self,
+        choices: RunChoices | None = None,
         *,
-        delete_existing: bool = False,
-        rebuild: bool = False,
-        prune: bool = False,
-        reread: bool = False,
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool] = lambda: False,
     ) -> IndexReport:
@@ -122,61 +134,48 @@ class Indexing:
         Raises: as `index_photos`.
         """
         with note_errors(self.settings):
-            report = self._run(
-                delete_existing=delete_existing,
-                rebuild=rebuild,
-                prune=prune,
-                reread=reread,
-                progress=progress,
-                stopped=stopped,
-            )
+            report = self._run(choices or RunChoices(), progress=progress, stopped=stopped)
         note_outcome(self.settings, report)
         return report
 
     def _run(
-        self,
-        *,
-        delete_existing: bool,
-        rebuild: bool,
-        prune: bool,
-        reread: bool,
-        progress: Callable[[int], Progress],
-        stopped: Callable[[], bool],
+        self, choices: RunChoices, *, progress: Callable[[int], Progress], stopped: Callable[[], bool]
     ) -> IndexReport:
+        if choices.share:
+            check_takes_parts(self.settings)
         self.source.check()
-        with lock_machine(self.settings):
+        # Runs of several parts may be under way on one machine.
+        with nullcontext() if choices.share else lock_machine(self.settings):
             warning = data_dir_warning(self.settings.data_dir, photos=self.address)
             if self._is_first_run and warning:
                 self._notify(warning)
             note_folder(self.settings.data_dir, self.address)
             serving = self._open_serving_index()
-            with lock_index(self.settings, serving) as check_lock:
-                return self._run_alone(
-                    serving,
-                    check_lock=check_lock,
-                    delete_existing=delete_existing,
-                    rebuild=rebuild,
-                    prune=prune,
-                    reread=reread,
-                    progress=progress,
-                    stopped=stopped,
-                )
+            with self._lock(serving, choices.share) as lock:
+                return self._run_alone(serving, choices, lock=lock, progress=progress, stopped=stopped)
+
+    @contextmanager
+    def _lock(self, serving: ImageIndex, share: Share | None) -> Iterator[RunLocks]:
+        if share:
+            with lock_share(serving, share) as lock:
+                yield lock
+            return
+        with lock_index(self.settings, serving) as check:
+            yield RunLocks(check=check, alone=nullcontext)
 
     def _run_alone(
         self,
         serving: ImageIndex,
+        choices: RunChoices,
         *,
-        check_lock: Callable[[], None],
-        delete_existing: bool,
-        rebuild: bool,
-        prune: bool,
-        reread: bool,
+        lock: RunLocks,
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool],
     ) -> IndexReport:
-        """Run once, while no other run writes into the index; `check_lock` raises IndexBusyError if one does."""
+        """Run once, while no other run writes into the index, unless it has another part of the work."""
+        rebuild, prune = choices.rebuild, choices.prune
         index = serving.rebuild if rebuild else serving
-        state = None if delete_existing else state_of(index)
+        state = None if choices.delete_existing else state_of(index)
         encoder = self._choose_encoder(None if rebuild or not state else state.model)
         if rebuild and state:
             _check_same_rebuild(encoder, state, address=self.source.address)
@@ -185,15 +184,19 @@ class Indexing:
         thumbnails = thumbnails_of(self.settings)
         if self._is_first_run:
             thumbnails.remove_abandoned()
-        plan = self._make_plan(index, state, prune=prune, reread=reread, replaced=serving if rebuild else None)
+        plan = self._make_plan(index, state, choices, replaced=serving if rebuild else None)
         rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
         if state is None:
-            state = self._create_index(serving, encoder, rebuild=rebuild)
-        elif plan.to_encode:
+            with lock.alone():
+                state = state_of(index) if choices.share else None  # another part may have made it meanwhile
+                state = state or self._create_index(serving, encoder, rebuild=rebuild)
+        if plan.to_encode:
             check_same_model(encoder, state.model)
         self._mention_older_decoding(state)
-        self._prepare(encoder, images=len(plan.to_encode))
-        advice = _add_advice_to_errors(delete_existing=delete_existing, rebuild=rebuild)
+        work = plan.part(choices.share).to_encode if choices.share else plan.to_encode
+        if not self._stage:
+            self._prepare(encoder, images=len(work))
+        advice = _add_advice_to_errors(choices)
         with advice if self._is_first_run else nullcontext():
             self._is_first_run = False
             changes = self._metadata_changes.next_run(rows, backing_index=state.backing_index)
@@ -202,15 +205,17 @@ class Indexing:
                 index=index,
                 encoder=encoder,
                 thumbnails=thumbnails,
-                progress=progress(len(plan.to_encode)),
+                progress=progress(len(work)),
                 options=self._options,
                 metadata=changes,
                 stopped=stopped,
-                check_lock=check_lock,
+                check_lock=lock.check,
+                share=choices.share,
+                stage=self._stage,
             )
             self._metadata_changes = changes.after(report)
-            if rebuild:
-                check_lock()
+            if rebuild and not choices.share:
+                lock.check()
                 report = self._finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
         return report
 
@@ -254,9 +259,8 @@ class Indexing:
         self,
         index: ImageIndex,
         state: IndexState | None,
+        choices: RunChoices,
         *,
-        prune: bool,
-        reread: bool,
         replaced: ImageIndex | None,
     ) -> Plan:
         """Return the plan for `index`, which is to take the place of `replaced`."""
@@ -266,8 +270,8 @@ class Indexing:
             indexed=_read_file_states(index, state),
             replaced=patiently(replaced.documents.file_states) if replaced and before else None,
             corpus_before=before.corpus if before else None,
-            prune=prune,
-            reread=reread,
+            prune=choices.prune,
+            reread=choices.reread,
         )
 
     def _create_index(self, serving: ImageIndex, encoder: Encoder, *, rebuild: bool) -> IndexState:
@@ -317,13 +321,13 @@ def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
 
 
 @contextmanager
-def _add_advice_to_errors(*, delete_existing: bool, rebuild: bool) -> Iterator[None]:
+def _add_advice_to_errors(choices: RunChoices) -> Iterator[None]:
     """Add to an error that ends a run the advice how to continue the run."""
     try:
         yield
     except (ElasticsearchError, DataDirError, SourceUnreachableError) as error:
-        without = ", but without --delete-existing" if delete_existing else ""
-        give_up = f" {GIVE_UP}" if rebuild else ""
+        without = ", but without --delete-existing" if choices.delete_existing else ""
+        give_up = f" {GIVE_UP}" if choices.rebuild else ""
         error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.{give_up}",)
         raise
 

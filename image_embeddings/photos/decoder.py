@@ -19,6 +19,8 @@ from image_embeddings.config import ROOT
 from image_embeddings.photos import parcels
 
 _MODULE = "image_embeddings.photos.decoder_process"
+# The package is found where this process has it, also in a zip file, as in Spark. The present folder does not count.
+_START = f"import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('{_MODULE}', None, '__main__', True)"
 Lend = Callable[[int], AbstractContextManager[None]]  # holds that many bytes during a block
 
 START_SECONDS = 120.0  # that a new process may take until it is ready
@@ -84,11 +86,11 @@ class Decoder:
             opened.callback(os.close, self._file)
             passed = (theirs.fileno(), self._file)
             numbers = (*passed, niceness, idle_seconds)
-            command = [sys.executable, "-m", _MODULE, *map(str, numbers), _working_folder(), *modules]
+            command = [sys.executable, "-c", _START, str(ROOT), *map(str, numbers), _working_folder(), *modules]
             # It never reads its standard input: it ends as soon as our end of it is closed, by whatever. In a session
             # of its own, it does not get the Ctrl-C of a terminal, at which a run finishes the work in hand.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, cwd=ROOT, pass_fds=passed, start_new_session=True
+                command, stdin=subprocess.PIPE, cwd=ROOT.anchor, pass_fds=passed, start_new_session=True
             )
             opened.pop_all()
             theirs.close()

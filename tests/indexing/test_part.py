@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from image_embeddings.documents import ETAG_SINCE, FORMAT, ImageDocument
+from image_embeddings.indexing.map_ahead import MapAhead
 from image_embeddings.indexing.part import TABLE_CAPTION_SINCE, PhotoReader, encode_batch, make_documents
-from image_embeddings.indexing.pipeline import MapAhead
 from image_embeddings.indexing.records import StoredPhoto
 from image_embeddings.indexing.report import IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.fingerprint import fingerprint

@@ -14,6 +14,7 @@ from image_embeddings.errors import CorpusError, IndexBusyError, UnreachableErro
 from image_embeddings.es import run_lock
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.retries import patiently
 from image_embeddings.es.run_lock import RunLock
 from image_embeddings.indexing import locks, runs
 from tests.fakes import RecordedProgress
@@ -46,7 +47,7 @@ def clock(monkeypatch):
 
 def is_taken(lock):
     try:
-        lock.acquire()
+        patiently(lock.acquire)  # the first ones make the index, and each other's refusals pass
     except IndexBusyError:
         return False
     return True
@@ -74,6 +75,15 @@ def test_each_holder_has_a_higher_number(cluster, name, lock):
         held.renew()
         assert cluster.client.get(index=f"{name}-runs", id="lock")["_source"]["number"] == number
         held.release()
+
+
+def test_a_lock_that_was_released_and_taken_again_keeps_others_out(lock):
+    mine = lock()
+    for _ in range(2):
+        mine.acquire()
+        assert not is_taken(lock(THERE))
+        mine.release()
+    assert is_taken(lock(THERE))
 
 
 def test_one_of_many_gets_the_lock(lock):

@@ -8,7 +8,7 @@ import pytest
 from image_embeddings import open_index
 from image_embeddings.config import load_settings
 from image_embeddings.errors import IndexBusyError, ModelMismatchError
-from image_embeddings.indexing.runs import Indexing, index_photos
+from image_embeddings.indexing.runs import Indexing, RunChoices, index_photos
 from tests.fakes import RecordedProgress
 from tests.pictures import save
 from tests.tiny_models import make_clip_folder
@@ -40,7 +40,7 @@ def say(tmp_path):
 
 
 def run(runs, **choices):
-    return runs.run(progress=RecordedProgress, **choices)
+    return runs.run(RunChoices(**choices), progress=RecordedProgress)
 
 
 def test_the_model_is_loaded_once(runs, settings, say):
