@@ -11,6 +11,7 @@ from image_embeddings.data_dir import make_data_dir, others_may_enter
 from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.es.opening import Notify, open_index, silent
+from image_embeddings.es.queries import Thoroughness
 from image_embeddings.photos.decoding import DECODING
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
@@ -36,6 +37,7 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
         text_paths=TextPaths(
             settings.text_encoder, model_id_for=model_id_for, is_known=partial(is_known_text_model, settings)
         ),
+        thoroughness=Thoroughness(num_candidates=settings.num_candidates, oversample=settings.oversample),
     )
 
 

@@ -17,6 +17,7 @@ from image_embeddings.setting_values import (
     Network,
     is_url,
     parse_boolean,
+    parse_candidates,
     parse_collections,
     parse_globs,
     parse_heap,
@@ -26,6 +27,7 @@ from image_embeddings.setting_values import (
     parse_model_id,
     parse_networks,
     parse_one_of,
+    parse_oversample,
     parse_positive,
     parse_replicas,
     parse_shards,
@@ -126,6 +128,12 @@ class Settings:
     index_shards: int = _setting("1", parse_shards, "Number of parts of a new index, which lie on different nodes")
     index_replicas: int | None = _setting(
         "auto", parse_replicas, "Number of copies of each part: auto is one copy as soon as there is a second node"
+    )
+    num_candidates: int = _setting("500", parse_candidates, "Photos that a search weighs in each part of the index")
+    oversample: int | None = _setting(
+        "auto",
+        parse_oversample,
+        "Photos scored again on the full embeddings, for each hit: auto is by the index's type",
     )
     app_password: str | None = _setting(
         None,

@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 Network = IPv4Network | IPv6Network
 MAX_SHARDS = 1024  # Elasticsearch's own limit
 MAX_REPLICAS = 9
+CANDIDATES = range(10, 10_001)  # the last is Elasticsearch's own limit
+MAX_OVERSAMPLE = 1000
 
 
 def parse_text(value: str) -> str:
@@ -68,6 +70,24 @@ def parse_replicas(value: str) -> int | None:
     number = int(value) if value.isascii() and value.isdigit() else -1
     if not 0 <= number <= MAX_REPLICAS:
         raise ValueError(f"Not a number of copies: use auto, or a number from 0 to {MAX_REPLICAS}")
+    return number
+
+
+def parse_candidates(value: str) -> int:
+    """Return a number of photos that a search can weigh."""
+    number = parse_positive(value)
+    if number not in CANDIDATES:
+        raise ValueError(f"Not a number of candidates: use one from {CANDIDATES[0]} to {CANDIDATES[-1]}")
+    return number
+
+
+def parse_oversample(value: str) -> int | None:
+    """Return how many photos are scored again for each hit, or None if the type of the index is to decide."""
+    if value == "auto":
+        return None
+    number = int(value) if value.isascii() and value.isdigit() else 0
+    if not 1 <= number <= MAX_OVERSAMPLE:
+        raise ValueError(f"Not a number of photos for each hit: use auto, or a number from 1 to {MAX_OVERSAMPLE}")
     return number
 
 

@@ -113,6 +113,7 @@ TESTED_BY = {
     "image_embeddings.errors": "server/test_connection.py",
     "image_embeddings.indexing.locks": "server/test_run_lock.py",
     "image_embeddings.es.run_lock": "server/test_run_lock.py",
+    "image_embeddings.es.index_sizes": "server/test_ann_settings.py",
     "image_embeddings.es.copies": "server/test_rebuild.py",
     "image_embeddings.es.fence": "server/test_shares.py",
     "image_embeddings.indexing.spark_stage": "server/test_spark_job.py",

@@ -65,6 +65,13 @@ class ImageIndex:
         """Return the number of photos in the index."""
         return self._client.count()
 
+    def stats(self, *metrics: str) -> Mapping[str, Any]:
+        """Return what Elasticsearch counts of the index in these metrics, copies of shards included."""
+        with self._client.errors():
+            answer = self._client.reader.indices.stats(index=self.name, metric=list(metrics)).body
+        total: Mapping[str, Any] = answer["_all"]["total"]
+        return total
+
     # What the index records about itself
 
     def state(self) -> IndexState:

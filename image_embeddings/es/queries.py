@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from image_embeddings.documents import JSON, Embedding
@@ -30,10 +31,15 @@ ALL_WORDS_SCORE = 0.5
 _TERMS = "terms"  # name of the counts of the photos that have each term
 MAX_NUM_CANDIDATES = 10_000  # Elasticsearch's own limit, also for k
 # Quantised index types rank by rounded vectors. So this many times the wanted candidates are scored again on the full
-# vectors. This makes the scores exact, and the first k nearly always the true ones. One bit for each number (bbq) ranks
-# so coarsely that Elasticsearch's default of 3 loses some of them.
-OVERSAMPLE = {"bbq_hnsw": 10.0, "bbq_flat": 10.0}
-OTHER_OVERSAMPLE = 3.0
+# vectors. This makes the scores exact, and the first k nearly always the true ones. Elasticsearch's default of 3 loses
+# some of them, and one bit for each number (bbq) ranks so coarsely that 10 still does: docs/scale.md has the figures.
+OVERSAMPLE = {"bbq_hnsw": 30, "bbq_flat": 30}
+OTHER_OVERSAMPLE = 10
+MAX_OVERSAMPLE = 10  # Elasticsearch's own limit for one clause
+# Neighbours that each shard weighs at least. Without filters 100 would do, but a graph is searched less well for photos
+# that pass a filter.
+NUM_CANDIDATES = 500
+WORDS_DEPTH = 100  # number of nearest photos at least that the words of a text are counted for
 
 
 def vector_query(embedding: Embedding) -> JSON:
@@ -52,6 +58,14 @@ def text_model_query(*, model_id: str, text: str) -> JSON:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thoroughness:
+    """How many photos a search weighs for the few that it finds. More are slower, and miss fewer of the nearest."""
+
+    num_candidates: int = NUM_CANDIDATES  # neighbours that each shard weighs at least
+    oversample: int | None = None  # candidates scored again on the full vectors, for each hit; None: by the index type
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchOptions:
     """What a search asks for besides the nearest photos."""
 
@@ -67,6 +81,7 @@ class SearchOptions:
     fold: bool = False  # whether the search will fold near-duplicates, for which it needs embeddings and fingerprints
     partial: bool = False  # whether hits may lack photos of shards that do not answer
     vector_index_type: str = ""  # of the index; it decides how many candidates are scored again
+    thoroughness: Thoroughness = Thoroughness()
 
 
 def photo_search(
@@ -96,33 +111,38 @@ def photo_search(
     if query is None:
         return {"query": {"bool": {"filter": filters}}, "sort": by_date(options.sort), **page}
     depth = k + offset if options.sort == RELEVANCE else BY_DATE_DEPTH
-    knn = _knn(query, depth=depth, filters=filters, vector_index_type=options.vector_index_type)
-    ranked = _with_words(knn, options, filters) if options.terms else {"knn": knn}
+    knn = _knn(query, depth=depth, filters=filters, options=options)
+    ranked = _with_words(knn, options, filters, depth=depth) if options.terms else {"knn": knn}
     if options.sort != RELEVANCE:
         return {"query": ranked, "sort": by_date(options.sort), "track_scores": True, **page}
     return {"query": ranked, **page} if options.terms else {**ranked, **page}
 
 
-def oversample(vector_index_type: str, *, depth: int) -> float:
-    """Return how many times `depth` candidates are scored again on the full vectors: 1 at least.
+def usual_oversample(vector_index_type: str) -> int:
+    """Return how many candidates for each hit are scored again on the full vectors, if no setting says it."""
+    return OVERSAMPLE.get(vector_index_type, OTHER_OVERSAMPLE)
 
-    All of them together are no more than Elasticsearch's limit.
+
+def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON], options: SearchOptions) -> JSON:
+    """Return the clause that finds at least the `depth` nearest photos.
+
+    Elasticsearch scores at most MAX_OVERSAMPLE candidates again for each photo that the clause finds. If more are
+    wanted, it finds more photos. A search by date takes all that are found, so it cannot.
     """
-    return max(1.0, min(OVERSAMPLE.get(vector_index_type, OTHER_OVERSAMPLE), MAX_NUM_CANDIDATES / depth))
-
-
-def _knn(query: Mapping[str, Any], *, depth: int, filters: Sequence[JSON], vector_index_type: str) -> JSON:
+    wanted = options.thoroughness.oversample or usual_oversample(options.vector_index_type)
+    rescored = min(wanted * depth, MAX_NUM_CANDIDATES)
+    k = max(depth, ceil(rescored / MAX_OVERSAMPLE)) if options.sort == RELEVANCE else depth
     return {
         "field": EMBEDDING,
-        "k": depth,
-        "num_candidates": min(max(100, 2 * depth), MAX_NUM_CANDIDATES),
-        "rescore_vector": {"oversample": oversample(vector_index_type, depth=depth)},
+        "k": k,
+        "num_candidates": min(max(options.thoroughness.num_candidates, 2 * depth, k), MAX_NUM_CANDIDATES),
+        "rescore_vector": {"oversample": min(max(1.0, rescored / k), MAX_OVERSAMPLE)},
         **query,
         **({"filter": list(filters)} if filters else {}),
     }
 
 
-def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> JSON:
+def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON], *, depth: int) -> JSON:
     """Return a query that adds, to the score of the embedding, a score for the terms of the text that a photo has.
 
     Only a photo that has all of them is found by words. It is found also if it is not among the nearest, and gets at
@@ -131,7 +151,8 @@ def _with_words(knn: JSON, options: SearchOptions, filters: Sequence[JSON]) -> J
     terms = list(map(_has_term, options.terms))
     own = {"bool": {"filter": [*terms, *filters]}}
     all_terms = {"bool": {"must": terms, "_name": BY_WORDS}}
-    nearest = {"knn": {**knn, "k": knn["num_candidates"], "_name": BY_EMBEDDING}}
+    weighed = min(max(WORDS_DEPTH, 2 * depth, knn["k"]), knn["num_candidates"])
+    nearest = {"knn": {**knn, "k": weighed, "_name": BY_EMBEDDING}}
     either = {"dis_max": {"queries": [nearest, {"constant_score": {"filter": own, "boost": options.all_words_score}}]}}
     rarest = {"dis_max": {"queries": [all_terms, *terms], "boost": options.word_weight, "tie_breaker": FURTHER_TERMS}}
     return {"bool": {"must": either, "should": rarest}}

@@ -21,7 +21,7 @@ from image_embeddings.errors import (
     RequestError,
 )
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE
+from image_embeddings.es.queries import BY_DATE_DEPTH, RELEVANCE, Thoroughness
 from image_embeddings.es.refusals import PARTIAL_ANSWER
 from image_embeddings.near_duplicates.folding import fold_near_duplicates
 from image_embeddings.search.attempt import Attempt, Neighbours, verdicts
@@ -53,8 +53,8 @@ class ImageSearch:
     """Search of one index with the models that it was built with.
 
     `encoder_for` makes the encoder for the model of an index. It is called at the first use, and again if another index
-    replaces the one behind the name. `text_paths` chooses who encodes texts. By default, that encoder does. Several
-    threads may use the object at the same time.
+    replaces the one behind the name. `text_paths` chooses who encodes texts. By default, that encoder does.
+    `thoroughness` says how many photos each search weighs. Several threads may use the object at the same time.
     """
 
     def __init__(
@@ -63,8 +63,10 @@ class ImageSearch:
         *,
         encoder_for: Callable[[ModelInfo], Encoder],
         text_paths: TextPaths | None = None,
+        thoroughness: Thoroughness | None = None,
     ) -> None:
         self.index = index
+        self.thoroughness = thoroughness or Thoroughness()
         self.text_paths = text_paths or TextPaths(LOCAL)
         self._encoder_for = encoder_for
         self._lock = threading.Lock()
@@ -216,7 +218,7 @@ class ImageSearch:
         """
         check_range(k, offset)
         stopwatch = Stopwatch()
-        options = make_options(limits, words=words, without=without)
+        options = replace(make_options(limits, words=words, without=without), thoroughness=self.thoroughness)
         for attempt_number in range(1, ATTEMPTS + 1):
             opened = self._opened or self._open(stopwatch)
             if options.verdict:

@@ -158,20 +158,48 @@ def test_embeddings_and_fingerprints_come_with_hits_that_are_to_be_folded():
 
 
 @pytest.mark.parametrize(
-    ("kind", "k", "times"),
+    ("kind", "k", "scored_again"),
     [
-        ("int8_hnsw", 10, 3),
-        ("", 10, 3),
-        ("bbq_hnsw", 10, 10),
-        ("bbq_flat", 1_000, 10),
-        ("bbq_hnsw", 5_000, 2),
-        ("int8_hnsw", 10_000, 1),
+        ("int8_hnsw", 10, 100),
+        ("", 10, 100),
+        ("bbq_hnsw", 10, 300),
+        ("bbq_flat", 300, 9_000),
+        ("bbq_hnsw", 5_000, 10_000),
+        ("int8_hnsw", 10_000, 10_000),
     ],
 )
-def test_more_candidates_are_scored_again_the_coarser_the_index_is(kind, k, times):
+def test_more_candidates_are_scored_again_the_coarser_the_index_is(kind, k, scored_again):
     options = SearchOptions(vector_index_type=kind)
     knn = queries.photo_search(queries.vector_query(np.ones(4, np.float32)), k=k, options=options)["knn"]
-    assert knn["rescore_vector"] == {"oversample": times}
+    assert knn["k"] * knn["rescore_vector"]["oversample"] == scored_again
+
+
+def knn_of(k, *, sort="relevance", terms=(), **thoroughness):
+    options = SearchOptions(
+        vector_index_type="bbq_hnsw", thoroughness=queries.Thoroughness(**thoroughness), sort=sort, terms=terms
+    )
+    body = queries.photo_search(queries.vector_query(np.ones(4, np.float32)), k=k, options=options)
+    knn = body["query"]["bool"]["must"]["dis_max"]["queries"][0]["knn"] if terms else body.get("knn")
+    knn = knn or body["query"]["knn"]
+    return knn["k"], knn["num_candidates"], knn["rescore_vector"]["oversample"]
+
+
+@pytest.mark.parametrize(
+    ("k", "thoroughness", "expected"),
+    [
+        (10, {}, (30, 500, 10)),  # Elasticsearch scores 10 again for each photo it finds, so it finds 30
+        (10, {"num_candidates": 1_000, "oversample": 3}, (10, 1_000, 3)),
+        (10, {"num_candidates": 10, "oversample": 10}, (10, 20, 10)),  # twice the photos wanted at least
+        (10, {"num_candidates": 10, "oversample": 100}, (100, 100, 10)),
+        (1_000, {"oversample": 100}, (1_000, 2_000, 10)),  # 10,000 in all at most
+        (10_000, {"oversample": 1_000}, (10_000, 10_000, 1)),
+        (10, {"sort": "newest", "oversample": 100}, (200, 500, 10)),  # all that are found are sorted by date
+        (10, {"terms": terms_of("rome")}, (100, 500, 10)),  # words are counted for 100, however many are weighed
+        (80, {"terms": terms_of("rome"), "oversample": 3}, (160, 500, 3)),
+    ],
+)
+def test_a_search_is_as_thorough_as_it_is_told(k, thoroughness, expected):
+    assert knn_of(k, **thoroughness) == expected
 
 
 def test_an_index_may_have_several_shards_and_copies():

@@ -1,15 +1,22 @@
 """The quality of the search of an index: recall of the captions of its photos, and agreement with exact search."""
 
-from collections.abc import Collection, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import IndexEmptyError
 from image_embeddings.es.image_index import ImageIndex
-from image_embeddings.es.queries import SearchOptions
+from image_embeddings.es.queries import SearchOptions, Thoroughness
 from image_embeddings.search.image_search import ImageSearch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 RANKS = (1, 5, 10)
 
@@ -53,30 +60,58 @@ def _ranks(search: ImageSearch, text: str, relevant: list[str]) -> dict[int, flo
     return {k: recall_at_k(found, relevant, k=k) for k in RANKS}
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnnTest:
+    """Photos of an index as queries, and what exact search finds for them."""
+
+    index: ImageIndex
+    vector_index_type: str
+    photos: int  # in the index
+    k: int
+    vectors: Embeddings  # (queries, dims)
+    exact_scores: NDArray[np.float32]  # (queries, k), or fewer columns if the index has fewer photos
+
+    @classmethod
+    def draw(cls, index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> Self:
+        """Return a test with `queries` photos that `seed` draws. It reads all embeddings of the index.
+
+        Raise IndexEmptyError if the index holds no photos.
+        """
+        image_ids = sorted(index.documents.file_states())
+        if not image_ids:
+            raise IndexEmptyError("The index holds no photos yet: there is nothing to measure.")
+        drawn = np.random.default_rng(seed).permutation(image_ids)[:queries]
+        vectors: Embeddings = np.stack([index.documents.embedding(str(image_id)) for image_id in drawn])
+        exact = ExactNearest(vectors, k=min(k, len(image_ids)))
+        for page in index.documents.embeddings():
+            exact.feed(page)
+        return cls(
+            index=index,
+            vector_index_type=index.state().vector_index_type,
+            photos=len(image_ids),
+            k=k,
+            vectors=vectors,
+            exact_scores=exact.scores,
+        )
+
+    def recalls(self, thoroughness: Thoroughness) -> Iterator[float]:
+        """Search once for each query, and yield how far the search agrees with exact search: see `ann_recall_at_k`."""
+        options = SearchOptions(vector_index_type=self.vector_index_type, thoroughness=thoroughness)
+        for vector, scores in zip(self.vectors, self.exact_scores, strict=True):
+            hits = self.index.nearest.to_embedding(vector, k=self.k, options=options).hits
+            yield ann_recall_at_k([hit.score or 0.0 for hit in hits], scores.tolist(), k=self.k)
+
+    def recall(self, thoroughness: Thoroughness) -> AnnRecall:
+        """Return the mean agreement of the index's search with exact search."""
+        return AnnRecall(queries=len(self.vectors), k=self.k, recall=float(np.mean(list(self.recalls(thoroughness)))))
+
+
 def ann_recall(index: ImageIndex, *, k: int, queries: int, seed: int = 0) -> AnnRecall:
     """Return the mean agreement of the index's search with exact search, for `queries` photos that `seed` draws.
 
     Raise IndexEmptyError if the index holds no photos.
     """
-    image_ids = sorted(index.documents.file_states())
-    if not image_ids:
-        raise IndexEmptyError("The index holds no photos yet: there is nothing to measure.")
-    rng = np.random.default_rng(seed)
-    drawn = rng.permutation(image_ids)[:queries]
-    vectors: Embeddings = np.stack([index.documents.embedding(str(image_id)) for image_id in drawn])
-    exact = ExactNearest(vectors, k=min(k, len(image_ids)))
-    for page in index.documents.embeddings():
-        exact.feed(page)
-    options = SearchOptions(vector_index_type=index.state().vector_index_type)
-    shares = [
-        ann_recall_at_k(
-            [hit.score or 0.0 for hit in index.nearest.to_embedding(vector, k=k, options=options).hits],
-            scores.tolist(),
-            k=k,
-        )
-        for vector, scores in zip(vectors, exact.scores, strict=True)
-    ]
-    return AnnRecall(queries=len(shares), k=k, recall=float(np.mean(shares)))
+    return AnnTest.draw(index, k=k, queries=queries, seed=seed).recall(Thoroughness())
 
 
 def recall_at_k(found: Sequence[str], relevant: Collection[str], *, k: int) -> float:
