@@ -20,14 +20,18 @@ MODULE = ("-m", "image_embeddings")
 SCRIPT = ("image_embeddings/create-image-embeddings.py",)
 
 
-def run_here(environ: Mapping[str, str], *arguments: str, command: click.Command = cli.main) -> Result:
+def run_here(
+    environ: Mapping[str, str], *arguments: str, command: click.Command = cli.main, columns: int = 80
+) -> Result:
     """Run a command in this process and return its result; undo its changes to environment and signals.
 
-    An exception that would be a traceback is raised. click takes the terminal to be 80 wide, whatever COLUMNS says.
+    An exception that would be a traceback is raised. click takes the terminal to be `columns` wide, whatever COLUMNS
+    says.
     """
     runner = CliRunner(catch_exceptions=False)
+    width = columns - 2  # as click reckons it for a terminal
     with mock.patch.dict(os.environ, environ), _signals_kept():
-        return runner.invoke(command, arguments, prog_name="python -m image_embeddings")
+        return runner.invoke(command, arguments, prog_name="python -m image_embeddings", terminal_width=width)
 
 
 def run_process(

@@ -33,6 +33,32 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 java_archive.set_options()
 
 
+BROWSER = "tests/browser"
+# The files whose tests take longest together, the longest first.
+LONGEST = [
+    BROWSER,
+    "tests/server/test_cli.py",
+    "tests/server/test_connection_faults.py",
+    "tests/server/test_request_cost.py",
+    "tests/server/test_three_nodes.py",
+    "tests/server/test_embedded_node.py",
+    "tests/server/test_embedding_import.py",
+    "tests/server/test_node_faults.py",
+    "tests/server/test_node_access.py",
+    "tests/server/test_text_model.py",
+    "tests/text_model/test_traced_model.py",
+    "tests/server/test_pipeline_faults.py",
+    "tests/photos/test_decoders.py",
+    "tests/server/test_cluster_states.py",
+    "tests/server/test_forged_index.py",
+    "tests/server/test_api_schema.py",
+    "tests/server/test_pages_fuzz.py",
+    "tests/server/test_rebuild.py",
+    "tests/server/test_ml_front_faults.py",
+    "tests/server/test_package.py",
+]
+
+
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
     parser.addoption("--fuzzed", type=int, default=1500, help="Requests that the fuzzer of the pages sends")
@@ -60,6 +86,18 @@ def compile_translations():
             check=True,
             timeout=LONG,
         )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
+    places = {scope: place for place, scope in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(scope_of(item.nodeid), len(LONGEST)))
+
+
+def scope_of(nodeid):
+    """Return what a process runs in one piece: all browser tests, which share two sites and a browser, or a file."""
+    return BROWSER if nodeid.startswith(f"{BROWSER}/") else nodeid.partition("::")[0]
 
 
 def pytest_collection():
@@ -96,10 +134,10 @@ def pytest_sessionfinish(session):
 
 
 class BrowserTestsTogether(LoadFileScheduling):
-    """Gives a process all browser tests, which share two sites and a browser, and else file by file."""
+    """Gives a process all browser tests, and else file by file."""
 
     def _split_scope(self, nodeid):
-        return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+        return scope_of(nodeid)
 
 
 class SharedTemplates(BytecodeCache):

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from image_embeddings.documents import PhotoMetadata
+from image_embeddings.es.queries import EMBEDDING
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing import pipeline, runs
 from image_embeddings.indexing.metadata_changes import MetadataChanges
@@ -83,9 +86,10 @@ def index_photos(settings, *, progress=RecordedProgress, **choices) -> IndexRepo
 
 
 def contents(index):
-    """Return image_id -> document and embedding, as bytes."""
+    """Return image_id -> document and embedding, as bytes, read in a few requests."""
     index.refresh()
-    return {
-        image_id: (index.documents.get(image_id), index.documents.embedding(image_id).tobytes())
-        for image_id in index.documents.file_states()
-    }
+    image_ids = list(index.documents.file_states())
+    documents = index.documents.get_many(image_ids)
+    found = index.cluster.client.search(index=index.name, size=10_000, fields=[EMBEDDING], source=False)
+    embeddings = {hit["_id"]: np.asarray(hit["fields"][EMBEDDING], np.float32) for hit in found["hits"]["hits"]}
+    return {image_id: (documents[image_id], embeddings[image_id].tobytes()) for image_id in image_ids}

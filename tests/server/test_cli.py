@@ -14,6 +14,7 @@ import pytest
 
 from image_embeddings.cli import main
 from image_embeddings.cli.create_image_embeddings import create_image_embeddings
+from image_embeddings.embedded_node.jars import VERSION
 from tests.commands import MODULE, ROOT, SCRIPT, run_here, run_process
 from tests.goldens import check_golden
 from tests.pictures import colour_photos, save
@@ -45,8 +46,8 @@ def environ(elasticsearch_url, data_dir, photos, name):
 def run(environ):
     """Run one of our commands in this process."""
 
-    def go(*arguments, expect=0, command=main, **changes):
-        done = run_here({**environ, **changes}, *arguments, command=command)
+    def go(*arguments, expect=0, command=main, columns=80, **changes):
+        done = run_here({**environ, **changes}, *arguments, command=command, columns=columns)
         assert done.exit_code == expect, done.stderr
         return done
 
@@ -91,9 +92,13 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_help_text_equals_its_golden_file(start, command):
-    shown = start(*command.split(), "--help").stdout
+def test_every_help_text_equals_its_golden_file(run, command):
+    shown = run(*command.split(), "--help", columns=100).stdout
     check_golden(f"help-{command.replace(' ', '-') or 'main'}.txt", shown)
+
+
+def test_a_process_of_its_own_shows_the_same_help(start):
+    check_golden("help-main.txt", start("--help").stdout)
 
 
 def test_the_help_of_the_familiar_script_equals_its_golden_file(start):
@@ -384,8 +389,10 @@ def test_the_familiar_script_accepts_its_flags(run, start, elasticsearch_url):
     assert "6 encoded" in run("--delete_existing", command=create_image_embeddings).stdout
 
 
-def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start, environ):
+def test_the_embedded_node_is_started_when_needed_and_stopped_by_hand(run, start, environ, data_dir, node_jars):
     own = {"ES_HOST": "", "ES_HEAP": "256m"}
+    (data_dir / "elasticsearch").mkdir()
+    (data_dir / "elasticsearch" / f"jars-{VERSION}").symlink_to(node_jars)
     assert "not running" in run("node", "status", expect=1, **own).stdout
     try:
         assert "6 encoded" in start("index", **own).stdout  # the node outlives the process

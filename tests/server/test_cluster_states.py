@@ -28,7 +28,6 @@ from tests.server.album import contents, index_photos
 from tests.server.filling import add_photos, fill
 from tests.server.remedies import follow_remedy
 from tests.server.web_client import make_app
-from tests.tiny_models import make_clip_folder
 from tests.tls_front import ServerError
 from tests.waiting import LONG
 
@@ -234,10 +233,9 @@ def test_an_index_whose_data_is_on_no_node_says_so(elasticsearch_url, cluster, n
 # The command line
 
 
-def test_the_command_says_it_in_one_line_and_the_pages_too(elasticsearch_url, cluster, name, photos, tmp_path):
-    model = make_clip_folder(tmp_path / "tiny-clip")
-    environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "DATA_DIR": str(tmp_path / "data")}
-    environ |= {"IMAGE_DIR": str(photos), "IMAGE_MODEL": str(model)}
+def test_the_command_says_it_in_one_line_and_the_pages_too(elasticsearch_url, cluster, name, photos, data_dir):
+    environ = {"ES_HOST": elasticsearch_url, "INDEX_NAME": name, "DATA_DIR": str(data_dir)}
+    environ |= {"IMAGE_DIR": str(photos), "IMAGE_MODEL": "conse"}
     index_photos(load_settings(environ))
     cluster.client.indices.put_settings(index=name, settings={"index.blocks.write": True})
     add_photos(photos)
