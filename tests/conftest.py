@@ -37,7 +37,9 @@ BROWSER = "tests/browser"
 # The files whose tests take longest together, the longest first.
 LONGEST = [
     BROWSER,
+    "tests/server/test_spark_job.py",
     "tests/server/test_cli.py",
+    "tests/server/test_five_ways.py",
     "tests/server/test_connection_faults.py",
     "tests/server/test_request_cost.py",
     "tests/server/test_three_nodes.py",
@@ -56,6 +58,9 @@ LONGEST = [
     "tests/server/test_rebuild.py",
     "tests/server/test_ml_front_faults.py",
     "tests/server/test_package.py",
+    "tests/server/test_shares.py",
+    "tests/test_hdfs.py",
+    "tests/test_spark_cluster.py",
 ]
 
 
