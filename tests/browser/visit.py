@@ -112,7 +112,7 @@ def watched(contexts: Contexts, address: str) -> Iterator[Visit]:
     visit = Visit(contexts, address)
     yield visit
     visit.close()
-    assert visit.problems == []
+    assert not visit.problems, visit.problems
 
 
 def _is_expected(message: ConsoleMessage, *, where: str) -> bool:

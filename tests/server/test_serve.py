@@ -1,6 +1,7 @@
 """`serve` as a process: the photos that it serves, and that it leaves nothing behind."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -81,6 +82,11 @@ def status_of(address, **headers):
         return error.code
 
 
+def content_of(address, **headers):
+    with OPENER.open(urllib.request.Request(address, headers=headers), timeout=LONG) as answer:
+        return answer.read()
+
+
 def index_colours(settings, folder):
     """Index six photos below `folder`; this starts the embedded node and leaves it running, as `index` does."""
     photos = folder / "photos"
@@ -95,7 +101,11 @@ def test_the_folder_that_was_indexed_is_served_and_ctrl_c_leaves_no_process(embe
     photos = index_colours(load_settings(embedded), tmp_path)
     assert node_of(tmp_path).status() is not None
     with serve(embedded, tmp_path) as (address, process, log):
-        assert status_of(f"{address}/image/warm/red.png") == 200
+        red = photos / "warm" / "red.png"
+        with red.open("ab") as file:
+            file.write(random.randbytes(100_000))  # so that a server that begins in the middle would be noticed
+        assert content_of(f"{address}/image/warm/red.png") == red.read_bytes()
+        assert content_of(f"{address}/image/warm/red.png", Range="bytes=9-70000") == red.read_bytes()[9:70001]
         assert status_of(f"{address}/thumbnail/warm/red.png") == 200
         assert status_of(f"{address}/", Host="photos.example") == 400
         process.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.errors import IndexMissingError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.opening import open_index
+from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.runs import index_photos
 from tests.fakes import RecordedProgress
 from tests.server.album import contents
@@ -111,13 +112,18 @@ def moment():
 
 def documents_in(index):
     with suppress(IndexMissingError):
-        index.refresh()
-        return index.count()
+        return patiently(index.count)  # the job has perhaps just made it
     return 0
 
 
 def wait_for_documents(number, driver, index):
-    wait_for(lambda: documents_in(index) >= number or not driver.runs(), what=driver.log)
+    def is_so_far():
+        found = documents_in(index)
+        if found:
+            patiently(index.refresh)
+        return found >= number or not driver.runs()
+
+    wait_for(is_so_far, what=driver.log)
     assert driver.runs(), driver.log()
 
 
@@ -138,6 +144,7 @@ def test_a_job_whose_driver_dies_is_submitted_again_and_does_only_the_rest(
     wait_for_documents(moment, driver, index)
     driver.kill()
     wait_for(lambda: not spark.python_workers(), what=spark.executor_logs)
+    patiently(index.refresh)
     there = documents_in(index)
     versions = versions_of(index)
     done = job(album.after, "--report", tmp_path / "report").wait()
