@@ -181,6 +181,7 @@ def _answer(query: SearchRequest) -> dict[str, Any]:
 
 
 def _image(document: ImageDocument) -> dict[str, Any]:
+    values = vars(document)
     return {
         "image_id": document.image_id,
         "width": document.width,
@@ -188,7 +189,7 @@ def _image(document: ImageDocument) -> dict[str, Any]:
         "bytes": document.bytes,
         "image_url": address_of("photos.image", image_id=document.image_id),
         "thumbnail_url": address_of("photos.thumbnail", image_id=document.image_id),
-        **{name: value for name in OPTIONAL if (value := getattr(document, name)) not in (None, "", (), {})},
+        **{name: value for name in OPTIONAL if (value := values[name]) or value == 0},
     }
 
 

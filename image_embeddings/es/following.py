@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from elastic_transport import BaseNode, HttpHeaders, NodeConfig, TransportError, Urllib3HttpNode
 from elastic_transport.client_utils import DEFAULT, url_to_node_config
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NewConnectionError
+
+from image_embeddings.es.one_write import OneWrite
 
 if TYPE_CHECKING:
     from elastic_transport._node import NodeApiResponse
@@ -84,7 +85,7 @@ class FollowingNode(BaseNode):
         """Return connections to one place that send nothing if another program than the node has taken its port."""
         locate = self._locate
 
-        class NodesConnection(HTTPConnection):
+        class NodesConnection(OneWrite):
             def connect(self) -> None:
                 super().connect()
                 url = locate()

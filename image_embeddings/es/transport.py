@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from elastic_transport import HttpHeaders, Urllib3HttpNode
+from elastic_transport import HttpHeaders, NodeConfig, Urllib3HttpNode
+
+from image_embeddings.es.one_write import one_write
 
 if TYPE_CHECKING:
     from elastic_transport._node import NodeApiResponse
@@ -21,6 +23,10 @@ class NineOrEightNode(Urllib3HttpNode):
     """
 
     _eight = False
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        self.pool.ConnectionCls = one_write(self.pool.ConnectionCls)  # type: ignore[arg-type]
 
     def perform_request(
         self,

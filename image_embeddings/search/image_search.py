@@ -288,7 +288,10 @@ def _is_index_lost(error: Exception) -> bool:
 def _result(neighbours: Neighbours, attempt: Attempt) -> SearchResult:
     state, raw, path = attempt.opened.state, neighbours.raw, neighbours.path
     told = verdicts(neighbours, state.calibration if attempt.options.verdict else None)
-    hits = tuple(replace(hit, matches=matches) for hit, matches in zip(raw.hits, told, strict=True))
+    hits = tuple(
+        hit if hit.matches is matches else replace(hit, matches=matches)
+        for hit, matches in zip(raw.hits, told, strict=True)
+    )
     return SearchResult(
         hits=fold_near_duplicates(hits) if attempt.options.fold else hits,
         total=raw.total,

@@ -2,7 +2,7 @@ import pytest
 from flask import url_for
 
 from app import create_app
-from app.web.addresses import address_of
+from app.web.addresses import MOST_ROOTS, address_of
 from image_embeddings.config import load_settings
 
 APP = create_app(load_settings({}))
@@ -41,3 +41,11 @@ def test_requests_below_another_prefix_have_addresses_of_their_own():
     for prefix in ("/one", "/two"):
         with APP.test_request_context(base_url=f"http://localhost{prefix}"):
             assert address_of("photos.image", image_id="a.jpg") == f"{prefix}/image/a.jpg"
+
+
+def test_the_addresses_below_a_few_prefixes_are_kept():
+    for number in range(3 * MOST_ROOTS):
+        with APP.test_request_context(base_url=f"http://localhost/{number}"):
+            assert address_of("photos.image", image_id="a.jpg") == f"/{number}/image/a.jpg"
+            assert address_of("pages.home") == f"/{number}/"
+    assert len(APP.extensions["addresses"]) <= MOST_ROOTS
