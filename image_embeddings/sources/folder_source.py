@@ -53,7 +53,7 @@ class FolderSource:
     def open(self, file: PhotoFile) -> BinaryIO:
         """As in `PhotoSource`."""
         try:
-            return (self.folder / file.image_id).open("rb")
+            return (self.folder / file.image_id).open("rb", buffering=0)  # a buffer would move its descriptor ahead
         except OSError as error:
             raise CorpusError(f"{file.image_id} {why_unopened(error)}.") from error
 
