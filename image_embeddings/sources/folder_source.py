@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from image_embeddings.errors import CorpusError
 from image_embeddings.photos.photo import PhotoBytes
@@ -53,8 +53,7 @@ class FolderSource:
     def open(self, file: PhotoFile) -> BinaryIO:
         """As in `PhotoSource`."""
         try:
-            # Without a buffer, so that the system is where `seek` goes: servers send the file from there by `sendfile`.
-            return cast(BinaryIO, (self.folder / file.image_id).open("rb", buffering=0))
+            return (self.folder / file.image_id).open("rb", buffering=0)  # a buffer would move its descriptor ahead
         except OSError as error:
             raise CorpusError(f"{file.image_id} {why_unopened(error)}.") from error
 

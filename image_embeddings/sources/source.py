@@ -79,6 +79,9 @@ class PhotoSource(Protocol):
     def open(self, file: PhotoFile) -> BinaryIO:
         """Return a photo that `find` gave, open for reading, with `seek`. Only what is read is fetched.
 
+        If it has a file descriptor, the descriptor is always at the place at which the next read begins, because web
+        servers send from it.
+
         Raises:
             CorpusError: if it cannot be opened. Each read may raise it too.
         """

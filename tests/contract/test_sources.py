@@ -6,6 +6,7 @@ import pickle
 
 import fsspec
 import pytest
+from gunicorn.util import has_fileno
 
 from image_embeddings.errors import CorpusError
 from image_embeddings.indexing.part import PhotoReader, encode_batch
@@ -138,6 +139,16 @@ def test_a_photo_is_found_opened_and_read_in_parts(place, album):
             assert content.read() == data[-5:]
             content.seek(0)
             assert content.read() == data
+
+
+@pytest.mark.parametrize("place", KINDS, indirect=True)
+def test_the_descriptor_of_an_open_photo_is_where_the_photo_is_read_next(place):
+    with place.source.open(place.source.find("warm/red.png")) as content:
+        content.read(8)
+        content.seek(0)
+        content.read(3)
+        if has_fileno(content):
+            assert os.lseek(content.fileno(), 0, os.SEEK_CUR) == content.tell() == 3
 
 
 @pytest.mark.parametrize("place", KINDS, indirect=True)

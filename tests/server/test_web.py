@@ -1,3 +1,4 @@
+import os
 import random
 import re
 import time
@@ -290,6 +291,25 @@ def test_a_photo_is_served_unchanged(web, place):
     answer = web.get("/image/warm/red.png")
     assert answer.data == (place / "photos" / "warm" / "red.png").read_bytes()
     assert answer.mimetype == "image/png"
+
+
+class FromDescriptor:
+    """What a web server makes of an open file: it sends from the file's descriptor, from the place where that is."""
+
+    def __init__(self, file, size=8192):
+        self.close = file.close
+        self._left = os.read(file.fileno(), 2**20)  # more than the photo has
+
+    def __iter__(self):
+        return iter([self._left])
+
+
+def test_a_server_that_sends_from_the_descriptor_of_a_photo_sends_all_of_it(own_web, tmp_path):
+    data = picture("red", size=(300, 300), format="BMP")  # larger than a buffer
+    (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)
+    answer = own_web.get("/image/warm/red.png", environ_overrides={"wsgi.file_wrapper": FromDescriptor})
+    assert answer.mimetype == "image/bmp"
+    assert answer.data == data
 
 
 def test_a_part_of_a_photo_is_served_and_a_part_beyond_its_end_is_refused_with_its_size(web, place):
