@@ -18,7 +18,7 @@ ifdef PHOTOS
 export IMAGE_DIR := $(PHOTOS)
 endif
 
-.PHONY: run index serve test faults translations lint types check install install-dev constraints sbom clean
+.PHONY: run index serve test faults cluster-faults translations lint types check install install-dev constraints sbom clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes
@@ -41,6 +41,12 @@ faults: install-dev
 	@for number in $$(seq $(TIMES)); do \
 		echo "Run $$number of $(TIMES)"; \
 		$(PY) -m pytest -q $(patsubst %,tests/server/test_%_faults.py,pipeline connection node disk) || exit 1; \
+	done
+
+cluster-faults: install-dev
+	@for number in $$(seq $(TIMES)); do \
+		echo "Run $$number of $(TIMES)"; \
+		$(PY) -m pytest -q $(patsubst %,tests/server/test_%.py,spark_job three_nodes hdfs_run) || exit 1; \
 	done
 
 translations: install

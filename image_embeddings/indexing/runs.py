@@ -175,7 +175,7 @@ class Indexing:
         """Run once, while no other run writes into the index, unless it has another part of the work."""
         rebuild, prune = choices.rebuild, choices.prune
         index = serving.rebuild if rebuild else serving
-        state = None if choices.delete_existing else state_of(index)
+        state = None if choices.delete_existing else patiently(state_of, index)  # another part may just make it
         encoder = self._choose_encoder(None if rebuild or not state else state.model)
         if rebuild and state:
             _check_same_rebuild(encoder, state, address=self.source.address)

@@ -17,6 +17,7 @@ from image_embeddings.errors import EmbeddingFilesError, IndexBusyError, IndexFo
 from image_embeddings.es import mapping
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.opening import state_of
+from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.embedding_export import export_parquet
 from image_embeddings.indexing.embedding_import import fill, import_embeddings
 from image_embeddings.indexing.report import IndexOptions
@@ -267,7 +268,7 @@ def begun(environ, files):
 
 
 def done_in(index):
-    state = state_of(index)
+    state = patiently(state_of, index)  # the import has perhaps just made it
     return (state.indexing or {}).get("done", 0) if state else 0
 
 

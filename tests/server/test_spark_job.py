@@ -18,6 +18,7 @@ from tests.fakes import RecordedProgress
 from tests.server.album import contents
 from tests.server.spark_package import JOB, make_package
 from tests.spark_cluster import ON_BOTH_WORKERS
+from tests.three_nodes import three_nodes
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -184,6 +185,25 @@ def test_two_copies_of_a_task_write_each_photo_once(spark, job, index, album, ex
     assert done.code == 0, done.log
     assert "speculat" in done.log.lower()
     assert contents(index) == expected
+
+
+def test_an_elasticsearch_node_that_dies_costs_no_photo(
+    spark, settings, package, album, expected, moment, node_jars, tmp_path
+):
+    (tmp_path / "nodes").mkdir()
+    with three_nodes(tmp_path / "nodes", jars=node_jars) as nodes:
+        there = dataclasses.replace(settings, es_host=nodes.hosts)
+        environ = {"ES_HOST": nodes.hosts, "INDEX_NAME": there.index_name, "IMAGE_MODEL": "conse"}
+        environ |= {"INDEX_SHARDS": "3", "INDEX_REPLICAS": "1", "DATA_DIR": str(settings.data_dir)}
+        conf = ON_BOTH_WORKERS | {"spark.executorEnv.DATA_DIR": str(settings.data_dir)}
+        driver = spark.start_driver(JOB, album.after, "--part-photos", 5, py_files=[package], conf=conf, env=environ)
+        with closing(open_index(there).cluster) as cluster:
+            index = ImageIndex(cluster, name=there.index_name)
+            wait_for_documents(moment, driver, index)
+            nodes.kill(random.randrange(3))
+            done = driver.wait()
+            assert done.code == 0, done.output + done.log
+            assert contents(index) == expected
 
 
 def test_a_job_that_cannot_go_on_says_why_and_ends_with_status_1(job, album):
