@@ -83,7 +83,9 @@ def test_more_photos_are_scored_again_than_elasticsearch_does_for_each_hit(coars
 
 def test_memory_is_that_of_the_formula_of_elastic(coarse):
     sizes = read_sizes(coarse)
-    assert sizes.memory == PHOTOS * (DIMS / 8 + 14)  # Elasticsearch makes no graph of so few
+    least = PHOTOS * (DIMS / 8 + 14)
+    # Of so few photos, Elasticsearch makes a graph only if they lie together in one segment.
+    assert least <= sizes.memory <= least + PHOTOS * 4 * 16
     assert sizes.disk > PHOTOS * DIMS * 4
 
 
