@@ -278,9 +278,9 @@ def with_documents(index, kind):
     """Return the same index, with documents of another class."""
 
     class Changed(ImageIndex):
-        def __init__(self, cluster, *, name):
-            super().__init__(cluster, name=name)
-            self.documents = kind(self._client)
+        def __init__(self, cluster, *, name, fence=None):
+            super().__init__(cluster, name=name, fence=fence)
+            self.documents = kind(self._client, fence=fence)
 
     return Changed(index.cluster, name=index.name)
 
