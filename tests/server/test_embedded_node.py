@@ -77,45 +77,24 @@ def make_node(node_jars):
         assert processes_of(node.home) == []
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory, node_jars):
-    """A node of these tests. A test may find it running or stopped, and leaves no damage."""
-    node = EmbeddedNode(tmp_path_factory.mktemp("shared"), heap="256m", jars=node_jars, start_timeout=LONG)
-    yield node
-    node.stop()
-    assert processes_of(node.home) == []
-
-
-def test_data_survive_a_restart(shared):
-    first = shared.start()
+def test_data_survive_a_restart(make_node, tmp_path):
+    node = make_node(tmp_path)
+    first = node.start()
     request(first.client_url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
     request(first.client_url, "PUT", "/photos/_doc/1?refresh=true", {"image_id": "a.jpg"})
-    assert shared.stop() is True
+    assert node.stop() is True
     assert is_gone(first.pid)
-    assert shared.status() is None
-    second = shared.start()
+    assert node.status() is None
+    second = node.start()
     assert request(second.client_url, "GET", "/photos/_doc/1")["_source"] == {"image_id": "a.jpg"}
     assert second.version == "9.5.3"
     assert second.pid != first.pid
 
 
-def test_a_killed_node_is_noticed_and_started_again(shared):
-    killed = shared.start()
-    assert shared.answers()
-    request(killed.client_url, "PUT", "/albums", {"settings": {"number_of_replicas": 0}})
-    psutil.Process(killed.pid).kill()
-    again = shared.start()  # At once, while the killed process may still be there.
-    assert is_gone(killed.pid)
-    psutil.Process(again.pid).kill()
-    wait_for(lambda: is_gone(again.pid))
-    assert shared.status() is None
-    assert not shared.answers()
-    assert "albums" in request(shared.start().client_url, "GET", "/albums")
-
-
-def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(shared, monkeypatch):
-    running = shared.start()
-    assert shared.start() == running == shared.status() == EmbeddedNode(shared.home).status()
+def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path, monkeypatch):
+    node = make_node(tmp_path, stop_timeout=1.0)
+    running = node.start()
+    assert node.start() == running == node.status() == EmbeddedNode(tmp_path).status()
     process = psutil.Process(running.pid)
     listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     assert len(listening) == 1
@@ -126,12 +105,11 @@ def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hang
     wait_for(lambda: process.status() == psutil.STATUS_STOPPED)
     with monkeypatch.context() as changed:
         changed.setattr(failures, "LEAST_DISK", 2**60)
-        changed.setattr(shared, "start_timeout", 0.5)
+        changed.setattr(node, "start_timeout", 0.5)
         with pytest.raises(errors.NodeStartError, match=r"disk of .* is full"):
-            shared.start()
+            node.start()
     said = []
-    monkeypatch.setattr(shared, "stop_timeout", 1.0)
-    assert shared.stop(notify=said.append) is True
+    assert node.stop(notify=said.append) is True
     assert "killed" in said[0]
     assert is_gone(running.pid)
 
@@ -149,39 +127,58 @@ def test_two_commands_at_once_start_one_node_and_two_homes_two(make_node, tmp_pa
     assert not is_gone(other)
 
 
-def test_a_node_whose_port_is_taken_while_it_starts_takes_another_one_and_the_thief_gets_no_token(shared, monkeypatch):
-    shared.stop()
+def test_a_killed_node_is_noticed_and_started_again(make_node, tmp_path):
+    node = make_node(tmp_path)
+    killed = node.start()
+    assert node.answers()
+    request(killed.client_url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
+    psutil.Process(killed.pid).kill()
+    again = node.start()  # At once, while the killed process may still be there.
+    assert is_gone(killed.pid)
+    psutil.Process(again.pid).kill()
+    wait_for(lambda: is_gone(again.pid))
+    assert node.status() is None
+    assert not node.answers()
+    assert "photos" in request(node.start().client_url, "GET", "/photos")
+
+
+def test_a_node_whose_port_is_taken_while_it_starts_takes_another_one_and_the_thief_gets_no_token(
+    make_node, tmp_path, monkeypatch
+):
+    node = make_node(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as thief:
         ports = [thief.getsockname()[1], node_module.free_port()]
         monkeypatch.setattr(node_module, "free_port", lambda: ports.pop(0))
-        assert "status" in request(shared.start().client_url, "GET", "/_cluster/health")
+        assert "status" in request(node.start().client_url, "GET", "/_cluster/health")
         assert ports == []
         thief.settimeout(0)
         with pytest.raises(BlockingIOError):  # nobody has connected to it
             thief.accept()
 
 
-def test_a_node_is_in_use_while_a_client_is_connected(shared):
-    shared.stop()
-    assert shared.in_use() is False
-    port = int(shared.start().url.rpartition(":")[2])
+def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
+    node = make_node(tmp_path)
+    assert node.in_use() is False
+    port = int(node.start().url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):
-        wait_for(shared.in_use)
-        assert shared.stop(unless_used_within=0) is False
-    wait_for(lambda: not shared.in_use())
-    assert shared.in_use(within=0.2) is False
+        wait_for(node.in_use)
+        assert node.stop(unless_used_within=0) is False
+    wait_for(lambda: not node.in_use())
+    assert node.in_use(within=0.2) is False
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_command_that_is_ended_during_the_start_leaves_a_node_that_the_next_one_finds(shared, node_jars, how):
-    shared.stop()
-    with start_command(shared.home, node_jars) as command:
-        wait_for(lambda: shared.status() is not None)
-        begun = shared.status()
+def test_a_command_that_is_ended_during_the_start_leaves_a_node_that_the_next_one_finds(
+    make_node, tmp_path, node_jars, how
+):
+    node = make_node(tmp_path)
+    with start_command(tmp_path, node_jars) as command:
+        wait_for(lambda: node.status() is not None)
+        begun = node.status()
         command.send_signal(how)
         command.communicate(timeout=LONG)
         assert command.returncode != 0
-    assert shared.start().pid == begun.pid
+    assert node.start().pid == begun.pid
 
 
 def test_a_node_that_dies_while_starting_is_noticed_before_the_timeout(make_node, tmp_path):
