@@ -50,6 +50,14 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartFacts:
+    """What became of the photos of one task."""
+
+    written: list[Fact]  # of those that were to be written
+    noted: list[Fact]  # of the others: see `PartRunner.run`
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """What all tasks of a run need to know. It holds no secret."""
 
@@ -104,12 +112,14 @@ class SparkStage:
             options=replace(runner.options, bulks_in_flight=1),
         )
         for facts in self._facts_of_tasks(parts, work, runner.indexed_hashes, before_write=before_write):
-            encoded(len(facts))
-            yield from facts
+            for fact in facts.noted:
+                note(fact)
+            encoded(len(facts.written))
+            yield from facts.written
 
     def _facts_of_tasks(
         self, parts: Sequence[Part], work: Work, hashes: Collection[str], *, before_write: Callable[[], object]
-    ) -> Iterator[list[Fact]]:
+    ) -> Iterator[PartFacts]:
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
         from pyspark import AccumulatorParam
         from pyspark.errors import PySparkException
@@ -174,15 +184,15 @@ def _parts(
         )
 
 
-def run_part(part: Part, work: Work, indexed_hashes: Collection[str]) -> list[Fact]:
+def run_part(part: Part, work: Work, indexed_hashes: Collection[str]) -> PartFacts:
     """Carry out a part in this process, and return the fact of each photo. Executors call this.
 
     Raises: as `PartRunner.run`.
     """
     runner = replace(_runner(work), indexed_hashes=indexed_hashes, metadata=MetadataChanges(rows=part.rows))
-    facts: list[Fact] = []
-    facts.extend(runner.run(part.files, changed=part.changed, note=facts.append))
-    return facts
+    noted: list[Fact] = []
+    written = list(runner.run(part.files, changed=part.changed, note=noted.append))
+    return PartFacts(written=written, noted=noted)
 
 
 @cache

@@ -95,6 +95,16 @@ def test_the_documents_are_those_of_a_run_on_one_machine(job, cluster, name, alb
     assert (index.state().indexing, index.state().corpus) == (None, str(album.after))
 
 
+def test_a_table_says_something_of_photos_that_are_read_again_and_have_not_changed(job, cluster, name, album, tmp_path):
+    table = tmp_path / "photos.csv"
+    table.write_text("file,label\n1.png,kept\n")
+    assert job(album.before).wait().code == 0
+    done = job(album.before, "--reread", "--metadata", table).wait()
+    assert done.code == 0, done.log
+    documents = ImageIndex(cluster, name=name).documents
+    assert (documents.get("1.png").label, documents.get("2.png").label) == ("kept", None)
+
+
 # Faults, each at a random moment. The job goes on, or is submitted again.
 
 
