@@ -45,7 +45,7 @@ def job(spark, tmp_path):
 
 
 def wait_for_attempts(number, job, folder):
-    """Return as soon as the job has begun so many attempts at its tasks."""
+    """Wait until the job has begun `number` attempts at its tasks."""
     wait_for(lambda: len(list(folder.glob("begun-*"))) == number or not job.runs(), what=job.log)
 
 

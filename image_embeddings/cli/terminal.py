@@ -45,7 +45,7 @@ def progress_bar(total: int, *, what: str, unit: str, leave: bool) -> tqdm[Any]:
 
 @contextmanager
 def progress_bars(what: str) -> Iterator[Callable[[int], tqdm[Any]]]:
-    """Give the context a function that opens a progress bar for so many photos. Bars end with the context."""
+    """Yield a function that opens a progress bar for a number of photos. The bars close at the end of the block."""
     with ExitStack() as bars:
 
         def open_bar(total: int) -> tqdm[Any]:

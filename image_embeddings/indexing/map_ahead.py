@@ -1,4 +1,4 @@
-"""A map whose results are computed ahead by threads."""
+"""A map whose results are computed ahead by threads, and the documents of photos made by it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
+
+from image_embeddings.encoders import Encoder
+from image_embeddings.indexing.part import PhotoReader, make_documents
+from image_embeddings.indexing.records import DocumentToWrite
+from image_embeddings.indexing.report import Fact, IndexOptions
+from image_embeddings.sources.source import PhotoFile
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,3 +39,24 @@ class MapAhead:
             finally:
                 for future in futures:
                     future.cancel()
+
+
+def make_documents_ahead(
+    files: Iterable[PhotoFile],
+    *,
+    reader: PhotoReader,
+    encoder: Encoder,
+    options: IndexOptions,
+    note: Callable[[Fact], object],
+) -> Iterator[list[DocumentToWrite]]:
+    """Yield what `make_documents` does. Threads read, decode and encode photos ahead."""
+    threads, calls = options.thread_count, encoder.calls
+    return make_documents(
+        files,
+        reader=reader,
+        encoder=encoder,
+        batch_size=options.batch_size,
+        note=note,
+        map_reads=MapAhead(threads=threads, waiting=2 * threads),
+        map_encodes=MapAhead(threads=calls, waiting=calls + 1),
+    )

@@ -23,8 +23,8 @@ from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import EmbeddingFilesError, ModelMismatchError
 from image_embeddings.es.opening import Notify, silent
 from image_embeddings.es.retries import PATIENCE_SECONDS
-from image_embeddings.indexing.map_ahead import MapAhead
-from image_embeddings.indexing.part import PhotoReader, make_documents
+from image_embeddings.indexing.map_ahead import make_documents_ahead
+from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, Outcome, PhotoOutcome, RunCounts
@@ -124,21 +124,18 @@ def _rows(
         progress.set_postfix_str(f"{len(counts.skipped)} skipped")
         progress.update(1)
 
-    threads = options.thread_count
-    batches = make_documents(
+    batches = make_documents_ahead(
         takewhile(lambda _: not stopped(), plan.to_encode),
         reader=PhotoReader(
             source=plan.source,
             preprocess=encoder.preprocess,
             thumbnails=thumbnails_of(settings),
             options=options,
-            decoders=indexing_decoders(threads),
+            decoders=indexing_decoders(options.thread_count),
         ),
         encoder=encoder,
-        batch_size=options.batch_size,
+        options=options,
         note=note,
-        map_reads=MapAhead(threads=threads, waiting=2 * threads),
-        map_encodes=MapAhead(threads=encoder.calls, waiting=encoder.calls + 1),
     )
     for batch in batches:
         progress.update(len(batch))

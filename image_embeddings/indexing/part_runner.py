@@ -15,9 +15,9 @@ from image_embeddings.encoders import Encoder
 from image_embeddings.errors import ImageNotFoundError
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import patiently
-from image_embeddings.indexing.map_ahead import MapAhead
+from image_embeddings.indexing.map_ahead import make_documents_ahead
 from image_embeddings.indexing.metadata_changes import MetadataChanges
-from image_embeddings.indexing.part import PhotoReader, make_documents
+from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.records import DocumentToWrite, StoredPhoto
 from image_embeddings.indexing.report import Fact, IndexOptions
 from image_embeddings.indexing.writer import Writer
@@ -72,16 +72,7 @@ class PartRunner:
             decoding=self.decoding,
             decoders=self.decoders,
         )
-        threads, calls = self.options.thread_count, self.encoder.calls
-        batches = make_documents(
-            files,
-            reader=reader,
-            encoder=self.encoder,
-            batch_size=self.options.batch_size,
-            note=note,
-            map_reads=MapAhead(threads=threads, waiting=2 * threads),
-            map_encodes=MapAhead(threads=calls, waiting=calls + 1),
-        )
+        batches = make_documents_ahead(files, reader=reader, encoder=self.encoder, options=self.options, note=note)
         merge = self.metadata.merge_into
 
         def documents() -> Iterator[DocumentToWrite]:

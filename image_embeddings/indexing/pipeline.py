@@ -18,7 +18,6 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.plan import Plan
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
-from image_embeddings.indexing.share import Share
 from image_embeddings.indexing.writer import describe_photos, remove_photos
 from image_embeddings.photos.decoders import Decoders, indexing_decoders
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -66,7 +65,7 @@ def run(
     stopped: Callable[[], bool] = lambda: False,
     decoders: Decoders | None = None,
     check_lock: Callable[[], object] = lambda: None,
-    share: Share | None = None,
+    of: Plan | None = None,
     stage: Stage | None = None,
 ) -> IndexReport:
     """Carry out a plan; return what became of every file.
@@ -80,8 +79,8 @@ def run(
 
     `check_lock` is called before what is written. It raises IndexBusyError if another run writes into the index.
 
-    With a `share`, only that part of the plan is carried out, beside other processes with other parts. Nothing is
-    removed, and the index is noted as unfinished until a run without a share has ended the work.
+    If the plan is a part `of` another one, other processes carry out the other parts. Then nothing is removed, and the
+    index is noted as unfinished until a run with a whole plan has ended the work.
 
     A `stage` carries out the part that encodes elsewhere than in this process.
 
@@ -92,8 +91,6 @@ def run(
     """
     begun = time.monotonic()
     metadata = metadata or MetadataChanges()
-    found = plan.found
-    plan = plan.part(share) if share else plan
     counts = RunCounts(
         found=plan.found,
         unchanged=len(plan.unchanged),
@@ -102,14 +99,14 @@ def run(
         indexed_hashes=plan.indexed_hashes,
     )
     state = replace(patiently(index.state), corpus=plan.source.address)
-    fence = patiently(index.make_fence, state.backing_index) if share or stage else None
+    fence = patiently(index.make_fence, state.backing_index) if of or stage else None
     index = index.at(state.backing_index, fence=fence)
     patiently(index.add_missing_fields)
     if plan.to_encode:  # to encode photos for an index that takes none would be in vain
         patiently(index.documents.check_writable)
     heartbeat = (
-        SharedHeartbeat(index, state=state, found=found, check_lock=check_lock)
-        if share
+        SharedHeartbeat(index, state=state, found=of.found, check_lock=check_lock)
+        if of
         else Heartbeat(index, state=state, counts=counts, check_lock=check_lock)
     )
     patiently(heartbeat.beat)
@@ -140,7 +137,7 @@ def run(
         patiently(check_lock)
         rows = metadata.select(plan.unchanged | kept)
         counts.add_all(describe_photos(index, rows, chunk_size=options.chunk_size))
-        if not share:
+        if not of:
             counts.add_all(remove_photos(index, _removals(plan, counts.skipped), chunk_size=options.chunk_size))
         unread = {item.image_id for item in counts.skipped if not item.unusable}
         for content_hash in plan.obsolete_hashes(read=counts.read_hashes, skipped=unread):

@@ -193,9 +193,9 @@ class Indexing:
         if plan.to_encode:
             check_same_model(encoder, state.model)
         self._mention_older_decoding(state)
-        work = plan.part(choices.share).to_encode if choices.share else plan.to_encode
+        whole, plan = plan, plan.part(choices.share) if choices.share else plan
         if not self._stage:
-            self._prepare(encoder, images=len(work))
+            self._prepare(encoder, images=len(plan.to_encode))
         advice = _add_advice_to_errors(choices)
         with advice if self._is_first_run else nullcontext():
             self._is_first_run = False
@@ -205,12 +205,12 @@ class Indexing:
                 index=index,
                 encoder=encoder,
                 thumbnails=thumbnails,
-                progress=progress(len(work)),
+                progress=progress(len(plan.to_encode)),
                 options=self._options,
                 metadata=changes,
                 stopped=stopped,
                 check_lock=lock.check,
-                share=choices.share,
+                of=whole if choices.share else None,
                 stage=self._stage,
             )
             self._metadata_changes = changes.after(report)
