@@ -4,7 +4,7 @@ Files in its home:
 
 - `jars-VERSION/`: the program
 - `data/`, `logs/`
-- `config/`, `modules/`: written at each start
+- `config/`, `modules/`: the same at each start
 - `node.json`: the version that wrote the data
 - `process.json`: the process that runs; that process writes it
 - `token`: the secret that this process demands; it makes another one at each start
@@ -26,7 +26,7 @@ from image_embeddings.embedded_node.jars import VERSION, FetchJars, fetch_from_m
 from image_embeddings.embedded_node.java import JavaRuntime, choose_java
 from image_embeddings.embedded_node.process import end_process, free_port, start_process
 from image_embeddings.embedded_node.running import RunningNode, find_node, has_clients, is_node, listens
-from image_embeddings.embedded_node.settings_files import check_version, make_folders, write_settings
+from image_embeddings.embedded_node.settings_files import check_version, write_files
 from image_embeddings.embedded_node.state import STATE_NAME, TOKEN_NAME, read_json, write_json
 from image_embeddings.errors import NodeDataError, NodePortError, NodeStartError
 
@@ -174,29 +174,20 @@ class EmbeddedNode:
         failures.check_memory(self.heap)
         java = choose_java(self.java_home, notify=notify)
         install_jars(self.jars, fetch=self.fetch_jars, notify=notify)
-        make_folders(self.home)
+        write_files(self.home)
         return java
 
     def _launch(self, java: JavaRuntime, notify: Notify) -> RunningNode:
         """Start the node and return it when it answers. Try other ports if another program takes the chosen ones."""
         for tries_left in reversed(range(_START_TRIES)):
-            http_port = self._configure()
-            running = self._answering(self._start_process(java, http_port), notify)
+            # Another port at each start: so no other program knows, or can occupy, the address that clients look for.
+            running = self._answering(self._start_process(java, free_port()), notify)
             if running is not None:
                 return running
             failure = self._failure()
             if not (tries_left and isinstance(failure, NodePortError)):
                 break
         raise failure
-
-    def _configure(self) -> int:
-        """Write the node's settings and return its port, which is another one at each start.
-
-        So no other program knows, or can occupy, the address where clients will look for the node.
-        """
-        http_port = free_port()
-        write_settings(self.home, http_port=http_port)
-        return http_port
 
     def _start_process(self, java: JavaRuntime, http_port: int) -> int:
         return start_process(

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from image_embeddings.embedded_node.jars import VERSION
+from image_embeddings.embedded_node.state import write_file
 
 JAR = "guarded-network.jar"
 
@@ -26,8 +27,8 @@ def write_plugin(modules: Path) -> None:
     """Make `modules` a folder of Elasticsearch's modules with our plugin as its only one."""
     folder = modules / "guarded-network"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plugin-descriptor.properties").write_text(_DESCRIPTOR, encoding="utf-8")
-    (folder / JAR).write_bytes(resources.files(__package__).joinpath(JAR).read_bytes())
+    write_file(folder / "plugin-descriptor.properties", _DESCRIPTOR.encode())
+    write_file(folder / JAR, resources.files(__package__).joinpath(JAR).read_bytes())
 
 
 def classpath(jars: Path) -> list[Path]:

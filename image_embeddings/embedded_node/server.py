@@ -76,7 +76,7 @@ def _start(arguments: argparse.Namespace, token: str) -> Any:
     config = jpype.JClass("java.nio.file.Paths").get(str(arguments.home / "config"))
     builder = jpype.JClass("org.elasticsearch.common.settings.Settings").builder()
     builder = builder.loadFromPath(config.resolve("elasticsearch.yml")).put("path.home", str(arguments.jars))
-    builder = builder.put("image_search.token", token)
+    builder = builder.put("http.port", str(arguments.http_port)).put("image_search.token", token)
     environment = jpype.JClass("org.elasticsearch.env.Environment")(builder.build(), config)
     logging = jpype.JClass("org.elasticsearch.common.logging.LogConfigurator")
     logging.registerErrorListener()

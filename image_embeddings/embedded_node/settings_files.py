@@ -6,7 +6,7 @@ from pathlib import Path
 from image_embeddings.embedded_node import failures
 from image_embeddings.embedded_node.jars import VERSION
 from image_embeddings.embedded_node.plugin import write_plugin
-from image_embeddings.embedded_node.state import read_json, write_json
+from image_embeddings.embedded_node.state import read_json, write_file, write_json
 
 # The default watermarks are shares of the disk (85, 90, 95 %). To them, a laptop's disk with 50 GB free is "full".
 # Absolute watermarks still stop writes before the disk is so full that the node's data could be damaged.
@@ -15,7 +15,6 @@ cluster.name: image-search
 node.name: embedded
 discovery.type: single-node
 network.host: 127.0.0.1
-http.port: {http_port}
 path.data: {data}
 path.logs: {logs}
 action.auto_create_index: false
@@ -52,23 +51,22 @@ def check_version(home: Path) -> None:
         raise failures.data_error(home, f"{written_by}, which is newer than {VERSION}")
 
 
-def make_folders(home: Path) -> None:
-    """Make the folders of the node, with all that does not differ from start to start."""
+def write_files(home: Path) -> None:
+    """Make the folders of the node and write its files, and that this version writes the data from now on.
+
+    The files are the same at each start, because another process may be reading them: if a command was killed, its
+    process may still be starting. What differs from start to start, port and token, only the process knows.
+    """
     for folder in ("config", "data", "logs"):
         (home / folder).mkdir(exist_ok=True)
-    (home / "config" / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-    write_plugin(home / "modules")
-
-
-def write_settings(home: Path, *, http_port: int) -> None:
-    """Write the node's settings, and that this version writes the data from now on."""
-    write_json(home / "node.json", {"version": VERSION})
     settings = _SETTINGS.format(
-        http_port=http_port,
         data=json.dumps(str(home / "data")),  # A JSON string is a YAML string, whatever is in the path.
         logs=json.dumps(str(home / "logs")),
     )
-    (home / "config" / "elasticsearch.yml").write_text(settings, encoding="utf-8")
+    write_file(home / "config" / "elasticsearch.yml", settings.encode())
+    write_file(home / "config" / "log4j2.properties", _LOGGING.encode())
+    write_plugin(home / "modules")
+    write_json(home / "node.json", {"version": VERSION})
 
 
 def _version_key(version: str) -> tuple[int, ...]:

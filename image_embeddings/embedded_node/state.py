@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to the file at `path`. If this is interrupted, the file stays as it was."""
-    _write(path, json.dumps(content))
+    write_file(path, json.dumps(content).encode())
 
 
 def read_token(home: Path) -> str:
@@ -37,14 +37,17 @@ def read_token(home: Path) -> str:
 
 def write_token(home: Path, token: str) -> None:
     """Keep the secret of the node of `home`."""
-    _write(home / TOKEN_NAME, token)
+    write_file(home / TOKEN_NAME, token.encode())
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace the file at `path` by one that nobody else can read, not even while it is written."""
+def write_file(path: Path, content: bytes) -> None:
+    """Replace the file at `path` by one that nobody else can read, not even while it is written.
+
+    Who has opened the older file still reads that one.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     partial.replace(path)

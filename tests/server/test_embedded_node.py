@@ -18,6 +18,7 @@ from image_embeddings import errors
 from image_embeddings.embedded_node import failures
 from image_embeddings.embedded_node import node as node_module
 from image_embeddings.embedded_node.node import EmbeddedNode
+from image_embeddings.embedded_node.process import free_port
 from image_embeddings.embedded_node.state import write_json
 from tests.waiting import LONG, wait_for
 
@@ -179,6 +180,18 @@ def test_a_command_that_is_ended_during_the_start_leaves_a_node_that_the_next_on
         command.communicate(timeout=LONG)
         assert command.returncode != 0
     assert node.start().pid == begun.pid
+
+
+def test_a_second_process_changes_nothing_of_the_node_that_is_starting(make_node, tmp_path):
+    """The first command may be ended before its process has said that it runs. Then the next one starts another."""
+    node = make_node(tmp_path, start_timeout=LONG)
+    java = node._prepare(print)
+    pid = node._start_process(java, free_port())
+    wait_for(lambda: node.status() is not None)
+    second = node._start_process(java, free_port())
+    wait_for(lambda: is_gone(second))
+    assert "Another process runs the node" in node.start_log.read_text()
+    assert node.start().pid == pid
 
 
 def test_a_node_that_dies_while_starting_is_noticed_before_the_timeout(make_node, tmp_path):

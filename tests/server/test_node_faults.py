@@ -29,12 +29,12 @@ WATERMARKS = {"low": "900tb", "high": "800tb", "flood_stage": "700tb"}  # free s
 class RestartedNode(EmbeddedNode):
     """A node that does not know its indices for its first seconds, as in a cluster, and often checks its disk."""
 
-    def _configure(self) -> int:
-        port = super()._configure()
+    def _prepare(self, notify):
+        java = super()._prepare(notify)
         with (self.home / "config" / "elasticsearch.yml").open("a") as settings:
             settings.write("gateway.expected_data_nodes: 2\ngateway.recover_after_time: 2s\n")
             settings.write("cluster.info.update.interval: 10s\n")
-        return port
+        return java
 
     def kill(self) -> None:
         process = psutil.Process(self.status().pid)
