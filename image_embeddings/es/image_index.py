@@ -123,13 +123,16 @@ class ImageIndex:
         if is_same and found.indexing is None:
             index.note_progress(replace(found, calibration=state.calibration), None)
 
-    def add_missing_fields(self) -> None:
-        """Add fields that this version's documents have, if an older version made the index without them."""
+    def bring_up_to_date(self) -> None:
+        """Add the fields and settings of this version, if an older version made the index without them."""
         body = next(iter(self._mappings().values()))
         missing = mapping.missing_properties(body.get("properties", {}))
         if missing:
             with self._client.errors():
                 self._client.writer.indices.put_mapping(index=self.name, properties=missing)
+        if settings := self._search_settings():
+            with self._client.errors():
+                self._client.writer.indices.put_settings(index=self.name, settings=settings, preserve_existing=True)
 
     # Making and removing
 
@@ -221,7 +224,12 @@ class ImageIndex:
 
     # Requests
 
+    def _search_settings(self) -> JSON:
+        """Return the settings that every index has on a server of that version."""
+        return mapping.WHOLE_SEARCHES if self.cluster.server_version() >= mapping.WHOLE_SEARCHES_SINCE else {}
+
     def _make(self, prefix: str, body: JSON, *, model: ModelInfo, corpus: str | None) -> IndexState:
+        body["settings"] |= self._search_settings()
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         if not older:  # in the same request, so that an interrupted run leaves no index without the alias

@@ -44,6 +44,12 @@ def index_body(
 FILLING = {"number_of_replicas": 0, "auto_expand_replicas": "false", "refresh_interval": "-1"}
 
 
+# From 9.3 on, Elasticsearch ends the search of a graph when further steps find few photos. It then misses some of the
+# nearest, however many candidates are asked for, and takes about as long (docs/scale.md).
+WHOLE_SEARCHES = {"dense_vector.hnsw_enable_early_termination": False}
+WHOLE_SEARCHES_SINCE = (9, 3)
+
+
 def serving_copies(replicas: int | None) -> JSON:
     """Return the settings of an index that is searched, with so many copies of each shard.
 

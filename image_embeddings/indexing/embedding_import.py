@@ -135,7 +135,7 @@ def fill(
     begun = time.monotonic()
     options = options or IndexOptions()
     index = index.at(state.backing_index)
-    patiently(index.add_missing_fields)
+    patiently(index.bring_up_to_date)
     patiently(index.documents.check_writable)
     notes = _ImportNotes(index, state=state, export=export, check_lock=check_lock)
     patiently(notes.beat)

@@ -101,7 +101,7 @@ def run(
     state = replace(patiently(index.state), corpus=plan.source.address)
     fence = patiently(index.make_fence, state.backing_index) if of or stage else None
     index = index.at(state.backing_index, fence=fence)
-    patiently(index.add_missing_fields)
+    patiently(index.bring_up_to_date)
     if plan.to_encode:  # to encode photos for an index that takes none would be in vain
         patiently(index.documents.check_writable)
     heartbeat = (

@@ -105,10 +105,40 @@ def test_an_index_of_an_older_version_accepts_new_documents_after_it_got_their_f
     stored = document("a.jpg", **DESCRIBED), ENCODER.encode_texts(["red"])[0]
     with pytest.raises(RequestError, match="strict"):
         list(index.documents.add([stored]))
-    index.add_missing_fields()
-    index.add_missing_fields()  # all fields are there now
+    index.bring_up_to_date()
+    index.bring_up_to_date()  # all fields are there now
     assert list(index.documents.add([stored])) == []
     assert index.state().model == ENCODER.info
+
+
+EARLY_TERMINATION = "index.dense_vector.hnsw_enable_early_termination"
+
+
+def ends_searches_early(index, cluster):
+    """Whether Elasticsearch says that it ends searches of the index early."""
+    found = cluster.client.indices.get_settings(index=index.name, flat_settings=True, include_defaults=True).body
+    (settings,) = found.values()
+    return {**settings["defaults"], **settings["settings"]}[EARLY_TERMINATION]
+
+
+def test_elasticsearch_searches_the_whole_graph_unless_the_operator_wants_it_otherwise(index, cluster):
+    assert ends_searches_early(index, cluster) == "false"
+    cluster.client.indices.put_settings(index=index.name, settings={EARLY_TERMINATION: None})  # as it was made before
+    assert ends_searches_early(index, cluster) == "true"
+    index.bring_up_to_date()
+    assert ends_searches_early(index, cluster) == "false"
+    cluster.client.indices.put_settings(index=index.name, settings={EARLY_TERMINATION: True})
+    index.bring_up_to_date()
+    assert ends_searches_early(index, cluster) == "true"
+
+
+def test_a_server_that_does_not_know_early_termination_is_not_told_about_it(index, cluster):
+    older = ImageIndex(Cluster(cluster.client, version=(9, 2)), name=f"{index.name}-older")
+    older.create(model=ENCODER.info, vector_index_type="int8_hnsw")
+    assert ends_searches_early(older, cluster) == "true"
+    older.bring_up_to_date()
+    assert ends_searches_early(older, cluster) == "true"
+    older.drop()
 
 
 def test_the_stored_embedding_is_the_one_that_was_written(index):
