@@ -11,7 +11,7 @@ from collections.abc import Set
 from ipaddress import ip_address
 
 from flask import Flask, request
-from werkzeug.exceptions import SecurityError
+from werkzeug.exceptions import BadRequest, SecurityError
 
 from image_embeddings import Settings
 
@@ -23,14 +23,16 @@ _HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<ipv6>[\dA-F]*:[\dA-F:.]+)\])(?::
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Answer 400 to requests for other host names. Behind a trusted proxy, the name is that of X-Forwarded-Host."""
-    if ANY in settings.trusted_hosts:
-        return
+    is_any_trusted = ANY in settings.trusted_hosts
     names = frozenset((*settings.trusted_hosts, *own_names(socket.gethostname())))
 
     @app.before_request
     def refuse_other_names() -> None:
-        host = request.environ.get("HTTP_HOST")  # None: simple programs leave it out, and no browser does
-        if host is not None and not is_trusted(host, names):
+        host = request.environ.get("HTTP_HOST")
+        if host is None:  # only in HTTP/1.0 may a client leave it out: RFC 9112, section 3.2
+            if request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
+                raise BadRequest("The request does not say for which host it is (the header Host).")
+        elif not is_any_trusted and not is_trusted(host, names):
             raise SecurityError(
                 f"The app does not answer to the name {host[:100]!r}. Use the address in digits, or add the name."
             )

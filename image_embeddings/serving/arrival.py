@@ -1,14 +1,19 @@
-"""How much of an HTTP request has arrived. Nothing is parsed here: gunicorn parses a request once it is complete."""
+"""How much of an HTTP request has arrived. gunicorn's parser says what is a request, here and once it is complete."""
 
 import re
+from typing import Any
+
+from gunicorn.http.body import ChunkedReader, LengthReader
+from gunicorn.http.errors import ParseException
+from gunicorn.http.message import Request
+from gunicorn.http.unreader import IterUnreader
 
 HEAD_BYTES = 64 * 1024  # the longest head: request line and headers
 _SPARE_BYTES = 64 * 1024  # of a chunked body beyond what the app accepts, so that the app sees that it is too large
 _CHUNK_LINE_BYTES = 8190
 
 _HEAD_END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked", re.IGNORECASE)
+_MAY_HAVE_BODY = re.compile(rb"[\r\n](?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _START = re.compile(rb"(?:\r\n)?([A-Z]+) ([^ ?\r\n]*)")
@@ -21,10 +26,11 @@ class Arrival:
     larger than the app accepts. Then `is_cut_off` is true: what follows on the connection is not a request.
     """
 
-    def __init__(self, *, line_bytes: int, body_bytes: int) -> None:
-        """Expect a request line of at most `line_bytes` and a body of at most `body_bytes`."""
+    def __init__(self, cfg: Any, *, body_bytes: int) -> None:
+        """Expect a body of at most `body_bytes`; `cfg` is gunicorn's configuration."""
         self.data = bytearray()
-        self._line_bytes = line_bytes
+        self._cfg = cfg
+        self._line_bytes = cfg.limit_request_line or HEAD_BYTES
         self._body_bytes = body_bytes
         self._forget()
 
@@ -35,6 +41,7 @@ class Arrival:
         self.wants_continue = False
         self._body_begin: int | None = None
         self._body_end: int | None = None  # None if it is chunked
+        self._first_chunk = 0
         self._chunk_begin = 0  # of the first chunk that is not known to be there
 
     @property
@@ -98,10 +105,17 @@ class Arrival:
     def _measure(self, head: bytes) -> None:
         """Find out where the body ends."""
         self.wants_continue = _CONTINUE.search(head) is not None
-        self._chunk_begin = len(head)
-        if _CHUNKED.search(head):
-            return
-        length = int(found[1]) if (found := _LENGTH.search(head)) else 0
+        self._first_chunk = self._chunk_begin = len(head)
+        length = 0
+        if _MAY_HAVE_BODY.search(head):
+            try:
+                reader = Request(self._cfg, IterUnreader([head]), ("", 0)).body.reader
+            except ParseException:  # gunicorn will say so to the client
+                self._cut_off()
+                return
+            if isinstance(reader, ChunkedReader):
+                return
+            length = reader.length if isinstance(reader, LengthReader) else 0
         if length > self._body_bytes:
             self._cut_off()
         self._body_end = len(head) + length
@@ -115,6 +129,12 @@ class Arrival:
     def _look_for_chunks(self) -> None:
         """Find the end of a chunked body, RFC 9112, section 7.1."""
         while self.end is None and self._chunk_begin <= len(self.data):
+            if (
+                self._chunk_begin > self._first_chunk
+                and self.data[self._chunk_begin - 2 : self._chunk_begin] != b"\r\n"
+            ):
+                self._cut_off()  # the chunk before is longer than it says
+                break
             line_end = self.data.find(b"\r\n", self._chunk_begin)
             if line_end < 0:
                 if len(self.data) - self._chunk_begin > _CHUNK_LINE_BYTES:

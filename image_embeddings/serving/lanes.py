@@ -60,17 +60,21 @@ class Lanes:
         self.usual = lane("requests", threads, 4 * threads)
         # A page has twenty thumbnails and more. Browsers ask for six at a time, and only once for each.
         self.small_files = lane("files", max(2, threads // 2), 32 * threads)
+        # A password costs a core for a tenth of a second, and passwords are compared one after the other.
+        self.logins = lane("logins", 1, 2 * threads)
         self.health = lane("health", 2, 64)
         self.readiness = lane("readiness", 2, 16)
 
     def __iter__(self) -> Iterator[Lane]:
         """Yield all lanes."""
-        return iter((self.usual, self.small_files, self.health, self.readiness))
+        return iter((self.usual, self.small_files, self.logins, self.health, self.readiness))
 
-    def of(self, path: str) -> Lane:
-        """Return the lane for the path of a request."""
+    def of(self, method: str, path: str) -> Lane:
+        """Return the lane for the method and the path of a request."""
         if path in ("/healthz", "/metrics"):
             return self.health
         if path == "/readyz":
             return self.readiness
+        if (method, path) == ("POST", "/login"):
+            return self.logins
         return self.small_files if path.startswith(("/static/", "/thumbnail/")) else self.usual

@@ -21,7 +21,7 @@ from gunicorn.errors import ConfigError
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from image_embeddings.config import load_settings
-from image_embeddings.serving.arrival import HEAD_BYTES, Arrival
+from image_embeddings.serving.arrival import Arrival
 from image_embeddings.serving.connection import Connection
 from image_embeddings.serving.lanes import Lanes
 from image_embeddings.serving.limits import Limits
@@ -87,7 +87,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             wire.close()
             return
         self.nr_conns += 1
-        arrival = Arrival(line_bytes=self.cfg.limit_request_line or HEAD_BYTES, body_bytes=self._body_bytes)
+        arrival = Arrival(self.cfg, body_bytes=self._body_bytes)
         conn = Connection(self.cfg, wire, client, server, arrival=arrival, limits=self.limits, streams=self._streams)
         self.reception.step(conn, self.reception.receive)
 

@@ -345,6 +345,30 @@ def test_a_part_of_a_photo_is_served_on_demand(web, place):
     assert web.get("/image/warm/red.png", headers={"Range": f"bytes={len(data)}-"}).status_code == 416
 
 
+def test_ranges_are_read_as_rfc_9110_says(web, place):
+    data = (place / "photos" / "warm" / "red.png").read_bytes()
+    size = len(data)
+    ignored = ("lines=0-5", "bytes=5-2", "bytes=abc", "bytes=", "bytes", "bytes=0-1,5-6", "bytes=-0", "=", "")
+    for asked in ignored:
+        answer = web.get("/image/warm/red.png", headers={"Range": asked})
+        assert (answer.status_code, answer.data, answer.headers.get("Content-Range")) == (200, data, None), asked
+    for asked, begin, end in (
+        (f"bytes=-{size}", 0, size),
+        (f"bytes=-{size + 1}", 0, size),
+        ("bytes=-99999999999", 0, size),
+        ("bytes=0-99999999999", 0, size),
+        ("bytes=0-0", 0, 1),
+        ("bytes=-1", size - 1, size),
+        (f"bytes={size - 1}-", size - 1, size),
+    ):
+        answer = web.get("/image/warm/red.png", headers={"Range": asked})
+        assert (answer.status_code, answer.data) == (206, data[begin:end]), asked
+        assert answer.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{size}"
+    for asked in (f"bytes={size}-", f"bytes={size}-{size + 5}"):
+        answer = web.get("/image/warm/red.png", headers={"Range": asked})
+        assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{size}"), asked
+
+
 @pytest.mark.parametrize("data", [picture(format="HEIF"), picture(format="TIFF"), dng(Image.new("RGB", (64, 48)))])
 def test_a_photo_that_browsers_cannot_show_is_served_as_jpeg(own_web, tmp_path, data):
     (tmp_path / "photos" / "warm" / "red.png").write_bytes(data)

@@ -21,6 +21,7 @@ COMPLETE = [
     CHUNKED + b"0\r\n\r\n",
     CHUNKED + b"3\r\nabc\r\nA;x=y\r\n0\r\n\r\n67890\r\n0\r\n\r\n",
     CHUNKED + b"3\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n0\r\n\r\n",
 ]
 REFUSED = [
     b"GET / HTTP/1.1\nHost: a\r\n",
@@ -33,6 +34,26 @@ REFUSED = [
     b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+    *(
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: " + value + b"\r\n\r\n"
+        for value in (
+            b"xchunked",
+            b"chunked, gzip",
+            b"chunked, chunked",
+            b"chunked;q=1",
+            b"identity",
+            b"x, chunked",
+            b"",
+        )
+    ),
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\nContent-Length: 3\r\n\r\n",
+    b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 5\r\nBad Name: 1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length : 5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nExpect: something\r\nContent-Length: 5\r\n\r\n",
+    CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n",
+    CHUNKED + b"3\r\nabc\r\n3\r\nabcX\n0\r\n\r\n",
     CHUNKED + b"zz\r\n",
     *(CHUNKED + size + b"\r\n" for size in (b"-1", b"+1", b"0x1", b"1_0", b" 1", b"")),
     CHUNKED + b"1" * 9000,
@@ -65,7 +86,7 @@ def is_enough(data):
 
 
 def new_arrival():
-    return Arrival(line_bytes=CONFIG.limit_request_line, body_bytes=BODY_BYTES)
+    return Arrival(CONFIG, body_bytes=BODY_BYTES)
 
 
 def fed(*parts):

@@ -16,22 +16,24 @@ class Request:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("method", "path", "name"),
     [
-        ("/healthz", "health"),
-        ("/metrics", "health"),
-        ("/readyz", "readiness"),
-        ("/static/abc/main.css", "small_files"),
-        ("/thumbnail/a.jpg", "small_files"),
-        ("/image/a.jpg", "usual"),
-        ("/healthz/", "usual"),
-        ("/", "usual"),
-        ("", "usual"),
+        ("POST", "/login", "logins"),
+        ("GET", "/healthz", "health"),
+        ("GET", "/metrics", "health"),
+        ("GET", "/readyz", "readiness"),
+        ("GET", "/static/abc/main.css", "small_files"),
+        ("GET", "/thumbnail/a.jpg", "small_files"),
+        ("GET", "/image/a.jpg", "usual"),
+        ("GET", "/login", "usual"),
+        ("GET", "/healthz/", "usual"),
+        ("GET", "/", "usual"),
+        ("GET", "", "usual"),
     ],
 )
-def test_what_must_not_wait_for_searches_has_threads_of_its_own(path, name):
+def test_what_must_not_wait_for_searches_has_threads_of_its_own(method, path, name):
     lanes = Lanes(threads=2, queue_bytes=1)
-    assert lanes.of(path) is getattr(lanes, name)
+    assert lanes.of(method, path) is getattr(lanes, name)
 
 
 def test_a_lane_has_so_many_threads():

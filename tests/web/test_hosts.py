@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import create_app
 from app.web.hosts import is_trusted, own_names
@@ -96,6 +97,16 @@ def test_other_names_are_not(client, host):
     assert status(client, host) == 400
 
 
+@pytest.mark.parametrize("trusted", ["", "*"])
+@pytest.mark.parametrize(("protocol", "expected"), [("HTTP/1.1", 400), ("HTTP/1.0", 200)])
+def test_a_request_must_say_for_which_host_it_is(tmp_path, trusted, protocol, expected):
+    app = client_of(tmp_path, TRUSTED_HOSTS=trusted).application
+    environ = EnvironBuilder("/healthz").get_environ() | {"SERVER_PROTOCOL": protocol}
+    del environ["HTTP_HOST"]
+    _body, answer, _headers = run_wsgi_app(app, environ)
+    assert answer.startswith(str(expected))
+
+
 def test_the_machines_own_name_is_answered(client):
     assert status(client, socket.gethostname()) == 200
     assert status(client, f"{socket.gethostname().partition('.')[0].upper()}.local:5001") == 200
@@ -158,10 +169,6 @@ def test_the_answer_names_the_remedy_and_shows_little_of_the_name(client):
     assert "See TRUSTED_HOSTS." in answer.text
     assert len(answer.text) < 300
     assert answer.content_type.startswith("text/plain")
-
-
-def test_a_request_without_a_host_is_answered(client):
-    assert client.get("/healthz", environ_overrides={"HTTP_HOST": None}).status_code == 200
 
 
 def test_behind_a_trusted_proxy_the_name_is_the_one_that_it_forwards(tmp_path):
