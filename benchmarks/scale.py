@@ -123,6 +123,7 @@ def efforts(kind: str, numbers: Sequence[int]) -> list[tuple[str, int, int]]:
 
 def search(index: ImageIndex, kind: str, corpus: Corpus, numbers: Sequence[int]) -> list[dict[str, Any]]:
     """Return recall and latency for each of the `efforts`."""
+    index.bring_up_to_date()
     options = SearchOptions(vector_index_type=kind.split("+")[0])
     for query in np.concatenate(list(corpus.queries.values())):  # they warm up caches and Java's compiler
         index.nearest.to_embedding(query, k=K, options=options)

@@ -130,9 +130,7 @@ class ImageIndex:
         if missing:
             with self._client.errors():
                 self._client.writer.indices.put_mapping(index=self.name, properties=missing)
-        if settings := self._search_settings():
-            with self._client.errors():
-                self._client.writer.indices.put_settings(index=self.name, settings=settings, preserve_existing=True)
+        self._set_graph_settings(self.name)
 
     # Making and removing
 
@@ -224,12 +222,21 @@ class ImageIndex:
 
     # Requests
 
-    def _search_settings(self) -> JSON:
-        """Return the settings that every index has on a server of that version."""
-        return mapping.WHOLE_SEARCHES if self.cluster.server_version() >= mapping.WHOLE_SEARCHES_SINCE else {}
+    def _set_graph_settings(self, index: str) -> None:
+        """Set how graphs are searched, unless the operator has. Later versions may not know a setting any more."""
+        for setting, (since, value) in mapping.GRAPH_SETTINGS.items():
+            if self.cluster.server_version() < since:
+                continue
+            try:
+                with self._client.errors():
+                    self._client.writer.indices.put_settings(
+                        index=index, settings={setting: value}, preserve_existing=True
+                    )
+            except RequestError as error:
+                if "unknown setting" not in error.reason:
+                    raise
 
     def _make(self, prefix: str, body: JSON, *, model: ModelInfo, corpus: str | None) -> IndexState:
-        body["settings"] |= self._search_settings()
         older = self._backing_indices()
         backing_index = f"{prefix}-{time.strftime('%Y%m%d%H%M%S')}-{time.time_ns() % 10**6:06}"
         if not older:  # in the same request, so that an interrupted run leaves no index without the alias
@@ -246,6 +253,7 @@ class ImageIndex:
             if error.kind != "resource_already_exists_exception":
                 raise
         self._check_made(backing_index, body)
+        self._set_graph_settings(backing_index)
         if older:
             try:
                 self._point_alias_to(backing_index, replaced=older)

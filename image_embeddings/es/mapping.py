@@ -44,10 +44,13 @@ def index_body(
 FILLING = {"number_of_replicas": 0, "auto_expand_replicas": "false", "refresh_interval": "-1"}
 
 
-# From 9.3 on, Elasticsearch ends the search of a graph when further steps find few photos. It then misses some of the
-# nearest, however many candidates are asked for, and takes about as long (docs/scale.md).
-WHOLE_SEARCHES = {"dense_vector.hnsw_enable_early_termination": False}
-WHOLE_SEARCHES_SINCE = (9, 3)
+# How Elasticsearch searches the graph of an index, from which version on, and what it would do otherwise: 9.1 and later
+# look only at photos that pass the filter, and 9.3 and later end a search when further steps find few photos. Both miss
+# many of the nearest, however many candidates are asked for. docs/scale.md has figures.
+GRAPH_SETTINGS: dict[str, tuple[tuple[int, int], Any]] = {
+    "index.dense_vector.hnsw_filter_heuristic": ((9, 1), "fanout"),
+    "index.dense_vector.hnsw_enable_early_termination": ((9, 3), False),
+}
 
 
 def serving_copies(replicas: int | None) -> JSON:

@@ -3,6 +3,7 @@ import pytest
 
 from image_embeddings.documents import FileState
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
+from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
@@ -111,34 +112,43 @@ def test_an_index_of_an_older_version_accepts_new_documents_after_it_got_their_f
     assert index.state().model == ENCODER.info
 
 
+HEURISTIC = "index.dense_vector.hnsw_filter_heuristic"
 EARLY_TERMINATION = "index.dense_vector.hnsw_enable_early_termination"
+OURS, DEFAULTS = ["fanout", "false"], ["ACORN", "true"]
 
 
-def ends_searches_early(index, cluster):
-    """Whether Elasticsearch says that it ends searches of the index early."""
+def graph_settings(index, cluster):
+    """How Elasticsearch says that it searches the graph of the index."""
     found = cluster.client.indices.get_settings(index=index.name, flat_settings=True, include_defaults=True).body
     (settings,) = found.values()
-    return {**settings["defaults"], **settings["settings"]}[EARLY_TERMINATION]
+    return [{**settings["defaults"], **settings["settings"]}[name] for name in (HEURISTIC, EARLY_TERMINATION)]
 
 
-def test_elasticsearch_searches_the_whole_graph_unless_the_operator_wants_it_otherwise(index, cluster):
-    assert ends_searches_early(index, cluster) == "false"
-    cluster.client.indices.put_settings(index=index.name, settings={EARLY_TERMINATION: None})  # as it was made before
-    assert ends_searches_early(index, cluster) == "true"
+def test_graphs_are_searched_as_a_whole_unless_the_operator_wants_it_otherwise(index, cluster):
+    assert graph_settings(index, cluster) == OURS
+    as_before = {HEURISTIC: None, EARLY_TERMINATION: None}
+    cluster.client.indices.put_settings(index=index.name, settings=as_before)
+    assert graph_settings(index, cluster) == DEFAULTS
     index.bring_up_to_date()
-    assert ends_searches_early(index, cluster) == "false"
+    assert graph_settings(index, cluster) == OURS
     cluster.client.indices.put_settings(index=index.name, settings={EARLY_TERMINATION: True})
     index.bring_up_to_date()
-    assert ends_searches_early(index, cluster) == "true"
+    assert graph_settings(index, cluster) == ["fanout", "true"]
 
 
-def test_a_server_that_does_not_know_early_termination_is_not_told_about_it(index, cluster):
-    older = ImageIndex(Cluster(cluster.client, version=(9, 2)), name=f"{index.name}-older")
+@pytest.mark.parametrize(("version", "expected"), [((9, 0), DEFAULTS), ((9, 2), ["fanout", "true"])])
+def test_a_server_is_told_only_what_its_version_knows(index, cluster, version, expected):
+    older = ImageIndex(Cluster(cluster.client, version=version), name=f"{index.name}-older")
     older.create(model=ENCODER.info, vector_index_type="int8_hnsw")
-    assert ends_searches_early(older, cluster) == "true"
-    older.bring_up_to_date()
-    assert ends_searches_early(older, cluster) == "true"
+    assert graph_settings(older, cluster) == expected
     older.drop()
+
+
+def test_a_setting_that_elasticsearch_no_longer_knows_keeps_no_index_from_being_made(index, cluster, monkeypatch):
+    gone = "index.dense_vector.gone"
+    monkeypatch.setattr(mapping, "GRAPH_SETTINGS", {gone: ((9, 1), 1), **mapping.GRAPH_SETTINGS})
+    index.create(model=ENCODER.info, vector_index_type="int8_hnsw")
+    assert graph_settings(index, cluster) == OURS
 
 
 def test_the_stored_embedding_is_the_one_that_was_written(index):
