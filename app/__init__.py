@@ -14,6 +14,7 @@ from app.web import (
     browser_walls,
     delivery,
     errors,
+    forms,
     hosts,
     languages,
     login,
@@ -23,7 +24,6 @@ from app.web import (
     request_record,
     templates,
     thumbnail_addresses,
-    upload_memory,
     visitors,
 )
 from image_embeddings import Settings, data_dir_warning, load_settings
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     tiles.init_app(app)
     delivery.init_app(app)
     languages.init_app(app)
-    upload_memory.init_app(app)
+    forms.init_app(app)
     visitors.init_app(app)
     addresses.init_app(app)
     thumbnail_addresses.init_app(app)

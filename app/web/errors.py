@@ -11,6 +11,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app.services import services
+from app.web.forms import MALFORMED
 from app.web.languages import declare
 from app.web.request_limits import FormTooLargeError
 from app.web.request_record import record
@@ -116,7 +117,7 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
 
 def _handle_malformed_body(error: ParseException) -> ResponseReturnValue:
     """Answer a request whose body gunicorn cannot read, such as one with a malformed chunk."""
-    return _answer("bad_request", "The body of the request is malformed, so it cannot be read.", 400)
+    return _answer("bad_request", MALFORMED, 400)
 
 
 def _handle_invalid_input(error: HTTPError) -> Response:

@@ -1,4 +1,4 @@
-"""Uploads are written to no file, however large they are and however they are sent."""
+"""Forms are read as a whole or not at all, and uploads are written to no file, however they are sent."""
 
 from contextlib import suppress
 from io import BytesIO
@@ -68,3 +68,24 @@ def test_what_is_larger_than_the_limit_is_refused(client):
 def test_the_limit_holds_for_bodies_of_unknown_length(client, size, status):
     answer = post(client, body(size), environ_overrides={"wsgi.input_terminated": True})
     assert answer.status_code == status
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\nabc'
+
+
+@pytest.mark.parametrize("path", ["/api/v1/search", "/api/v1/searches", "/similar_image", "/upload"])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("multipart/form-data; boundary=x", PART),
+        ("multipart/form-data; boundary=x", PART + b"\r\n--x"),
+        ("multipart/form-data; boundary=y", PART + b"\r\n--x--\r\n"),
+        ("multipart/form-data", PART + b"\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=\xe4", PART + b"\r\n--x--\r\n"),
+        ("application/x-www-form-urlencoded", b"q=\xff"),
+    ],
+)
+def test_a_malformed_form_is_called_so(client, path, kind, data):
+    answer = client.post(path, data=data, content_type=kind)
+    assert answer.status_code == 400
+    assert "The body of the request is malformed" in answer.text
