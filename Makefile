@@ -1,7 +1,8 @@
 # make run    index the photos and serve the web app     make run PHOTOS=/my/photos PORT=5002
 #             make run HOST=0.0.0.0 lets others in; that needs APP_PASSWORD (docs/configuration.md)
 # make index  index only       make serve  serve only
-# make test   the whole test suite in three processes, each with a real Elasticsearch node of its own
+# make test   all tests but those of clusters, in three processes, each with a real Elasticsearch node of its own
+# make test-cluster  the tests on Spark, HDFS and three Elasticsearch nodes; they need Java 17 or newer
 # make faults the tests that kill, cut off and fill up, ten times in a row (TIMES=10)
 # make sbom   writes sbom.json: all packages and jars that the app consists of, as CycloneDX
 # make translations  brings the texts of app/translations up to date, says what is to be translated, and compiles them
@@ -18,7 +19,7 @@ ifdef PHOTOS
 export IMAGE_DIR := $(PHOTOS)
 endif
 
-.PHONY: run index serve test faults cluster-faults translations lint types check install install-dev constraints sbom clean
+.PHONY: run index serve test test-cluster faults cluster-faults translations lint types check install install-dev constraints sbom clean
 .DEFAULT_GOAL := run
 
 run: export INDEX_FIRST := yes
@@ -34,7 +35,10 @@ index: install
 
 # More processes than two cores: tests of faults and of browsers often wait.
 test: install-dev
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
+
+test-cluster: install-dev
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/cluster
 
 TIMES ?= 10
 faults: install-dev
@@ -46,7 +50,7 @@ faults: install-dev
 cluster-faults: install-dev
 	@for number in $$(seq $(TIMES)); do \
 		echo "Run $$number of $(TIMES)"; \
-		$(PY) -m pytest -q $(patsubst %,tests/server/test_%.py,spark_job three_nodes hdfs_run) || exit 1; \
+		$(PY) -m pytest -q $(patsubst %,tests/cluster/test_%.py,spark_job three_nodes hdfs_run) || exit 1; \
 	done
 
 translations: install
@@ -60,7 +64,7 @@ lint: install-dev
 types: install-dev
 	$(VENV)/bin/mypy
 
-check: lint types test
+check: lint types test test-cluster
 
 install: $(VENV)/.installed $(CATALOGUES)
 install-dev: $(VENV)/.installed-dev $(CATALOGUES)

@@ -13,13 +13,11 @@ from xdist.scheduler import LoadFileScheduling
 
 from app.web.languages import stale_languages
 from image_embeddings.config import ROOT, share_cores
-from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.encoders import ConseEncoder
-from tests import exiftool, goldens, imagemagick, java, java_archive, nginx, spark_cluster
+from tests import exiftool, goldens, imagemagick, java_archive, nginx
 from tests.browser import chromium
-from tests.hadoop_jars import fetch_jars
-from tests.hdfs import hdfs_cluster
+from tests.cluster import java, spark_cluster
 from tests.moto_server import ENVIRON, make_client, moto_server
 from tests.waiting import LONG
 
@@ -32,17 +30,18 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 java_archive.set_options()
 
+pytest_plugins = ["tests.real_node"]
 
 BROWSER = "tests/browser"
 # The files whose tests take longest together, the longest first.
 LONGEST = [
     BROWSER,
-    "tests/server/test_spark_job.py",
+    "tests/cluster/test_spark_job.py",
     "tests/server/test_cli.py",
-    "tests/server/test_five_ways.py",
+    "tests/cluster/test_five_ways.py",
     "tests/server/test_connection_faults.py",
     "tests/server/test_request_cost.py",
-    "tests/server/test_three_nodes.py",
+    "tests/cluster/test_three_nodes.py",
     "tests/server/test_embedded_node.py",
     "tests/server/test_embedding_import.py",
     "tests/server/test_node_faults.py",
@@ -59,8 +58,8 @@ LONGEST = [
     "tests/server/test_ml_front_faults.py",
     "tests/server/test_package.py",
     "tests/server/test_shares.py",
-    "tests/test_hdfs.py",
-    "tests/test_spark_cluster.py",
+    "tests/cluster/test_hdfs.py",
+    "tests/cluster/test_spark_cluster.py",
 ]
 
 
@@ -166,16 +165,6 @@ def outage(request):
 
 
 @pytest.fixture(scope="session")
-def node_jars(pytestconfig):
-    """Elasticsearch's jars for all nodes of the tests, kept in pytest's cache with the archive of their classes."""
-    folder = pytestconfig.cache.mkdir("elasticsearch")
-    jars = folder / f"jars-{VERSION}"
-    install_jars(jars, fetch=fetch_from_maven, notify=print)
-    java_archive.use_archive(folder / f"classes-{VERSION}.jsa", jars=jars)
-    return jars
-
-
-@pytest.fixture(scope="session")
 def networks(tmp_path_factory):
     """The folder with the built-in model's network, which the first test process makes for all: it takes seconds."""
     folder = tmp_path_factory.getbasetemp()
@@ -183,19 +172,6 @@ def networks(tmp_path_factory):
         folder = folder.parent
     ConseEncoder(networks=folder / "networks").encode_images([Image.new("RGB", (8, 8))])
     return folder / "networks"
-
-
-@pytest.fixture(scope="session")
-def elasticsearch_url(tmp_path_factory, node_jars):
-    """The address of one real node for the whole test session, with its token: clients take it from there.
-
-    A failed start is a failure, never a skip.
-    """
-    node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
-    try:
-        yield node.start().client_url
-    finally:
-        node.stop()
 
 
 @pytest.fixture(scope="session")
@@ -220,32 +196,3 @@ def bucket(s3_server, s3_environ):
     client, name = make_client(s3_server), f"bucket-{uuid.uuid4().hex[:8]}"
     client.create_bucket(Bucket=name)
     return name, client
-
-
-@pytest.fixture(scope="module")
-def started_spark(tmp_path_factory):
-    java.leave_out_without(spark_cluster.missing())
-    with spark_cluster.spark_cluster(tmp_path_factory.mktemp("spark")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def spark(started_spark):
-    """A Spark cluster with two workers. Those that the test before has killed are started again."""
-    started_spark.start()
-    return started_spark
-
-
-@pytest.fixture(scope="module")
-def started_hdfs(tmp_path_factory, pytestconfig):
-    java.leave_out_without(java.missing())
-    jars = fetch_jars(pytestconfig.cache.mkdir("hadoop"))
-    with hdfs_cluster(tmp_path_factory.mktemp("hdfs"), jars=jars) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def hdfs(started_hdfs):
-    """HDFS with two DataNodes. Processes that the test before has killed are started again."""
-    started_hdfs.start()
-    return started_hdfs

@@ -267,10 +267,6 @@ def _beside(text_model: str, image_model: str) -> str:
 
 
 def _load(name: str) -> SentenceTransformer:
-    from huggingface_hub.errors import HfHubHTTPError
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-
     if ("/" in name or "\\" in name) and Path(name).expanduser().is_absolute() and not _is_folder(name):
         raise ModelUnavailableError(
             f"There is no folder {name} to load a model from. Look at IMAGE_MODEL, TEXT_MODEL or --model."
@@ -280,6 +276,10 @@ def _load(name: str) -> SentenceTransformer:
             f"The model '{name}' is no folder, is not in the hub's cache, and the model hub does not have it or cannot "
             "be reached. Give IMAGE_MODEL or TEXT_MODEL a sentence-transformers folder, or connect once."
         )
+    from huggingface_hub.errors import HfHubHTTPError  # not above: to import them takes seconds
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
     path = str(Path(name).expanduser()) if _is_folder(name) else _hub_name(name)
     try:
         with quiet("transformers", "sentence_transformers"):

@@ -3,8 +3,6 @@
 tests.ml_front, in front of the real node, stands in for Elasticsearch's machine learning.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from playwright.sync_api import expect
 from tests import tls_front
 from tests.browser import webapp
 from tests.browser.visit import choose, search, shown
+from tests.commands import run_here
 from tests.ml_front import ml_front
 from tests.tiny_models import make_aligned_text_folder, make_clip_folder
 
@@ -44,16 +43,16 @@ def environ(secured, tmp_path_factory):
 
 
 def run(environ, *words):
-    command = [sys.executable, "-m", "image_embeddings", *words]
-    done = subprocess.run(command, cwd=webapp.ROOT, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    """Run one of our commands in this process, which has imported torch for the models already."""
+    done = run_here(environ, *words)
+    assert done.exit_code == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def address(environ):
     """The web app, after the steps of the README: index, install, status."""
-    webapp.index_photos(environ)
+    run(environ, "index")
     run(environ, "text-model", "install")
     assert run(environ, "text-model", "status").startswith("started: ")
     with webapp.served(environ, log=Path(environ["DATA_DIR"]) / "gunicorn.log") as address:

@@ -1,9 +1,12 @@
 import contextlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from image_embeddings.config import ROOT
 from image_embeddings.encoders import clip
 from image_embeddings.encoders.clip import ClipEncoder
 from image_embeddings.errors import ModelMismatchError, ModelUnavailableError
@@ -92,6 +95,20 @@ def test_hub_names_are_model_ids(name, model_id):
 def test_a_folder_that_is_missing_is_named():
     with pytest.raises(ModelUnavailableError, match="/no/such/folder"):
         ClipEncoder("/no/such/folder").encode_images([Image.new("RGB", (9, 9))])
+
+
+def test_a_folder_that_is_missing_is_named_before_libraries_are_loaded_for_it():
+    code = (
+        "import sys\n"
+        "from image_embeddings.encoders.clip import text_model_facts\n"
+        "from image_embeddings.errors import ModelUnavailableError\n"
+        "try:\n"
+        "    text_model_facts('/no/such/folder')\n"
+        "except ModelUnavailableError:\n"
+        "    print(sorted({'torch', 'sentence_transformers'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):

@@ -1,7 +1,5 @@
 import dataclasses
 import shutil
-import uuid
-from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,8 +7,6 @@ import trustme
 
 from image_embeddings.config import load_settings
 from image_embeddings.encoders import ClipEncoder
-from image_embeddings.es import run_lock
-from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing import pipeline
 from image_embeddings.indexing.metadata_changes import MetadataChanges
@@ -24,7 +20,6 @@ from tests.eland_cli import import_model, with_password
 from tests.fakes import ColourEncoder, RecordedProgress
 from tests.ml_front import ml_front
 from tests.pictures import colour_photos
-from tests.server.album import SAID, contents, make_album, run_over
 from tests.server.filling import fill
 from tests.server.ml_requests import M, ok, upload
 from tests.tiny_models import make_clip_folder, make_text_folder
@@ -40,30 +35,6 @@ def pytest_pycollect_makemodule(module_path, parent):
 def photos(tmp_path):
     """A folder of six one-colour photos."""
     return colour_photos(tmp_path / "photos")
-
-
-@pytest.fixture
-def data_dir(networks, tmp_path):
-    """A DATA_DIR in which there is only the network of the built-in model."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "networks").symlink_to(networks)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def cluster(elasticsearch_url):
-    with closing(connect([elasticsearch_url])) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def name(cluster):
-    """The name of an index that does not exist yet, and is removed after the test."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    yield name
-    ImageIndex(cluster, name=name).drop()
-    cluster.client.indices.delete(index=f"{name}{run_lock.SUFFIX}", ignore_unavailable=True)
 
 
 @pytest.fixture
@@ -97,22 +68,6 @@ def run(index, photos, tmp_path):
         )
 
     return go
-
-
-@pytest.fixture(scope="session")
-def album(tmp_path_factory):
-    """A folder of photos in two states."""
-    return make_album(tmp_path_factory.mktemp("album"))
-
-
-@pytest.fixture(scope="session")
-def undisturbed(cluster, album):
-    """Report and contents of an undisturbed run over the album."""
-    index = ImageIndex(cluster, name="test-undisturbed")
-    index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
-    run_over(album.before, index)
-    yield run_over(album.after, index, said=SAID), contents(index)
-    index.drop()
 
 
 @pytest.fixture(scope="session")

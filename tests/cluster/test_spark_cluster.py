@@ -5,8 +5,8 @@ import json
 import psutil
 import pytest
 
-from tests.owned_process import runs
-from tests.spark_cluster import ON_BOTH_WORKERS
+from tests.cluster.owned_process import runs
+from tests.cluster.spark_cluster import ON_BOTH_WORKERS
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow

@@ -22,9 +22,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import psutil
 import requests
 
-from tests import java
-from tests.owned_process import OwnedProcess
-from tests.three_nodes import free_ports
+from tests.cluster import java
+from tests.cluster.owned_process import OwnedProcess
+from tests.cluster.three_nodes import free_ports
 from tests.waiting import LONG, wait_for
 
 DATANODES = 2

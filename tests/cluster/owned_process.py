@@ -4,8 +4,8 @@
     process.children()  # all processes below it
     process.kill()      # SIGKILL for all of them
 
-`python -m tests.owned_process COMMAND…` is a process between the two. It runs the command until somebody closes its
-standard input, or until the command ends. Then it kills whatever is left, also processes whose parent has died.
+`python -m tests.cluster.owned_process COMMAND…` is a process between the two. It runs the command until somebody closes
+its standard input, or until the command ends. Then it kills whatever is left, also processes whose parent has died.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ class OwnedProcess:
         self.log = log
         with log.open("ab") as errors, (output or log).open("ab") as printed:
             self._between = subprocess.Popen(
-                [sys.executable, "-m", "tests.owned_process", str(log.parent), *map(str, command)],
+                [sys.executable, "-m", "tests.cluster.owned_process", str(log.parent), *map(str, command)],
                 cwd=ROOT,
                 env=dict(env),
                 stdin=subprocess.PIPE,  # its other end closes if this process ends, in whatever way

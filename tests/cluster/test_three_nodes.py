@@ -12,10 +12,10 @@ from image_embeddings.config import load_settings
 from image_embeddings.es.opening import open_index
 from image_embeddings.search import opened_index
 from image_embeddings.search.image_search import ImageSearch
+from tests.cluster.three_nodes import three_nodes
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, contents, run_over
 from tests.server.filling import fill
-from tests.three_nodes import three_nodes
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

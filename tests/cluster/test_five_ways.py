@@ -10,9 +10,9 @@ from image_embeddings.config import load_settings
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing.runs import index_photos
 from image_embeddings.indexing.share import Share
+from tests.cluster.spark_package import JOB, make_package
 from tests.fakes import RecordedProgress
 from tests.server.album import contents
-from tests.server.spark_package import JOB, make_package
 from tests.worded_photos import xmp
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -1,6 +1,7 @@
 """Hadoop's jars for tests, fetched once from Maven Central into pytest's cache.
 
-hadoop_jars.txt has their coordinates and SHA-256. After a change of ROOT, `python -m tests.hadoop_jars` writes it anew.
+hadoop_jars.txt has their coordinates and SHA-256. After a change of ROOT, `python -m tests.cluster.hadoop_jars` writes
+it anew.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Start HDFS, Spark and three Elasticsearch nodes on this machine, to try docs/distributed.md. Ctrl-C ends them.
 
-    .venv/bin/python -m tests.loopback_cluster [PHOTOS]
+    .venv/bin/python -m tests.cluster.loopback_cluster [PHOTOS]
 
 They are the real programs, and what the tests use: two DataNodes, two Spark workers of one core, all on 127.0.0.1, with
 no password and no TLS. PHOTOS (default: the sample photos) are put into HDFS. It needs Java 17 or newer, the packages
@@ -16,10 +16,10 @@ from threading import Event
 
 from image_embeddings.config import SAMPLE_PHOTOS, load_settings
 from image_embeddings.embedded_node.jars import VERSION, fetch_from_maven, install_jars
-from tests import java, spark_cluster
-from tests.hadoop_jars import fetch_jars
-from tests.hdfs import hdfs_cluster
-from tests.three_nodes import three_nodes
+from tests.cluster import java, spark_cluster
+from tests.cluster.hadoop_jars import fetch_jars
+from tests.cluster.hdfs import hdfs_cluster
+from tests.cluster.three_nodes import three_nodes
 
 
 def main() -> None:

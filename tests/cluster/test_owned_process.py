@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from image_embeddings.config import ROOT
-from tests.owned_process import OwnedProcess, runs
+from tests.cluster.owned_process import OwnedProcess, runs
 from tests.waiting import wait_for
 
 # The second process below has lost its parent and has a session of its own. The third one is in the way of a signal.
@@ -14,7 +14,7 @@ COMMAND = ["sh", "-c", "(setsid sleep 1000 &) ; trap '' TERM INT; sleep 1000 & w
 OWNER = f"""
 import os, sys
 from pathlib import Path
-from tests.owned_process import OwnedProcess
+from tests.cluster.owned_process import OwnedProcess
 OwnedProcess({COMMAND}, log=Path(sys.argv[1]), env=os.environ)
 print(flush=True)
 sys.stdin.read()

@@ -21,10 +21,10 @@ from urllib.request import urlopen
 
 import psutil
 
-from tests import java
-from tests.owned_process import OwnedProcess, runs
-from tests.spark_driver import Driver, Finished
-from tests.three_nodes import free_ports
+from tests.cluster import java
+from tests.cluster.owned_process import OwnedProcess, runs
+from tests.cluster.spark_driver import Driver, Finished
+from tests.cluster.three_nodes import free_ports
 from tests.waiting import LONG, wait_for
 
 WORKERS = 2

@@ -5,8 +5,8 @@
         nodes.kill(2)      # SIGKILL for the third node
         nodes.start()      # start it again
 
-The embedded node itself opens no port for other nodes, so these run without its plugin. `python -m tests.three_nodes`
-is the process of one node. It ends with the process that started it.
+The embedded node itself opens no port for other nodes, so these run without its plugin. `python -m
+tests.cluster.three_nodes` is the process of one node. It ends with the process that started it.
 """
 
 import json
@@ -94,7 +94,8 @@ class Nodes:
         for number, name in enumerate(NAMES):
             if number not in self._processes:
                 home = self._folder / name
-                command = [sys.executable, "-m", "tests.three_nodes", str(home), str(self._jars), str(self._library)]
+                paths = map(str, (home, self._jars, self._library))
+                command = [sys.executable, "-m", "tests.cluster.three_nodes", *paths]
                 options = os.environ | {"JAVA_TOOL_OPTIONS": " ".join(OPTIONS)}  # the archive has another classpath
                 with (home / "start.log").open("wb") as log:
                     pipe = subprocess.PIPE  # its other end closes if this process ends, in whatever way

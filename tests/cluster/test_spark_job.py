@@ -14,11 +14,11 @@ from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.opening import open_index
 from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.runs import index_photos
+from tests.cluster.spark_cluster import ON_BOTH_WORKERS
+from tests.cluster.spark_package import JOB, make_package
+from tests.cluster.three_nodes import three_nodes
 from tests.fakes import RecordedProgress
 from tests.server.album import contents
-from tests.server.spark_package import JOB, make_package
-from tests.spark_cluster import ON_BOTH_WORKERS
-from tests.three_nodes import three_nodes
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.owned_process import OwnedProcess
+from tests.cluster.owned_process import OwnedProcess
 
 
 @dataclass(frozen=True, kw_only=True)
