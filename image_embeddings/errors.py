@@ -14,7 +14,11 @@ ImageSearchError
 ├── CorpusError                the photos are missing, or one cannot be read now
 │   └── SourceUnreachableError the machines that hold the photos do not answer, or let nobody in
 ├── MetadataError              the metadata file cannot be read, or some of its lines cannot be used
-├── EmbeddingFilesError        files of embeddings that cannot be read or written
+├── EmbeddingFilesError        files of embeddings are damaged, or do not fit
+├── StoreError                 a folder or an object store for files cannot be used
+│   ├── StoreUnreachableError  it does not answer, or lets nobody in
+│   ├── StoreMissingError      it has no such file
+│   └── StoreChangedError      it has another file than the one that is meant
 ├── SparkJobError              a job on a Spark cluster was given up
 ├── DataDirError               DATA_DIR is not writable
 ├── ModelError
@@ -156,6 +160,31 @@ class EmbeddingFilesError(ImageSearchError):
     """Files of embeddings cannot be read or written, or do not fit the index."""
 
     code = "embedding_files_unusable"
+
+
+class StoreError(ImageSearchError):
+    """A folder or an object store for files cannot be used, or one of its files."""
+
+    code = "store_unusable"
+
+
+class StoreUnreachableError(StoreError):
+    """A store does not answer, or refuses the credentials. It says nothing of a file."""
+
+    code = "store_unreachable"
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        """Take the message, and whether waiting may help."""
+        super().__init__(message)
+        self.passes = passes
+
+
+class StoreMissingError(StoreError):
+    """There is no such file."""
+
+
+class StoreChangedError(StoreError):
+    """There is another file of that name than the one that is meant."""
 
 
 class SparkJobError(ImageSearchError):

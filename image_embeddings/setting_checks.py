@@ -36,18 +36,18 @@ def check_settings(settings: Settings) -> None:
             raise SettingError(f"{name.upper()} and {name.upper()}_FILE are both set. Keep one of them.")
     if settings.auth_header:
         _check_auth_header(settings)
-    check_photo_address(settings.image_dir)
+    check_address(settings.image_dir)
 
 
-def check_photo_address(address: Path | str) -> None:
-    """Return if an address of photos holds no secret: messages show it, and the index keeps it.
+def check_address(address: Path | str) -> None:
+    """Return if an address of photos or files holds no secret: messages show it, and the index keeps it.
 
     Raise SettingError, without the address, if it does.
     """
     if isinstance(address, str) and urlsplit(address).password is not None:
         raise SettingError(
-            "The address of the photos has a password in it, which messages and the index would show. Leave it out, "
-            "and give it to the library of that file system in its own way."
+            "An address of photos or files has a password in it, which messages and the index would show. Leave it out,"
+            " and give it to the library of that file system in its own way."
         )
 
 

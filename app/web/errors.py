@@ -35,6 +35,7 @@ _STATUS: tuple[tuple[type[errors.ImageSearchError], int], ...] = (
     (errors.SettingError, 503),
     (errors.DataDirError, 503),
     (errors.CorpusError, 503),
+    (errors.StoreError, 503),
 )
 
 MOST_PROBLEMS = 5  # that an answer names

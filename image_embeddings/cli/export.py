@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from image_embeddings.cli.terminal import json_option, print_json, progress_bars, say, show_errors
+from image_embeddings.cli.terminal import AddressType, json_option, print_json, progress_bars, say, show_errors
 from image_embeddings.config import load_settings
 from image_embeddings.embedding_files import clip_retrieval
 from image_embeddings.embedding_files.folder import PART_ROWS
@@ -22,10 +22,10 @@ def export() -> None:
 
 
 @export.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=AddressType())
 @click.option("--part-rows", default=PART_ROWS, show_default=True, type=click.IntRange(1), help="Documents per file.")
 @json_option
-def parquet(folder: Path, part_rows: int, as_json: bool) -> None:
+def parquet(folder: Path | str, part_rows: int, as_json: bool) -> None:
     """Write Parquet files into FOLDER, which is new or empty: all that `import` needs to fill an index."""
     with show_errors(stopped=STOPPED), progress_bars("Exporting") as open_bar:
         report = export_parquet(load_settings(), folder, part_rows=part_rows, progress=open_bar, notify=say)
@@ -33,13 +33,13 @@ def parquet(folder: Path, part_rows: int, as_json: bool) -> None:
 
 
 @export.command("clip-retrieval")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=AddressType())
 @click.option("--float32", is_flag=True, help="Embeddings of 4 bytes a number, exactly as they are, instead of 2.")
 @click.option(
     "--part-rows", default=clip_retrieval.PART_ROWS, show_default=True, type=click.IntRange(1), help="Photos per file."
 )
 @json_option
-def export_to_clip_retrieval(folder: Path, float32: bool, part_rows: int, as_json: bool) -> None:
+def export_to_clip_retrieval(folder: Path | str, float32: bool, part_rows: int, as_json: bool) -> None:
     """Write .npy files and tables as clip-retrieval has them into FOLDER, which is new or empty."""
     with show_errors(stopped=STOPPED), progress_bars("Exporting") as open_bar:
         report = export_clip_retrieval(

@@ -9,6 +9,7 @@ import click
 
 from image_embeddings.cli.index_report import SKIPPED_SHOWN
 from image_embeddings.cli.terminal import (
+    AddressType,
     fail,
     finish_on_interrupt,
     json_option,
@@ -25,12 +26,12 @@ STOPPED = "Stopped. What was written stays; the same command goes on from there.
 
 
 @click.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=AddressType())
 @click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
 @click.option("--prune", is_flag=True, help="Replace the old index even if it holds photos that FOLDER lacks.")
 @click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
 @json_option
-def import_(folder: Path, rebuild: bool, prune: bool, chunk_size: int, as_json: bool) -> None:
+def import_(folder: Path | str, rebuild: bool, prune: bool, chunk_size: int, as_json: bool) -> None:
     """Fill an index with the embeddings in FOLDER, which `export parquet` wrote.
 
     Nothing is encoded, and no photo is read. An import that was interrupted goes on.

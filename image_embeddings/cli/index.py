@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from image_embeddings.cli.index_report import exit_by_report, print_change, print_report, stopped_message
 from image_embeddings.cli.terminal import (
+    AddressType,
     end_process,
     fail,
     finish_on_interrupt,
@@ -71,7 +72,7 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option(
     "--to-parquet",
-    type=click.Path(path_type=Path),
+    type=AddressType(),
     help="Encode into Parquet files in this folder, without Elasticsearch, for `import`.",
 )
 @click.option(
@@ -93,7 +94,7 @@ def index(
     watch: bool,
     reread: bool,
     prune: bool,
-    to_parquet: Path | None,
+    to_parquet: Path | str | None,
     share: Share | None,
     batch_size: int,
     chunk_size: int,
@@ -171,7 +172,13 @@ def _check_usage(
 
 
 def _encode_into_parquet(
-    settings: Settings, out: Path, folder: Path | str | None, *, options: IndexOptions, prune: bool, as_json: bool
+    settings: Settings,
+    out: Path | str,
+    folder: Path | str | None,
+    *,
+    options: IndexOptions,
+    prune: bool,
+    as_json: bool,
 ) -> None:
     with progress_bars("Encoding") as open_bar, finish_on_interrupt(stopped_message()) as stop:
         report = encode_into_parquet(

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -18,11 +19,22 @@ from tqdm import tqdm
 from image_embeddings.config import share_cores
 from image_embeddings.errors import ImageSearchError
 from image_embeddings.log_format import printable
+from image_embeddings.setting_values import is_url, plain_url
 
 STOPPED = "Stopped."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 k_option = click.option("-k", default=10, show_default=True, help="Photos wanted.")
+
+
+class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
+    """The type of a folder, which may also be an address such as s3://BUCKET/PREFIX."""
+
+    name = "path"
+
+    def convert(self, value: Path | str, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Return the path, or the address in its usual form."""
+        return plain_url(value) if isinstance(value, str) and is_url(value) else Path(value)
 
 
 def say(line: str) -> None:

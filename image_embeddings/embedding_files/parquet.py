@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -106,46 +106,50 @@ def write_documents(file: Path, documents: Sequence[ImageDocument], *, paths: Se
     pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
-def read_origin(file: Path) -> tuple[Origin, int]:
+def read_origin(file: Path | BinaryIO, *, name: str = "") -> tuple[Origin, int]:
     """Return where the embeddings of a file come from, and the number of its rows.
+
+    Here and below, `name` stands for the file in messages; by default its path does.
 
     Raise EmbeddingFilesError if the file is damaged, or was not written by this program.
     """
     require_pyarrow()
     import pyarrow.parquet as pq
 
-    with _errors(file):
+    name = name or str(file)
+    with _errors(name):
         found = pq.read_metadata(file)
     text = (found.metadata or {}).get(ORIGIN_KEY)
     try:
         return Origin.from_json(text or b""), found.num_rows
     except ValueError as error:
-        raise EmbeddingFilesError(f"{file} cannot be used: {error}.") from error
+        raise EmbeddingFilesError(f"{name} cannot be used: {error}.") from error
 
 
-def read_image_ids(file: Path) -> list[str]:
+def read_image_ids(file: Path | BinaryIO, *, name: str = "") -> list[str]:
     """Return the image_ids of a file, in its order. Raise EmbeddingFilesError as `read_rows` does."""
     require_pyarrow()
     import pyarrow.parquet as pq
 
-    with _errors(file):
+    with _errors(name or str(file)):
         ids: list[str] = pq.read_table(file, columns=["image_id"], page_checksum_verification=True)[0].to_pylist()
     return ids
 
 
-def read_states(file: Path) -> dict[str, FileState]:
+def read_states(file: Path | BinaryIO, *, name: str = "") -> dict[str, FileState]:
     """Return image_id -> state of the photo's file, for each row. Raise EmbeddingFilesError as `read_rows` does."""
     require_pyarrow()
     import pyarrow.parquet as pq
 
-    names = {"image_id", *FileState.__dataclass_fields__}
-    with _errors(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        _check_columns(parquet.schema_arrow, file)
-        rows = parquet.read([name for name in parquet.schema_arrow.names if name in names]).to_pylist()
+    columns = {"image_id", *FileState.__dataclass_fields__}
+    name = name or str(file)
+    with _errors(name), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        _check_columns(parquet.schema_arrow, name)
+        rows = parquet.read([column for column in parquet.schema_arrow.names if column in columns]).to_pylist()
     return {row.pop("image_id"): FileState(**row) for row in rows}
 
 
-def read_rows(file: Path, *, dims: int) -> Iterator[list[Row]]:
+def read_rows(file: Path | BinaryIO, *, dims: int, name: str = "") -> Iterator[list[Row]]:
     """Yield the documents of a file with their embeddings, shape (dims,), in its order, BATCH_ROWS at a time.
 
     Raise EmbeddingFilesError if the file is damaged, or holds what this program does not write.
@@ -153,15 +157,16 @@ def read_rows(file: Path, *, dims: int) -> Iterator[list[Row]]:
     require_pyarrow()
     import pyarrow.parquet as pq
 
-    with _errors(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        known = [name for name in parquet.schema_arrow.names if name in HINTS]
-        _check_columns(parquet.schema_arrow, file)
+    name = name or str(file)
+    with _errors(name), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        known = [column for column in parquet.schema_arrow.names if column in HINTS]
+        _check_columns(parquet.schema_arrow, name)
         for batch in parquet.iter_batches(BATCH_ROWS, columns=[*known, EMBEDDING]):
-            documents = [_document_of(row, file) for row in batch.select(known).to_pylist()]
-            yield list(zip(documents, _embeddings_of(batch.column(EMBEDDING), dims=dims, file=file), strict=True))
+            documents = [_document_of(row, name) for row in batch.select(known).to_pylist()]
+            yield list(zip(documents, _embeddings_of(batch.column(EMBEDDING), dims=dims, file=name), strict=True))
 
 
-def _document_of(row: Mapping[str, Any], file: Path) -> ImageDocument:
+def _document_of(row: Mapping[str, Any], file: str) -> ImageDocument:
     values = {name: READ[HINTS[name]](value) for name, value in row.items() if value is not None}
     try:
         document = ImageDocument(**values)
@@ -174,7 +179,7 @@ def _document_of(row: Mapping[str, Any], file: Path) -> ImageDocument:
     return document
 
 
-def _embeddings_of(column: pa.Array, *, dims: int, file: Path) -> Embeddings:
+def _embeddings_of(column: pa.Array, *, dims: int, file: str) -> Embeddings:
     numbers = column.flatten()
     if numbers.null_count or len(numbers) != len(column) * dims or str(numbers.type) != "float":
         raise _unsound(file, f"an embedding does not have {dims} numbers of type float32")
@@ -185,7 +190,7 @@ def _embeddings_of(column: pa.Array, *, dims: int, file: Path) -> Embeddings:
     return np.asarray(embeddings, np.float32)
 
 
-def _check_columns(schema: pa.Schema, file: Path) -> None:
+def _check_columns(schema: pa.Schema, file: str) -> None:
     missing = {"image_id", "width", "height", "bytes", "mtime_ns", "content_hash", EMBEDDING}.difference(schema.names)
     if missing:
         raise _unsound(file, f"it has no column {min(missing)}")
@@ -199,12 +204,12 @@ def _is_readable(found: pa.DataType, expected: pa.DataType) -> bool:
     return bool(found == expected or (found.id == expected.id and found.num_fields > 0))
 
 
-def _unsound(file: Path, reason: str) -> EmbeddingFilesError:
+def _unsound(file: str, reason: str) -> EmbeddingFilesError:
     return EmbeddingFilesError(f"{file} is damaged: {reason}. Copy it again, or export the embeddings again.")
 
 
 @contextmanager
-def _errors(file: Path) -> Iterator[None]:
+def _errors(file: str) -> Iterator[None]:
     import pyarrow as pa
 
     try:

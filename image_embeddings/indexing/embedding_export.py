@@ -17,7 +17,8 @@ from image_embeddings.es.all_documents import read_all
 from image_embeddings.es.document_source import left_out_message
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import Notify, open_index, silent
-from image_embeddings.es.retries import patiently
+from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
+from image_embeddings.file_stores.choice import store_at
 from image_embeddings.indexing.pipeline import Progress
 
 
@@ -35,29 +36,33 @@ class ExportReport:
 
 def export_parquet(
     settings: Settings,
-    folder: Path,
+    folder: Path | str,
     *,
     part_rows: int = files.PART_ROWS,
     progress: Callable[[int], Progress],
     notify: Notify = silent,
 ) -> ExportReport:
-    """Write all documents of the index with their embeddings into Parquet files in `folder`, as they are now.
+    """Write all documents of the index with their embeddings into Parquet files in `folder`, a path or URL.
+
+    They are those of this moment.
 
     Raises:
         IndexMissingError: there is no index.
         IndexEmptyError: it holds no photos.
-        EmbeddingFilesError: the folder cannot be used or written.
+        EmbeddingFilesError: the folder holds something else.
+        StoreError: it cannot be read or written.
         ElasticsearchError: the index cannot be read as a whole.
     """
     begun = time.monotonic()
     reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
     origin = reading.origin()
-    with files.lock_folder(folder):
-        files.begin_export(folder, origin)
-        for _ in files.write_parts(folder, origin, reading.rows(), part_rows=part_rows):
+    store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
+    with store.hold():
+        files.begin_export(store, origin)
+        for _ in files.write_parts(store, origin, reading.rows(), part_rows=part_rows):
             pass
         reading.check_end()
-        export = files.finish_export(folder)
+        export = files.finish_export(store)
     return ExportReport(
         folder=str(folder),
         documents=export.rows,
@@ -70,7 +75,7 @@ def export_parquet(
 
 def export_clip_retrieval(
     settings: Settings,
-    folder: Path,
+    folder: Path | str,
     *,
     part_rows: int = clip_retrieval.PART_ROWS,
     float32: bool = False,
@@ -79,21 +84,22 @@ def export_clip_retrieval(
 ) -> ExportReport:
     """Write all documents of the index with their embeddings into files of clip-retrieval's layout in `folder`.
 
-    The embeddings are float16 unless `float32` is set.
+    It is a path or URL. The embeddings are float16 unless `float32` is set.
 
     Raises: as `export_parquet`.
     """
     begun = time.monotonic()
     reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
     origin = reading.origin()
-    with files.lock_folder(folder):
-        clip_retrieval.begin(folder, origin)
+    store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
+    with store.hold():
+        clip_retrieval.begin(store, origin)
         pairs = clip_retrieval.write_pairs(
-            folder, origin, reading.rows(), total=reading.count(), part_rows=part_rows, float32=float32
+            store, origin, reading.rows(), total=reading.count(), part_rows=part_rows, float32=float32
         )
         parts = list(pairs)
         reading.check_end()
-        clip_retrieval.finish(folder, origin, parts)
+        clip_retrieval.finish(store, origin, parts)
     return ExportReport(
         folder=str(folder),
         documents=sum(part.rows for part in parts),

@@ -12,12 +12,12 @@ from pathlib import Path
 from image_embeddings.assembly import make_encoder
 from image_embeddings.config import Settings
 from image_embeddings.embedding_files.folder import Export, Part, open_export
-from image_embeddings.embedding_files.parquet import read_image_ids, read_rows
 from image_embeddings.encoders import check_same_model
 from image_embeddings.errors import EmbeddingFilesError, IndexBusyError, IndexForeignError, ModelMismatchError
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import Notify, open_index, silent, state_of
-from image_embeddings.es.retries import patiently
+from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
+from image_embeddings.file_stores.choice import store_at
 from image_embeddings.indexing.locks import lock_index, lock_machine
 from image_embeddings.indexing.pipeline import Progress, update_calibration
 from image_embeddings.indexing.records import DocumentToWrite
@@ -47,7 +47,7 @@ class ImportReport:
 
 def import_embeddings(
     settings: Settings,
-    folder: Path,
+    folder: Path | str,
     *,
     rebuild: bool = False,
     prune: bool = False,
@@ -56,7 +56,9 @@ def import_embeddings(
     stopped: Callable[[], bool] = lambda: False,
     notify: Notify = silent,
 ) -> ImportReport:
-    """Fill a new index with the embeddings in `folder`, or go on with an import of the same files that did not end.
+    """Fill a new index with the embeddings in `folder`, a path or URL.
+
+    Or go on with an import of the same files that did not end.
 
     With `rebuild` the new index is filled beside the one that answers, and takes its place at the end. It does so only
     if the files have all photos of that one, or with `prune`. Once `stopped` returns true, the run finishes the work in
@@ -64,12 +66,13 @@ def import_embeddings(
 
     Raises:
         EmbeddingFilesError: the files are not whole, or lack photos of the index.
+        StoreError: they cannot be read.
         ModelMismatchError: they are of another model than IMAGE_MODEL, or than the index whose place they would take.
         IndexForeignError: there is an index already.
         IndexBusyError: another run writes into it, or a rebuild with something else is unfinished.
         ElasticsearchError: it could not be written to; the next run goes on from there.
     """
-    export = open_export(folder)
+    export = open_export(store_at(folder, settings, patience_seconds=PATIENCE_SECONDS))
     with lock_machine(settings):
         serving = open_index(settings, notify=notify)
         index = serving.rebuild if rebuild else serving
@@ -95,7 +98,7 @@ def import_embeddings(
             if not rebuild or report.stopped:
                 return report
             if report.skipped and not prune:
-                return replace(report, waiting=_waiting_text(report, folder))
+                return replace(report, waiting=_waiting_text(report, export))
             patiently(serving.finish_rebuild, state.backing_index, replicas=settings.index_replicas, notify=notify)
             return report
 
@@ -164,7 +167,7 @@ def fill(
 def _documents(
     part: Part, export: Export, *, progress: Progress, stopped: Callable[[], bool]
 ) -> Iterator[DocumentToWrite]:
-    for rows in read_rows(part.file, dims=export.origin.model.dims):
+    for rows in part.read_rows(dims=export.origin.model.dims):
         if stopped():
             return
         for document, embedding in rows:
@@ -204,7 +207,7 @@ class _ImportNotes:
             "import": {
                 "export_id": self._export.origin.export_id,
                 "parts": self.parts,
-                "folder": str(self._export.folder.absolute()),
+                "folder": self._export.address,
             },
         }
         self._index.note_progress(self.state, progress)
@@ -240,12 +243,12 @@ def _check_is_continued(state: IndexState, export: Export, *, index: ImageIndex,
         return
     if rebuild:
         raise IndexBusyError(
-            f"A rebuild of '{index.name}' with something else than {export.folder} was begun and is not finished. "
+            f"A rebuild of '{index.name}' with something else than {export.address} was begun and is not finished. "
             f"{GIVE_UP}"
         )
     raise IndexForeignError(
-        f"There is an index '{index.name}' already. To put {export.folder} in its place: import "
-        f"{shlex.quote(str(export.folder))} --rebuild. To keep both, choose another INDEX_NAME."
+        f"There is an index '{index.name}' already. To put {export.address} in its place: import "
+        f"{shlex.quote(export.address)} --rebuild. To keep both, choose another INDEX_NAME."
     )
 
 
@@ -258,13 +261,13 @@ def _check_model(settings: Settings, export: Export, served: IndexState | None, 
             check_same_model(encoder, model)
         except ModelMismatchError as error:
             raise ModelMismatchError(
-                f"The files in {export.folder} are of the model '{model.model_id}' ({model.preprocessing}), and "
+                f"The files in {export.address} are of the model '{model.model_id}' ({model.preprocessing}), and "
                 f"IMAGE_MODEL names another, '{encoder.model_id}' ({encoder.info.preprocessing}), or other weights of "
                 "that name. Set IMAGE_MODEL to the model of the files, or to auto."
             ) from error
     elif served and not model.makes_same_embeddings_as(served.model):
         raise ModelMismatchError(
-            f"The files in {export.folder} are of the model '{model.model_id}', and the index is of another, "
+            f"The files in {export.address} are of the model '{model.model_id}', and the index is of another, "
             f"'{served.model.model_id}', or of other weights of that name. To replace it all the same, set "
             f"IMAGE_MODEL={model.model_id}. To keep both, choose another INDEX_NAME."
         )
@@ -274,10 +277,10 @@ def _check_holds_all(export: Export, serving: ImageIndex) -> None:
     """Raise EmbeddingFilesError if the index holds photos that the files lack."""
     missing = set(patiently(serving.documents.file_states))
     for part in export.parts:
-        missing.difference_update(read_image_ids(part.file))
+        missing.difference_update(part.read_image_ids())
     if missing:
         raise EmbeddingFilesError(
-            f"The index '{serving.name}' holds {len(missing):,} photos that {export.folder} lacks, such as "
+            f"The index '{serving.name}' holds {len(missing):,} photos that {export.address} lacks, such as "
             f"'{min(missing)}'. Export the index again, or add --prune if they are to go."
         )
 
@@ -285,15 +288,15 @@ def _check_holds_all(export: Export, serving: ImageIndex) -> None:
 def _check_count(count: int, export: Export, *, skipped: int) -> None:
     if count != export.rows - skipped:
         raise EmbeddingFilesError(
-            f"The index holds {count:,} documents, and {export.folder} has {export.rows:,} rows. Some image_id stands "
+            f"The index holds {count:,} documents, and {export.address} has {export.rows:,} rows. Some image_id stands "
             "there twice, or Elasticsearch refused documents in an earlier run. Export again, or remove the index and "
             "import again."
         )
 
 
-def _waiting_text(report: ImportReport, folder: Path) -> str:
+def _waiting_text(report: ImportReport, export: Export) -> str:
     return (
         f"The old index still serves: Elasticsearch refused {len(report.skipped):,} documents, such as "
-        f"'{report.skipped[0].image_id}'. If they are to go: import {shlex.quote(str(folder))} "
+        f"'{report.skipped[0].image_id}'. If they are to go: import {shlex.quote(export.address)} "
         f"--rebuild --prune. {GIVE_UP}"
     )

@@ -14,15 +14,15 @@ from image_embeddings.embedding_files.folder import (
     begin_or_continue,
     drop_rows,
     finish_export,
-    lock_folder,
     write_parts,
 )
 from image_embeddings.embedding_files.origin import Origin
-from image_embeddings.embedding_files.parquet import Row, read_states
+from image_embeddings.embedding_files.parquet import Row
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import EmbeddingFilesError, ModelMismatchError
 from image_embeddings.es.opening import Notify, silent
 from image_embeddings.es.retries import PATIENCE_SECONDS
+from image_embeddings.file_stores.choice import store_at
 from image_embeddings.indexing.map_ahead import make_documents_ahead
 from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.pipeline import Progress
@@ -37,7 +37,7 @@ PART_ROWS = 5_000  # of which a killed run loses those of one part
 
 def encode_into_parquet(
     settings: Settings,
-    out: Path,
+    out: Path | str,
     *,
     folder: Path | str | None = None,
     prune: bool = False,
@@ -47,7 +47,7 @@ def encode_into_parquet(
     stopped: Callable[[], bool] = lambda: False,
     notify: Notify = silent,
 ) -> IndexReport:
-    """Encode the photos of `folder`, a path or URL (default IMAGE_DIR), into Parquet files in `out`.
+    """Encode the photos of `folder`, a path or URL (default IMAGE_DIR), into Parquet files in `out`, a path or URL too.
 
     No Elasticsearch is asked.
 
@@ -57,7 +57,8 @@ def encode_into_parquet(
     Raises:
         CorpusError: `folder` cannot be used, or lacks most of the photos that an earlier run found.
         SourceUnreachableError: the machines of a URL do not answer any more; the parts that are written stay.
-        EmbeddingFilesError: `out` cannot be used or written.
+        EmbeddingFilesError: `out` holds something else.
+        StoreError: `out` cannot be read or written.
         ModelError: the encoder fails, or is another one than that of an earlier run.
         DataDirError: a thumbnail cannot be written.
     """
@@ -66,8 +67,9 @@ def encode_into_parquet(
     source = source_of(folder or settings.image_dir, settings, patience_seconds=PATIENCE_SECONDS)
     source.check()
     encoder = make_encoder(settings, None, notify=notify)
-    with lock_folder(out):
-        export = begin_or_continue(out, Origin(model=encoder.info, corpus=source.address))
+    store = store_at(out, settings, patience_seconds=PATIENCE_SECONDS)
+    with store.hold():
+        export = begin_or_continue(store, Origin(model=encoder.info, corpus=source.address))
         _check_is_continued(export, encoder, source)
         plan = _make_plan(export, source, prune=prune)
         drop_rows(export, plan.to_delete.keys() | plan.changed)
@@ -76,11 +78,11 @@ def encode_into_parquet(
         counts = RunCounts(found=plan.found, unchanged=len(plan.unchanged), skipped=plan.skipped, passed=plan.passed)
         bar = progress(len(plan.to_encode))
         rows = _rows(plan, encoder, settings=settings, options=options, counts=counts, progress=bar, stopped=stopped)
-        for _ in write_parts(out, export.origin, rows, part_rows=part_rows, first=export.next_number):
+        for _ in write_parts(store, export.origin, rows, part_rows=part_rows, first=export.next_number):
             pass
         was_stopped = stopped()
         if not was_stopped:
-            finish_export(out)
+            finish_export(store)
     return counts.report(seconds=time.monotonic() - begun, stopped=was_stopped)
 
 
@@ -90,19 +92,19 @@ def _check_is_continued(export: Export, encoder: Encoder, source: PhotoSource) -
         check_same_model(encoder, export.origin.model)
     except ModelMismatchError as error:
         raise ModelMismatchError(
-            f"{export.folder} was begun with the model '{export.origin.model.model_id}', and IMAGE_MODEL names "
+            f"{export.address} was begun with the model '{export.origin.model.model_id}', and IMAGE_MODEL names "
             f"another, '{encoder.model_id}', or other weights of that name. To go on with it, set "
             f"IMAGE_MODEL={export.origin.model.model_id}. Or name another folder."
         ) from error
     if export.origin.corpus != source.address:
         raise EmbeddingFilesError(
-            f"{export.folder} was begun with the photos of {export.origin.corpus}, and not of {source.address}. To go "
+            f"{export.address} was begun with the photos of {export.origin.corpus}, and not of {source.address}. To go "
             "on with it, name those. Or name another folder for the embeddings."
         )
 
 
 def _make_plan(export: Export, source: PhotoSource, *, prune: bool) -> Plan:
-    indexed = {image_id: state for part in export.parts for image_id, state in read_states(part.file).items()}
+    indexed = {image_id: state for part in export.parts for image_id, state in part.read_states().items()}
     corpus_before = export.origin.corpus if indexed else None
     return make_plan(source, indexed=indexed, corpus_before=corpus_before, prune=prune)
 

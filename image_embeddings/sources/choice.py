@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from image_embeddings.config import Settings
-from image_embeddings.setting_checks import check_photo_address
+from image_embeddings.file_stores.s3_connection import SCHEME as S3_SCHEME
+from image_embeddings.setting_checks import check_address
 from image_embeddings.setting_values import is_url, plain_url
-from image_embeddings.sources import s3, webhdfs
+from image_embeddings.sources import webhdfs
 from image_embeddings.sources.folder_source import FolderSource
 from image_embeddings.sources.fsspec_source import FsspecSource
 from image_embeddings.sources.s3 import S3Source
@@ -26,10 +27,10 @@ def source_of(address: Path | str, settings: Settings, *, patience_seconds: floa
     """
     if isinstance(address, Path):
         return FolderSource(address, leave_out=settings.data_dir, exclude=settings.exclude)
-    check_photo_address(address)
+    check_address(address)
     scheme = address.partition("://")[0]
     options: dict[str, Any] = {"exclude": settings.exclude, "patience_seconds": patience_seconds}
-    if scheme == s3.SCHEME:
+    if scheme == S3_SCHEME:
         return S3Source(address, endpoint=settings.s3_endpoint, **options)
     if scheme in webhdfs.SCHEMES:
         return WebHdfsSource(address, **options)

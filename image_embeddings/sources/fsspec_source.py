@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, cast
 
-from image_embeddings.errors import CorpusError, SettingError, SourceUnreachableError, first_line
+from image_embeddings.errors import CorpusError, SourceUnreachableError
+from image_embeddings.file_stores.fsspec_system import join_path, open_system
+from image_embeddings.file_stores.ranged_file import Body
 from image_embeddings.sources.passed_over import PassedOver
-from image_embeddings.sources.ranged_file import Body
 from image_embeddings.sources.remote_source import RemoteSource, gone
 from image_embeddings.sources.remote_tree import RemoteEntry
 from image_embeddings.sources.skipped import Skipped
@@ -51,18 +52,18 @@ class FsspecSource(RemoteSource):
 
     def _list(self, folder: str) -> list[RemoteEntry]:
         with self._errors(folder) as (system, root):
-            whole = _join(root, folder)
+            whole = join_path(root, folder)
             entries = []
             for item in system.ls(whole, detail=True):
                 name = item["name"].rstrip("/").rpartition("/")[2]
                 if item["name"].strip("/") != whole.strip("/"):  # some drivers list the folder itself
-                    entries.append(self._entry(system, _join(folder, name), item))
+                    entries.append(self._entry(system, join_path(folder, name), item))
             return entries
 
     def _stat(self, path: str) -> RemoteEntry | None:
         try:
             with self._errors(path) as (system, root):
-                whole = _join(root, path)
+                whole = join_path(root, path)
                 system.invalidate_cache()
                 entry = self._entry(system, path, system.info(whole))
         except _MissingError:
@@ -71,7 +72,7 @@ class FsspecSource(RemoteSource):
 
     def _fetch(self, entry: RemoteEntry, start: int, stop: int) -> Body:
         with self._errors(entry.path) as (system, root):
-            file = system.open(_join(root, entry.path), "rb")
+            file = system.open(join_path(root, entry.path), "rb")
             file.seek(start)
         return _Body(file, left=stop - start, errors=lambda: self._errors(entry.path))
 
@@ -109,7 +110,7 @@ class FsspecSource(RemoteSource):
     def _open_system(self) -> tuple[Any, str]:
         with self._lock:
             if self._opened is None:
-                self._opened = _open_system(self.address)
+                self._opened = open_system(self.address)
             return self._opened
 
 
@@ -131,25 +132,6 @@ class _Body:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _open_system(address: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        system, root = url_to_fs(address)
-    except ImportError as error:
-        raise SettingError(f"{address} needs a driver of fsspec: {first_line(error)}.") from None
-    except ValueError:
-        raise SettingError(
-            f"{address} is no address of photos. Name a folder, s3://BUCKET/PREFIX, webhdfs://HOST:PORT/PATH, or an "
-            "address that fsspec knows."
-        ) from None
-    return system, root
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if folder.rstrip("/") and name else folder or name
 
 
 def _nanoseconds(time: Any) -> int:

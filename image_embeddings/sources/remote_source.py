@@ -5,16 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, BinaryIO, TypeVar
-
-import tenacity
+from typing import Any, BinaryIO
 
 from image_embeddings.documents import is_image_id
-from image_embeddings.errors import CorpusError, SourceUnreachableError
+from image_embeddings.errors import CorpusError
+from image_embeddings.file_stores.patience import Result, call_patiently
+from image_embeddings.file_stores.ranged_file import Body, open_ranges
 from image_embeddings.photos.photo import PhotoBytes, content_hash
 from image_embeddings.photos.sidecars import MAX_BYTES as MAX_SIDECAR_BYTES
 from image_embeddings.sources.passed_over import PassedOver
-from image_embeddings.sources.ranged_file import Body, open_ranges
 from image_embeddings.sources.reading import MAX_FILE_BYTES, load_sidecars, too_large
 from image_embeddings.sources.remote_tree import RemoteEntry, photo_file, walk_tree
 from image_embeddings.sources.sidecar_files import SidecarFile
@@ -22,8 +21,6 @@ from image_embeddings.sources.skipped import Skipped
 from image_embeddings.sources.source import PhotoFile
 
 _IGNORE_FILE_BYTES = 2**20
-
-Result = TypeVar("Result")
 
 
 class RemoteSource(ABC):
@@ -116,13 +113,7 @@ class RemoteSource(ABC):
 
     def _patiently(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
         """Call the function and return its result. Repeat the call while the other machines are away or busy."""
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, SourceUnreachableError) and error.passes),
-            wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
-            stop=tenacity.stop_before_delay(self._patience_seconds),
-            reraise=True,
-        )
-        return attempts(function, *arguments, **options)
+        return call_patiently(function, *arguments, seconds=self._patience_seconds, **options)
 
     def _read_unchanged(self, entry: RemoteEntry, *, max_bytes: int) -> bytes:
         """Return all bytes of a file. Raise CorpusError if it is not what `entry` says before and after."""

@@ -9,8 +9,8 @@ from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from image_embeddings.errors import CorpusError, SettingError, SourceUnreachableError
+from image_embeddings.file_stores.ranged_file import Body
 from image_embeddings.sources.passed_over import PassedOver
-from image_embeddings.sources.ranged_file import Body
 from image_embeddings.sources.remote_source import RemoteSource, gone
 from image_embeddings.sources.remote_tree import RemoteEntry
 from image_embeddings.sources.skipped import Skipped

@@ -9,14 +9,16 @@ import pytest
 
 from image_embeddings.embedding_files import clip_retrieval
 from image_embeddings.errors import EmbeddingFilesError
+from image_embeddings.file_stores.folder import FolderStore
 from tests.embedding_files.documents import ORIGIN, make_rows
 
 
 def export(folder, rows, *, part_rows=10, float32=False, origin=ORIGIN):
-    clip_retrieval.begin(folder, origin)
-    pairs = clip_retrieval.write_pairs(folder, origin, rows, total=len(rows), part_rows=part_rows, float32=float32)
+    store = FolderStore(folder)
+    clip_retrieval.begin(store, origin)
+    pairs = clip_retrieval.write_pairs(store, origin, rows, total=len(rows), part_rows=part_rows, float32=float32)
     parts = list(pairs)
-    clip_retrieval.finish(folder, origin, parts)
+    clip_retrieval.finish(store, origin, parts)
     return parts
 
 
@@ -66,8 +68,9 @@ def test_names_sort_as_their_numbers_do(tmp_path, number, last):
 
 
 def test_an_export_that_did_not_end_is_replaced_and_a_finished_one_is_not(tmp_path):
-    clip_retrieval.begin(tmp_path, ORIGIN)
-    pairs = clip_retrieval.write_pairs(tmp_path, ORIGIN, make_rows(25), total=25, part_rows=10, float32=False)
+    store = FolderStore(tmp_path)
+    clip_retrieval.begin(store, ORIGIN)
+    pairs = clip_retrieval.write_pairs(store, ORIGIN, make_rows(25), total=25, part_rows=10, float32=False)
     next(pairs)
     assert names(tmp_path) == ["_export.json", "img_emb", "metadata"]
     export(tmp_path, make_rows(3), part_rows=100)
@@ -75,4 +78,4 @@ def test_an_export_that_did_not_end_is_replaced_and_a_finished_one_is_not(tmp_pa
     assert names(tmp_path / "img_emb") == ["img_emb_0.npy"]
     assert json.loads((tmp_path / "_SUCCESS").read_text())["rows"] == 3
     with pytest.raises(EmbeddingFilesError, match="holds a finished export"):
-        clip_retrieval.begin(tmp_path, ORIGIN)
+        clip_retrieval.begin(store, ORIGIN)

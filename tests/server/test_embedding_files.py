@@ -89,6 +89,31 @@ def test_an_export_holds_the_whole_index_for_any_reader_of_parquet(environ, rows
     assert (said["model"]["model_id"], said["model"]["probe"]) == ("colour", [0.1, -0.25, 0.3333])
 
 
+def test_an_export_into_a_bucket_holds_the_same_and_fills_another_index(
+    environ, cluster, name, bucket, s3_server, rows
+):
+    environ = {**environ, "S3_ENDPOINT": s3_server}
+    address = f"s3://{bucket[0]}/backup"
+    report = export(environ, address, "--part-rows", "500")
+    assert (report["folder"], report["documents"], report["files"]) == (address, PHOTOS, 3)
+    keys = [item["Key"] for item in bucket[1].list_objects_v2(Bucket=bucket[0])["Contents"]]
+    assert keys == [
+        *("backup/_SUCCESS", "backup/_export.json"),
+        *(f"backup/part-0000{number}.parquet" for number in range(3)),
+    ]
+    done = run_here({**environ, "INDEX_NAME": name}, "import", f"{address}/", "--json")
+    assert done.exit_code == 0, done.stderr
+    filled = ImageIndex(cluster, name=name)
+    try:
+        found = [row for page in all_documents.read_all(filled, dims=DIMS) for row in page.rows]
+        assert sorted(as_bytes(found), key=str) == sorted(as_bytes(rows), key=str)
+    finally:
+        filled.drop()
+    refused = run_here(environ, "export", "parquet", address)
+    assert refused.exit_code == 1
+    assert f"{address} holds a finished export" in refused.stderr
+
+
 def test_an_export_for_clip_retrieval_has_the_embeddings_and_tables_in_one_order(environ, rows, tmp_path):
     arguments = ("export", "clip-retrieval", str(tmp_path / "out"), "--json", "--part-rows", "700", "--float32")
     done = run_here(environ, *arguments)

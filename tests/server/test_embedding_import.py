@@ -18,6 +18,7 @@ from image_embeddings.es import mapping
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.opening import state_of
 from image_embeddings.es.retries import patiently
+from image_embeddings.file_stores.folder import FolderStore
 from image_embeddings.indexing.embedding_export import export_parquet
 from image_embeddings.indexing.embedding_import import fill, import_embeddings
 from image_embeddings.indexing.report import IndexOptions
@@ -117,7 +118,7 @@ def test_three_shards_get_equal_documents_and_the_same_hits(cluster, source, fil
     body = mapping.index_body(model=MODEL, vector_index_type="flat", corpus="/photos")
     body["settings"] = {"number_of_shards": 3}
     cluster.client.indices.create(index=f"{target.name}-1", aliases={target.name: {"is_write_index": True}}, **body)
-    fill(target, target.state(), open_export(files), progress=RecordedProgress())
+    fill(target, target.state(), open_export(FolderStore(files)), progress=RecordedProgress())
     assert index_settings(target)[0]["number_of_shards"] == "3"
     assert contents(target) == expected
     assert hits_of(target) == hits_of(source)

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from image_embeddings.config import load_settings
 from image_embeddings.embedding_files.folder import open_export
-from image_embeddings.embedding_files.parquet import read_rows
 from image_embeddings.errors import CorpusError, EmbeddingFilesError, ModelMismatchError
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.file_stores.folder import FolderStore
+from image_embeddings.file_stores.s3 import S3Store
 from image_embeddings.indexing.parquet_run import encode_into_parquet
 from image_embeddings.indexing.report import IndexOptions
 from tests.commands import run_here
@@ -39,8 +41,8 @@ def encode(environ, tmp_path):
 
 def documents_in(folder):
     """Return image_id -> document and embedding, as bytes; fail if an image_id stands there twice."""
-    export = open_export(folder)
-    batches = [batch for part in export.parts for batch in read_rows(part.file, dims=export.origin.model.dims)]
+    export = open_export(FolderStore(folder) if isinstance(folder, Path) else folder)
+    batches = [batch for part in export.parts for batch in part.read_rows(dims=export.origin.model.dims)]
     found = {document.image_id: (document, embedding.tobytes()) for batch in batches for document, embedding in batch}
     assert len(found) == export.rows
     return found
@@ -85,7 +87,7 @@ def test_photos_of_a_bucket_give_the_files_that_those_of_a_folder_give_but_for_t
     command = ("index", f"s3://{name}/p", "--to-parquet", str(out), "--json")
     report = json.loads(run_here(away, *command).stdout)
     assert (report["found"], report["encoded"]) == (6, 6)
-    assert open_export(out).origin.corpus == f"s3://{name}/p"
+    assert open_export(FolderStore(out)).origin.corpus == f"s3://{name}/p"
     found, of_folder = documents_in(out), documents_in(tmp_path / "out")
     assert all(document.etag for document, _ in found.values())
     state = {"mtime_ns": 0, "ctime_ns": 0, "inode": 0, "etag": None}
@@ -110,10 +112,41 @@ def test_a_run_that_was_stopped_goes_on_and_encodes_nothing_twice(encode, tmp_pa
     assert first.stopped
     assert 1 <= first.encoded < 6
     with pytest.raises(EmbeddingFilesError, match="did not end"):
-        open_export(tmp_path / "out")
+        open_export(FolderStore(tmp_path / "out"))
     again = encode()
     assert (again.encoded, again.unchanged) == (6 - first.encoded, first.encoded)
     assert len(documents_in(tmp_path / "out")) == 6
+
+
+def test_a_run_into_a_bucket_that_was_stopped_goes_on_with_the_parts_that_are_there(
+    environ, bucket, s3_server, encode, tmp_path
+):
+    encode()
+    settings = load_settings({**environ, "S3_ENDPOINT": s3_server})
+    out, progress = f"s3://{bucket[0]}/out", RecordedProgress()
+    first = encode_into_parquet(
+        settings,
+        out,
+        part_rows=2,
+        progress=lambda total: progress,
+        stopped=lambda: progress.done >= 1,
+        options=IndexOptions(batch_size=1, thread_count=1),
+    )
+    assert first.stopped
+    store = S3Store(out, endpoint=s3_server)
+    before = bucket[1].list_objects_v2(Bucket=bucket[0])["Contents"]
+    command = ("index", "--to-parquet", f"{out}/", "--json")
+    done = run_here({**environ, "S3_ENDPOINT": s3_server}, *command)
+    assert done.exit_code == 0, done.stderr
+    assert f"import {out}" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["encoded"], report["unchanged"]) == (6 - first.encoded, first.encoded)
+    after = bucket[1].list_objects_v2(Bucket=bucket[0])["Contents"]
+    assert [item for item in before if item not in after] == []
+    found, local = documents_in(store), documents_in(tmp_path / "out")
+    assert {key: document for key, (document, _) in found.items()} == {
+        key: document for key, (document, _) in local.items()
+    }
 
 
 def test_photos_that_change_or_go_between_two_runs_are_right_in_the_end(encode, photos, tmp_path):

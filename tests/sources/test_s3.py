@@ -9,7 +9,15 @@ from datetime import datetime, timezone
 import pytest
 
 from image_embeddings.config import ROOT, load_settings
-from image_embeddings.errors import CorpusError, ImageTooLargeError, SettingError, SourceUnreachableError
+from image_embeddings.errors import (
+    CorpusError,
+    ImageTooLargeError,
+    SettingError,
+    SourceUnreachableError,
+    StoreError,
+    StoreUnreachableError,
+)
+from image_embeddings.file_stores.s3_connection import S3Connection
 from image_embeddings.sources import reading
 from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.passed_over import PassedOver
@@ -189,7 +197,7 @@ def test_only_plain_paths_below_the_prefix_are_found(source, put, image_id):
 
 
 def test_a_photo_is_opened_and_fetched_in_parts(source, put, monkeypatch):
-    monkeypatch.setattr("image_embeddings.sources.ranged_file.WINDOW", 400_000)
+    monkeypatch.setattr("image_embeddings.file_stores.ranged_file.WINDOW", 400_000)
     data = os.urandom(1_000_000)
     put("photos/a.jpg", data=data)
     store = source("/photos")
@@ -206,7 +214,7 @@ def test_a_photo_is_opened_and_fetched_in_parts(source, put, monkeypatch):
 
 
 def test_a_photo_that_changes_while_it_is_served_is_not_mixed_with_the_new_one(source, put, monkeypatch):
-    monkeypatch.setattr("image_embeddings.sources.ranged_file.WINDOW", 300_000)
+    monkeypatch.setattr("image_embeddings.file_stores.ranged_file.WINDOW", 300_000)
     put("a.jpg", data=b"1" * 900_000)
     store = source()
     with store.open(store.find("a.jpg")) as content:
@@ -245,15 +253,14 @@ def test_missing_credentials_are_told_from_a_missing_bucket(s3_server, s3_enviro
 @pytest.mark.parametrize(
     ("status", "code", "error", "passes"),
     [
-        (403, "AccessDenied", CorpusError, None),
-        (403, "SignatureDoesNotMatch", SourceUnreachableError, False),
-        (503, "SlowDown", SourceUnreachableError, True),
-        (500, "InternalError", SourceUnreachableError, True),
+        (403, "AccessDenied", StoreError, None),
+        (403, "SignatureDoesNotMatch", StoreUnreachableError, False),
+        (503, "SlowDown", StoreUnreachableError, True),
+        (500, "InternalError", StoreUnreachableError, True),
     ],
 )
-def test_what_a_store_refuses_has_a_remedy(s3_environ, status, code, error, passes):
-    store = S3Source("s3://bucket/p")
-    made = store._error_of(status, code, "a.jpg")
+def test_what_a_store_refuses_has_a_remedy(status, code, error, passes):
+    made = S3Connection("s3://bucket/p", rights="s3:GetObject").error_of(status, code, "a.jpg")
     assert (type(made), getattr(made, "passes", None)) == (error, passes)
     assert code in str(made)
 
@@ -266,7 +273,7 @@ def test_without_boto3_the_package_to_install_is_named():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     said = done.stderr.splitlines()[-1]
-    assert "SettingError: Photos in S3 need the package boto3, which is not installed." in said
+    assert "SettingError: Addresses of S3 need the package boto3, which is not installed." in said
     assert said.endswith("pip install -r requirements-s3.txt. Elsewhere: pip install 'image-search[s3]'.")
 
 
