@@ -1,4 +1,4 @@
-"""The commands `export parquet` and `export clip-retrieval`."""
+"""The commands `export parquet` and `export npy`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def parquet(folder: Path | str, part_rows: int, as_json: bool) -> None:
         _show(report, as_json=as_json)
 
 
-@export.command("clip-retrieval")
+@export.command()
 @click.argument("folder", type=AddressType())
 @click.option("--float32", is_flag=True, help="Embeddings of 4 bytes a number, exactly as they are, instead of 2.")
 @click.option(
     "--part-rows", default=clip_retrieval.PART_ROWS, show_default=True, type=click.IntRange(1), help="Photos per file."
 )
 @json_option
-def export_to_clip_retrieval(folder: Path | str, float32: bool, part_rows: int, as_json: bool) -> None:
+def npy(folder: Path | str, float32: bool, part_rows: int, as_json: bool) -> None:
     """Write .npy files and tables as clip-retrieval has them into FOLDER, which is new or empty."""
     with show_errors(stopped=STOPPED), progress_bars("Exporting") as open_bar:
         report = export_clip_retrieval(

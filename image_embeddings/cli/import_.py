@@ -36,6 +36,11 @@ def import_(folder: Path | str, rebuild: bool, prune: bool, chunk_size: int, as_
 
     Nothing is encoded, and no photo is read. An import that was interrupted goes on.
     """
+    import_from(folder, rebuild=rebuild, prune=prune, chunk_size=chunk_size, as_json=as_json)
+
+
+def import_from(folder: Path | str, *, rebuild: bool, prune: bool, chunk_size: int, as_json: bool) -> None:
+    """Fill an index with the embeddings in a folder, print the report, and exit with 1 if some are left."""
     if prune and not rebuild:
         raise click.UsageError("--prune is for --rebuild: a new index has nothing to lose.")
     with show_errors(stopped=STOPPED), progress_bars("Importing") as open_bar, finish_on_interrupt(STOPPED) as stop:

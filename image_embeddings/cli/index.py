@@ -5,14 +5,17 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
+from collections.abc import Set
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from tqdm import tqdm
 
+from image_embeddings.cli.import_ import import_from
 from image_embeddings.cli.index_report import exit_by_report, print_change, print_report, stopped_message
 from image_embeddings.cli.terminal import (
     AddressType,
@@ -37,6 +40,20 @@ from image_embeddings.indexing.watch import keep_up
 from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.sources.choice import parse_address
 from image_embeddings.sources.folder_source import FolderSource
+
+PARQUET = "parquet"  # the kind of files for --to and --from
+_NUMBERS = frozenset({"batch_size", "chunk_size", "thread_count", "as_json"})  # these go with all options
+# What else some options go with, and what is said otherwise.
+_COMPANIONS: dict[str, tuple[Set[str], str]] = {
+    "into": ({"folder", "prune"}, "--to goes with --prune and the numbers only: it writes into no index."),
+    "out_of": ({"rebuild", "prune"}, "--from goes with --rebuild, --prune and the numbers only: it reads no photos."),
+    "share": (
+        {"folder", "rebuild", "reread", "prune"},
+        "--part goes with --rebuild, --reread, --prune and the numbers only. Give --metadata to the last run, which "
+        "has no --part.",
+    ),
+    "discard": (frozenset(), "--discard-rebuild indexes nothing: give it alone."),
+}
 
 
 class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
@@ -71,9 +88,18 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 @click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option(
-    "--to-parquet",
-    type=AddressType(),
-    help="Encode into Parquet files in this folder, without Elasticsearch, for `import`.",
+    "--to",
+    "into",
+    type=(click.Choice([PARQUET]), AddressType()),
+    metavar="parquet FOLDER",
+    help="Encode into files in that folder, without Elasticsearch, for --from.",
+)
+@click.option(
+    "--from",
+    "out_of",
+    type=(click.Choice([PARQUET]), AddressType()),
+    metavar="parquet FOLDER",
+    help="Fill the index with the embeddings in that folder, as `import` does.",
 )
 @click.option(
     "--part",
@@ -94,7 +120,8 @@ def index(
     watch: bool,
     reread: bool,
     prune: bool,
-    to_parquet: Path | str | None,
+    into: tuple[str, Path | str] | None,
+    out_of: tuple[str, Path | str] | None,
     share: Share | None,
     batch_size: int,
     chunk_size: int,
@@ -107,23 +134,12 @@ def index(
 
     Afterwards the index holds exactly these photos: new and changed ones are encoded, others that are gone are removed.
     """
-    _check_usage(
-        delete_existing=delete_existing,
-        rebuild=rebuild,
-        discard=discard,
-        reread=reread,
-        to_files=bool(to_parquet),
-        for_index_only=bool(metadata or watch or share),
-    )
-    if share and (delete_existing or discard or metadata or watch):
-        raise click.UsageError(
-            "--part goes with --rebuild, --reread, --prune and the numbers only. Give --metadata to the last run, "
-            "which has no --part."
-        )
+    _check_usage(click.get_current_context())
     if discard:
-        if folder or metadata or watch or reread or prune:
-            raise click.UsageError("--discard-rebuild indexes nothing: give it alone.")
         _discard_rebuild()
+        return
+    if out_of:
+        import_from(out_of[1], rebuild=rebuild, prune=prune, chunk_size=chunk_size, as_json=as_json)
         return
     if folder == "":
         raise click.UsageError("FOLDER is empty. Name the folder of your photos, or leave it out for IMAGE_DIR.")
@@ -136,8 +152,8 @@ def index(
             max_pixels=settings.max_image_pixels,
         )
         chosen = parse_address(folder) if folder else None
-        if to_parquet:
-            _encode_into_parquet(settings, to_parquet, chosen, options=options, prune=prune, as_json=as_json)
+        if into:
+            _encode_into_parquet(settings, into[1], chosen, options=options, prune=prune, as_json=as_json)
             return
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
@@ -160,15 +176,16 @@ def index(
                 _index_changes(runs, changes, before=report, as_json=as_json)
 
 
-def _check_usage(
-    *, delete_existing: bool, rebuild: bool, discard: bool, reread: bool, to_files: bool, for_index_only: bool
-) -> None:
-    if delete_existing + rebuild + discard > 1:
+def _check_usage(context: click.Context) -> None:
+    """Raise UsageError if options were typed that do not go together."""
+    typed = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if len(typed & {"delete_existing", "rebuild", "discard"}) > 1:
         raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
-    if reread and (delete_existing or rebuild):
+    if "reread" in typed and typed & {"delete_existing", "rebuild"}:
         raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
-    if to_files and (delete_existing or rebuild or discard or reread or for_index_only):
-        raise click.UsageError("--to-parquet goes with --prune and the numbers only: it writes into no index.")
+    for name, (companions, message) in _COMPANIONS.items():
+        if name in typed and typed - {name} - _NUMBERS - companions:
+            raise click.UsageError(message)
 
 
 def _encode_into_parquet(
@@ -193,7 +210,7 @@ def _encode_into_parquet(
         )
     print_json(asdict(report)) if as_json else print_report(report)
     exit_by_report(report)
-    say(f"To fill an index with them: import {shlex.quote(str(out))}")
+    say(f"To fill an index with them: index --from {PARQUET} {shlex.quote(str(out))}")
 
 
 def _discard_rebuild() -> None:

@@ -80,7 +80,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "export parquet",
-    "export clip-retrieval",
+    "export npy",
     "import",
     "text-model",
     "text-model install",

@@ -115,7 +115,7 @@ def test_an_export_into_a_bucket_holds_the_same_and_fills_another_index(
 
 
 def test_an_export_for_clip_retrieval_has_the_embeddings_and_tables_in_one_order(environ, rows, tmp_path):
-    arguments = ("export", "clip-retrieval", str(tmp_path / "out"), "--json", "--part-rows", "700", "--float32")
+    arguments = ("export", "npy", str(tmp_path / "out"), "--json", "--part-rows", "700", "--float32")
     done = run_here(environ, *arguments)
     assert done.exit_code == 0, done.stderr
     assert (json.loads(done.stdout)["documents"], json.loads(done.stdout)["files"]) == (PHOTOS, 4)

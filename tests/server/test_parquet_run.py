@@ -57,14 +57,14 @@ def test_the_index_that_is_filled_from_the_files_is_as_one_that_was_indexed(
     environ, elasticsearch_url, cluster, name, photos, tmp_path
 ):
     (photos / "no-photo.jpg").write_bytes(b"x")
-    done = run_here(environ, "index", "--to-parquet", str(tmp_path / "out"), "--batch-size", "1", "--json")
+    done = run_here(environ, "index", "--to", "parquet", str(tmp_path / "out"), "--batch-size", "1", "--json")
     assert done.exit_code == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["found"], report["encoded"]) == (7, 6)
     assert [item["image_id"] for item in report["skipped"]] == ["no-photo.jpg"]
     there = {**environ, "ES_HOST": elasticsearch_url, "INDEX_NAME": name}
     assert run_here({**there, "INDEX_NAME": f"{name}-usual"}, "index", "--batch-size", "1").exit_code == 0
-    assert run_here(there, "import", str(tmp_path / "out")).exit_code == 0
+    assert run_here(there, "index", "--from", "parquet", str(tmp_path / "out")).exit_code == 0
     usual = ImageIndex(cluster, name=f"{name}-usual")
     try:
         assert contents(ImageIndex(cluster, name=name)) == contents(usual)
@@ -84,7 +84,7 @@ def test_photos_of_a_bucket_give_the_files_that_those_of_a_folder_give_but_for_t
     encode()
     away = {**environ, "S3_ENDPOINT": s3_server}
     out = tmp_path / "from-bucket"
-    command = ("index", f"s3://{name}/p", "--to-parquet", str(out), "--json")
+    command = ("index", f"s3://{name}/p", "--to", "parquet", str(out), "--json")
     report = json.loads(run_here(away, *command).stdout)
     assert (report["found"], report["encoded"]) == (6, 6)
     assert open_export(FolderStore(out)).origin.corpus == f"s3://{name}/p"
@@ -135,10 +135,10 @@ def test_a_run_into_a_bucket_that_was_stopped_goes_on_with_the_parts_that_are_th
     assert first.stopped
     store = S3Store(out, endpoint=s3_server)
     before = bucket[1].list_objects_v2(Bucket=bucket[0])["Contents"]
-    command = ("index", "--to-parquet", f"{out}/", "--json")
+    command = ("index", "--to", "parquet", f"{out}/", "--json")
     done = run_here({**environ, "S3_ENDPOINT": s3_server}, *command)
     assert done.exit_code == 0, done.stderr
-    assert f"import {out}" in done.stderr
+    assert f"index --from parquet {out}" in done.stderr
     report = json.loads(done.stdout)
     assert (report["encoded"], report["unchanged"]) == (6 - first.encoded, first.encoded)
     after = bucket[1].list_objects_v2(Bucket=bucket[0])["Contents"]
@@ -196,6 +196,22 @@ def test_a_folder_whose_drive_is_not_mounted_costs_no_rows(encode, photos, tmp_p
 
 @pytest.mark.parametrize("flag", ["--rebuild", "--watch", "--reread", "--delete-existing", "--discard-rebuild"])
 def test_flags_that_are_about_an_index_are_refused(environ, tmp_path, flag):
-    done = run_here(environ, "index", "--to-parquet", str(tmp_path / "out"), flag)
+    done = run_here(environ, "index", "--to", "parquet", str(tmp_path / "out"), flag)
     assert done.exit_code == 2
     assert "it writes into no index" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "more", ["/photos", "--watch", "--reread", "--delete-existing", "--part=1/2", "--metadata=a.csv"]
+)
+def test_flags_that_are_about_photos_are_refused_by_what_reads_none(environ, tmp_path, more):
+    done = run_here(environ, "index", "--from", "parquet", str(tmp_path / "out"), more)
+    assert done.exit_code == 2
+    assert "it reads no photos" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--to", "--from"])
+def test_other_kinds_of_files_are_refused_by_name(environ, option):
+    done = run_here(environ, "index", option, "csv", "/out")
+    assert done.exit_code == 2
+    assert "'csv' is not 'parquet'" in done.stderr
