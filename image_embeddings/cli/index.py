@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from image_embeddings.cli.import_ import import_from
 from image_embeddings.cli.index_report import exit_by_report, print_change, print_report, stopped_message
+from image_embeddings.cli.run_options import check_choices, index_options, run_options
 from image_embeddings.cli.terminal import (
     AddressType,
     end_process,
     fail,
     finish_on_interrupt,
-    json_option,
     on_interrupt,
     print_json,
     progress_bar,
@@ -71,22 +71,14 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 
 @click.command()
 @click.argument("folder", required=False)
-@click.option("--delete-existing", is_flag=True, help="Build the index anew, for another model say.")
-@click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
+@run_options(thread_count=4)
 @click.option(
     "--discard-rebuild",
     "discard",
     is_flag=True,
     help="Remove what an unfinished --rebuild left, and index nothing.",
 )
-@click.option(
-    "--metadata",
-    type=click.Path(path_type=Path),
-    help="CSV of file, label, caption and any columns, for the documents.",
-)
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
-@click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
-@click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
 @click.option(
     "--to",
     "into",
@@ -107,10 +99,6 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
     type=ShareType(),
     help="Do only part I of N, such as 3/16, beside other processes; see docs/distributed.md.",
 )
-@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
-@click.option("--chunk-size", default=500, show_default=True, type=click.IntRange(1), help="Documents per request.")
-@click.option("--thread-count", default=4, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
-@json_option
 def index(
     folder: str | None,
     delete_existing: bool,
@@ -145,12 +133,7 @@ def index(
         raise click.UsageError("FOLDER is empty. Name the folder of your photos, or leave it out for IMAGE_DIR.")
     with show_errors(stopped=stopped_message(delete_existing=delete_existing)):
         settings = load_settings()
-        options = IndexOptions(
-            batch_size=batch_size,
-            chunk_size=chunk_size,
-            thread_count=thread_count,
-            max_pixels=settings.max_image_pixels,
-        )
+        options = index_options(settings, batch_size=batch_size, chunk_size=chunk_size, thread_count=thread_count)
         chosen = parse_address(folder) if folder else None
         if into:
             _encode_into_parquet(settings, into[1], chosen, options=options, prune=prune, as_json=as_json)
@@ -179,10 +162,7 @@ def index(
 def _check_usage(context: click.Context) -> None:
     """Raise UsageError if options were typed that do not go together."""
     typed = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if len(typed & {"delete_existing", "rebuild", "discard"}) > 1:
-        raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
-    if "reread" in typed and typed & {"delete_existing", "rebuild"}:
-        raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
+    check_choices(**{name: name in typed for name in ("delete_existing", "rebuild", "discard", "reread")})
     for name, (companions, message) in _COMPANIONS.items():
         if name in typed and typed - {name} - _NUMBERS - companions:
             raise click.UsageError(message)

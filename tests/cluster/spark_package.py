@@ -4,7 +4,7 @@ import zipfile
 
 from image_embeddings.config import ROOT
 
-JOB = ROOT / "image_embeddings" / "spark_job.py"
+JOB = ROOT / "image_embeddings" / "indexing" / "spark_job.py"
 
 
 def make_package(folder):

@@ -1,59 +1,49 @@
-"""Index photos on a Spark cluster: `spark-submit --py-files image_search.zip spark_job.py SOURCE`.
-
-Exit status: 0 done, 1 failed, 2 wrong usage. docs/distributed.md says how to submit it.
-"""
+"""The command that `spark-submit` runs: an indexing run whose work Spark's executors do."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from image_embeddings.cli.index_report import exit_by_report, print_report
+from image_embeddings.cli.run_options import check_choices, index_options, run_options
+from image_embeddings.cli.terminal import print_json, say, show_errors
+from image_embeddings.config import load_settings
+from image_embeddings.errors import SettingError
+from image_embeddings.es.opening import uses_embedded_node
+from image_embeddings.indexing.report import IndexReport
+from image_embeddings.indexing.runs import Indexing, RunChoices
+from image_embeddings.indexing.spark_stage import SparkStage
+from image_embeddings.sources.choice import parse_address
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from image_embeddings.indexing.report import IndexReport
 
 
 @click.command()
 @click.argument("source")
-@click.option("--rebuild", is_flag=True, help="Fill a new index beside the old one, which answers until it is full.")
-@click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
-@click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
-@click.option(
-    "--metadata",
-    type=click.Path(path_type=Path),
-    help="CSV of file, label, caption and any columns, for the documents.",
-)
+@run_options(thread_count=2)
 @click.option("--report", help="Folder or URL for Spark to write what became of each photo, as JSON lines.")
 @click.option("--part-photos", default=500, show_default=True, type=click.IntRange(1), help="Photos of each task.")
-@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1), help="Images per encode call.")
-@click.option("--thread-count", default=2, show_default=True, type=click.IntRange(1), help="Threads that read photos.")
-def main(
+def index_by_spark(
     source: str,
+    delete_existing: bool,
     rebuild: bool,
+    metadata: Path | None,
     reread: bool,
     prune: bool,
-    metadata: Path | None,
     report: str | None,
     part_photos: int,
     batch_size: int,
+    chunk_size: int,
     thread_count: int,
+    as_json: bool,
 ) -> None:
     """Index the photos of SOURCE, an address that all executors reach, such as s3://BUCKET/PREFIX."""
-    from image_embeddings.cli.index_report import exit_by_report, print_report
-    from image_embeddings.cli.terminal import say, show_errors
-    from image_embeddings.config import load_settings
-    from image_embeddings.errors import SettingError
-    from image_embeddings.es.opening import uses_embedded_node
-    from image_embeddings.indexing.report import IndexOptions
-    from image_embeddings.indexing.runs import Indexing, RunChoices
-    from image_embeddings.indexing.spark_stage import SparkStage
-    from image_embeddings.sources.choice import parse_address
-
+    check_choices(delete_existing=delete_existing, rebuild=rebuild, reread=reread)
     with show_errors():
         settings = load_settings()
         if uses_embedded_node(settings):
@@ -64,21 +54,22 @@ def main(
                 settings,
                 folder=parse_address(source),
                 metadata=metadata,
-                options=IndexOptions(
-                    batch_size=batch_size, thread_count=thread_count, max_pixels=settings.max_image_pixels
+                options=index_options(
+                    settings, batch_size=batch_size, chunk_size=chunk_size, thread_count=thread_count
                 ),
                 stage=SparkStage(spark.sparkContext, part_photos=part_photos),
                 notify=say,
             )
             done = runs.run(
-                RunChoices(rebuild=rebuild, reread=reread, prune=prune), progress=lambda total: _Progress(total, say)
+                RunChoices(delete_existing=delete_existing, rebuild=rebuild, reread=reread, prune=prune),
+                progress=lambda total: _Progress(total, say),
             )
             if report:
                 _write_report(spark, done, report)
         finally:
             spark.stop()
-        print_report(done)
-        exit_by_report(done)
+        print_json(asdict(done)) if as_json else print_report(done)
+        exit_by_report(done, delete_existing=delete_existing)
 
 
 def _session() -> SparkSession:
@@ -110,11 +101,3 @@ def _write_report(spark: SparkSession, report: IndexReport, place: str) -> None:
     rows += [("count", name, str(value)) for name, value in asdict(report).items() if type(value) is int]
     frame = spark.createDataFrame(rows, "kind string, name string, value string")
     frame.coalesce(1).write.mode("overwrite").json(place)
-
-
-if __name__ == "__main__":
-    # Spark puts the folder of this file first, where modules of ours have common names.
-    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
-    from image_embeddings.spark_job import main as job
-
-    job(prog_name="spark_job.py")
