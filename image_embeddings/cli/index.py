@@ -67,6 +67,11 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
     type=click.Path(path_type=Path),
     help="CSV of file, label, caption and any columns, for the documents.",
 )
+@click.option(
+    "--embeddings",
+    type=AddressType(),
+    help="Take embeddings of new photos from files in clip-retrieval's layout in this folder.",
+)
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: index again whenever photos have changed.")
 @click.option("--reread", is_flag=True, help="Read again what all photos say of themselves; keep their embeddings.")
 @click.option("--prune", is_flag=True, help="Remove photos that are gone even if they are most of the index.")
@@ -91,6 +96,7 @@ def index(
     rebuild: bool,
     discard: bool,
     metadata: Path | None,
+    embeddings: Path | str | None,
     watch: bool,
     reread: bool,
     prune: bool,
@@ -113,7 +119,8 @@ def index(
         discard=discard,
         reread=reread,
         to_files=bool(to_parquet),
-        for_index_only=bool(metadata or watch or share),
+        for_index_only=bool(metadata or embeddings or watch or share),
+        embeddings_in_vain=bool(embeddings and (watch or share or discard)),
     )
     if share and (delete_existing or discard or metadata or watch):
         raise click.UsageError(
@@ -142,7 +149,12 @@ def index(
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
             choices = RunChoices(
-                delete_existing=delete_existing, rebuild=rebuild, prune=prune, reread=reread, share=share
+                delete_existing=delete_existing,
+                rebuild=rebuild,
+                prune=prune,
+                reread=reread,
+                share=share,
+                embeddings=embeddings,
             )
             report = run_index(runs, choices)
             if as_json:
@@ -161,7 +173,14 @@ def index(
 
 
 def _check_usage(
-    *, delete_existing: bool, rebuild: bool, discard: bool, reread: bool, to_files: bool, for_index_only: bool
+    *,
+    delete_existing: bool,
+    rebuild: bool,
+    discard: bool,
+    reread: bool,
+    to_files: bool,
+    for_index_only: bool,
+    embeddings_in_vain: bool,
 ) -> None:
     if delete_existing + rebuild + discard > 1:
         raise click.UsageError("Give one of --delete-existing, --rebuild and --discard-rebuild.")
@@ -169,16 +188,12 @@ def _check_usage(
         raise click.UsageError("A new index reads all photos in any case: leave out --reread.")
     if to_files and (delete_existing or rebuild or discard or reread or for_index_only):
         raise click.UsageError("--to-parquet goes with --prune and the numbers only: it writes into no index.")
+    if embeddings_in_vain:
+        raise click.UsageError("--embeddings goes with a single run: leave out --watch, --part and --discard-rebuild.")
 
 
 def _encode_into_parquet(
-    settings: Settings,
-    out: Path | str,
-    folder: Path | str | None,
-    *,
-    options: IndexOptions,
-    prune: bool,
-    as_json: bool,
+    settings: Settings, out: Path | str, folder: Path | str | None, *, options: IndexOptions, prune: bool, as_json: bool
 ) -> None:
     with progress_bars("Encoding") as open_bar, finish_on_interrupt(stopped_message()) as stop:
         report = encode_into_parquet(
