@@ -41,12 +41,19 @@ from image_embeddings.sources.changes import FolderWatch
 from image_embeddings.sources.choice import parse_address
 from image_embeddings.sources.folder_source import FolderSource
 
-PARQUET = "parquet"  # the kind of files for --to and --from
+PARQUET, NPY = "parquet", "npy"  # the kinds of files for --to and --from
 _NUMBERS = frozenset({"batch_size", "chunk_size", "thread_count", "as_json"})  # these go with all options
 # What else some options go with, and what is said otherwise.
 _COMPANIONS: dict[str, tuple[Set[str], str]] = {
     "into": ({"folder", "prune"}, "--to goes with --prune and the numbers only: it writes into no index."),
-    "out_of": ({"rebuild", "prune"}, "--from goes with --rebuild, --prune and the numbers only: it reads no photos."),
+    PARQUET: (
+        {"rebuild", "prune"},
+        "--from parquet goes with --rebuild, --prune and the numbers only: it reads no photos.",
+    ),
+    NPY: (
+        {"folder", "delete_existing", "rebuild", "metadata", "reread", "prune"},
+        "--from npy is for one run that does all of the work: leave out --to, --watch and --part.",
+    ),
     "share": (
         {"folder", "rebuild", "reread", "prune"},
         "--part goes with --rebuild, --reread, --prune and the numbers only. Give --metadata to the last run, which "
@@ -89,9 +96,9 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 @click.option(
     "--from",
     "out_of",
-    type=(click.Choice([PARQUET]), AddressType()),
-    metavar="parquet FOLDER",
-    help="Fill the index with the embeddings in that folder, as `import` does.",
+    type=(click.Choice([PARQUET, NPY]), AddressType()),
+    metavar="[parquet|npy] FOLDER",
+    help="Take the embeddings in that folder. With parquet, this is what `import` does.",
 )
 @click.option(
     "--part",
@@ -126,7 +133,7 @@ def index(
     if discard:
         _discard_rebuild()
         return
-    if out_of:
+    if out_of and out_of[0] == PARQUET:
         import_from(out_of[1], rebuild=rebuild, prune=prune, chunk_size=chunk_size, as_json=as_json)
         return
     if folder == "":
@@ -141,7 +148,12 @@ def index(
         runs = Indexing(settings, folder=chosen, metadata=metadata, options=options, notify=say)
         with _watch_folder(runs) if watch else nullcontext() as changes:
             choices = RunChoices(
-                delete_existing=delete_existing, rebuild=rebuild, prune=prune, reread=reread, share=share
+                delete_existing=delete_existing,
+                rebuild=rebuild,
+                prune=prune,
+                reread=reread,
+                share=share,
+                embeddings=out_of[1] if out_of else None,
             )
             report = run_index(runs, choices)
             if as_json:
@@ -163,19 +175,15 @@ def _check_usage(context: click.Context) -> None:
     """Raise UsageError if options were typed that do not go together."""
     typed = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     check_choices(**{name: name in typed for name in ("delete_existing", "rebuild", "discard", "reread")})
+    if out_of := context.params["out_of"]:
+        typed = typed - {"out_of"} | {out_of[0]}
     for name, (companions, message) in _COMPANIONS.items():
         if name in typed and typed - {name} - _NUMBERS - companions:
             raise click.UsageError(message)
 
 
 def _encode_into_parquet(
-    settings: Settings,
-    out: Path | str,
-    folder: Path | str | None,
-    *,
-    options: IndexOptions,
-    prune: bool,
-    as_json: bool,
+    settings: Settings, out: Path | str, folder: Path | str | None, *, options: IndexOptions, prune: bool, as_json: bool
 ) -> None:
     with progress_bars("Encoding") as open_bar, finish_on_interrupt(stopped_message()) as stop:
         report = encode_into_parquet(

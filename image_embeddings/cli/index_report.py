@@ -37,13 +37,14 @@ def _counts_text(report: IndexReport, *, in_short: bool = False) -> str:
     """Return the counts in words; `in_short` leaves out zeros and the unchanged photos."""
     counts = {
         "encoded": report.encoded,
+        "with embeddings from files": report.taken,
         "renamed or copied": report.reused,
         "unchanged": 0 if in_short else report.unchanged,
         "described anew": report.described,
         "removed": report.deleted - report.moved,
         "skipped": len(report.skipped),
     }
-    optional = counts.keys() if in_short else {"described anew"}
+    optional = counts.keys() if in_short else {"described anew", "with embeddings from files"}
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count or what not in optional)
 
 

@@ -149,6 +149,20 @@ def read_states(file: Path | BinaryIO, *, name: str = "") -> dict[str, FileState
     return {row.pop("image_id"): FileState(**row) for row in rows}
 
 
+def read_columns(file: Path | BinaryIO, columns: Sequence[str], *, name: str = "") -> dict[str, list[Any]]:
+    """Return these columns of a table of any program; one that it lacks is of None. It has to have the first one."""
+    require_pyarrow()
+    import pyarrow.parquet as pq
+
+    name = name or str(file)
+    with _errors(name), pq.ParquetFile(file) as parquet:
+        found = [column for column in columns if column in parquet.schema_arrow.names]
+        table = parquet.read(found)
+    if columns[0] not in found:
+        raise _unsound(name, f"it has no column {columns[0]}")
+    return {column: table[column].to_pylist() if column in found else [None] * len(table) for column in columns}
+
+
 def read_rows(file: Path | BinaryIO, *, dims: int, name: str = "") -> Iterator[list[Row]]:
     """Yield the documents of a file with their embeddings, shape (dims,), in its order, BATCH_ROWS at a time.
 

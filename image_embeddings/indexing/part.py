@@ -14,7 +14,14 @@ from typing import Any, Protocol, TypeVar
 from image_embeddings.documents import Embedding, ImageDocument
 from image_embeddings.encoders import Encoder
 from image_embeddings.errors import CorpusError, ImageError, SourceUnreachableError
-from image_embeddings.indexing.records import DocumentToWrite, PhotoToEncode, StoredPhoto, find_nothing
+from image_embeddings.indexing.records import (
+    DocumentToWrite,
+    KnownEmbedding,
+    PhotoToEncode,
+    StoredPhoto,
+    find_nothing,
+    know_no_embedding,
+)
 from image_embeddings.indexing.report import Fact, IndexOptions, Outcome, PhotoOutcome
 from image_embeddings.photos.decoders import Decoders, indexing_decoders
 from image_embeddings.photos.decoding import DECODING, UNMANAGED_DECODING
@@ -75,6 +82,7 @@ class PhotoReader:
     thumbnails: Thumbnails
     options: IndexOptions
     find_stored: Callable[[PhotoBytes], StoredPhoto] = find_nothing
+    known_embedding: KnownEmbedding = know_no_embedding  # of a new photo
     reread: bool = False  # whether to read again what photos say of themselves, if the bytes are stored
     decoding: str = DECODING  # the name of the decoding that the index was made with
     decoders: Decoders = field(default_factory=partial(indexing_decoders, 1))
@@ -141,8 +149,17 @@ class PhotoReader:
         document = photo.document.with_table_words_of(older)
         return self._to_encode(photo, document, outcome=Outcome.CHANGED)
 
-    def _add(self, photo: Photo) -> PhotoToEncode:
+    def _add(self, photo: Photo) -> PhotoToEncode | DocumentToWrite:
         """Return a photo that is new."""
+        embedding = self.known_embedding(photo.document)
+        if embedding is not None:
+            return DocumentToWrite(
+                document=photo.document,
+                embedding=embedding,
+                outcome=Outcome.TAKEN,
+                damage=photo.damage,
+                sidecar_faults=photo.sidecar_faults,
+            )
         return self._to_encode(photo, photo.document, outcome=Outcome.NEW)
 
     def _to_encode(self, photo: Photo, document: ImageDocument, *, outcome: Outcome) -> PhotoToEncode:

@@ -18,7 +18,7 @@ from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.map_ahead import make_documents_ahead
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part import PhotoReader
-from image_embeddings.indexing.records import DocumentToWrite, StoredPhoto
+from image_embeddings.indexing.records import DocumentToWrite, KnownEmbedding, StoredPhoto, know_no_embedding
 from image_embeddings.indexing.report import Fact, IndexOptions
 from image_embeddings.indexing.writer import Writer
 from image_embeddings.photos.decoders import Decoders
@@ -41,6 +41,7 @@ class PartRunner:
     reread: bool = False
     indexed_hashes: Collection[str] = frozenset()  # content hashes of the photos that were indexed before the run
     metadata: MetadataChanges = field(default_factory=MetadataChanges)
+    known_embedding: KnownEmbedding = know_no_embedding  # as in `PhotoReader`
 
     def run(
         self,
@@ -68,6 +69,7 @@ class PartRunner:
             thumbnails=self.thumbnails,
             options=self.options,
             find_stored=partial(self._find_stored, changed=changed),
+            known_embedding=self.known_embedding,
             reread=self.reread,
             decoding=self.decoding,
             decoders=self.decoders,

@@ -17,6 +17,7 @@ from image_embeddings.indexing.heartbeat import Heartbeat, SharedHeartbeat
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.plan import Plan
+from image_embeddings.indexing.records import KnownEmbedding, know_no_embedding
 from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
 from image_embeddings.indexing.writer import describe_photos, remove_photos
 from image_embeddings.photos.decoders import Decoders, indexing_decoders
@@ -62,6 +63,7 @@ def run(
     progress: Progress,
     options: IndexOptions,
     metadata: MetadataChanges | None = None,
+    known_embedding: KnownEmbedding = know_no_embedding,
     stopped: Callable[[], bool] = lambda: False,
     decoders: Decoders | None = None,
     check_lock: Callable[[], object] = lambda: None,
@@ -72,9 +74,10 @@ def run(
 
     A photo that cannot be read is skipped, and removed from the index if its content is the reason. Documents are made
     from one read of one file each, so a failure never touches another photo's data. A photo whose bytes are indexed
-    already, by another name or with another time, takes its embedding from there. The rows of `metadata` go into the
-    documents. All is written into the index that stands behind the name at the beginning. Once `stopped` returns true,
-    the run finishes what is under way, and removes nothing. Without `decoders`, as many processes decode
+    already, by another name or with another time, takes its embedding from there. A new one takes what
+    `known_embedding` returns, if it is not None. The rows of `metadata` go into the documents. All is written into the
+    index that stands behind the name at the beginning. Once `stopped` returns true, the run finishes what is under
+    way, and removes nothing. Without `decoders`, as many processes decode
     as `options` has threads that read.
 
     `check_lock` is called before what is written. It raises IndexBusyError if another run writes into the index.
@@ -122,6 +125,7 @@ def run(
         reread=plan.reread,
         indexed_hashes=plan.indexed_hashes,
         metadata=metadata,
+        known_embedding=known_embedding,
     )
     carry_out = partial(stage.run, part) if stage else part.run
     facts = carry_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,3 +58,11 @@ class StoredPhoto:
 def find_nothing(photo: PhotoBytes) -> StoredPhoto:
     """Return an empty StoredPhoto, for an index in which every photo is new."""
     return StoredPhoto()
+
+
+KnownEmbedding = Callable[[ImageDocument], Embedding | None]  # the embedding of a new photo, if that is known already
+
+
+def know_no_embedding(document: ImageDocument) -> Embedding | None:
+    """Return None: every new photo is to be encoded."""
+    return None

@@ -29,6 +29,7 @@ class Outcome(Enum):
 
     NEW = "its embedding is new, and no photo of its name was in the index"
     CHANGED = "its embedding is new; another photo of its name was in the index"
+    TAKEN = "its embedding comes from files of embeddings; no photo of its name was in the index"
     REUSED = "its name or time is new; the embedding of its bytes was in the index"
     COMPLETED = "its file is unchanged; more or something else is stored of it than before"
     UNCHANGED = "its bytes are unchanged, and so is all that is stored of them"
@@ -64,6 +65,7 @@ class IndexReport:
 
     found: int = 0  # photos in the folder, with those that are skipped
     encoded: int = 0  # new or changed ones, now in the index
+    taken: int = 0  # new ones, now in the index with an embedding from files
     reused: int = 0  # renamed, copied or touched ones, now in the index with the embedding that was there
     unchanged: int = 0
     described: int = 0  # unchanged ones, of which more is stored now, or the metadata file has other data
@@ -82,7 +84,7 @@ class IndexReport:
     @property
     def indexed(self) -> int:
         """Photos of the folder that are in the index by now."""
-        return self.unchanged + self.encoded + self.reused
+        return self.unchanged + self.encoded + self.taken + self.reused
 
     @property
     def left(self) -> int:
@@ -92,7 +94,7 @@ class IndexReport:
     @property
     def written(self) -> int:
         """Documents that were written or removed."""
-        return self.encoded + self.reused + self.described + self.deleted
+        return self.encoded + self.taken + self.reused + self.described + self.deleted
 
 
 class RunCounts:
@@ -157,6 +159,7 @@ class RunCounts:
         return IndexReport(
             found=self.found,
             encoded=counts[Outcome.NEW] + counts[Outcome.CHANGED],
+            taken=counts[Outcome.TAKEN],
             reused=counts[Outcome.REUSED],
             unchanged=counts[Outcome.UNCHANGED] + counts[Outcome.COMPLETED],
             described=counts[Outcome.DESCRIBED] + counts[Outcome.COMPLETED],

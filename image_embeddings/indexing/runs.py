@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from image_embeddings.assembly import data_dir_warning, make_encoder, thumbnails_of
 from image_embeddings.config import Settings
-from image_embeddings.documents import FORMAT, FileState, ModelInfo
+from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
 from image_embeddings.encoders import Encoder, check_same_model
-from image_embeddings.errors import DataDirError, ElasticsearchError, ModelMismatchError, SourceUnreachableError
+from image_embeddings.errors import (
+    DataDirError,
+    ElasticsearchError,
+    ModelMismatchError,
+    SettingError,
+    SourceUnreachableError,
+)
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
     Notify,
@@ -25,16 +31,22 @@ from image_embeddings.es.opening import (
     uses_embedded_node,
 )
 from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
+from image_embeddings.file_stores.choice import store_at
 from image_embeddings.indexing import pipeline
+from image_embeddings.indexing.known_embeddings import KnownEmbeddings, check_model, open_known_embeddings
 from image_embeddings.indexing.last_failure import note_errors, note_outcome
 from image_embeddings.indexing.locks import RunLocks, check_takes_parts, lock_index, lock_machine, lock_share
 from image_embeddings.indexing.metadata_changes import MetadataChanges
+from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import Plan, make_plan
+from image_embeddings.indexing.records import KnownEmbedding, know_no_embedding
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.share import Share
 from image_embeddings.indexing.unfinished import GIVE_UP, advice_on_rebuild, noted_import, rebuild_advice
-from image_embeddings.photos.decoding import UNMANAGED_DECODING
+from image_embeddings.photos.decoders import indexing_decoders
+from image_embeddings.photos.decoding import DECODING, UNMANAGED_DECODING
+from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.indexed_folders import note_folder
 from image_embeddings.sources.metadata_table import read_metadata
@@ -49,6 +61,7 @@ class RunChoices:
     prune: bool = False
     reread: bool = False
     share: Share | None = None
+    embeddings: Path | str | None = None
 
 
 def index_photos(
@@ -60,6 +73,7 @@ def index_photos(
     prune: bool = False,
     reread: bool = False,
     share: Share | None = None,
+    embeddings: Path | str | None = None,
     metadata: Path | None = None,
     options: IndexOptions | None = None,
     timeout: float = 30,
@@ -77,6 +91,9 @@ def index_photos(
     With `share` the run does only that part of the work, and other processes do the other parts, on any machines. A run
     without `share` then finds that nothing is left to encode, and ends the work.
 
+    `embeddings` names files in clip-retrieval's layout, by a path or URL. New photos that have a row there are not
+    encoded, if the model is found to be the same.
+
     `progress` is called once with the number of photos to encode; it returns an object that shows the progress. Once
     `stopped` returns true, the run finishes the work in hand and ends. `notify` gets lines for the user.
 
@@ -84,7 +101,14 @@ def index_photos(
         ImageSearchError: the run could not begin or go on; what was written stays, and the next run goes on from there.
     """
     runs = Indexing(settings, folder=folder, metadata=metadata, options=options, timeout=timeout, notify=notify)
-    choices = RunChoices(delete_existing=delete_existing, rebuild=rebuild, prune=prune, reread=reread, share=share)
+    choices = RunChoices(
+        delete_existing=delete_existing,
+        rebuild=rebuild,
+        prune=prune,
+        reread=reread,
+        share=share,
+        embeddings=embeddings,
+    )
     return runs.run(choices, progress=progress, stopped=stopped)
 
 
@@ -151,8 +175,8 @@ class Indexing:
                 self._notify(warning)
             note_folder(self.settings.data_dir, self.address)
             serving = self._open_serving_index()
-            with self._lock(serving, choices.share) as lock:
-                return self._run_alone(serving, choices, lock=lock, progress=progress, stopped=stopped)
+            with self._lock(serving, choices.share) as lock, ExitStack() as opened:
+                return self._run_alone(serving, choices, lock=lock, opened=opened, progress=progress, stopped=stopped)
 
     @contextmanager
     def _lock(self, serving: ImageIndex, share: Share | None) -> Iterator[RunLocks]:
@@ -169,14 +193,21 @@ class Indexing:
         choices: RunChoices,
         *,
         lock: RunLocks,
+        opened: ExitStack,
         progress: Callable[[int], Progress],
         stopped: Callable[[], bool],
     ) -> IndexReport:
-        """Run once, while no other run writes into the index, unless it has another part of the work."""
+        """Run once, while no other run writes into the index, unless it has another part of the work.
+
+        What has to be closed at the end of the run goes to `opened`.
+        """
         rebuild, prune = choices.rebuild, choices.prune
         index = serving.rebuild if rebuild else serving
         state = None if choices.delete_existing else patiently(state_of, index)  # another part may just make it
-        encoder = self._choose_encoder(None if rebuild or not state else state.model)
+        built_with = None if rebuild or not state else state.model
+        if choices.embeddings and not built_with and self.settings.image_model == "auto":
+            raise SettingError("Name the model that made these embeddings: IMAGE_MODEL=clip-ViT-B-32, for one.")
+        encoder = self._choose_encoder(built_with)
         if rebuild and state:
             _check_same_rebuild(encoder, state, address=self.source.address)
         if self._is_first_run and not rebuild:
@@ -186,6 +217,12 @@ class Indexing:
             thumbnails.remove_abandoned()
         plan = self._make_plan(index, state, choices, replaced=serving if rebuild else None)
         rows = read_metadata(self.metadata, image_ids=plan.image_ids()) if self.metadata else {}
+        known_embedding: KnownEmbedding = know_no_embedding
+        if choices.embeddings:
+            known = opened.enter_context(self._open_known(choices.embeddings, plan, encoder, state, thumbnails))
+            known_embedding = known.embedding_of
+            words = known.words({file.image_id for file in plan.to_encode} - plan.changed)
+            rows = words | {key: row.over(words.get(key, PhotoMetadata())) for key, row in rows.items()}
         if state is None:
             with lock.alone():
                 state = state_of(index) if choices.share else None  # another part may have made it meanwhile
@@ -208,6 +245,7 @@ class Indexing:
                 progress=progress(len(plan.to_encode)),
                 options=self._options,
                 metadata=changes,
+                known_embedding=known_embedding,
                 stopped=stopped,
                 check_lock=lock.check,
                 of=whole if choices.share else None,
@@ -218,6 +256,29 @@ class Indexing:
                 lock.check()
                 report = self._finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
         return report
+
+    @contextmanager
+    def _open_known(
+        self,
+        address: Path | str,
+        plan: Plan,
+        encoder: Encoder,
+        state: IndexState | None,
+        thumbnails: Thumbnails,
+    ) -> Iterator[KnownEmbeddings]:
+        """Give the block the embeddings in the files at `address`, after a comparison of the model."""
+        store = store_at(address, self.settings, patience_seconds=PATIENCE_SECONDS)
+        with open_known_embeddings(store, plan, dims=encoder.dims, notify=self._notify) as known:
+            reader = PhotoReader(
+                source=plan.source,
+                preprocess=encoder.preprocess,
+                thumbnails=thumbnails,
+                options=self._options,
+                decoding=state.model.decoding if state else DECODING,
+                decoders=indexing_decoders(self._options.thread_count),
+            )
+            check_model(known, plan, reader=reader, encoder=encoder, notify=self._notify)
+            yield known
 
     def _open_serving_index(self) -> ImageIndex:
         """Return the index that answers searches; all runs use one connection, unless the embedded node has moved."""

@@ -19,6 +19,7 @@ def skipped(image_id="bad.png", **choices):
     [
         (Outcome.NEW, {"encoded": 1}),
         (Outcome.CHANGED, {"encoded": 1}),
+        (Outcome.TAKEN, {"taken": 1}),
         (Outcome.REUSED, {"reused": 1}),
         (Outcome.COMPLETED, {"unchanged": 1, "described": 1}),
         (Outcome.UNCHANGED, {"unchanged": 1}),
@@ -40,7 +41,7 @@ def test_a_damaged_photo_is_counted_and_listed():
 
 
 def test_the_test_above_has_all_outcomes():
-    assert len(Outcome) == 7  # a further one belongs in the test above
+    assert len(Outcome) == 8  # a further one belongs in the test above
 
 
 def test_the_numbers_of_the_plan_are_counted_from_the_beginning():
