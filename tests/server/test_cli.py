@@ -247,9 +247,25 @@ def test_a_text_model_of_another_space_ends_a_search_by_text_and_no_other(run, t
         (["evaluate", "--captions", "/no/such.csv"], {}, "captions cannot be read"),
     ],
 )
-def test_an_error_is_one_line_with_a_remedy_and_exit_status_one(start, arguments, changes, said):
+def test_an_error_is_one_line_with_a_remedy_and_exit_status_one(run, arguments, changes, said):
+    done = run(*arguments, expect=1, **changes)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("Error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "said"),
+    [
+        (["search", "red"], {}, "There is no index"),
+        (["index"], {"IMAGE_MODEL": "/no/such/model"}, "/no/such/model"),
+        (["status"], {"ES_HOST": "http://127.0.0.1:9"}, "Nothing answers at http://127.0.0.1:9"),
+    ],
+)
+def test_an_error_of_a_process_is_the_only_line_on_standard_error(start, arguments, changes, said):
     done = start(*arguments, expect=1, **changes)
     assert said in done.stderr
+    assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error: ") == 1
 

@@ -10,6 +10,8 @@ from app.web.door import OPEN_ENDPOINTS
 from image_embeddings.config import load_settings
 from image_embeddings.errors import SettingError
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
+
 PASSWORD = "my password"
 TOKEN = "0123456789abcdef"
 OTHERS_TOKEN = "fedcba9876543210"

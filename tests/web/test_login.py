@@ -7,6 +7,8 @@ from app import create_app
 from app.web.attempts import OF_ONE_SENDER
 from image_embeddings.config import load_settings
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
+
 PASSWORD = "Schlüssel zum Garten"
 PROXIED = {"TRUSTED_PROXIES": "127.0.0.1"}
 
