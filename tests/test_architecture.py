@@ -342,7 +342,11 @@ def test_only_config_reads_the_environment():
 def test_only_the_cli_prints_and_exits():
     loud = {name for name, path in MODULES.items() if {"print", "click.echo", "sys.exit", "exit"} & set(calls(path))}
     # They are the main modules of processes of their own.
-    own_processes = {"image_embeddings.embedded_node.server", "image_embeddings.photos.decoder_process"}
+    own_processes = {
+        "image_embeddings.embedded_node.server",
+        "image_embeddings.photos.decoder_process",
+        "image_embeddings.indexing.spark_job",
+    }
     assert {name for name in loud if not is_in(name, "image_embeddings.cli")} <= own_processes
 
 

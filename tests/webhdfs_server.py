@@ -25,6 +25,9 @@ class WebHdfs:
         self.refused: dict[str, tuple[int, str]] = {}  # operation -> HTTP status, name of an exception
         self.queries: list[dict[str, str]] = []
         self.name_node = self.data_node = ""
+        self.dead_node = (
+            ""  # an address that the NameNode names first, as it does for minutes after a DataNode has died
+        )
 
 
 class Node(BaseHTTPRequestHandler):
@@ -58,7 +61,9 @@ class Node(BaseHTTPRequestHandler):
     def do_OPEN(self, path, query):
         if self.server.is_name_node:
             self.send_response(307)
-            self.send_header("Location", f"{self.server.state.data_node}{self.path}")
+            state = self.server.state
+            node = state.data_node if "excludedatanodes" in query else state.dead_node or state.data_node
+            self.send_header("Location", f"{node}{self.path}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

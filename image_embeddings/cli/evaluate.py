@@ -27,8 +27,9 @@ def evaluate(captions: Path | None, queries: int, with_settings: bool, k: int, a
     with show_errors():
         settings = load_settings()
         search = assembly.open_search(settings, notify=say)
-        file = captions or Path(settings.image_dir, CAPTIONS)
-        texts = read_captions(file) if captions or file.exists() else {}
+        folder = settings.image_dir
+        file = captions or (folder / CAPTIONS if isinstance(folder, Path) else None)
+        texts = read_captions(file) if file and (captions or file.exists()) else {}
         test = evaluation.AnnTest.draw(search.index, k=k, queries=queries)
         ann = test.recall(search.thoroughness)
         report = measure_settings(test, present=search.thoroughness) if with_settings else None
@@ -45,7 +46,7 @@ def evaluate(captions: Path | None, queries: int, with_settings: bool, k: int, a
         if report:
             print_settings(report)
         if not texts:
-            say(f"No captions at {file}: text search was not measured.")
+            say(f"No captions at {file or folder}: text search was not measured. Name a file: --captions FILE.")
 
 
 def print_settings(report: AnnReport) -> None:

@@ -60,7 +60,7 @@ def error_for(
             )
         case elasticsearch.ConnectionError():
             return UnreachableError(
-                f"Nothing answers at {address} ({_last_cause(failure)}). Is Elasticsearch running, is ES_HOST "
+                f"{_what_failed(address)} ({_last_cause(failure)}). Is Elasticsearch running, is ES_HOST "
                 "right (https or http, name, port)? Without ES_HOST an embedded node is started."
             )
         case elasticsearch.UnsupportedProductError():
@@ -109,6 +109,11 @@ def too_old(number: str) -> ServerVersionError:
 
 def _not_elasticsearch(address: str) -> ServerVersionError:
     return ServerVersionError(f"What answers at {address} is not Elasticsearch. Look at ES_HOST.")
+
+
+def _what_failed(address: str) -> str:
+    """Return what a connection error means. Of several nodes, some may have answered, but not the last one asked."""
+    return f"No try at {address} succeeded" if "," in address else f"Nothing answers at {address}"
 
 
 def _last_cause(error: Any) -> str:

@@ -188,7 +188,7 @@ def _check_for_mistake(
     # Names alone do not identify a folder: every camera makes an IMG_0001.JPG.
     if corpus_before not in (None, address, str(SAMPLE_PHOTOS)) and held_here < held / 2:
         raise CorpusError(
-            f"The index holds the {held:,} photos of {corpus_before}, and most of them, by name and size, are not in "
+            f"The index holds {held:,} photos, of {corpus_before}, and most of them, by name and size, are not in "
             f"{address}. To go on with them: index {corpus_before} (make run PHOTOS={corpus_before}). To keep both, "
             "choose another INDEX_NAME for one. To replace them: index --prune."
         )

@@ -19,6 +19,7 @@ SCHEMES = {"hdfs": "http", "webhdfs": "http", "swebhdfs": "https"}
 _HTTP_PORTS = {"http": 9870, "https": 9871}  # of a NameNode, by default
 _RPC_PORTS = (8020, 9000)  # of a NameNode, which `hdfs://` addresses of Hadoop's own programs name
 _TIMEOUT = (5, 30)  # seconds to connect, and between two pieces of an answer
+_DATANODE_TRIES = 4  # the NameNode goes on to name a DataNode for ten minutes after it has died
 
 
 class WebHdfsSource(RemoteSource):
@@ -70,8 +71,20 @@ class WebHdfsSource(RemoteSource):
         return _entry(path, status) if status and status["type"] == "FILE" else None
 
     def _fetch(self, entry: RemoteEntry, start: int, stop: int) -> Body:
-        answer = self._get(entry.path, "OPEN", offset=start, length=stop - start)
-        return _Body(answer, errors=lambda: self._errors(entry.path))
+        """As in `RemoteSource`. The NameNode names a DataNode; if that one is away, ask for another one."""
+        away: list[str] = []
+        for _ in range(_DATANODE_TRIES):
+            sent_on = self._get(entry.path, "OPEN", offset=start, length=stop - start, **_all_but(away))
+            if not sent_on.is_redirect:  # a gateway answers by itself
+                return _Body(sent_on, errors=lambda: self._errors(entry.path))
+            address = sent_on.headers["Location"]
+            sent_on.close()
+            try:
+                return _Body(self._request(address, path=entry.path), errors=lambda: self._errors(entry.path))
+            except SourceUnreachableError as error:
+                failure = error
+                away.append(urlsplit(address).hostname or "")
+        raise failure
 
     def _list(self, folder: str) -> list[RemoteEntry]:
         found = self._ask(folder, "LISTSTATUS")["FileStatuses"]["FileStatus"]
@@ -88,13 +101,15 @@ class WebHdfsSource(RemoteSource):
         with self._errors(path):
             return self._get(path, operation).json()
 
-    def _get(self, path: str, operation: str, **options: int) -> Any:
+    def _get(self, path: str, operation: str, **options: int | str) -> Any:
         """Return the answer to an operation. The NameNode sends those who want content on to a DataNode."""
         whole = quote("/".join(filter(None, (self._root, path))))
         query = {"op": operation, **self._user, **options}
+        return self._request(f"{self._web}/{whole}", path=path, params=query, allow_redirects=operation != "OPEN")
+
+    def _request(self, address: str, *, path: str, **options: Any) -> Any:
         with self._errors(path):
-            address = f"{self._web}/{whole}"
-            answer = self._session.get(address, params=query, timeout=_TIMEOUT, stream=operation == "OPEN")
+            answer = self._session.get(address, timeout=_TIMEOUT, stream=True, **options)
         if answer.status_code >= 400:
             with self._errors(path):
                 raise self._error_of(answer, path)
@@ -152,6 +167,11 @@ class WebHdfsSource(RemoteSource):
 
 
 _FORM = "Write webhdfs://HOST:9870/PATH, with the port of the NameNode for HTTP (dfs.namenode.http-address)."
+
+
+def _all_but(datanodes: Sequence[str]) -> dict[str, str]:
+    """Return the option by which the NameNode names none of these hosts. It chooses anew in any case."""
+    return {"excludedatanodes": ",".join(sorted(set(datanodes)))} if datanodes else {}
 
 
 class _MissingError(CorpusError):

@@ -50,3 +50,12 @@ def test_the_file_for_spark_submit_runs_from_anywhere(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: spark_job.py [OPTIONS] SOURCE")
+
+
+def test_the_file_for_spark_submit_says_what_is_missing(tmp_path):
+    job = tmp_path / "spark_job.py"
+    job.write_text((ROOT / "image_embeddings" / "indexing" / "spark_job.py").read_text())
+    command = [sys.executable, "-S", str(job), "s3://bucket/photos"]  # -S: no installed package is found
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=LONG)
+    assert done.returncode == 1
+    assert "--py-files image_search.zip" in done.stderr

@@ -89,6 +89,11 @@ class Nodes:
     def hosts(self) -> str:
         return ",".join(f"http://127.0.0.1:{port}" for port in self.ports)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes, in the order of the nodes."""
+        return [self._processes[number].pid for number in sorted(self._processes)]
+
     def start(self) -> None:
         """Start the nodes that do not run, and return when all are one cluster in which no copy is missing."""
         for number, name in enumerate(NAMES):

@@ -60,6 +60,25 @@ def test_what_hdfs_refuses_has_a_remedy(hdfs, status, name, error, words):
     assert type(caught.value) is error
 
 
+def test_a_photo_is_read_from_another_data_node_if_one_is_away(hdfs):
+    source = source_at(hdfs)
+    photo, *_ = source.list_photos(skip=print, passed=PassedOver())
+    whole = source.read(photo).data
+    hdfs.dead_node = "http://127.0.0.1:9"
+    assert source.read(photo).data == whole
+    with source.open(photo) as file:
+        assert file.read() == whole
+    assert {"127.0.0.1"} == {query["excludedatanodes"] for query in hdfs.queries if "excludedatanodes" in query}
+
+
+def test_if_all_data_nodes_are_away_the_error_says_so(hdfs):
+    source = source_at(hdfs)
+    photo, *_ = source.list_photos(skip=print, passed=PassedOver())
+    hdfs.data_node = hdfs.dead_node = "http://127.0.0.1:9"
+    with pytest.raises(SourceUnreachableError, match="or a DataNode does not"):
+        source.read(photo)
+
+
 def test_a_name_node_that_does_not_answer_is_named():
     with pytest.raises(SourceUnreachableError, match=r"does not answer at http://127\.0\.0\.1:9/") as caught:
         WebHdfsSource("webhdfs://127.0.0.1:9/photos").check()
