@@ -116,6 +116,7 @@ TESTED_BY = {
     "image_embeddings.es.index_sizes": "server/test_ann_settings.py",
     "image_embeddings.es.copies": "server/test_rebuild.py",
     "image_embeddings.es.fence": "server/test_shares.py",
+    "image_embeddings.sources.s3_listing": "sources/test_s3.py",
     "image_embeddings.indexing.spark_stage": "server/test_spark_job.py",
     "image_embeddings.spark_job": "server/test_spark_job.py",
     "image_embeddings.indexing.map_ahead": "indexing/test_part.py",

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from image_embeddings.errors import CorpusError, SettingError, SourceUnreachableError
-from image_embeddings.sources.names import kind_of, named_like_a_photo
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.ranged_file import Body
 from image_embeddings.sources.remote_source import RemoteSource, changed, gone
 from image_embeddings.sources.remote_tree import RemoteEntry
+from image_embeddings.sources.s3_listing import BucketFolders, entry_of
 from image_embeddings.sources.skipped import Skipped
 
 SCHEME = "s3"
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 3
 _CONNECTIONS = 16
-_ODD_KEY = "its key has an empty part, '.' or '..', or ends with a slash, so it is no path: copy it to another key"
 _REFUSED = {  # codes by which a store says that it lets nobody in by these credentials
     *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
     *("RequestTimeTooSkewed", "InvalidClientTokenId"),
@@ -63,29 +61,19 @@ class S3Source(RemoteSource):
 
     def check(self) -> None:
         """As in `PhotoSource`."""
-        self._patiently(self._list_page, {"MaxKeys": 1})
+        self._patiently(self._list_page, {"Prefix": self._prefix, "MaxKeys": 1})
 
     def _begin_listing(
         self, *, skip: Callable[[Skipped], None], passed: PassedOver
     ) -> Callable[[str], Iterable[RemoteEntry]]:
-        """Read the whole list first: a request brings 1,000 keys, from whatever folders they are."""
-        folders: dict[str, dict[str, RemoteEntry]] = defaultdict(dict)
-        for item in self._objects():
-            path = item["Key"].removeprefix(self._prefix)
-            if not is_plain_parts(path):
-                _pass_over(path, skip=skip, passed=passed)
-                continue
-            folder, _, name = path.rpartition("/")
-            if folder not in folders:
-                _add_folders(folders, folder)
-            folders[folder][name] = _entry(path, item)
-        return lambda folder: folders.pop(folder, {}).values()
+        list_page = partial(self._patiently, self._list_page)
+        return BucketFolders(list_page, prefix=self._prefix, skip=skip, passed=passed)
 
     def _stat(self, path: str) -> RemoteEntry | None:
         found: Mapping[str, Any] | None = None
         with self._errors(path, missing_is_none=True) as client:
             found = client.head_object(Bucket=self._bucket, Key=self._prefix + path)
-        return _entry(path, found, size=found["ContentLength"]) if found else None
+        return entry_of(path, found, size=found["ContentLength"]) if found else None
 
     def _fetch(self, entry: RemoteEntry, start: int, stop: int) -> Body:
         options = {"IfMatch": f'"{entry.etag}"'} if entry.etag else {}
@@ -95,18 +83,9 @@ class S3Source(RemoteSource):
             answer = client.get_object(Bucket=self._bucket, Key=self._prefix + entry.path, **options)
         return _Body(answer["Body"], errors=lambda: self._errors(entry.path))
 
-    def _objects(self) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, Any] = {}
-        while True:
-            page = self._patiently(self._list_page, more)
-            yield from page.get("Contents", ())
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
-
     def _list_page(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._errors("") as client:
-            page = client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, **options)
+            page = client.list_objects_v2(Bucket=self._bucket, **options)
         return cast(Mapping[str, Any], page)
 
     @property
@@ -174,40 +153,6 @@ class _Body:
 
     def close(self) -> None:
         self._body.close()
-
-
-def is_plain_parts(path: str) -> bool:
-    """Return whether a key below the prefix is a path: no part is empty, `.` or `..`. Its length is no matter."""
-    return not {"", ".", ".."} & set(path.split("/"))
-
-
-def _pass_over(path: str, *, skip: Callable[[Skipped], None], passed: PassedOver) -> None:
-    """Name a key that is no path if it looks like a photo; else count it, unless it only stands for a folder."""
-    name = path.rstrip("/").rpartition("/")[2]
-    if named_like_a_photo(name):
-        skip(Skipped(image_id=path, reason=_ODD_KEY))
-    elif not path.endswith("/") and path:
-        passed.other_files[kind_of(name)] += 1
-
-
-def _add_folders(folders: dict[str, dict[str, RemoteEntry]], path: str) -> None:
-    """Add a folder to the one above it, and so on."""
-    while path:
-        above, _, name = path.rpartition("/")
-        if f"{name}/" in folders[above]:
-            return
-        folders[above][f"{name}/"] = RemoteEntry(path=path, is_folder=True)
-        path = above
-
-
-def _entry(path: str, item: Mapping[str, Any], *, size: int | None = None) -> RemoteEntry:
-    modified: datetime = item["LastModified"]
-    return RemoteEntry(
-        path=path,
-        bytes=item["Size"] if size is None else size,
-        mtime_ns=int(modified.timestamp()) * 10**9,
-        etag=item["ETag"].strip('"'),
-    )
 
 
 def _make(address: str, endpoint: str | None, exclude: Sequence[str], patience_seconds: float) -> S3Source:
