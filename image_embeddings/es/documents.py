@@ -163,7 +163,13 @@ class Documents:
     # Reading all photos, or many
 
     def file_states(self, *, with_format: bool = False, page_size: int = 10_000) -> dict[str, FileState]:
-        """Return the state of each photo's file when it was indexed, by image_id.
+        """Return the states that `read_file_states` yields, by image_id."""
+        return dict(self.read_file_states(with_format=with_format, page_size=page_size))
+
+    def read_file_states(
+        self, *, with_format: bool = False, page_size: int = 10_000
+    ) -> Iterator[tuple[str, FileState]]:
+        """Yield each photo with the state of its file when it was indexed.
 
         It is the size, the times, the inode, the etag, the hash, and the state of the sidecars. The format of each
         document is read only if `with_format` is true. Else all states have FORMAT. A document that this program did
@@ -180,24 +186,25 @@ class Documents:
             "docvalue_fields": [*names, *newer, "format"] if with_format else [*names, *newer],
         }
         format_if_missing = 1 if with_format else FORMAT
-        states = {}
         for fields in self._scan(query, page_size=page_size):
             if not all(name in fields for name in names) or not is_image_id(fields["image_id"][0]):
                 continue
             image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
             (format_,) = fields.get("format", (format_if_missing,))
             ctime_ns, inode = (fields.get(name, (0,))[0] for name in ("ctime_ns", "inode"))
-            states[image_id] = FileState(
-                bytes=size,
-                mtime_ns=mtime_ns,
-                content_hash=content_hash,
-                format=format_,
-                ctime_ns=ctime_ns,
-                inode=inode,
-                sidecar_state=fields.get("sidecar_state", (None,))[0],
-                etag=fields.get("etag", (None,))[0],
+            yield (
+                image_id,
+                FileState(
+                    bytes=size,
+                    mtime_ns=mtime_ns,
+                    content_hash=content_hash,
+                    format=format_,
+                    ctime_ns=ctime_ns,
+                    inode=inode,
+                    sidecar_state=fields.get("sidecar_state", (None,))[0],
+                    etag=fields.get("etag", (None,))[0],
+                ),
             )
-        return states
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Yield every stored embedding, in pages of shape (n, dims)."""

@@ -51,10 +51,10 @@ class S3Connection:
         """Return the bucket and the key of a file, as requests name them."""
         return {"Bucket": self.bucket, "Key": self.prefix + path}
 
-    def list_page(self, more: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the next answer of the store to the question what is below the prefix: up to 1,000 objects."""
+    def list_page(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the store says is below the prefix, or below another one of `options`: up to 1,000 objects."""
         with self.request("") as client:
-            page = client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, **more)
+            page = client.list_objects_v2(**{"Bucket": self.bucket, "Prefix": self.prefix, **options})
         return cast(Mapping[str, Any], page)
 
     def find(self, path: str) -> Mapping[str, Any] | None:

@@ -60,7 +60,7 @@ def open_known_embeddings(store: FileStore, plan: Plan, *, dims: int, notify: No
                 f"The embeddings in {rows.where} have {rows.dims} numbers, and those of the model have {dims}. Set "
                 "IMAGE_MODEL to the model that made them."
             )
-        found = match_paths(rows.paths, plan.image_ids(), address=plan.source.address, table=rows.where)
+        found = match_paths(rows.paths, set(plan.image_ids()), address=plan.source.address, table=rows.where)
         known = KnownEmbeddings(
             rows=rows, row_of={key: _only_row(rows, key, numbers) for key, numbers in found.items()}
         )

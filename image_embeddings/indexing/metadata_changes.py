@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from image_embeddings.documents import ImageDocument, PhotoMetadata
@@ -27,10 +27,10 @@ class MetadataChanges:
         row = self.rows.get(document.image_id)
         return row.merged_into(document) if row else document
 
-    def select(self, image_ids: Set[str]) -> dict[str, PhotoMetadata]:
-        """Return the rows of indexed photos that the index does not hold yet, in the order of `image_ids` sorted."""
-        shared = sorted(self.rows.keys() & image_ids)
-        return {key: self.rows[key] for key in shared if self.rows[key] != self.written.get(key)}
+    def select(self, image_ids: Container[str]) -> dict[str, PhotoMetadata]:
+        """Return the rows of these indexed photos that the index does not hold yet, sorted by image_id."""
+        rows = sorted(self.rows.items())
+        return {key: row for key, row in rows if key in image_ids and row != self.written.get(key)}
 
     def after(self, report: IndexReport) -> MetadataChanges:
         """Return the changes after the run of that report; if the run was stopped, no row counts as written."""

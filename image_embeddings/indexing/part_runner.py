@@ -5,7 +5,7 @@ A run on one machine has one part. Spark's executors and the processes of an arr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +39,7 @@ class PartRunner:
     decoders: Decoders
     decoding: str  # the name of the decoding that the index was made with
     reread: bool = False
-    indexed_hashes: Collection[str] = frozenset()  # content hashes of the photos that were indexed before the run
+    indexed_hashes: Container[str] = frozenset()  # content hashes of the photos that were indexed before the run
     metadata: MetadataChanges = field(default_factory=MetadataChanges)
     known_embedding: KnownEmbedding = know_no_embedding  # as in `PhotoReader`
 
@@ -47,7 +47,7 @@ class PartRunner:
         self,
         files: Iterable[PhotoFile],
         *,
-        changed: Collection[str],
+        changed: Container[str],
         before_write: Callable[[], object] = lambda: None,
         note: Callable[[Fact], object],
         encoded: Callable[[int], object] = lambda photos: None,
@@ -85,7 +85,7 @@ class PartRunner:
 
         yield from Writer(self.index, before_write=before_write, options=self.options).write_all(documents())
 
-    def _find_stored(self, photo: PhotoBytes, *, changed: Collection[str]) -> StoredPhoto:
+    def _find_stored(self, photo: PhotoBytes, *, changed: Container[str]) -> StoredPhoto:
         """Return the stored data of a photo's name and bytes. The index is asked only if it is known to hold some."""
         documents = self.index.documents
         older = self._get_older(photo.image_id) if photo.image_id in changed else None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import Protocol
 
 from image_embeddings.calibration.likeness import COHORT, FEWEST_PHOTOS, Calibration, calibrate
@@ -18,7 +18,7 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.plan import Plan
 from image_embeddings.indexing.records import KnownEmbedding, know_no_embedding
-from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts
+from image_embeddings.indexing.report import Fact, IndexOptions, IndexReport, RunCounts, TextSet
 from image_embeddings.indexing.writer import describe_photos, remove_photos
 from image_embeddings.photos.decoders import Decoders, indexing_decoders
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -26,6 +26,7 @@ from image_embeddings.sources.skipped import Skipped
 from image_embeddings.sources.source import PhotoFile
 
 RECALIBRATED_AFTER = 0.2  # share of the photos that came or went
+REMOVED_AT_ONCE = 10_000  # photos
 
 
 class Progress(Protocol):
@@ -46,7 +47,7 @@ class Stage(Protocol):
         runner: PartRunner,
         files: Iterable[PhotoFile],
         *,
-        changed: Collection[str],
+        changed: Container[str],
         before_write: Callable[[], object],
         note: Callable[[Fact], object],
         encoded: Callable[[int], object],
@@ -100,12 +101,13 @@ def run(
         skipped=plan.skipped,
         passed=plan.passed,
         indexed_hashes=plan.indexed_hashes,
+        make_set=plan.table.make_set,
     )
     state = replace(patiently(index.state), corpus=plan.source.address)
     fence = patiently(index.make_fence, state.backing_index) if of or stage else None
     index = index.at(state.backing_index, fence=fence)
     patiently(index.bring_up_to_date)
-    if plan.to_encode:  # to encode photos for an index that takes none would be in vain
+    if len(plan.to_encode):  # to encode photos for an index that takes none would be in vain
         patiently(index.documents.check_writable)
     heartbeat = (
         SharedHeartbeat(index, state=state, found=of.found, check_lock=check_lock)
@@ -113,7 +115,7 @@ def run(
         else Heartbeat(index, state=state, counts=counts, check_lock=check_lock)
     )
     patiently(heartbeat.beat)
-    kept: set[str] = set()  # photos that were read, and of which nothing is written
+    kept = plan.table.make_set()  # photos that were read, and of which nothing is written
     part = PartRunner(
         source=plan.source,
         index=index,
@@ -139,10 +141,11 @@ def run(
     was_stopped = stopped()
     if not was_stopped:
         patiently(check_lock)
-        rows = metadata.select(plan.unchanged | kept)
+        rows = metadata.select(plan.unchanged) | metadata.select(kept)
         counts.add_all(describe_photos(index, rows, chunk_size=options.chunk_size))
         if not of:
-            counts.add_all(remove_photos(index, _removals(plan, counts.skipped), chunk_size=options.chunk_size))
+            for removals in _removals(plan, counts.skipped):
+                counts.add_all(remove_photos(index, removals, chunk_size=options.chunk_size))
         unread = {item.image_id for item in counts.skipped if not item.unusable}
         for content_hash in plan.obsolete_hashes(read=counts.read_hashes, skipped=unread):
             thumbnails.remove(content_hash)
@@ -151,11 +154,11 @@ def run(
         heartbeat.beat(stopped=True)
     elif isinstance(heartbeat, Heartbeat):
         state = replace(state, calibration=update_calibration(index))
-        patiently(heartbeat.end, state, complete=not plan.changed & counts.skipped_ids)
+        patiently(heartbeat.end, state, complete=not any(map(plan.changed.__contains__, counts.skipped_ids)))
     return counts.report(seconds=time.monotonic() - begun, stopped=was_stopped)
 
 
-def _noter(counts: RunCounts, progress: Progress, *, kept: set[str]) -> Callable[[Fact], None]:
+def _noter(counts: RunCounts, progress: Progress, *, kept: TextSet) -> Callable[[Fact], None]:
     """Return a function that counts a photo that is not written, and shows how many files were skipped.
 
     It adds those that stay as they are to `kept`.
@@ -177,13 +180,16 @@ def _noter(counts: RunCounts, progress: Progress, *, kept: set[str]) -> Callable
     return note
 
 
-def _removals(plan: Plan, skipped: Iterable[Skipped]) -> dict[str, str]:
-    """Return what to remove, with its content hash if that is known: files that are gone, or are no photos any more.
+def _removals(plan: Plan, skipped: Iterable[Skipped]) -> Iterator[dict[str, str]]:
+    """Yield what to remove, REMOVED_AT_ONCE a time: files that are gone, or are no photos any more.
 
-    A photo stays as it was indexed before if it only could not be opened, or if Elasticsearch refused it.
+    Each has its content hash if that is known. A photo stays as it was indexed before if it only could not be opened,
+    or if Elasticsearch refused it.
     """
-    unusable = {item.image_id for item in skipped if item.unusable} & plan.changed
-    return plan.to_delete | dict.fromkeys(sorted(unusable), "")
+    unusable = sorted({item.image_id for item in skipped if item.unusable and item.image_id in plan.changed})
+    removals = chain(plan.to_delete.items(), ((image_id, "") for image_id in unusable))
+    while some := dict(islice(removals, REMOVED_AT_ONCE)):
+        yield some
 
 
 def update_calibration(index: ImageIndex) -> Calibration | None:

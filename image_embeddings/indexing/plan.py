@@ -2,95 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, filterfalse
 
 from image_embeddings.config import SAMPLE_PHOTOS
-from image_embeddings.documents import FileState, holds_all
+from image_embeddings.documents import FileState
 from image_embeddings.errors import CorpusError
+from image_embeddings.es.retries import patiently
+from image_embeddings.indexing.fate import Fate
+from image_embeddings.indexing.photo_table import PhotoTable
+from image_embeddings.indexing.planned_photos import (
+    FilesToEncode,
+    HashesById,
+    IndexedHashes,
+    IndexedIds,
+    ReplacedPhotos,
+)
 from image_embeddings.indexing.share import Share
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.skipped import Skipped
-from image_embeddings.sources.source import PhotoFile, PhotoSource
+from image_embeddings.sources.source import PhotoSource
 
 FREE_TO_DELETE = 500  # an index of at most this many photos is made anew in a minute: no questions asked
+
+# The state of each photo of an index; or a function that reads them, and is called again if the index does not answer.
+FileStates = Mapping[str, FileState] | Callable[[], Iterable[tuple[str, FileState]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The work that makes the index match the source of photos."""
+    """The work that makes the index match the source of photos. It takes little memory, however many photos there are.
+
+    A part of a plan has a `share`. It removes nothing: others may still need what is to be removed, because a renamed
+    photo takes its embedding from there.
+    """
 
     source: PhotoSource
-    to_encode: list[PhotoFile]  # or only to read, if the bytes turn out to be indexed
-    to_delete: dict[str, str]  # image_id -> content hash of what is indexed, and gone from the source
-    changed: frozenset[str]  # image_ids to encode that are indexed in an older version
-    unchanged: frozenset[str]  # image_ids of files that are indexed as they are
-    hashes: Mapping[str, str]  # image_id -> content hash of the files that are indexed
-    replaced: frozenset[str]  # image_ids in the index whose place this one is to take
+    table: PhotoTable
     skipped: tuple[Skipped, ...]  # what the list of photos left out, with a reason for each
     passed: PassedOver  # what else it left out, counted
     reread: bool = False  # whether to read again what all photos say of themselves
+    share: Share | None = None
+
+    @cached_property
+    def to_encode(self) -> FilesToEncode:
+        """The files to encode, or only to read, if the bytes turn out to be indexed."""
+        return FilesToEncode(self.table, share=self.share)
+
+    @cached_property
+    def to_delete(self) -> Mapping[str, str]:
+        """Image_id -> content hash of what is indexed, and gone from the source."""
+        return {} if self.share else HashesById(self.table, Fate.REMOVE)
+
+    @cached_property
+    def changed(self) -> IndexedIds:
+        """The image_ids to encode that are indexed in an older version."""
+        return IndexedIds(self.table, Fate.ENCODE_ANEW, share=self.share)
+
+    @cached_property
+    def unchanged(self) -> IndexedIds:
+        """The image_ids of files that are indexed as they are."""
+        return IndexedIds(self.table, Fate.LEAVE, share=self.share)
+
+    @cached_property
+    def indexed_hashes(self) -> IndexedHashes:
+        """The content hashes of the files that are indexed, also of those of other parts."""
+        return IndexedHashes(self.table)
 
     @property
     def found(self) -> int:
         """How many photos are in the source, with those that are skipped."""
         return len(self.to_encode) + len(self.unchanged) + sum(not skipped.is_folder for skipped in self.skipped)
 
-    def image_ids(self) -> frozenset[str]:
-        """Return the image_ids of all photos in the source that can be indexed, as far as their list can tell."""
-        return self.unchanged.union(file.image_id for file in self.to_encode)
-
-    @cached_property
-    def indexed_hashes(self) -> frozenset[str]:
-        """The content hashes of the files that are indexed."""
-        return frozenset(self.hashes.values())
+    def image_ids(self) -> Iterator[str]:
+        """Yield the image_ids of all photos in the source that can be indexed, as far as their list can tell."""
+        yield from self.unchanged
+        yield from (file.image_id for file in self.to_encode)
 
     def part(self, share: Share) -> Plan:
-        """Return the work of one of several runs. Part 1 has what was passed over.
-
-        Nothing is deleted by parts: others may still need it, because a renamed photo takes its embedding from there.
-        """
-        has = share.has
+        """Return the work of one of several runs. Part 1 has what was passed over."""
         return replace(
             self,
-            to_encode=[file for file in self.to_encode if has(file.image_id)],
-            to_delete={},
-            changed=frozenset(filter(has, self.changed)),
-            unchanged=frozenset(filter(has, self.unchanged)),
-            skipped=tuple(item for item in self.skipped if has(item.image_id)),
+            share=share,
+            skipped=tuple(item for item in self.skipped if share.has(item.image_id)),
             passed=self.passed if share.number == 1 else PassedOver(),
         )
 
-    def obsolete_hashes(self, *, read: Collection[str], skipped: Collection[str]) -> set[str]:
-        """Return the content hashes that were in the index, and that no photo in it has any more after a run.
+    def obsolete_hashes(self, *, read: Container[str], skipped: Iterable[str]) -> Iterator[str]:
+        """Yield the content hashes that were in the index, and that no photo in it has any more after a run.
 
         `read` has the content hashes of the photos that the run has read, and `skipped` the image_ids of those that it
         could not read, and that stay in the index as they were.
         """
-        left = self.to_delete.keys() | self.changed.difference(skipped)
-        staying = {content_hash for image_id, content_hash in self.hashes.items() if image_id not in left}
-        return {self.hashes[image_id] for image_id in left}.difference(staying, read)
+        unread = set(skipped)
+        changed = (image_id for image_id in self.changed if image_id not in unread)
+        leaving = chain(changed, self.to_delete)
+        if self.changed or self.to_delete:
+            yield from filterfalse(read.__contains__, self.indexed_hashes.only_of(leaving))
 
     def count_dropped(self, skipped: Collection[Skipped]) -> int:
-        """Return how many photos of `replaced` are not in the new index after a run that skipped these."""
-        return len(self.replaced - (self.image_ids() - {item.image_id for item in skipped}))
+        """Return how many photos of the replaced index are not in the new one after a run that skipped these."""
+        return ReplacedPhotos(self.table).count_dropped(item.image_id for item in skipped)
 
     def find_missing(self, skipped: Collection[Skipped]) -> list[str]:
-        """Return the photos of `replaced` that a run skipped though they may still be there, sorted.
+        """Return the photos of the replaced index that a run skipped though they may still be there, sorted.
 
         They or their folder could not be opened, or Elasticsearch refused them.
         """
-        missing = {item.image_id for item in skipped if not item.unusable}
-        folders = tuple(f"{image_id}/" for image_id in missing)
-        return sorted(image_id for image_id in self.replaced if image_id in missing or image_id.startswith(folders))
+        return sorted(set(ReplacedPhotos(self.table).find(item.image_id for item in skipped if not item.unusable)))
 
 
 def make_plan(
     source: PhotoSource,
     *,
-    indexed: Mapping[str, FileState],
-    replaced: Mapping[str, FileState] | None = None,
+    indexed: FileStates,
+    replaced: FileStates | None = None,
     corpus_before: str | None = None,
     prune: bool = False,
     reread: bool = False,
@@ -109,65 +137,36 @@ def make_plan(
         CorpusError: `source` is not there, or cannot be read, or has no photos; or, without `prune`, most of a large
             index would be removed; or the index is of another source, whose address is `corpus_before`, and few of its
             photos are here.
+        DataDirError: the disk for temporary files is full.
     """
-    held = indexed if replaced is None else replaced
-    held_here = 0  # photos of `held` that are here by name and size; a copy of the folder has other times
-    to_encode: list[PhotoFile] = []
-    unchanged: set[str] = set()
+    table = PhotoTable()
+    patiently(lambda: table.read_indexed(_read(indexed)))
+    if replaced is not None:
+        patiently(lambda: table.read_replaced(_read(replaced)))
     skipped: list[Skipped] = []
     passed = PassedOver()
-    for file in source.list_photos(skip=skipped.append, passed=passed):
-        state = held.get(file.image_id)
-        held_here += state is not None and state.bytes == file.bytes
-        if not reread and _is_unchanged(file, indexed.get(file.image_id)):
-            unchanged.add(file.image_id)
-        else:
-            to_encode.append(file)
-    present = unchanged.union(file.image_id for file in to_encode)
-    unopened = tuple(f"{item.image_id}/" for item in skipped)
+    files = source.list_photos(skip=skipped.append, passed=passed)
+    # Photos that are here by name and size; a copy of the folder has other times.
+    held_here = table.read_listed(files, reread=reread, is_rebuild=replaced is not None)
+    for item in skipped:
+        table.keep_below(item.image_id)
+    plan = Plan(source=source, table=table, skipped=tuple(skipped), passed=passed, reread=reread)
     if not prune:
-        lost = sum(not image_id.startswith(unopened) for image_id in held.keys() - present)
+        held = "indexed" if replaced is None else "replaced"
         _check_for_mistake(
             source.address,
-            found=len(present),
-            lost=lost,
+            found=len(plan.to_encode) + len(plan.unchanged),
+            lost=table.count(f"FROM {held} WHERE fate = ?", (Fate.REMOVE,)),
             held_here=held_here,
-            held=len(held),
+            held=table.count(f"FROM {held}"),
             corpus_before=corpus_before,
             left_out=passed.left_out.total(),
         )
-    return Plan(
-        source=source,
-        to_encode=to_encode,
-        to_delete={
-            image_id: state.content_hash
-            for image_id, state in indexed.items()
-            if image_id not in present and not image_id.startswith(unopened)
-        },
-        changed=frozenset((present & indexed.keys()) - unchanged),
-        unchanged=frozenset(unchanged),
-        hashes={image_id: state.content_hash for image_id, state in indexed.items()},
-        replaced=frozenset(replaced or ()),
-        skipped=tuple(skipped),
-        passed=passed,
-        reread=reread,
-    )
+    return plan
 
 
-def _is_unchanged(file: PhotoFile, state: FileState | None) -> bool:
-    """Return whether the file is indexed as it is, with all data that this version of the program stores."""
-    if state is None or not holds_all(state.format, etag=file.etag):
-        return False
-    now = replace(
-        state,
-        bytes=file.bytes,
-        mtime_ns=file.mtime_ns,
-        ctime_ns=file.ctime_ns,
-        inode=file.inode,
-        sidecar_state=file.sidecar_state,
-        etag=file.etag,
-    )
-    return state.is_same_file(now)
+def _read(states: FileStates) -> Iterable[tuple[str, FileState]]:
+    return states.items() if isinstance(states, Mapping) else states()
 
 
 def _check_for_mistake(

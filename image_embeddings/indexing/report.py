@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from image_embeddings.photos.sidecars import SidecarFault
 from image_embeddings.sources.passed_over import PassedOver
@@ -97,6 +98,16 @@ class IndexReport:
         return self.encoded + self.taken + self.reused + self.described + self.deleted
 
 
+class TextSet(Protocol):
+    """A set of texts that grows."""
+
+    def add(self, text: str, /) -> object:
+        """Add a text, unless it is there."""
+
+    def __contains__(self, text: object, /) -> bool:
+        """Return whether a text is in the set."""
+
+
 class RunCounts:
     """Counts the outcomes of the photos while a run is under way; nothing else counts them.
 
@@ -110,11 +121,13 @@ class RunCounts:
         unchanged: int = 0,
         skipped: Collection[Skipped] = (),
         passed: PassedOver | None = None,
-        indexed_hashes: Collection[str] = (),
+        indexed_hashes: Container[str] = (),
+        make_set: Callable[[], TextSet] = set,
     ) -> None:
         """Begin with the data of the plan: what is in the folder, and the photos that the run leaves alone.
 
-        `indexed_hashes` are the content hashes of the photos that are in the index.
+        `indexed_hashes` are the content hashes of the photos that are in the index. `make_set` makes the sets that may
+        get a text for each photo.
         """
         self.found = found
         self.skipped = list(skipped)
@@ -123,9 +136,9 @@ class RunCounts:
         self._moved = 0
         self._damaged: list[Damaged] = []
         self._sidecar_faults: dict[SidecarFault, None] = {}  # each once: a sidecar may belong to several photos
-        self._reused_hashes: set[str] = set()
+        self._reused_hashes = make_set()
         self._indexed_hashes = indexed_hashes
-        self.read_hashes: set[str] = set()  # of photos that were read, if they were in the index before
+        self.read_hashes = make_set()  # of photos that were read, if they were in the index before
 
     def add(self, fact: Fact) -> None:
         """Count one photo."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from image_embeddings.assembly import data_dir_warning, make_encoder, thumbnails_of
 from image_embeddings.config import Settings
-from image_embeddings.documents import FORMAT, FileState, ModelInfo, PhotoMetadata
+from image_embeddings.documents import FORMAT, ModelInfo, PhotoMetadata
 from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
     DataDirError,
@@ -39,7 +39,7 @@ from image_embeddings.indexing.locks import RunLocks, check_takes_parts, lock_in
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.pipeline import Progress
-from image_embeddings.indexing.plan import Plan, make_plan
+from image_embeddings.indexing.plan import FileStates, Plan, make_plan
 from image_embeddings.indexing.records import KnownEmbedding, know_no_embedding
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.share import Share
@@ -227,7 +227,7 @@ class Indexing:
             with lock.alone():
                 state = state_of(index) if choices.share else None  # another part may have made it meanwhile
                 state = state or self._create_index(serving, encoder, rebuild=rebuild)
-        if plan.to_encode:
+        if len(plan.to_encode):
             check_same_model(encoder, state.model)
         self._mention_older_decoding(state)
         whole, plan = plan, plan.part(choices.share) if choices.share else plan
@@ -328,8 +328,8 @@ class Indexing:
         before = state_of(replaced) if replaced else state
         return make_plan(
             self.source,
-            indexed=_read_file_states(index, state),
-            replaced=patiently(replaced.documents.file_states) if replaced and before else None,
+            indexed=_file_states(index, state),
+            replaced=replaced.documents.read_file_states if replaced and before else None,
             corpus_before=before.corpus if before else None,
             prune=choices.prune,
             reread=choices.reread,
@@ -359,10 +359,10 @@ class Indexing:
         return replace(report, deleted=plan.count_dropped(report.skipped))
 
 
-def _read_file_states(index: ImageIndex, state: IndexState | None) -> dict[str, FileState]:
+def _file_states(index: ImageIndex, state: IndexState | None) -> FileStates:
     if not state:
         return {}
-    return patiently(index.documents.file_states, with_format=state.oldest_format < FORMAT)
+    return partial(index.documents.read_file_states, with_format=state.oldest_format < FORMAT)
 
 
 def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:

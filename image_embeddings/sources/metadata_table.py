@@ -10,7 +10,7 @@ file is in UTF-8, and its fields are separated by commas, semicolons or tabs.
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,11 @@ def read_metadata(path: Path, *, image_ids: Iterable[str]) -> dict[str, PhotoMet
     rows = _rows(_text(path), name=path.name)
     _, columns = next(rows, (1, []))
     _check_columns(columns, name=path.name)
-    table = _Table(columns=columns, image_ids=image_ids)
-    for line, fields in rows:
+    read = list(rows)
+    at = columns.index(FILE)
+    named = {fields[at] for _, fields in read if len(fields) > at}
+    table = _Table(columns=columns, photos=_find_named(named, image_ids))
+    for line, fields in read:
         table.add(line, fields)
     if table.problems:
         raise _unusable(path.name, table.problems)
@@ -105,13 +108,13 @@ def _check_columns(columns: list[str], *, name: str) -> None:
 class _Table:
     """The rows that are read so far: the metadata of the usable ones, and the problems of the others."""
 
-    def __init__(self, *, columns: list[str], image_ids: Iterable[str]) -> None:
+    def __init__(self, *, columns: list[str], photos: Mapping[str, str]) -> None:
+        """Begin without rows. `photos` has the image_id of each photo that rows may name, by that name."""
         self.columns = columns
         self.found: dict[str, PhotoMetadata] = {}
         self.problems: list[_Problem] = []
         self._lines: dict[str, int] = {}
-        self._image_ids = frozenset(image_ids)
-        self._by_likeness = {_comparable(image_id): image_id for image_id in self._image_ids}
+        self._photos = photos
 
     def add(self, line: int, fields: list[str]) -> None:
         """Add one row, or note what is wrong with it."""
@@ -134,7 +137,7 @@ class _Table:
             )
         values = dict(zip(self.columns, fields, strict=True))
         file = values.pop(FILE)
-        image_id = file if file in self._image_ids else self._by_likeness.get(_comparable(file))
+        image_id = self._photos.get(file)
         if image_id is None:
             raise ValueError(f"there is no photo {file!r}; a file is named by its path below the folder of the photos")
         label = _value(values.pop(LABEL, ""), column=LABEL, length=LABEL_LENGTH)
@@ -143,6 +146,20 @@ class _Table:
         return image_id, PhotoMetadata(
             label=label, caption=caption, extra={name: value for name, value in extra.items() if value}
         )
+
+
+def _find_named(names: Collection[str], image_ids: Iterable[str]) -> dict[str, str]:
+    """Return the image_ids of the photos that these names name, by the name. There may be very many image_ids."""
+    comparable = {name: _comparable(name) for name in names}
+    wanted = set(comparable.values())
+    found: dict[str, str] = {}
+    alike: dict[str, str] = {}
+    for image_id in image_ids:
+        if (form := _comparable(image_id)) in wanted:
+            alike[form] = image_id
+            if image_id in names:
+                found[image_id] = image_id
+    return {name: alike[form] for name, form in comparable.items() if form in alike} | found
 
 
 def _comparable(file: str) -> str:

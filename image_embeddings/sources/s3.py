@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from image_embeddings.errors import (
@@ -18,13 +17,11 @@ from image_embeddings.errors import (
 )
 from image_embeddings.file_stores.ranged_file import Body
 from image_embeddings.file_stores.s3_connection import S3Body, S3Connection
-from image_embeddings.sources.names import kind_of, named_like_a_photo
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.remote_source import RemoteSource, changed, gone
 from image_embeddings.sources.remote_tree import RemoteEntry
+from image_embeddings.sources.s3_listing import BucketFolders, entry_of
 from image_embeddings.sources.skipped import Skipped
-
-_ODD_KEY = "its key has an empty part, '.' or '..', or ends with a slash, so it is no path: copy it to another key"
 
 
 class S3Source(RemoteSource):
@@ -59,23 +56,13 @@ class S3Source(RemoteSource):
     def _begin_listing(
         self, *, skip: Callable[[Skipped], None], passed: PassedOver
     ) -> Callable[[str], Iterable[RemoteEntry]]:
-        """Read the whole list first: a request brings 1,000 keys, from whatever folders they are."""
-        folders: dict[str, dict[str, RemoteEntry]] = defaultdict(dict)
-        for item in self._objects():
-            path = item["Key"].removeprefix(self._s3.prefix)
-            if not is_plain_parts(path):
-                _pass_over(path, skip=skip, passed=passed)
-                continue
-            folder, _, name = path.rpartition("/")
-            if folder not in folders:
-                _add_folders(folders, folder)
-            folders[folder][name] = _entry(path, item)
-        return lambda folder: folders.pop(folder, {}).values()
+        list_page = partial(self._patiently, self._list_page)
+        return BucketFolders(list_page, prefix=self._s3.prefix, skip=skip, passed=passed)
 
     def _stat(self, path: str) -> RemoteEntry | None:
         with _errors(path):
             found = self._s3.find(path)
-        return _entry(path, found, size=found["ContentLength"]) if found else None
+        return entry_of(path, found, size=found["ContentLength"]) if found else None
 
     def _fetch(self, entry: RemoteEntry, start: int, stop: int) -> Body:
         options = {"IfMatch": f'"{entry.etag}"'} if entry.etag else {}
@@ -84,18 +71,9 @@ class S3Source(RemoteSource):
         with _errors(entry.path):
             return _Body(self._s3.fetch(entry.path, **options), path=entry.path)
 
-    def _objects(self) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, Any] = {}
-        while True:
-            page = self._patiently(self._list_page, more)
-            yield from page.get("Contents", ())
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
-
-    def _list_page(self, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _list_page(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         with _errors(self.address):
-            return self._s3.list_page(more)
+            return self._s3.list_page(options)
 
 
 class _Body:
@@ -125,40 +103,6 @@ def _errors(path: str) -> Iterator[None]:
         raise gone(path) from None
     except StoreError as error:
         raise CorpusError(str(error)) from None
-
-
-def is_plain_parts(path: str) -> bool:
-    """Return whether a key below the prefix is a path: no part is empty, `.` or `..`. Its length is no matter."""
-    return not {"", ".", ".."} & set(path.split("/"))
-
-
-def _pass_over(path: str, *, skip: Callable[[Skipped], None], passed: PassedOver) -> None:
-    """Name a key that is no path if it looks like a photo; else count it, unless it only stands for a folder."""
-    name = path.rstrip("/").rpartition("/")[2]
-    if named_like_a_photo(name):
-        skip(Skipped(image_id=path, reason=_ODD_KEY))
-    elif not path.endswith("/") and path:
-        passed.other_files[kind_of(name)] += 1
-
-
-def _add_folders(folders: dict[str, dict[str, RemoteEntry]], path: str) -> None:
-    """Add a folder to the one above it, and so on."""
-    while path:
-        above, _, name = path.rpartition("/")
-        if f"{name}/" in folders[above]:
-            return
-        folders[above][f"{name}/"] = RemoteEntry(path=path, is_folder=True)
-        path = above
-
-
-def _entry(path: str, item: Mapping[str, Any], *, size: int | None = None) -> RemoteEntry:
-    modified: datetime = item["LastModified"]
-    return RemoteEntry(
-        path=path,
-        bytes=item["Size"] if size is None else size,
-        mtime_ns=int(modified.timestamp()) * 10**9,
-        etag=item["ETag"].strip('"'),
-    )
 
 
 def _make(address: str, endpoint: str | None, exclude: Sequence[str], patience_seconds: float) -> S3Source:

@@ -7,10 +7,12 @@
         spark.kill_executor()  # or spark.kill_python_worker(), driver.kill(), spark.kill_worker(0)
         driver.wait()
 
-The cluster is that of the package pyspark. All processes end with the one that started the cluster.
+The cluster is that of the package pyspark, or the one that SPARK_HOME names. All processes end with the one that
+started the cluster.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,7 +211,12 @@ def spark_cluster(folder: Path, *, home: Path | None = None) -> Iterator[Spark]:
 
 
 def installed_home() -> Path | None:
-    """Return the folder of the installed package pyspark, if there is one."""
+    """Return the folder that SPARK_HOME names, for tests on another version, else that of the installed pyspark.
+
+    None: there is neither.
+    """
+    if named := os.environ.get("SPARK_HOME"):
+        return Path(named)
     found = find_spec("pyspark")
     return Path(found.origin).parent if found and found.origin else None
 
@@ -221,6 +228,8 @@ def missing() -> str | None:
 
 def describe() -> str:
     """Return the version, for pytest's header."""
+    if named := os.environ.get("SPARK_HOME"):
+        return f"the one of SPARK_HOME, {named}"
     try:
         return version("pyspark")
     except PackageNotFoundError:

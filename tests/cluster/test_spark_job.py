@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import shutil
 import signal
 from contextlib import closing, suppress
 
@@ -18,8 +19,10 @@ from tests.cluster.spark_cluster import ON_BOTH_WORKERS
 from tests.cluster.spark_package import JOB, make_package
 from tests.cluster.three_nodes import three_nodes
 from tests.fakes import RecordedProgress
+from tests.pictures import save
 from tests.server.album import contents
 from tests.waiting import wait_for
+from tests.worded_photos import xmp
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -82,6 +85,15 @@ def whole(settings, cluster, name, album):
     return found
 
 
+def rows_in(report):
+    """Return the rows of a report that Spark has written."""
+    return [json.loads(line) for path in report.glob("*.json") for line in path.read_text().splitlines()]
+
+
+def counts_in(report):
+    return {row["name"]: int(row["value"]) for row in rows_in(report) if row["kind"] == "count"}
+
+
 def test_the_documents_are_those_of_a_run_on_one_machine(job, cluster, name, album, whole, tmp_path):
     index = ImageIndex(cluster, name=name)
     for folder, expected in zip((album.before, album.after), whole, strict=True):
@@ -89,7 +101,7 @@ def test_the_documents_are_those_of_a_run_on_one_machine(job, cluster, name, alb
         assert done.code == 0, done.log
         assert contents(index) == expected
     assert (tmp_path / "report" / "_SUCCESS").exists()
-    rows = [json.loads(line) for path in (tmp_path / "report").glob("*.json") for line in path.read_text().splitlines()]
+    rows = rows_in(tmp_path / "report")
     assert {"kind": "count", "name": "found", "value": "93"} in rows
     assert [row["name"] for row in rows if row["kind"] == "skipped"] == ["no-photo.jpg"]
     assert (index.state().indexing, index.state().corpus) == (None, str(album.after))
@@ -103,6 +115,52 @@ def test_a_table_says_something_of_photos_that_are_read_again_and_have_not_chang
     assert done.code == 0, done.log
     documents = ImageIndex(cluster, name=name).documents
     assert (documents.get("1.png").label, documents.get("2.png").label) == ("kept", None)
+
+
+@pytest.fixture
+def said(tmp_path):
+    """Two states of a folder of photos that are alike in size, with sidecars and copies; and a table for the second."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    for number in range(12):
+        save(before / f"{number}.bmp", colour=(20 * number, 100, 0))
+    (before / "0.bmp.xmp").write_bytes(xmp(captions={"x-default": "a door"}))
+    (before / "1.bmp.xmp").write_bytes(xmp(captions={"x-default": "a gate"}))
+    shutil.copytree(before, after)
+    (after / "0.bmp.xmp").write_bytes(xmp(captions={"x-default": "another door"}))
+    (after / "2.bmp.xmp").write_bytes(xmp(captions={"x-default": "a wall"}))
+    (after / "3.bmp").rename(after / "moved.bmp")
+    for name in ("copy-1.bmp", "copy-2.bmp"):
+        shutil.copy(after / "4.bmp", after / name)
+    save(after / "5.bmp", colour=(1, 2, 3))
+    (after / "6.bmp").unlink()
+    for number in range(3):
+        save(after / "new" / f"{number}.bmp", colour=(0, 0, 200))
+    table = tmp_path / "photos.csv"
+    table.write_text("file,label,shelf\n0.bmp,kept,3\nmoved.bmp,other,\nnew/1.bmp,fresh,\n5.bmp,,4\n")
+    return before, after, table
+
+
+@pytest.mark.parametrize("reread", [False, True])
+def test_sidecars_copies_and_tables_say_the_same_as_in_a_run_on_one_machine(
+    job, settings, cluster, name, said, reread, tmp_path
+):
+    before, after, table = said
+    alone = dataclasses.replace(settings, index_name=f"{name}-whole")
+    whole = ImageIndex(cluster, name=alone.index_name)
+    try:
+        index_photos(dataclasses.replace(alone, image_dir=before), progress=RecordedProgress)
+        there = dataclasses.replace(alone, image_dir=after)
+        report = index_photos(there, reread=reread, metadata=table, progress=RecordedProgress)
+        expected = contents(whole)
+    finally:
+        whole.drop()
+    assert job(before).wait().code == 0
+    options = ("--part-photos", 1, "--metadata", table, "--report", tmp_path / "report")
+    done = job(after, *options, *(["--reread"] if reread else [])).wait()
+    assert done.code == 0, done.log
+    assert contents(ImageIndex(cluster, name=name)) == expected
+    counts = counts_in(tmp_path / "report")
+    assert counts == {name: getattr(report, name) for name in counts}
 
 
 # Faults, each at a random moment. The job goes on, or is submitted again.
@@ -140,7 +198,7 @@ def wait_for_documents(number, driver, index):
 
 @pytest.mark.parametrize("victim", ["Python worker", "executor"])
 def test_a_process_that_dies_costs_no_photo_and_writes_none_wrong(spark, job, index, album, expected, moment, victim):
-    driver = job(album.after)
+    driver = job(album.after, "--part-photos", 1)  # which makes more parts than there are in one job of Spark
     wait_for_documents(moment, driver, index)
     spark.kill_python_worker() if victim == "Python worker" else spark.kill_executor()
     done = driver.wait()
@@ -161,8 +219,7 @@ def test_a_job_whose_driver_dies_is_submitted_again_and_does_only_the_rest(
     done = job(album.after, "--report", tmp_path / "report").wait()
     assert done.code == 0, done.log
     assert contents(index) == expected
-    rows = [json.loads(line) for path in (tmp_path / "report").glob("*.json") for line in path.read_text().splitlines()]
-    counts = {row["name"]: int(row["value"]) for row in rows if row["kind"] == "count"}
+    counts = counts_in(tmp_path / "report")
     assert (counts["unchanged"], counts["encoded"]) == (there, len(expected) - there)
     assert versions_of(index, among=versions) == versions
 

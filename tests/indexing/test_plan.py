@@ -45,7 +45,7 @@ def test_all_photos_of_a_folder_are_new_to_an_empty_index(photos):
 def test_photos_of_the_same_size_and_time_are_left_alone(photos):
     indexed = states(photos)
     work = make_plan(FolderSource(photos), indexed=indexed)
-    assert (work.to_encode, work.unchanged, work.image_ids()) == ([], indexed.keys(), indexed.keys())
+    assert (list(work.to_encode), work.unchanged, set(work.image_ids())) == ([], indexed.keys(), indexed.keys())
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_photos_of_another_size_time_inode_or_format_are_read_again(photos, chan
 
 def test_documents_of_folders_need_not_be_read_again_for_the_etag(photos):
     """Format 5 added the etag, which files of folders do not have."""
-    assert make_plan(FolderSource(photos), indexed=states(photos, format=4)).to_encode == []
+    assert make_plan(FolderSource(photos), indexed=states(photos, format=4)).unchanged == states(photos).keys()
     assert len(make_plan(FolderSource(photos), indexed=states(photos, format=3)).to_encode) == 6
     assert len(make_plan(FolderSource(photos), indexed=states(photos, etag="a")).to_encode) == 6
 
 
 def test_an_inode_or_time_of_change_that_is_not_known_is_not_compared(photos):
     for unknown in ({"ctime_ns": 0}, {"inode": 0}, {"ctime_ns": 0, "inode": 0}):
-        assert make_plan(FolderSource(photos), indexed=states(photos, **unknown)).to_encode == []
+        assert len(make_plan(FolderSource(photos), indexed=states(photos, **unknown)).to_encode) == 0
 
 
 def test_an_edit_that_keeps_size_and_time_is_read_again(photos):
@@ -150,10 +150,10 @@ def test_a_folder_that_moved_with_its_photos_is_the_same_folder(photos):
 def test_another_folder_with_photos_of_the_same_names_is_refused_too(photos):
     indexed = {file.image_id: SOME_FILE for file in photo_folder.walk(photos, skip=pytest.fail)}
     with pytest.raises(
-        CorpusError, match=r"holds the 6 photos of /my/photos, and most of them, by name and size, are not in"
+        CorpusError, match=r"holds 6 photos, of /my/photos, and most of them, by name and size, are not in"
     ):
         make_plan(FolderSource(photos), indexed=indexed, corpus_before="/my/photos")
-    with pytest.raises(CorpusError, match=r"holds the 6 photos of /my/photos"):
+    with pytest.raises(CorpusError, match=r"holds 6 photos, of /my/photos"):
         make_plan(FolderSource(photos), indexed={}, replaced=indexed, corpus_before="/my/photos")
     assert len(make_plan(FolderSource(photos), indexed=indexed, corpus_before=str(photos)).to_encode) == 6
 
@@ -186,5 +186,5 @@ def test_contents_that_no_photo_has_after_a_run_are_told(photos):
         indexed[image_id] = dataclasses.replace(indexed[image_id], mtime_ns=1)
     indexed[copied] = dataclasses.replace(indexed[copied], content_hash=hashes[kept])
     work = make_plan(FolderSource(photos), indexed=indexed)
-    assert work.obsolete_hashes(read={hashes[moved]}, skipped={unread}) == {hashes[gone], hashes[changed]}
-    assert work.obsolete_hashes(read=(), skipped=()) == {hashes[name] for name in (gone, changed, unread, moved)}
+    assert set(work.obsolete_hashes(read={hashes[moved]}, skipped={unread})) == {hashes[gone], hashes[changed]}
+    assert set(work.obsolete_hashes(read=(), skipped=())) == {hashes[name] for name in (gone, changed, unread, moved)}

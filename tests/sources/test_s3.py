@@ -18,7 +18,7 @@ from image_embeddings.errors import (
     StoreUnreachableError,
 )
 from image_embeddings.file_stores.s3_connection import S3Connection
-from image_embeddings.sources import reading
+from image_embeddings.sources import reading, s3_listing
 from image_embeddings.sources.choice import source_of
 from image_embeddings.sources.passed_over import PassedOver
 from image_embeddings.sources.photo_folder import walk
@@ -63,6 +63,12 @@ def only_photo(source):
 # Lists
 
 
+@pytest.fixture(params=[s3_listing.KEYS_AT_ONCE, 3, 0])
+def keys_at_once(request, monkeypatch):
+    """Lists the whole bucket at once, or small trees of folders at once, or each folder by itself."""
+    monkeypatch.setattr(s3_listing, "KEYS_AT_ONCE", request.param)
+
+
 def test_photos_are_listed_with_size_time_and_etag(source, put, bucket):
     put("photos/a.jpg", data=b"abc")
     file, (name, client) = only_photo(source("/photos")), bucket
@@ -72,7 +78,7 @@ def test_photos_are_listed_with_size_time_and_etag(source, put, bucket):
     assert file.version == file.etag
 
 
-def test_the_same_files_are_photos_sidecars_and_others_as_in_a_folder(source, bucket, tmp_path):
+def test_the_same_files_are_photos_sidecars_and_others_as_in_a_folder(keys_at_once, source, bucket, tmp_path):
     names = ["a.jpg", "a.jpg.xmp", "b/c.PNG", "b/c.xmp", "b/d/e.heic", "b/d.jpg", "b/f.jpg.json", "notes.txt", "README"]
     names += [".hidden.jpg", "b/.trash/x.jpg", "@eaDir/a.jpg", "#recycle/b.jpg", "out/x.jpg", "b/g.JXL", "c/.nomedia"]
     names += [
@@ -108,7 +114,7 @@ def test_the_same_files_are_photos_sidecars_and_others_as_in_a_folder(source, bu
     assert "b/g.JXL" in {item.image_id for item in skipped}
 
 
-def test_keys_that_are_no_paths_are_skipped_with_the_reason(source, put):
+def test_keys_that_are_no_paths_are_skipped_with_the_reason(keys_at_once, source, put):
     put("good.jpg", "a//b.jpg", "a/../c.jpg", "./d.jpg", "/e.jpg", "f.jpg/", "folder/", "a//notes.txt", "g\t.jpg")
     put("x" * 600 + ".jpg")
     found, skipped, passed = listed(source())
@@ -121,17 +127,17 @@ def test_keys_that_are_no_paths_are_skipped_with_the_reason(source, put):
     assert (len(skipped), passed.other_files) == (7, {".txt": 1})
 
 
-def test_a_key_may_be_a_photo_and_the_folder_of_others(source, put):
+def test_a_key_may_be_a_photo_and_the_folder_of_others(keys_at_once, source, put):
     put("a.jpg", "a.jpg/b.jpg")
     assert listed(source())[0] == ["a.jpg", "a.jpg/b.jpg"]
 
 
-def test_a_prefix_is_a_folder_and_no_beginning_of_names(source, put):
+def test_a_prefix_is_a_folder_and_no_beginning_of_names(keys_at_once, source, put):
     put("photos/a.jpg", "photos-old/b.jpg", "photos.jpg")
     assert listed(source("/photos"))[0] == ["a.jpg"]
 
 
-def test_a_list_of_many_pages_is_whole(source, put):
+def test_a_list_of_many_pages_is_whole(keys_at_once, source, put):
     keys = [f"{number % 7}/{number}.jpg" for number in range(1003)]
     put(*keys)
     assert sorted(listed(source())[0]) == sorted(keys)

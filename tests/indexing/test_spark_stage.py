@@ -1,0 +1,64 @@
+"""What the driver of a Spark job does by itself; no Spark. The rest is in server/test_spark_job.py."""
+
+import pytest
+
+from image_embeddings.documents import FileState, PhotoMetadata
+from image_embeddings.indexing.metadata_changes import MetadataChanges
+from image_embeddings.indexing.part_runner import PartRunner
+from image_embeddings.indexing.photo_table import PhotoTable
+from image_embeddings.indexing.planned_photos import IndexedHashes
+from image_embeddings.indexing.spark_stage import _parts, _reason
+from image_embeddings.sources.source import PhotoFile
+
+TRACEBACK = """An exception was thrown from the Python worker: Traceback (most recent call last):
+  File "/a/pyspark.zip/pyspark/worker.py", line 4197, in invoke_udf
+    func, profiler = read_command(pickleSer, init_info.udf_info)
+                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/a/image_embeddings/documents.py", line 8, in <module>
+    import numpy as np
+{error}
+ SQLSTATE: 38000
+
+\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:572)
+"""
+JAVA = "An error occurred while calling o51.collect.\n: org.apache.spark.SparkException: Job aborted: it lost: "
+
+
+@pytest.mark.parametrize("before", ["", JAVA])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("ModuleNotFoundError: No module named 'numpy'", "ModuleNotFoundError: No module named 'numpy'"),
+        ("image_embeddings.errors.SettingError: It is 'many'.", "It is 'many'."),
+    ],
+)
+def test_the_reason_why_a_job_failed_is_that_of_its_task(before, error, reason):
+    text = before + TRACEBACK.format(error=error)
+    assert f"failed again and again: {reason} What was indexed stays" in _reason(RuntimeError(text))
+
+
+def test_a_job_without_a_failed_task_says_what_spark_says():
+    assert "again and again: Job 3 cancelled What" in _reason(RuntimeError("Job 3 cancelled\nmore\n"))
+
+
+def test_parts_know_of_the_plan_what_their_photos_need():
+    files = [PhotoFile(image_id=f"{number}.jpg", bytes=number % 2, mtime_ns=1) for number in range(5)]
+    table = PhotoTable()
+    table.read_indexed((f"{size}", FileState(bytes=size, mtime_ns=1, content_hash=f"hash {size}")) for size in (0, 7))
+    rows = {image_id: PhotoMetadata(label=image_id) for image_id in ("1.jpg", "4.jpg", "gone.jpg")}
+    runner = PartRunner(
+        source=None,
+        index=None,
+        encoder=None,
+        thumbnails=None,
+        options=None,
+        decoders=None,
+        decoding="",
+        indexed_hashes=IndexedHashes(table),
+        metadata=MetadataChanges(rows=rows),
+    )
+    parts = list(_parts(files, {"0.jpg", "3.jpg"}, runner, size=2))
+    assert [file for part in parts for file in part.files] == files
+    assert [sorted(part.changed) for part in parts] == [["0.jpg"], ["3.jpg"], []]
+    assert [sorted(part.rows) for part in parts] == [["1.jpg"], [], ["4.jpg"]]
+    assert [part.indexed_hashes for part in parts] == [{"hash 0"}] * 3
