@@ -226,7 +226,7 @@ def test_a_rebuild_of_a_folder_that_lacks_most_photos_is_refused(settings, tmp_p
     save(other.image_dir / "one.png", colour=(1, 2, 3))
     for choices in ({"rebuild": True}, {}):
         with pytest.raises(
-            CorpusError, match=r"holds the 6 photos of .*photos, and most of them, by name and size, are not in"
+            CorpusError, match=r"holds 6 photos, of .*photos, and most of them, by name and size, are not in"
         ):
             run(other, **choices)
     shutil.rmtree(settings.image_dir / "warm")
