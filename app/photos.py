@@ -142,5 +142,4 @@ def _make_thumbnail(image_id: str) -> tuple[bytes, str]:
     The file may have changed since it was indexed.
     """
     image, made = decode_photo(find_photo(image_id))
-    path = services().thumbnails.make(image, content_hash=made)
-    return path.read_bytes(), made
+    return services().thumbnails.keep(image, content_hash=made), made

@@ -12,7 +12,9 @@ from image_embeddings.documents import ModelInfo
 from image_embeddings.encoders import Encoder, choose_encoder
 from image_embeddings.es.opening import Notify, open_index, silent
 from image_embeddings.es.queries import Thoroughness
+from image_embeddings.file_stores.choice import store_at
 from image_embeddings.photos.decoding import DECODING
+from image_embeddings.photos.shared_thumbnails import SharedThumbnails
 from image_embeddings.photos.thumbnails import Thumbnails
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources.samples import captioned_photos
@@ -41,9 +43,19 @@ def open_search(settings: Settings, *, notify: Notify = silent) -> ImageSearch:
     )
 
 
-def thumbnails_of(settings: Settings) -> Thumbnails:
-    """Return the store of the thumbnails, below DATA_DIR. Each decoding has a folder of its own."""
-    return Thumbnails(settings.data_dir / "thumbnails" / DECODING)
+def thumbnails_of(settings: Settings, *, patience_seconds: float = 0.0) -> Thumbnails:
+    """Return the thumbnails, below DATA_DIR or THUMBNAILS. Each decoding has a folder of its own.
+
+    Requests to a store are repeated for `patience_seconds` if it does not answer.
+
+    Raises:
+        SettingError: THUMBNAILS names no place.
+    """
+    here, place = settings.data_dir / "thumbnails", settings.thumbnails
+    if isinstance(place, str):
+        store = store_at(f"{place}/{DECODING}", settings, patience_seconds=patience_seconds)
+        return SharedThumbnails(here / DECODING, store=store)
+    return Thumbnails((place or here) / DECODING)
 
 
 def data_dir_warning(data_dir: Path, *, photos: Path | str) -> str:

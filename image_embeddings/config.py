@@ -107,6 +107,11 @@ class Settings:
         None, parse_http_address, "Address of the S3-compatible store that s3:// is at. Unset: Amazon's"
     )
     data_dir: Path = _setting(".data", _path, "Folder for the embedded node, its data, thumbnails and networks")
+    thumbnails: Path | str | None = _setting(
+        None,
+        _photo_address,
+        "Folder or address (s3://BUCKET/PREFIX) in which machines share thumbnails. Unset: each has its own",
+    )
     image_model: str = _setting(
         "auto", parse_text, "auto, conse (built in), clip-ViT-B-32, or any sentence-transformers CLIP name or folder"
     )

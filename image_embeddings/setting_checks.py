@@ -37,6 +37,8 @@ def check_settings(settings: Settings) -> None:
     if settings.auth_header:
         _check_auth_header(settings)
     check_address(settings.image_dir)
+    if settings.thumbnails:
+        check_address(settings.thumbnails)
 
 
 def check_address(address: Path | str) -> None:

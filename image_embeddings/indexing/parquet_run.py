@@ -58,7 +58,7 @@ def encode_into_parquet(
         CorpusError: `folder` cannot be used, or lacks most of the photos that an earlier run found.
         SourceUnreachableError: the machines of a URL do not answer any more; the parts that are written stay.
         EmbeddingFilesError: `out` holds something else.
-        StoreError: `out` cannot be read or written.
+        StoreError: `out` cannot be read or written, or a thumbnail in THUMBNAILS.
         ModelError: the encoder fails, or is another one than that of an earlier run.
         DataDirError: a thumbnail cannot be written.
     """
@@ -131,7 +131,7 @@ def _rows(
         reader=PhotoReader(
             source=plan.source,
             preprocess=encoder.preprocess,
-            thumbnails=thumbnails_of(settings),
+            thumbnails=thumbnails_of(settings, patience_seconds=PATIENCE_SECONDS),
             options=options,
             decoders=indexing_decoders(options.thread_count),
         ),

@@ -63,7 +63,7 @@ def make_documents(
     A file that cannot be read or decoded, or of which nothing is to be written, goes to `note` and to no batch.
 
     Raises:
-        DataDirError: a thumbnail cannot be written.
+        DataDirError, StoreError: a thumbnail cannot be written.
         ModelError: the encoder fails.
     """
     batches = _gather_batches(map_reads(reader.read, files), size=batch_size, note=note)
@@ -110,13 +110,15 @@ class PhotoReader:
         return self._add(photo)
 
     def _decode(self, content: PhotoBytes) -> Photo:
-        return self.decoders.decode_photo(
+        photo = self.decoders.decode_photo(
             content,
             max_pixels=self.options.max_pixels,
             with_location=self.options.with_location,
             keep_unmanaged=self.decoding == UNMANAGED_DECODING,
-            thumbnails=self.thumbnails,
+            thumbnails=self.thumbnails.local,
         )
+        self.thumbnails.share(photo.document.content_hash)
+        return photo
 
     def _reuse(
         self, content: PhotoBytes, stored: StoredPhoto, same_bytes: ImageDocument, embedding: Embedding

@@ -90,7 +90,7 @@ def run(
 
     Raises:
         ElasticsearchError: it could not be written to, for PATIENCE_SECONDS; what was written before stays.
-        DataDirError: a thumbnail cannot be written.
+        DataDirError, StoreError: a thumbnail cannot be written.
         ModelError: the encoder fails.
     """
     begun = time.monotonic()

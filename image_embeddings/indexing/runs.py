@@ -19,6 +19,7 @@ from image_embeddings.errors import (
     ModelMismatchError,
     SettingError,
     SourceUnreachableError,
+    StoreError,
 )
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import (
@@ -212,7 +213,7 @@ class Indexing:
             _check_same_rebuild(encoder, state, address=self.source.address)
         if self._is_first_run and not rebuild:
             self._mention_rebuild(serving)
-        thumbnails = thumbnails_of(self.settings)
+        thumbnails = thumbnails_of(self.settings, patience_seconds=PATIENCE_SECONDS)
         if self._is_first_run:
             thumbnails.remove_abandoned()
         plan = self._make_plan(index, state, choices, replaced=serving if rebuild else None)
@@ -386,7 +387,7 @@ def _add_advice_to_errors(choices: RunChoices) -> Iterator[None]:
     """Add to an error that ends a run the advice how to continue the run."""
     try:
         yield
-    except (ElasticsearchError, DataDirError, SourceUnreachableError) as error:
+    except (ElasticsearchError, DataDirError, SourceUnreachableError, StoreError) as error:
         without = ", but without --delete-existing" if choices.delete_existing else ""
         give_up = f" {GIVE_UP}" if choices.rebuild else ""
         error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.{give_up}",)

@@ -80,7 +80,7 @@ def _runner(work: Work) -> PartRunner:
         source=source_of(parse_address(work.address), settings, patience_seconds=PATIENCE_SECONDS),
         index=open_index(settings).at(work.backing_index, fence=work.fence),
         encoder=encoder,
-        thumbnails=thumbnails_of(settings),
+        thumbnails=thumbnails_of(settings, patience_seconds=PATIENCE_SECONDS),
         options=work.options,
         decoders=indexing_decoders(work.options.thread_count),
         decoding=work.decoding,

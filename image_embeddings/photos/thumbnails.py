@@ -31,6 +31,15 @@ def preview(image: Image.Image) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def encode(image: Image.Image) -> bytes:
+    """Return the thumbnail of an upright RGB image."""
+    thumbnail = image.copy()
+    thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.HAMMING, reducing_gap=2.0)
+    buffer = BytesIO()
+    thumbnail.save(buffer, "WEBP", quality=QUALITY, method=METHOD)
+    return buffer.getvalue()
+
+
 class Thumbnails:
     """A folder of thumbnails, each with the content hash of its photo as its name."""
 
@@ -64,6 +73,21 @@ class Thumbnails:
             ) from error
         return path
 
+    @property
+    def local(self) -> "Thumbnails":
+        """Those on this machine, in which processes that decode make them; `share` has to be called after that."""
+        return self
+
+    def share(self, content_hash: str) -> None:
+        """Let all see the thumbnail that was made in `local`. Here they do already."""
+
+    def keep(self, image: Image.Image, *, content_hash: str) -> bytes:
+        """Return the thumbnail of an upright RGB image, which is kept for all.
+
+        Raises: as `make`.
+        """
+        return self.make(image, content_hash=content_hash).read_bytes()
+
     def read(self, content_hash: str) -> bytes | None:
         """Return the thumbnail of the photo with this hash, or None if there is none, or if it is damaged.
 
@@ -80,7 +104,7 @@ class Thumbnails:
                 f"A thumbnail below {self._folder} cannot be read ({error.strerror or error}). Let this user read "
                 "DATA_DIR, or look after the disk."
             ) from error
-        return data if _is_whole(data[:HEADER_BYTES], size=len(data)) else None
+        return data if is_whole_thumbnail(data) else None
 
     def remove(self, content_hash: str) -> None:
         """Remove the thumbnail of the photo with this hash, if there is one. It is made anew if it is needed."""
@@ -98,12 +122,11 @@ class Thumbnails:
 
     def _write(self, image: Image.Image, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        thumbnail = image.copy()
-        thumbnail.thumbnail((SIZE, SIZE), Image.Resampling.HAMMING, reducing_gap=2.0)
+        data = encode(image)
         unfinished = path.with_name(f"{uuid.uuid4().hex}{UNFINISHED}")
         try:
             with unfinished.open("wb") as file:
-                thumbnail.save(file, "WEBP", quality=QUALITY, method=METHOD)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # the name must not be on the disk before the content
             unfinished.replace(path)  # complete or not there at all, even with two writers
@@ -122,6 +145,11 @@ def _is_whole_file(path: Path) -> bool:
             return _is_whole(file.read(HEADER_BYTES), size=os.fstat(file.fileno()).st_size)
     except OSError:
         return False
+
+
+def is_whole_thumbnail(data: bytes) -> bool:
+    """Return whether the bytes are a whole thumbnail."""
+    return _is_whole(data[:HEADER_BYTES], size=len(data))
 
 
 def _is_whole(header: bytes, *, size: int) -> bool:

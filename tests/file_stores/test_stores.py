@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 
 import fsspec
 import pytest
@@ -19,7 +20,7 @@ from tests.waiting import LONG
 DATA = bytes(range(256)) * 4_000
 
 
-@pytest.fixture(params=["folder", "s3", "memory"])
+@pytest.fixture(params=["folder", "s3", "memory", pytest.param("hdfs", marks=pytest.mark.slow)])
 def store(request):
     return request.getfixturevalue(f"{request.param}_store")
 
@@ -33,6 +34,12 @@ def folder_store(tmp_path):
 def memory_store():
     yield FsspecStore("memory://files/out")
     fsspec.filesystem("memory").rm("/", recursive=True)
+
+
+@pytest.fixture
+def hdfs_store(hdfs):
+    address = hdfs.web_url.replace("http://", f"webhdfs://{hdfs.user}@")
+    return store_at(f"{address}/{uuid.uuid4().hex}/out", load_settings({}))
 
 
 @pytest.fixture
