@@ -81,13 +81,16 @@ def test_axe_finds_nothing_wrong_with_the_lightbox_and_its_details(look):
 
 
 @looks
-@pytest.mark.parametrize("menu", [".chip:first-child", ".chip:last-child", ".add"])
-def test_axe_finds_nothing_wrong_with_chips_and_their_menus(look, menu):
+def test_axe_finds_nothing_wrong_with_chips_and_their_menus(look):
     page = look(
         f"/image_search?q=snow&like={CATS[0]}%23xywh=percent:20,10,50,50&without=people&weight=1&weight=2&weight=1"
     )
-    page.locator(f"{menu} summary").click()
-    assert violations(page) == []
+    for menu in (".chip:first-child", ".chip:last-child", ".add"):
+        page.locator(f"{menu} summary").click()
+        expect(page.locator(f"{menu} .menu")).to_be_visible()
+        assert violations(page) == [], menu
+        page.keyboard.press("Escape")
+        expect(page.locator(f"{menu} .menu")).to_be_hidden()
 
 
 @looks

@@ -1,4 +1,4 @@
-"""The web app as a process of its own, over an index that the command line has filled."""
+"""The web app as a process of its own, over an index that a command has filled."""
 
 import os
 import socket
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.commands import run_here
 from tests.waiting import LONG
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,10 +36,9 @@ def environ(elasticsearch_url: str, *, data_dir: Path, index_name: str) -> dict[
 
 
 def index_photos(env: Mapping[str, str], *options: str) -> None:
-    """Index the photos by the command that users type."""
-    command = [sys.executable, "-m", "image_embeddings", "index", *options]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    """Index the photos by the command that users type, in this process, which has loaded the libraries."""
+    done = run_here(env, "index", *options)
+    assert done.exit_code == 0, done.stderr
 
 
 @contextmanager

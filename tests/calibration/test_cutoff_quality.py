@@ -27,8 +27,8 @@ def rows_of(path):
 class Samples:
     """Embeddings of the sample photos, of their captions in three languages, and of texts that no photo shows."""
 
-    def __init__(self):
-        encoder = ConseEncoder()
+    def __init__(self, networks):
+        encoder = ConseEncoder(networks=networks)
         names = sorted(path.relative_to(SAMPLE_PHOTOS).as_posix() for path in SAMPLE_PHOTOS.rglob("*.jpg"))
         captions = [row for row in rows_of(SAMPLE_PHOTOS / "captions.csv") if row["language"] in LANGUAGES]
         absent = [row["text"] for row in rows_of(ROOT / "benchmarks" / "absent_texts.csv")]
@@ -56,8 +56,8 @@ class Samples:
 
 
 @pytest.fixture(scope="module")
-def samples():
-    return Samples()
+def samples(networks):
+    return Samples(networks)
 
 
 @pytest.mark.parametrize(("language", "most"), [("en", 0.06), ("de", 0.08), ("zh", 0.05)])

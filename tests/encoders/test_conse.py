@@ -63,8 +63,8 @@ def photos_of_scikit_learn():
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    return ConseEncoder()
+def encoder(networks):
+    return ConseEncoder(networks=networks)
 
 
 def test_texts_are_encoded_without_a_second_thread(encoder):

@@ -4,8 +4,6 @@ import dataclasses
 import json
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +23,7 @@ from image_embeddings.indexing.report import IndexOptions
 from tests.commands import run_here
 from tests.embedding_files.documents import MODEL, make_rows
 from tests.fakes import RecordedProgress
+from tests.forked import forked_programs
 from tests.pictures import colour_photos
 from tests.server.album import contents
 from tests.waiting import LONG, wait_for
@@ -263,9 +262,11 @@ def test_an_import_that_was_killed_after_it_had_made_the_index_begins_anew(impor
     assert contents(target) == expected
 
 
-def begun(environ, files):
-    command = [sys.executable, "-m", "tests.server.import_files", str(files), json.dumps(environ)]
-    return subprocess.Popen(command, cwd=ROOT)
+@pytest.fixture(scope="module")
+def begin():
+    """Begin an import in a process of its own."""
+    with forked_programs("tests.server.import_files", "elasticsearch", "pyarrow.parquet") as start:
+        yield lambda files, environ: start(files, json.dumps(environ))
 
 
 def done_in(index):
@@ -275,7 +276,7 @@ def done_in(index):
 
 @pytest.mark.parametrize("rebuild", [False, True], ids=["new", "rebuild"])
 def test_an_import_killed_at_any_moment_ends_with_exactly_the_exported_documents(
-    environ, files, target, expected, import_files, rebuild
+    environ, files, target, expected, import_files, begin, rebuild
 ):
     if rebuild:
         import_files()
@@ -283,12 +284,12 @@ def test_an_import_killed_at_any_moment_ends_with_exactly_the_exported_documents
     filled = target.rebuild if rebuild else target
     killed = 0
     for done in sorted(random.Random(1).sample(range(20, PHOTOS - 100), KILLS)):
-        process = begun(environ, files)
+        process = begin(files, environ)
         wait_for(lambda: process.poll() is not None or done_in(filled) >= done)  # noqa: B023 - it is called at once
         process.kill()
         killed += process.wait() == -signal.SIGKILL
     assert killed == KILLS
-    assert begun(environ, files).wait(LONG) == 0
+    assert begin(files, environ).wait(LONG) == 0
     assert contents(target) == expected
     assert target.state().indexing is None
 

@@ -2,21 +2,19 @@
 
 import random
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
+from tests.forked import forked_programs
 from tests.pictures import save
 from tests.server.album import contents
 from tests.waiting import LONG
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 PHOTOS = 120
 KILLS = 6
 
@@ -31,35 +29,35 @@ def photos(tmp_path_factory):
     return folder
 
 
-def begun(elasticsearch_url, index, photos, tmp_path):
-    command = [sys.executable, "-m", "tests.server.index_colours", elasticsearch_url, index.name, str(photos)]
-    return subprocess.Popen([*command, str(tmp_path / "thumbnails")], cwd=ROOT)
+@pytest.fixture(scope="module")
+def begin(elasticsearch_url, photos):
+    """Begin a run over the photos, in a process of its own."""
+    with forked_programs("tests.server.index_colours", "elasticsearch") as start:
+        yield lambda index, folder: start(elasticsearch_url, index.name, photos, folder / "thumbnails")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(elasticsearch_url, cluster, photos, tmp_path_factory):
+def undisturbed(begin, cluster, tmp_path_factory):
     """The content of an index after an undisturbed run, and the duration of the run."""
     index = ImageIndex(cluster, name="test-not-killed")
     index.create(model=ColourEncoder().info, vector_index_type="int8_hnsw")
     started = time.monotonic()
-    assert begun(elasticsearch_url, index, photos, tmp_path_factory.mktemp("not-killed")).wait(LONG) == 0
+    assert begin(index, tmp_path_factory.mktemp("not-killed")).wait(LONG) == 0
     yield contents(index), time.monotonic() - started
     index.drop()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_at_any_moment_leaves_the_next_one_a_sound_index(
-    elasticsearch_url, index, photos, tmp_path, undisturbed, seed
-):
+def test_a_run_killed_at_any_moment_leaves_the_next_one_a_sound_index(begin, index, tmp_path, undisturbed, seed):
     expected, seconds = undisturbed
     moments = random.Random(seed)
     for _ in range(KILLS):
-        process = begun(elasticsearch_url, index, photos, tmp_path)
+        process = begin(index, tmp_path)
         try:
             process.wait(moments.uniform(0, seconds))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    assert begun(elasticsearch_url, index, photos, tmp_path).wait(LONG) == 0
+    assert begin(index, tmp_path).wait(LONG) == 0
     assert contents(index) == expected
     assert index.state().indexing is None
