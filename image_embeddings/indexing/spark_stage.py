@@ -102,7 +102,8 @@ class SparkStage:
                         jobs.remove(job)
                         job.check()
             finally:
-                self._spark.cancelJobGroup(group)  # does nothing if all have ended
+                if jobs:  # Spark warns of a group whose jobs have all ended
+                    self._spark.cancelJobGroup(group)
 
 
 class _Job:
