@@ -146,6 +146,7 @@ TESTED_BY = {
     "image_embeddings.file_stores.s3": "file_stores/test_stores.py",
     "image_embeddings.file_stores.s3_connection": "sources/test_s3.py",
     "image_embeddings.file_stores.store": "file_stores/test_stores.py",
+    "image_embeddings.file_stores.temporary": "file_stores/test_stores.py",
     "image_embeddings.photos.boxes": "photos/test_colour.py",
     "image_embeddings.photos.orientation": "photos/test_browsers.py",
     "image_embeddings.photos.decoder": "photos/test_decoders.py",

@@ -34,6 +34,13 @@ def test_two_addresses_are_refused():
         load_settings({"ES_HOST": "https://a:9200", "ES_CLOUD_ID": "b:c"})
 
 
+@pytest.mark.parametrize("name", ["IMAGE_DIR", "THUMBNAILS"])
+def test_an_address_with_a_password_is_refused_and_not_shown(name):
+    with pytest.raises(SettingError, match="has a password in it") as caught:
+        load_settings({name: "sftp://me:hunter2@host/photos"})
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("line", "is_cut"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO, cast
 from image_embeddings.errors import StoreError, StoreMissingError, StoreUnreachableError
 from image_embeddings.file_stores.fsspec_system import join_path, open_system
 from image_embeddings.file_stores.patience import Result, call_patiently
+from image_embeddings.file_stores.temporary import temporary_path
 
 
 class FsspecStore:
@@ -77,8 +77,7 @@ class FsspecStore:
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         """As in `FileStore`: the file is fetched into the folder for temporary files."""
-        with tempfile.TemporaryDirectory(prefix="image-search-") as folder:
-            path = Path(folder) / Path(name).name
+        with temporary_path(name) as path:
             self._patiently(self._fetch_into, path, name)
             yield path
 
@@ -89,8 +88,7 @@ class FsspecStore:
     @contextmanager
     def write_whole(self, name: str, *, replace: bool = False) -> Iterator[Path]:
         """As in `FileStore`: the file is made in the folder for temporary files, and then sent."""
-        with tempfile.TemporaryDirectory(prefix="image-search-") as folder:
-            path = Path(folder) / Path(name).name
+        with temporary_path(name) as path:
             yield path
             self._patiently(self._send, name, path, replace=replace)
 

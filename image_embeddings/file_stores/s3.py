@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -13,6 +12,7 @@ from image_embeddings.errors import StoreChangedError, StoreError, StoreMissingE
 from image_embeddings.file_stores.patience import Result, call_patiently
 from image_embeddings.file_stores.ranged_file import open_ranges
 from image_embeddings.file_stores.s3_connection import S3Connection
+from image_embeddings.file_stores.temporary import temporary_path
 
 PIECE_BYTES = 32 * 2**20  # larger files are sent in pieces of this size; a file has 10,000 of them at most
 _RIGHTS = (
@@ -90,8 +90,7 @@ class S3Store:
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         """As in `FileStore`: the file is fetched into the folder for temporary files."""
-        with tempfile.TemporaryDirectory(prefix="image-search-") as folder:
-            path = Path(folder) / Path(name).name
+        with temporary_path(name) as path:
             self._patiently(self._fetch_into, path, name)
             yield path
 
@@ -103,8 +102,7 @@ class S3Store:
     @contextmanager
     def write_whole(self, name: str, *, replace: bool = False) -> Iterator[Path]:
         """As in `FileStore`: the file is made in the folder for temporary files, and then sent."""
-        with tempfile.TemporaryDirectory(prefix="image-search-") as folder:
-            path = Path(folder) / Path(name).name
+        with temporary_path(name) as path:
             yield path
             self._send(name, path, replace=replace)
 
@@ -156,13 +154,16 @@ class S3Store:
         """As in `FileStore`: the pieces of files of which a run that was killed did not send all."""
         more: dict[str, Any] = {}
         while True:
-            with self._s3.request("") as client:
-                page = client.list_multipart_uploads(Bucket=self._s3.bucket, Prefix=self._s3.prefix, **more)
+            page = self._patiently(self._list_uploads, more)
             for item in page.get("Uploads", ()):
                 self._abort(item["Key"].removeprefix(self._s3.prefix), item["UploadId"])
             if not page.get("IsTruncated"):
                 return
             more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def _list_uploads(self, more: Mapping[str, Any]) -> Any:
+        with self._s3.request("") as client:
+            return client.list_multipart_uploads(Bucket=self._s3.bucket, Prefix=self._s3.prefix, **more)
 
     def _abort(self, name: str, upload: str) -> None:
         with suppress(StoreMissingError), self._s3.request(name) as client:  # perhaps it is complete after all

@@ -21,8 +21,10 @@ from image_embeddings.indexing.records import PhotoToEncode
 from image_embeddings.sources.source import PhotoFile
 
 PROBES = 12  # photos that are encoded and compared
-SAME_COSINE = 0.98  # float16 costs 0.0000002, other decoders and scaling up to 0.01; of other models it is below 0.5
-FEWEST_SAME = 0.75  # share of the probes; other programs do not turn all photos upright, or use no colour profiles
+# With conse, over 40 photos: float16 costs 0.0000002, and to decode a photo whole instead of scaling it meanwhile costs
+# 0.001 at most. The nearest other photo had 0.58 in the median, and 0.87 at most.
+SAME_COSINE = 0.98
+FEWEST_SAME = 0.75  # share of the probes: a photo that another program did not turn upright had 0.82 in the median
 _SHOWN = 3
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 
 import fsspec
@@ -231,6 +232,14 @@ def test_a_bucket_that_is_not_there_is_named(s3_environ, s3_server):
         S3Store("s3://no-such/x", endpoint=s3_server).hold(),
     ):
         pass
+
+
+def test_a_full_disk_for_temporary_files_is_named(s3_store, tmp_path, monkeypatch):
+    write(s3_store, "a")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for use in (lambda: write(s3_store, "b"), lambda: s3_store.local_copy("a").__enter__()):
+        with pytest.raises(StoreError, match="set TMPDIR to a folder on a disk with room"):
+            use()
 
 
 # Addresses
