@@ -5,8 +5,6 @@ tests.ml_front, in front of the real node, stands in for Elasticsearch's machine
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -26,7 +24,8 @@ from image_embeddings.errors import (
 )
 from image_embeddings.text_model.setup import install_text_model, text_model_status
 from tests import specification, tls_front
-from tests.commands import ROOT, run_process
+from tests.commands import run_here, run_process
+from tests.eland_cli import import_model
 from tests.ml_front import ml_front
 from tests.tiny_models import make_mclip_folder, make_text_folder
 from tests.waiting import LONG
@@ -96,10 +95,8 @@ def test_quantized_weights_make_almost_the_same_embeddings(deployed, ml_environ)
 
 def test_a_model_loaded_by_elands_own_command_gives_the_same_embeddings(deployed, model_folders):
     source = model_folders / "clip-ViT-B-32-multilingual-v1"
-    command = [sys.executable, "-m", "eland.cli.eland_import_hub_model", "--url", deployed.url]
-    command += ["--hub-model-id", str(source), "--es-model-id", "by-eland", "--task-type", "text_embedding"]
-    command += ["--max-model-input-length", "128", "--start"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LONG)
+    done = import_model(deployed.url, source, "--start", model_id="by-eland")
+    assert done.returncode == 0, done.stderr
     for text in ("a red photo", "ein rotes Foto", "", "猫 " * 200):
         assert infer(deployed, text) == infer(deployed, text, "by-eland")
 
@@ -278,15 +275,15 @@ def secured(elasticsearch_url, ml_environ, tmp_path):
 
 
 def test_install_and_status_on_the_command_line(secured):
-    before = run(secured, "status")
-    assert before.returncode == 1
+    before = run_here(secured, "text-model", "status")
+    assert before.exit_code == 1
     assert before.stdout.startswith("missing: ")
     done = run(secured, "install")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("started: ")
     assert "1/1" in done.stderr  # the bar over the parts
     with_key = {**secured, "ES_USER": "", "ES_PWD": "", "ES_API_KEY": tls_front.API_KEY}
-    assert json.loads(run(with_key, "status", "--json").stdout)["state"] == "started"
+    assert json.loads(run_here(with_key, "text-model", "status", "--json").stdout)["state"] == "started"
 
 
 def test_an_error_is_one_line_on_the_command_line(front, ml_environ):
