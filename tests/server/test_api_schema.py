@@ -142,9 +142,6 @@ def test_nonsense_in_a_form_is_refused_too(api_app, fields):
         ("application/json", b'{"q": "\\ud800"}'),
         ("application/json", b"{"),
         ("text/plain", b"q=red"),
-        ("multipart/form-data", b"no boundary"),
-        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="q"\r\n\r\nred'),
         ("application/x-www-form-urlencoded; charset=utf-7", b"k=+AGE-"),
         ("image/png", b"\x89PNG\r\n\x1a\n"),
         ("", b"\xff" * 100),
@@ -153,3 +150,16 @@ def test_nonsense_in_a_form_is_refused_too(api_app, fields):
 def test_a_body_of_another_kind_is_a_bad_query(api_app, content_type, data):
     answer = api_app.test_client().post("/api/v1/search", data=data, content_type=content_type)
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_query")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("multipart/form-data", b"no boundary"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="q"\r\n\r\nred'),
+    ],
+)
+def test_a_malformed_form_is_a_bad_request(api_app, content_type, data):
+    answer = api_app.test_client().post("/api/v1/search", data=data, content_type=content_type)
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_request")
