@@ -4,24 +4,31 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 
 import fsspec
 import pytest
 
 from image_embeddings.config import ROOT, load_settings
-from image_embeddings.errors import SettingError, StoreError, StoreMissingError, StoreUnreachableError
+from image_embeddings.errors import SettingError, StoreError, StoreUnreachableError
 from image_embeddings.file_stores import s3
 from image_embeddings.file_stores.choice import store_at
 from image_embeddings.file_stores.folder import FolderStore
 from image_embeddings.file_stores.fsspec_store import FsspecStore
 from image_embeddings.file_stores.s3 import S3Store
+from tests.file_stores.contract import (  # noqa: F401
+    DATA,
+    test_a_file_is_listed_read_opened_and_copied,
+    test_a_file_is_removed,
+    test_a_file_is_replaced_only_if_that_is_meant,
+    test_a_file_that_is_not_there_is_told,
+    test_after_an_error_nothing_is_there_and_what_was_there_stays,
+    write,
+    write_and_fail,
+)
 from tests.waiting import LONG
 
-DATA = bytes(range(256)) * 4_000
 
-
-@pytest.fixture(params=["folder", "s3", "memory", pytest.param("hdfs", marks=pytest.mark.slow)])
+@pytest.fixture(params=["folder", "s3", "memory"])
 def store(request):
     return request.getfixturevalue(f"{request.param}_store")
 
@@ -38,87 +45,13 @@ def memory_store():
 
 
 @pytest.fixture
-def hdfs_store(hdfs):
-    address = hdfs.web_url.replace("http://", f"webhdfs://{hdfs.user}@")
-    return store_at(f"{address}/{uuid.uuid4().hex}/out", load_settings({}))
-
-
-@pytest.fixture
 def s3_store(bucket, s3_server):
     return S3Store(f"s3://{bucket[0]}/files", endpoint=s3_server)
-
-
-def write(store, name, data=DATA, **options):
-    with store.write_whole(name, **options) as file:
-        file.write_bytes(data)
 
 
 def uploads(bucket):
     name, client = bucket
     return client.list_multipart_uploads(Bucket=name).get("Uploads", [])
-
-
-# All kinds
-
-
-def test_a_file_is_listed_read_opened_and_copied(store):
-    with store.hold():
-        assert store.list_files() == {}
-        write(store, "_SUCCESS", b"{}")
-        write(store, "img_emb/img_emb_0.npy")
-    assert store.list_files() == {"_SUCCESS": 2, "img_emb/img_emb_0.npy": len(DATA)}
-    assert store.read("_SUCCESS") == b"{}"
-    with store.open("img_emb/img_emb_0.npy") as file:
-        assert file.seek(-5, os.SEEK_END) == len(DATA) - 5
-        assert file.read() == DATA[-5:]
-        file.seek(1000)
-        assert file.read(10) == DATA[1000:1010]
-    with store.local_copy("img_emb/img_emb_0.npy") as path:
-        assert path.read_bytes() == DATA
-
-
-def write_and_fail(store, name):
-    with store.write_whole(name, replace=True) as file:
-        file.write_bytes(DATA)
-        raise ZeroDivisionError
-
-
-def test_after_an_error_nothing_is_there_and_what_was_there_stays(store):
-    with store.hold():
-        write(store, "kept", b"old")
-        for name in ("new", "kept"):
-            with pytest.raises(ZeroDivisionError):
-                write_and_fail(store, name)
-    assert store.list_files() == {"kept": 3}
-    assert store.read("kept") == b"old"
-
-
-def test_a_file_is_replaced_only_if_that_is_meant(store):
-    with store.hold():
-        write(store, "a", b"one")
-        write(store, "a", b"another", replace=True)
-        assert store.read("a") == b"another"
-        if not isinstance(store, FolderStore):  # which has a lock
-            with pytest.raises(StoreError, match="Another run has written"):
-                write(store, "a", b"third")
-            assert store.read("a") == b"another"
-
-
-def test_a_file_that_is_not_there_is_told(store):
-    with store.hold():
-        assert store.read("none") is None
-        store.remove("none")
-        with pytest.raises(StoreMissingError), store.local_copy("none"):
-            pass
-        with pytest.raises(StoreMissingError), store.open("none"):
-            pass
-
-
-def test_a_file_is_removed(store):
-    with store.hold():
-        write(store, "a")
-        store.remove("a")
-        assert store.list_files() == {}
 
 
 # Folders
