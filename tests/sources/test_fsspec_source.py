@@ -34,7 +34,7 @@ def test_a_missing_driver_is_named(address):
 
 
 def test_a_scheme_that_nobody_knows_is_refused():
-    with pytest.raises(SettingError, match="is no address of photos"):
+    with pytest.raises(SettingError, match="is no address that can be used"):
         FsspecSource("gopher://host/photos").check()
 
 
