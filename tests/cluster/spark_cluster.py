@@ -114,7 +114,7 @@ class Spark:
         try:
             with urlopen(f"http://127.0.0.1:{self._web_port}/json/", timeout=10) as answer:
                 return json.load(answer)
-        except OSError:
+        except (OSError, json.JSONDecodeError):  # while it starts, it answers by a page
             return {}
 
     def submit(
