@@ -137,10 +137,19 @@ def test_a_prefix_is_a_folder_and_no_beginning_of_names(keys_at_once, source, pu
     assert listed(source("/photos"))[0] == ["a.jpg"]
 
 
-def test_a_list_of_many_pages_is_whole(keys_at_once, source, put):
-    keys = [f"{number % 7}/{number}.jpg" for number in range(1003)]
+def test_a_list_of_many_pages_is_whole(keys_at_once, source, put, monkeypatch):
+    sizes, list_page = [], S3Connection.list_page
+
+    def list_short_page(self, options):
+        page = list_page(self, {**options, "MaxKeys": 10})
+        sizes.append(page["KeyCount"])
+        return page
+
+    monkeypatch.setattr(S3Connection, "list_page", list_short_page)
+    keys = [f"{number % 3}/{number}.jpg" for number in range(43)]
     put(*keys)
     assert sorted(listed(source())[0]) == sorted(keys)
+    assert max(sizes) == 10
 
 
 # Reading
