@@ -72,8 +72,15 @@ class SharedHeartbeat:
         self._next = time.monotonic() + NOTE_SECONDS
         noted = self._index.state().indexing or {}
         if stopped or time.time() - noted.get("updated", 0) >= NOTE_SECONDS:
-            done = min(self._index.count(), self._found)
-            self._index.note_progress(self._state, _progress(done, of=self._found, stopped=stopped))
+            self._note(stopped=stopped)
+
+    def end_part(self) -> None:
+        """Note how far the runs are, now that this one has done its part: nobody else may say so for hours."""
+        self._note(stopped=False)
+
+    def _note(self, *, stopped: bool) -> None:
+        done = min(self._index.count(), self._found)
+        self._index.note_progress(self._state, _progress(done, of=self._found, stopped=stopped))
 
 
 def _progress(done: int, *, of: int, stopped: bool) -> JSON:

@@ -152,7 +152,9 @@ def run(
     patiently(index.refresh)
     if was_stopped:
         heartbeat.beat(stopped=True)
-    elif isinstance(heartbeat, Heartbeat):
+    elif isinstance(heartbeat, SharedHeartbeat):
+        patiently(heartbeat.end_part)
+    else:
         state = replace(state, calibration=update_calibration(index))
         patiently(heartbeat.end, state, complete=not any(map(plan.changed.__contains__, counts.skipped_ids)))
     return counts.report(seconds=time.monotonic() - begun, stopped=was_stopped)

@@ -74,9 +74,10 @@ def test_parts_make_the_same_documents_as_one_run(settings, cluster, name, album
 
 def test_the_last_run_has_nothing_to_do_and_ends_the_work(settings, cluster, name):
     run_parts(settings)
+    run(settings, share=Share(number=1, of=OF))  # so that one part is the last to say how far they are
     index = ImageIndex(cluster, name=name)
     unfinished = index.state()
-    assert (unfinished.indexing["total"], unfinished.calibration) == (40, None)
+    assert (unfinished.indexing["done"], unfinished.indexing["total"], unfinished.calibration) == (40, 40, None)
     report = run(settings)
     assert (report.unchanged, report.written) == (40, 0)
     assert (index.state().indexing, index.state().calibration is None) == (None, False)
