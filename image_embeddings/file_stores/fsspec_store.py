@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from image_embeddings.errors import StoreError, StoreMissingError, StoreUnreachableError
 from image_embeddings.file_stores.fsspec_system import join_path, open_system
-from image_embeddings.file_stores.patience import Result, call_patiently
-from image_embeddings.file_stores.temporary import temporary_path
+from image_embeddings.file_stores.remote_store import RemoteStore
 
 
-class FsspecStore:
+class FsspecStore(RemoteStore):
     """A `FileStore` in a file system. Its driver finds credentials in its own way.
 
     A file is written by the driver's transaction: it is sent under no name or another one, and then committed. There is
@@ -27,7 +26,8 @@ class FsspecStore:
 
         Requests are repeated for `patience_seconds` if nothing answers.
         """
-        self._address, self._patience_seconds = address, patience_seconds
+        super().__init__(patience_seconds=patience_seconds)
+        self._address = address
         self._lock = threading.Lock()
         self._opened: tuple[Any, str] | None = None
 
@@ -55,12 +55,6 @@ class FsspecStore:
             sizes = {path.strip("/").removeprefix(prefix): item["size"] or 0 for path, item in found}
         return dict(sorted(sizes.items()))
 
-    def read(self, name: str) -> bytes | None:
-        """As in `FileStore`."""
-        with suppress(StoreMissingError):
-            return self._patiently(self._read, name)
-        return None
-
     def _read(self, name: str) -> bytes:
         with self._request(name) as (system, root):
             return cast(bytes, system.cat_file(join_path(root, name)))
@@ -74,25 +68,14 @@ class FsspecStore:
         with file:
             yield file
 
-    @contextmanager
-    def local_copy(self, name: str) -> Iterator[Path]:
-        """As in `FileStore`: the file is fetched into the folder for temporary files."""
-        with temporary_path(name) as path:
-            self._patiently(self._fetch_into, path, name)
-            yield path
-
     def _fetch_into(self, path: Path, name: str) -> None:
         with self.open(name) as content, self._request(name), path.open("wb") as file:
             shutil.copyfileobj(content, file, 2**20)
 
-    @contextmanager
-    def write_whole(self, name: str, *, replace: bool = False) -> Iterator[Path]:
-        """As in `FileStore`: the file is made in the folder for temporary files, and then sent."""
-        with temporary_path(name) as path:
-            yield path
-            self._patiently(self._send, name, path, replace=replace)
-
     def _send(self, name: str, path: Path, *, replace: bool) -> None:
+        self._patiently(self._send_once, name, path, replace=replace)
+
+    def _send_once(self, name: str, path: Path, *, replace: bool) -> None:
         with self._request(name) as (system, root):
             target = join_path(root, name)
             system.invalidate_cache()
@@ -133,10 +116,6 @@ class FsspecStore:
     def remove_unfinished(self) -> None:
         """As in `FileStore`: what is not committed is not in the folder."""
 
-    def path_of(self, name: str) -> str:
-        """As in `FileStore`."""
-        return f"{self.address}/{name}"
-
     @contextmanager
     def _request(self, name: str) -> Iterator[tuple[Any, str]]:
         """Give the file system and the path of the folder in it, and turn errors into ours."""
@@ -155,6 +134,3 @@ class FsspecStore:
                 f"{self.address} does not answer ({type(error).__name__}). Is it up, and is its address right?",
                 passes=True,
             ) from None
-
-    def _patiently(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        return call_patiently(function, *arguments, seconds=self._patience_seconds, **options)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from image_embeddings.errors import StoreChangedError, StoreError, StoreMissingError
-from image_embeddings.file_stores.patience import Result, call_patiently
 from image_embeddings.file_stores.ranged_file import open_ranges
+from image_embeddings.file_stores.remote_store import RemoteStore
 from image_embeddings.file_stores.s3_connection import S3Connection
-from image_embeddings.file_stores.temporary import temporary_path
 
 PIECE_BYTES = 32 * 2**20  # larger files are sent in pieces of this size; a file has 10,000 of them at most
 _RIGHTS = (
@@ -22,7 +21,7 @@ _RIGHTS = (
 _WRITER = "writer"  # metadata of an object: a random text by which a run knows its own
 
 
-class S3Store:
+class S3Store(RemoteStore):
     """A `FileStore` below `s3://BUCKET/PREFIX`.
 
     There is no lock. Files are made by `If-None-Match`: of two runs that write the same name, the second gets an error.
@@ -36,8 +35,8 @@ class S3Store:
         Raises:
             SettingError: if the address names no bucket.
         """
+        super().__init__(patience_seconds=patience_seconds)
         self._s3 = S3Connection(address, endpoint=endpoint, rights=_RIGHTS)
-        self._patience_seconds = patience_seconds
 
     @property
     def address(self) -> str:
@@ -62,13 +61,6 @@ class S3Store:
                 return dict(sorted(sizes.items()))
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def read(self, name: str) -> bytes | None:
-        """As in `FileStore`."""
-        try:
-            return self._patiently(self._read, name)
-        except StoreMissingError:
-            return None
-
     def _read(self, name: str) -> bytes:
         with closing(self._s3.fetch(name)) as body:
             return body.read_all()
@@ -87,24 +79,10 @@ class S3Store:
         with open_ranges(fetch, size=found["ContentLength"]) as file:
             yield file
 
-    @contextmanager
-    def local_copy(self, name: str) -> Iterator[Path]:
-        """As in `FileStore`: the file is fetched into the folder for temporary files."""
-        with temporary_path(name) as path:
-            self._patiently(self._fetch_into, path, name)
-            yield path
-
     def _fetch_into(self, path: Path, name: str) -> None:
         with closing(self._s3.fetch(name)) as body, path.open("wb") as file:
             while data := body.read(2**20):  # a content that ends early is an error
                 file.write(data)
-
-    @contextmanager
-    def write_whole(self, name: str, *, replace: bool = False) -> Iterator[Path]:
-        """As in `FileStore`: the file is made in the folder for temporary files, and then sent."""
-        with temporary_path(name) as path:
-            yield path
-            self._send(name, path, replace=replace)
 
     def _send(self, name: str, path: Path, *, replace: bool) -> None:
         writer = uuid.uuid4().hex
@@ -169,10 +147,6 @@ class S3Store:
         with suppress(StoreMissingError), self._s3.request(name) as client:  # perhaps it is complete after all
             client.abort_multipart_upload(**self._s3.place_of(name), UploadId=upload)
 
-    def path_of(self, name: str) -> str:
-        """As in `FileStore`."""
-        return f"{self.address}/{name}"
-
     def _find(self, name: str) -> Mapping[str, Any] | None:
         return self._patiently(self._s3.find, name)
 
@@ -182,6 +156,3 @@ class S3Store:
                 return getattr(client, operation)(**self._s3.place_of(name), **options)
 
         return self._patiently(call)
-
-    def _patiently(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        return call_patiently(function, *arguments, seconds=self._patience_seconds, **options)
