@@ -104,7 +104,6 @@ TESTED_BY = {
     "image_embeddings.embedding_files.origin": "embedding_files/test_parquet.py",
     "image_embeddings.embedded_node.health": "server/test_embedded_node.py",
     "image_embeddings.embedded_node.plugin": "server/test_node_access.py",
-    "image_embeddings.embedded_node.running": "server/test_embedded_node.py",
     "image_embeddings.embedded_node.server": "server/test_embedded_node.py",
     "image_embeddings.embedded_node.state": "server/test_embedded_node.py",
     "image_embeddings.encoders.base": "contract/test_encoders.py",

@@ -1,5 +1,6 @@
 """The process of an embedded node that runs: how it is found, what it listens on, and how it ends."""
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 
 from image_embeddings.embedded_node.state import LOCK_NAME, STATE_NAME, read_json, read_token
 
@@ -122,13 +122,18 @@ def _holders(home: Path) -> Iterator[RunningNode]:
 
 
 def _is_locked(home: Path) -> bool:
-    if not (home / LOCK_NAME).exists():
+    """Return whether the node holds its lock. Several may ask at once: a shared lock shuts out none of them."""
+    try:
+        descriptor = os.open(home / LOCK_NAME, os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        with FileLock(home / LOCK_NAME).acquire(timeout=0):
-            return False
-    except Timeout:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _trusted_users(home: Path) -> set[int]:
