@@ -26,6 +26,7 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_embeddings.encoders.clip_pixels import Preprocess, make_preprocess
 from image_embeddings.encoders.onnx_network import Network, NetworkStore, cores, export, quantize
 from image_embeddings.errors import ModelUnavailableError
 
@@ -45,8 +46,6 @@ PROBES = 16  # sample photos to try the formats on
 MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make an int8 network
 PER_CALL = 8  # photos, while the formats are timed
 SMOOTHING = 0.5  # share of the outliers that moves into the weights: 0 none, 1 all
-SHORTEST_SIDE = 4  # pixels
-LONGEST_SHAPE = 16  # times the short side
 
 MADE_BY = "smoothed-1"  # change this if networks are made in another way
 
@@ -99,7 +98,7 @@ class ClipImages:
         self._model, self._precision, self._photos, self._networks = model, precision, photos, networks
         self._lock = threading.RLock()
         self._format: Format | None = None
-        self._processor: Any = None
+        self._preprocess: Preprocess | None = None
 
     @property
     def calls(self) -> int:
@@ -114,9 +113,9 @@ class ClipImages:
     def preprocess(self, image: Image.Image) -> Array:
         """Return the pixels that the network looks at, shape (3, side, side)."""
         with self._lock:
-            self._processor = self._processor or _processor(self._model.get())
-        pixels = self._processor(square_enough(image), return_tensors="pt").pixel_values[0]
-        return np.asarray(pixels, np.float32)
+            self._preprocess = self._preprocess or make_preprocess(_processor(self._model.get()))
+            preprocess = self._preprocess
+        return preprocess(image)
 
     def embed(self, pixels: Sequence[Array]) -> Array:
         """Return the raw embeddings of preprocessed images, shape (n, dims); n ≥ 1."""
@@ -199,21 +198,6 @@ class ClipImages:
 
     def _pixels(self, photos: Sequence[Image.Image]) -> Array:
         return np.stack([self.preprocess(photo) for photo in photos[:: -(-len(photos) // PROBES)]])
-
-
-def square_enough(image: Image.Image) -> Image.Image:
-    """Return the image in a shape that the processor can handle.
-
-    The processor scales the short side to its own size, and looks at the square in the middle. For a very thin image
-    that takes minutes, so such an image is cut to its middle first. The processor also takes a side of three pixels for
-    the colour channels, so such a side is enlarged.
-    """
-    width, height = (min(side, LONGEST_SHAPE * min(image.size)) for side in image.size)
-    if (width, height) != image.size:
-        left, top = (image.width - width) // 2, (image.height - height) // 2
-        image = image.crop((left, top, left + width, top + height))
-    size = (max(width, SHORTEST_SIDE), max(height, SHORTEST_SIDE))
-    return image if size == image.size else image.resize(size, Image.Resampling.NEAREST)
 
 
 def _noise() -> Image.Image:

@@ -14,6 +14,8 @@ from image_embeddings.indexing.records import DocumentToWrite
 from image_embeddings.indexing.report import Fact, IndexOptions
 from image_embeddings.sources.source import PhotoFile
 
+SMALL_BATCH = 8  # photos, if each call of the encoder has a core of its own: then none is idle for long at the end
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -55,7 +57,7 @@ def make_documents_ahead(
         files,
         reader=reader,
         encoder=encoder,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size if calls == 1 else min(options.batch_size, SMALL_BATCH),
         note=note,
         map_reads=MapAhead(threads=threads, waiting=2 * threads),
         map_encodes=MapAhead(threads=calls, waiting=calls + 1),

@@ -157,12 +157,13 @@ def _bytes_to_decode(data: bytes, *, max_pixels: int, what: str, short_side: int
         return memory.bytes_of_pixels(size, kind="WEBP")
     with Image.open(BytesIO(data), formats=_formats(data)) as image:
         check(image.size)
-        if image.format in ("JPEG", "MPO") and jpeg_scans.has_more_scans(data, MOST_SCANS):
+        coefficients = memory.bytes_of_coefficients(image, data)
+        # If the first scan is a whole picture, decoders read no other. So the scans of most files need not be counted.
+        if coefficients and jpeg_scans.has_more_scans(data, MOST_SCANS):
             raise ImageTooLargeError(
                 f"{what} has {jpeg_scans.count_scans(data):,} scans; at most {MOST_SCANS:,} are read. Save it anew as "
                 "JPEG."
             )
-        coefficients = memory.bytes_of_coefficients(image, data)
         image.draft("RGB", _draft_size(image.size, short_side))
         return coefficients + memory.bytes_of_pixels(image.size, kind=image.format or "", mode=image.mode)
 

@@ -21,7 +21,7 @@ _CHECKED = 64  # chunks of metadata that are unpacked at most, to find the damag
 _PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _JPEG_METADATA = frozenset({0xE1, 0xE2, 0xED})  # EXIF and XMP, ICC profile, IPTC
 _ADOBE = 0xEE  # says how the colours of the picture are stored
-_JPEG_END = b"\xff\xd9"
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _JPEG_FILL = (127, 128)  # the levels of what is missing
 
 
@@ -76,7 +76,7 @@ def completed(data: bytes) -> bytes:
 
 def lacks_end(data: bytes) -> bool:
     """Return whether the file is a JPEG without an end mark, though decoders may not have missed it."""
-    return data.startswith(b"\xff\xd8") and data.rfind(_JPEG_END) < data.rfind(b"\xff\xda")
+    return data.startswith(b"\xff\xd8") and data.find(_JPEG_SCAN, max(0, data.rfind(_JPEG_END))) >= 0
 
 
 def check_not_empty(image: Image.Image) -> None:
