@@ -73,6 +73,7 @@ def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="Write the golden files anew")
     parser.addoption("--fuzzed", type=int, default=1500, help="Requests that the fuzzer of the pages sends")
     parser.addoption("--fuzz-seed", type=int, default=1, help="Seed of the fuzzer's requests")
+    parser.addoption("--s3", metavar="ADDRESS", help="An S3 server on this machine for the tests, instead of moto")
     parser.addoption("--outage", type=float, default=3.0, help="Seconds that a connection is lost for, in those tests")
 
 
@@ -191,8 +192,11 @@ def networks(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory):
+def s3_server(request, tmp_path_factory):
     """The address of an S3 server."""
+    if address := request.config.getoption("--s3"):
+        yield address
+        return
     with moto_server(tmp_path_factory.mktemp("moto") / "log") as address:
         yield address
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from image_embeddings.config import Settings, load_settings
 from image_embeddings.documents import JSON
 from image_embeddings.errors import ElasticsearchError, IndexMissingError
 from image_embeddings.es import opening
+from image_embeddings.es.copies import read_health
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.indexing.unfinished import advice_on_import, advice_on_rebuild
 
@@ -23,9 +25,12 @@ def status(as_json: bool) -> None:
     """Show what is indexed, where, and with which model."""
     with show_errors():
         rows = read_status(load_settings())
+        health = rows.get("health")
         if as_json:
-            print_json(rows)
+            print_json({**rows, "health": asdict(health)} if health else rows)
             return
+        if rows.get("photos", 0) is None:
+            rows["photos"] = "some cannot be read"
         if text_encoder := rows.pop("text_encoder", None):
             rows["text_encoder"] = f"{text_encoder['used'] or 'none'}: {text_encoder['why']}"
         for name, value in rows.items():
@@ -51,9 +56,14 @@ def read_status(settings: Settings) -> dict[str, Any]:
         state = index.state()
     except IndexMissingError as error:
         return {**rows, "photos": 0, "note": str(error)}
+    rows["health"] = health = read_health(index.cluster, state.backing_index)
     if state.corpus:
         rows["indexed_folder"] = state.corpus
-    rows |= {"model": state.model.model_id, "dims": state.model.dims, "photos": index.count()}
+    rows |= {
+        "model": state.model.model_id,
+        "dims": state.model.dims,
+        "photos": index.count() if health.is_whole else None,
+    }
     rows["text_encoder"] = search.text_encoder()
     if rebuild := _rebuild_text(index):
         rows["rebuild"] = rebuild

@@ -1,9 +1,10 @@
-"""Waiting until an index has its shards and their copies on nodes that run."""
+"""Whether an index has its shards and their copies on nodes that run, and waiting until it has them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from image_embeddings.errors import RequestError
@@ -11,6 +12,40 @@ from image_embeddings.es.connection import Cluster
 
 COPY_SECONDS = 1800.0  # that copies are waited for, at most; searches are right without them
 LOOK_SECONDS = 5  # that Elasticsearch waits for them in each request
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexHealth:
+    """What Elasticsearch says of the shards of an index: `status` is green, yellow or red, as in its API."""
+
+    status: str
+    nodes: int  # that run and hold data
+    missing: int  # shards and copies that are on no node, or only on their way to one
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all photos can be read."""
+        return self.status != "red"
+
+    def __str__(self) -> str:
+        """Return the health as users read it."""
+        nodes = "1 node runs" if self.nodes == 1 else f"{self.nodes} nodes run"
+        if self.status == "green":
+            return f"green: {nodes}, with all shards and copies"
+        if self.status == "yellow":
+            return f"yellow: {nodes}, with all photos; copies that are missing: {self.missing}"
+        return (
+            f"red: {nodes}, and some photos are on none of them. If a node is away, start it. Elasticsearch says more: "
+            "GET _cluster/allocation/explain"
+        )
+
+
+def read_health(cluster: Cluster, index: str) -> IndexHealth:
+    """Return the health of the index at this moment. Raise ElasticsearchError if it cannot be asked for."""
+    with cluster.errors():
+        answer = cluster.client.cluster.health(index=index).body
+    missing = answer["unassigned_shards"] + answer["initializing_shards"]
+    return IndexHealth(status=answer["status"], nodes=answer["number_of_data_nodes"], missing=missing)
 
 
 def wait_for_copies(cluster: Cluster, index: str, *, notify: Callable[[str], object]) -> None:

@@ -156,6 +156,7 @@ def test_json_is_for_programs(run):
     assert (answer["total"], answer["model_id"]) == (6, "conse")
     status = json.loads(run("status", "--json").stdout)
     assert (status["photos"], status["model"], status["embedded_node"]) == (6, "conse", False)
+    assert status["health"] == {"status": "green", "nodes": 1, "missing": 0}
 
 
 def test_skipped_files_are_named_with_the_reason_and_the_rest_is_indexed(run, photos):

@@ -1,5 +1,7 @@
 """An index of which a part is on no node: plans and counts wait or fail, and searches say that photos are missing."""
 
+import json
+import re
 from contextlib import closing
 
 import numpy as np
@@ -12,6 +14,7 @@ from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import passes, patiently
 from image_embeddings.evaluation import ann_recall
 from image_embeddings.search.image_search import ImageSearch
+from tests.commands import run_here
 from tests.fakes import ColourEncoder
 from tests.server.indexed import document
 from tests.server.web_client import make_app
@@ -94,6 +97,26 @@ def test_photos_are_read_by_name_if_their_own_shard_is_there(broken):
         assert broken.documents.embedding(image_id).shape == (4,)
     with pytest.raises(PartialAnswerError):
         broken.documents.embedding(next(image_id for image_id in PHOTOS if image_id not in broken.photos))
+
+
+def test_the_status_says_what_is_missing(broken, elasticsearch_url, data_dir):
+    environ = {
+        "ES_HOST": elasticsearch_url,
+        "INDEX_NAME": broken.name,
+        "IMAGE_MODEL": "conse",
+        "DATA_DIR": str(data_dir),
+    }
+    lines = run_here(environ, "status").stdout
+    assert re.search(r"health  red: 1 node runs, and some photos are on none", lines)
+    assert re.search(r"photos  some cannot be read", lines)
+    told = json.loads(run_here(environ, "status", "--json").stdout)
+    assert (told["photos"], told["health"]) == (None, {"status": "red", "nodes": 1, "missing": 2})
+    broken.whole()
+    two_copies = {"index": {"number_of_replicas": 2, "auto_expand_replicas": False}}
+    broken.cluster.client.indices.put_settings(index=broken.name, settings=two_copies)
+    lines = run_here(environ, "status").stdout
+    assert re.search(r"health  yellow: 1 node runs, with all photos; copies that are missing: 6$", lines, re.MULTILINE)
+    assert json.loads(run_here(environ, "status", "--json").stdout)["photos"] == len(broken.photos)
 
 
 def search_of(index):
