@@ -8,12 +8,10 @@ Models", 2023.
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -26,8 +24,9 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_embeddings.encoders import clip_int8
 from image_embeddings.encoders.clip_pixels import Preprocess, make_preprocess
-from image_embeddings.encoders.onnx_network import Network, NetworkStore, cores, export, quantize
+from image_embeddings.encoders.onnx_network import Network, NetworkStore, cores
 from image_embeddings.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -45,9 +44,6 @@ MANY = 1000  # images; from here on, trying the formats saves more time than it 
 PROBES = 16  # sample photos to try the formats on
 MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make an int8 network
 PER_CALL = 8  # photos, while the formats are timed
-SMOOTHING = 0.5  # share of the outliers that moves into the weights: 0 none, 1 all
-
-MADE_BY = "smoothed-1"  # change this if networks are made in another way
 
 # int8 for all products with weights, or for all but those behind the activation function: outliers there cannot move.
 INT8_VARIANTS: dict[str, tuple[str, ...]] = {"int8": (), "int8-mixed": ("/fc2/",)}
@@ -187,13 +183,13 @@ class ClipImages:
     def _in_int8(self, model: SentenceTransformer, pixels: Array, *, spare: bool = False) -> Iterator[Format]:
         """Yield the int8 variants; if `spare`, make them only if there is enough memory."""
         clip: CLIPModel = model[0].model
-        half = _image_half(clip)
-        made_of = _digest(half, clip.config.vision_config.to_json_string(), pixels)
+        half = clip_int8.image_half(clip)
+        made_of = clip_int8.digest(half, clip.config.vision_config.to_json_string(), pixels)
         for variant, keep in INT8_VARIANTS.items():
             name = f"{made_of}-{variant}"
             if spare and not self._networks.has(name):
                 _check_memory(half)
-            network = self._networks.open(name, partial(_write_int8, half, pixels, keep))
+            network = self._networks.open(name, partial(clip_int8.write, half, pixels, keep))
             yield Format(name=variant, precision=INT8, embed=partial(_one_by_one, network), calls=cores())
 
     def _pixels(self, photos: Sequence[Image.Image]) -> Array:
@@ -291,84 +287,3 @@ def _seconds(way: Format, calls: Sequence[Array]) -> float:
 
     with ThreadPoolExecutor(way.calls) as pool:
         return min(once(), once())
-
-
-def _digest(half: torch.nn.Module, config: str, pixels: Array) -> str:
-    """Return a name that changes with anything that a network is made of."""
-    digest = hashlib.sha256(MADE_BY.encode() + config.encode() + pixels.tobytes())
-    for name, tensor in sorted(half.state_dict().items()):
-        digest.update(name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _write_int8(half: Any, pixels: Array, keep: Collection[str], file: Path) -> None:
-    import torch
-
-    half = copy.deepcopy(half)
-    examples = torch.from_numpy(pixels)
-    _smooth(half, half.vision_model.encoder.layers, examples)
-    exported = file.with_suffix(".float32.onnx")
-    export(half, example=examples[:2], file=exported)
-    quantize(exported, file, keep=keep)
-    exported.unlink()
-
-
-def _image_half(clip: CLIPModel) -> Any:
-    from torch import Tensor, nn
-
-    class ImageHalf(nn.Module):
-        """A module from pixels to raw embeddings."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.vision_model, self.visual_projection = clip.vision_model, clip.visual_projection
-
-        def forward(self, pixels: Tensor) -> Tensor:
-            embeddings: Tensor = self.visual_projection(self.vision_model(pixel_values=pixels)[1])
-            return embeddings
-
-    return ImageHalf()
-
-
-def _smooth(half: torch.nn.Module, layers: Iterable[Any], pixels: torch.Tensor) -> None:
-    """Scale channels down if their activations are large, and scale the following weights up by as much.
-
-    The function that the network computes stays the same. This is possible if a linear layer, or a normalisation, comes
-    directly before a linear layer.
-    """
-    import torch
-
-    largest = _largest_inputs(half, pixels)
-    with torch.inference_mode():
-        for layer in layers:
-            attention = layer.self_attn
-            for before, behind in (
-                (layer.layer_norm1, (attention.q_proj, attention.k_proj, attention.v_proj)),
-                (layer.layer_norm2, (layer.mlp.fc1,)),
-                (attention.v_proj, (attention.out_proj,)),
-            ):
-                weights = torch.stack([linear.weight.abs().amax(0) for linear in behind]).amax(0).clamp(min=1e-5)
-                scale = largest[behind[0]].clamp(min=1e-5) ** SMOOTHING / weights ** (1 - SMOOTHING)
-                before.weight /= scale if before.weight.dim() == 1 else scale[:, None]
-                before.bias /= scale
-                for linear in behind:
-                    linear.weight *= scale
-
-
-def _largest_inputs(half: torch.nn.Module, pixels: torch.Tensor) -> dict[torch.nn.Module, torch.Tensor]:
-    """Return for each linear layer the largest absolute value of each of its input channels, shape (channels,)."""
-    import torch
-
-    largest = {}
-
-    def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        largest[module] = inputs[0].abs().flatten(0, -2).amax(0)
-
-    hooks = [m.register_forward_pre_hook(look) for m in half.modules() if isinstance(m, torch.nn.Linear)]
-    try:
-        with torch.inference_mode():
-            half(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return largest

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.float32]  # shape (3, side, side)
+Pixels = NDArray[np.float32]  # of an image, shape (3, side, side), or of several, shape (n, 3, side, side)
 Preprocess = Callable[[Image.Image], Pixels]
 
 SHORTEST_SIDE = 4  # pixels

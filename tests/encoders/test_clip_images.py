@@ -1,4 +1,3 @@
-import copy
 import threading
 
 import numpy as np
@@ -6,9 +5,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from image_embeddings.encoders import ClipEncoder, clip_images
+from image_embeddings.encoders import ClipEncoder, clip_images, clip_int8
 from image_embeddings.encoders.clip_images import MANY, Format
-from image_embeddings.encoders.onnx_network import NetworkStore, export, quantize
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import make_clip_folder
@@ -165,7 +163,7 @@ def test_float32_is_used_if_the_network_cannot_be_exported(folder, speeds, monke
     def fail(*args, **kwargs):
         raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 17, 18)
 
-    monkeypatch.setattr(clip_images, "export", fail)
+    monkeypatch.setattr(clip_int8, "export", fail)
     assert all("aten::odd" in line for line in refused(folder))
     speeds["bfloat16"] = 1.0
     encoder = ClipEncoder(folder, samples=captioned_photos)
@@ -207,18 +205,6 @@ def test_free_memory_is_less_than_that_of_the_machine():
     assert 0 < clip_images._free_memory() < psutil.virtual_memory().total
 
 
-def test_the_name_of_a_network_depends_on_all_that_it_is_made_of(encoder, folder):
-    model = ClipEncoder(folder)._image_model.get()
-    half = clip_images._image_half(model[0].model)
-    config = model[0].model.config.vision_config
-    pixels = np.zeros((1, 3, 224, 224), np.float32)
-    before = clip_images._digest(half, config.to_json_string(), pixels)
-    assert clip_images._digest(half, config.to_json_string(), pixels) == before
-    assert clip_images._digest(half, config.to_json_string(), pixels + 1) != before
-    config.hidden_act = "gelu"
-    assert clip_images._digest(half, config.to_json_string(), pixels) != before
-
-
 def test_formats_are_timed_with_their_own_number_of_calls_at_a_time():
     together, rows = threading.Barrier(3), []
 
@@ -238,66 +224,3 @@ def test_a_model_that_is_no_clip_is_named(tmp_path):
     folder = make_text_folder(tmp_path / "a-text-model")
     with pytest.raises(ModelUnavailableError, match=r"is a Transformer, which cannot encode photos.*IMAGE_MODEL=conse"):
         ClipEncoder(str(folder)).encode_images([Image.new("RGB", (9, 9))])
-
-
-# Outliers
-
-
-@pytest.fixture(scope="module")
-def with_outliers():
-    """Return a vision tower with some channels 20 times as large as the others, as in trained models."""
-    import torch
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    torch.manual_seed(0)
-    config = CLIPVisionConfig(hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4)
-    tower = CLIPVisionModelWithProjection(config).eval()
-    with torch.no_grad():
-        for layer in tower.vision_model.encoder.layers:
-            for normalization in (layer.layer_norm1, layer.layer_norm2):
-                normalization.weight[torch.randperm(256)[:4]] *= 20
-    return tower
-
-
-@pytest.fixture(scope="module")
-def pixels(photos):
-    arrays = [np.asarray(photo.resize((224, 224)), np.float32).transpose(2, 0, 1) / 64 - 2 for photo in photos[:8]]
-    return np.stack(arrays)
-
-
-def by_torch(half, pixels):
-    import torch
-
-    with torch.inference_mode():
-        return half(torch.from_numpy(pixels)).numpy()
-
-
-def test_smoothing_changes_no_embedding(with_outliers, pixels):
-    import torch
-
-    half = copy.deepcopy(clip_images._image_half(with_outliers))
-    before = by_torch(half, pixels)
-    clip_images._smooth(half, half.vision_model.encoder.layers, torch.from_numpy(pixels))
-    np.testing.assert_allclose(by_torch(half, pixels), before, rtol=1e-3, atol=1e-3 * np.abs(before).max())
-
-
-def test_smoothing_keeps_int8_near_float32_if_there_are_outliers(with_outliers, pixels, tmp_path):
-    import torch
-
-    half = clip_images._image_half(with_outliers)
-    expected = by_torch(half, pixels)
-
-    def plain(file):
-        export(half, example=torch.from_numpy(pixels[:2]), file=tmp_path / "float32.onnx")
-        quantize(tmp_path / "float32.onnx", file)
-
-    def smoothed(file):
-        clip_images._write_int8(half, pixels[:4], (), file)
-
-    def error(make):
-        found = NetworkStore().open("int8", make)(pixels)
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-        return 1 - (cosines(found, expected) / norms).min()
-
-    assert error(smoothed) < error(plain) / 2
-    np.testing.assert_array_equal(by_torch(half, pixels), expected)  # the model itself stays as it was

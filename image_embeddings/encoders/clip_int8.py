@@ -1,0 +1,114 @@
+"""Makes the int8 network of the image half of CLIP.
+
+Outliers among activations cost most of the accuracy. They are moved into the weights beforehand: Xiao et al.,
+"SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", 2023.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from image_embeddings.encoders.clip_pixels import Pixels
+from image_embeddings.encoders.onnx_network import export, quantize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import CLIPModel
+
+SMOOTHING = 0.5  # share of the outliers that moves into the weights: 0 none, 1 all
+MADE_BY = "smoothed-1"  # change this if networks are made in another way
+
+
+def digest(half: torch.nn.Module, config: str, pixels: Pixels) -> str:
+    """Return a name that changes with anything that a network is made of: 32 hexadecimal digits.
+
+    `config` is the configuration of the image half, and `pixels` are those that `write` gets.
+    """
+    digest = hashlib.sha256(MADE_BY.encode() + config.encode() + pixels.tobytes())
+    for name, tensor in sorted(half.state_dict().items()):
+        digest.update(name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def write(half: Any, pixels: Pixels, keep: Collection[str], file: Path) -> None:
+    """Write the int8 network of an image half to a file. `keep` names parts of products that stay in float32.
+
+    `pixels` of some photos, shape (n, 3, side, side), show which channels have outliers.
+    """
+    import torch
+
+    half = copy.deepcopy(half)
+    examples = torch.from_numpy(pixels)
+    _smooth(half, half.vision_model.encoder.layers, examples)
+    exported = file.with_suffix(".float32.onnx")
+    export(half, example=examples[:2], file=exported)
+    quantize(exported, file, keep=keep)
+    exported.unlink()
+
+
+def image_half(clip: CLIPModel) -> Any:
+    """Return the image half of a CLIP as a module from pixels to raw embeddings, (n, 3, side, side) -> (n, dims)."""
+    from torch import Tensor, nn
+
+    class ImageHalf(nn.Module):
+        """A module from pixels to raw embeddings."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.vision_model, self.visual_projection = clip.vision_model, clip.visual_projection
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            embeddings: Tensor = self.visual_projection(self.vision_model(pixel_values=pixels)[1])
+            return embeddings
+
+    return ImageHalf()
+
+
+def _smooth(half: torch.nn.Module, layers: Iterable[Any], pixels: torch.Tensor) -> None:
+    """Scale channels down if their activations are large, and scale the following weights up by as much.
+
+    The function that the network computes stays the same. This is possible if a linear layer, or a normalisation, comes
+    directly before a linear layer.
+    """
+    import torch
+
+    largest = _largest_inputs(half, pixels)
+    with torch.inference_mode():
+        for layer in layers:
+            attention = layer.self_attn
+            for before, behind in (
+                (layer.layer_norm1, (attention.q_proj, attention.k_proj, attention.v_proj)),
+                (layer.layer_norm2, (layer.mlp.fc1,)),
+                (attention.v_proj, (attention.out_proj,)),
+            ):
+                weights = torch.stack([linear.weight.abs().amax(0) for linear in behind]).amax(0).clamp(min=1e-5)
+                scale = largest[behind[0]].clamp(min=1e-5) ** SMOOTHING / weights ** (1 - SMOOTHING)
+                before.weight /= scale if before.weight.dim() == 1 else scale[:, None]
+                before.bias /= scale
+                for linear in behind:
+                    linear.weight *= scale
+
+
+def _largest_inputs(half: torch.nn.Module, pixels: torch.Tensor) -> dict[torch.nn.Module, torch.Tensor]:
+    """Return for each linear layer the largest absolute value of each of its input channels, shape (channels,)."""
+    import torch
+
+    largest = {}
+
+    def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        largest[module] = inputs[0].abs().flatten(0, -2).amax(0)
+
+    hooks = [m.register_forward_pre_hook(look) for m in half.modules() if isinstance(m, torch.nn.Linear)]
+    try:
+        with torch.inference_mode():
+            half(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest
