@@ -16,6 +16,7 @@ from app.web import (
     errors,
     forms,
     hosts,
+    json_answers,
     languages,
     login,
     metrics,
@@ -57,7 +58,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         VALIDATION_ERROR_STATUS_CODE=400,
     )
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."}}
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    json_answers.init_app(app)
     app.extensions["services"] = services or Services(settings)
     templates.init_app(app)  # before the others: they add to the templates
     # The record is set up first: so it runs last after a request, and counts and logs all of it.

@@ -4,6 +4,8 @@ A page has hundreds of texts. So there is one set of compiled templates for each
 template is a constant: `_("Search")` becomes the German word in the German set. The templates know nothing of it.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any, cast
 
 import flask
@@ -13,8 +15,10 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from app.web.languages import locale_of_reader, translate_markup
+from app.web.template_code import QuickCode
 
 CALL = "_"  # how templates name the function that translates a text
+_NAMED_VALUE = re.compile(r"%\((\w+)\)s")
 
 
 class TranslatedEnvironment(Environment):
@@ -23,6 +27,7 @@ class TranslatedEnvironment(Environment):
     A cache of compiled templates has to tell languages apart.
     """
 
+    code_generator_class = QuickCode
     language: str | None = None  # without one, texts are looked up when a template is rendered
 
     def _parse(self, *args: Any, **options: Any) -> nodes.Template:
@@ -32,6 +37,12 @@ class TranslatedEnvironment(Environment):
 
 class _Translator(NodeTransformer):
     """Replaces the calls that translate a constant text."""
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # Jinja's name for it
+        """Put out the parts of a text and the values in it one after the other, without making one text of them."""
+        self.generic_visit(node)
+        node.nodes = [part for child in node.nodes for part in _parts_of(child)]
+        return node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802  # Jinja's name for it
         """Return the text in place of a call. If it has values, they are put into it, and escaped, at each use."""
@@ -44,6 +55,20 @@ class _Translator(NodeTransformer):
             return text
         values = [nodes.Pair(nodes.Const(value.key), value.value, lineno=node.lineno) for value in node.kwargs]
         return nodes.Mod(text, nodes.Dict(values, lineno=node.lineno), lineno=node.lineno)
+
+
+def _parts_of(node: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Yield the parts of a translated text with values. Yield the node itself if it is none, or of another format."""
+    if not (isinstance(node, nodes.Mod) and isinstance(node.left, nodes.Const) and isinstance(node.right, nodes.Dict)):
+        yield node
+        return
+    text, values = node.left.value, {pair.key.value: pair.value for pair in node.right.items}  # type: ignore[attr-defined]
+    names = _NAMED_VALUE.findall(text)
+    if "%" in _NAMED_VALUE.sub("", text) or not values.keys() >= set(names):
+        yield node
+        return
+    for number, part in enumerate(_NAMED_VALUE.split(text)):
+        yield values[part] if number % 2 else nodes.TemplateData(part, lineno=node.lineno)
 
 
 def init_app(app: Flask) -> None:

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from elastic_transport import BaseNode, HttpHeaders, NodeConfig, TransportError, Urllib3HttpNode
+from elastic_transport import BaseNode, HttpHeaders, NodeConfig, TransportError
 from elastic_transport.client_utils import DEFAULT, url_to_node_config
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NewConnectionError
 
-from image_embeddings.es.one_write import OneWrite
+from image_embeddings.es.quick_node import QuickNode
 
 if TYPE_CHECKING:
     from elastic_transport._node import NodeApiResponse
@@ -26,7 +27,7 @@ class FollowingNode(BaseNode):
     that was sent to the old place is not repeated here if it may have been carried out.
     """
 
-    _CLIENT_META_HTTP_CLIENT = Urllib3HttpNode._CLIENT_META_HTTP_CLIENT
+    _CLIENT_META_HTTP_CLIENT = QuickNode._CLIENT_META_HTTP_CLIENT
 
     def __init__(self, config: NodeConfig, *, locate: Locate) -> None:
         super().__init__(config)
@@ -67,7 +68,7 @@ class FollowingNode(BaseNode):
         """Close the connections."""
         self._place.close()
 
-    def _follow(self, place: Urllib3HttpNode) -> bool:
+    def _follow(self, place: QuickNode) -> bool:
         """Return whether the node is elsewhere than at `place`. If so, further requests go there."""
         with self._lock:
             if self._place is not place:
@@ -81,11 +82,11 @@ class FollowingNode(BaseNode):
             self._place = self._place_at(self.config.replace(host=found.host, port=found.port, headers=found.headers))
             return True
 
-    def _place_at(self, config: NodeConfig) -> Urllib3HttpNode:
+    def _place_at(self, config: NodeConfig) -> QuickNode:
         """Return connections to one place that send nothing if another program than the node has taken its port."""
         locate = self._locate
 
-        class NodesConnection(OneWrite):
+        class NodesConnection(HTTPConnection):
             def connect(self) -> None:
                 super().connect()
                 url = locate()
@@ -93,8 +94,8 @@ class FollowingNode(BaseNode):
                     self.close()
                     raise NewConnectionError(self, "The embedded node does not run there any more.")
 
-        place = Urllib3HttpNode(config)
-        place.pool.ConnectionCls = NodesConnection
+        place = QuickNode(config)
+        place.connections.ConnectionCls = NodesConnection
         return place
 
 

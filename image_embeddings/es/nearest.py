@@ -187,4 +187,4 @@ class Nearest:
 
 def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
     vector = hit.get("fields", {}).get(queries.EMBEDDING)
-    return None if vector is None else np.asarray(vector, np.float32)
+    return None if vector is None else np.fromiter(vector, np.float32, len(vector))

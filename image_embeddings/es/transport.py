@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from elastic_transport import HttpHeaders, NodeConfig, Urllib3HttpNode
+from elastic_transport import HttpHeaders
 
-from image_embeddings.es.one_write import one_write
+from image_embeddings.es.quick_node import QuickNode
 
 if TYPE_CHECKING:
     from elastic_transport._node import NodeApiResponse
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NINE, _EIGHT = "compatible-with=9", "compatible-with=8"
 
 
-class NineOrEightNode(Urllib3HttpNode):
+class NineOrEightNode(QuickNode):
     """A connection that sends requests in the form of version 9, and after the first refusal in that of version 8.
 
     The client of version 9 names only its own form in the headers. Servers of version 8 refuse that for any request.
@@ -23,10 +23,6 @@ class NineOrEightNode(Urllib3HttpNode):
     """
 
     _eight = False
-
-    def __init__(self, config: NodeConfig) -> None:
-        super().__init__(config)
-        self.pool.ConnectionCls = one_write(self.pool.ConnectionCls)  # type: ignore[arg-type]
 
     def perform_request(
         self,

@@ -73,7 +73,9 @@ def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
         else:
             firsts.append(number)
             folded[number] = []
-    return tuple(replace(hits[first], folded=tuple(folded[first])) for first in firsts)
+    return tuple(
+        replace(hits[first], folded=tuple(folded[first])) if folded[first] else hits[first] for first in firsts
+    )
 
 
 def _read_pictures(hits: Sequence[Hit]) -> list[_Picture | None]:
