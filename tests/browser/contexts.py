@@ -27,7 +27,7 @@ class Contexts:
 
     A new context has an empty cache and a new process: to start it, and to fetch and compile a page's scripts and
     pictures again, takes longer than most tests. So a context keeps its cache, and a small page that keeps its process.
-    To open and close a page takes a third of the time that most pages need to load. So a context keeps a page for each
+    To open and close a page takes a third of the time that most pages need to load. So a context keeps a tab for each
     screen, too. Between two uses, what a visitor leaves behind is removed: further pages, session storage, the history
     and cookies.
     """
