@@ -7,7 +7,8 @@ from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.browser import chromium, webapp
 from tests.browser.album import make_album
-from tests.browser.visit import PATIENCE, Contexts, watched
+from tests.browser.contexts import PATIENCE, Contexts
+from tests.browser.visit import watched
 
 # Chromium sends requests only to this machine, by several names: it finds no other host, and asks for no updates and no
 # proxy. /dev/shm is small in containers. The pages of a context share a process.

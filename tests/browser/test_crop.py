@@ -19,7 +19,7 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobil
 @pytest.mark.parametrize("part", ["20,20,50,60", "10,45,90,5", "45,0,5,100"])
 @pytest.mark.parametrize("context", [PHONE, {}], ids=["phone", "desktop"])
 def test_the_part_searched_for_is_shown_as_a_small_picture(visit, part, context):
-    page = visit(f"/image_search?like={HUSKY}%23xywh%3Dpercent:{part}", **context)
+    page = visit(f"/image_search?like={HUSKY}%23xywh%3Dpercent:{part}&k=5", **context)
     box = page.locator(".query .cut").bounding_box()
     assert box["width"] <= 224
     assert box["height"] <= 144

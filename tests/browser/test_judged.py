@@ -18,7 +18,7 @@ def showing(visit):
     """Open the page of such a search; the photos come from the site."""
 
     def open_page(result, later=None, **context):
-        page = visit("/", **context)
+        page = visit("/healthz", **context)
         page.route("**/image_search?**", lambda route: route.fulfill(body=page_of(result), content_type="text/html"))
         if later:
             body = page_of(later, query="q=a+cat&offset=20")

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visit import PATIENCE, choose, follow, shown
+from tests.browser.contexts import PATIENCE
+from tests.browser.visit import choose, follow, shown
 from tests.browser.webapp import LAN_NAME, PHOTOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]

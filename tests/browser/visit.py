@@ -1,16 +1,14 @@
 """Browser pages with checks, and the actions of a visitor on them."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.contexts import Contexts, Tab
 from tests.browser.webapp import PHOTOS
-
-PATIENCE = 60_000  # milliseconds; more than a page needs for anything on a busy machine
 
 # The events of a browser, in order, if a file is dropped on the page or pasted.
 _BRING_FILE = """(element, [kinds, name, type, bytes]) => {
@@ -31,42 +29,6 @@ _SETTLED_BOXES = """selectors => {
 }"""
 
 
-class Contexts:
-    """Browser contexts that are used again, each by one test at a time.
-
-    A new context has an empty cache and a new process: to start it, and to fetch and compile a page's scripts and
-    pictures again, takes longer than most tests. So a context keeps its cache, and a small page that keeps its process.
-    Between two uses, what a visitor leaves behind is removed: pages, with their session storage, and cookies.
-    """
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self._free: dict[str, list[BrowserContext]] = {}
-        self._options: dict[BrowserContext, str] = {}
-
-    def take(self, *, fresh: bool = False, **options: Any) -> BrowserContext:
-        """Return a context with these options that nobody uses; a `fresh` one has an empty cache, too."""
-        key = json.dumps(options, sort_keys=True)
-        free = self._free.setdefault(key, [])
-        if free and not fresh:
-            context = free.pop()
-        else:
-            context = self._browser.new_context(**options)
-            context.new_page().goto("/healthz")
-        self._options[context] = key
-        return context
-
-    def give_back(self, context: BrowserContext) -> None:
-        """Close the pages of a context but the first, and keep it for the next use.
-
-        A page must have arrived where it was led: Chromium may never close one that is on its way to another site.
-        """
-        for page in context.pages[1:]:
-            page.close()
-        context.clear_cookies()
-        self._free[self._options.pop(context)].append(context)
-
-
 class Visit:
     """Opens pages of the site at `address`, each in a browser context of its own, and records all problems there."""
 
@@ -74,36 +36,20 @@ class Visit:
         self.problems: list[str] = []
         self._contexts = contexts
         self._address = address
-        self._pages: list[Page] = []
+        self._tabs: list[Tab] = []
 
-    def __call__(self, path: str, **context: Any) -> Page:
-        """Open the page at `path`, in a context with these options. With `fresh`, nothing is in its cache."""
-        page = self._contexts.take(base_url=f"{self._address}/", **context).new_page()
-        page.set_default_timeout(PATIENCE)
-        self._pages.append(page)
-        page.on("console", self._note_message)
-        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
-        page.on("filechooser", lambda chooser: None)  # handled here: else, a key press may come before the dialog
-        page.on("requestfailed", lambda request: self._note_failure(request.url))
-        page.goto(path)
-        return page
+    def __call__(self, path: str, **options: Any) -> Page:
+        """Open the page at `path`, with these options. A `fresh` one has an empty cache, and no test uses it later."""
+        tab = self._contexts.take_tab(self.problems, base_url=f"{self._address}/", **options)
+        self._tabs.append(tab)
+        tab.page.goto(path)
+        tab.forget()
+        return tab.page
 
     def close(self) -> None:
-        """Close all pages."""
-        for page in self._pages:
-            page.title()  # a round trip; after it, all messages of the page have arrived
-            self._contexts.give_back(page.context)
-
-    def _note_message(self, message: ConsoleMessage) -> None:
-        where = message.location["url"]
-        if message.type in ("error", "warning") and not _is_expected(message, where=where):
-            self.problems.append(f"console: {message.text} ({where})")
-
-    def _note_failure(self, url: str) -> None:
-        """Note a request to another site: all of them fail here. To be told of each request would cost more time."""
-        if not url.startswith((f"{self._address}/", "data:")):
-            self.problems.append(f"foreign request: {url}")
+        """Leave all pages to the next visit."""
+        for tab in self._tabs:
+            self._contexts.give_back_tab(tab)
 
 
 @contextmanager
@@ -113,12 +59,6 @@ def watched(contexts: Contexts, address: str) -> Iterator[Visit]:
     yield visit
     visit.close()
     assert not visit.problems, visit.problems
-
-
-def _is_expected(message: ConsoleMessage, *, where: str) -> bool:
-    """Return whether this is Chromium's message on a page with an error status."""
-    own_status = message.page is not None and where == message.page.url
-    return message.text.startswith("Failed to load resource") and own_status
 
 
 def settled_boxes(page: Page, *selectors: str) -> list[dict[str, float]]:
