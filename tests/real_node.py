@@ -22,7 +22,7 @@ def node_jars(pytestconfig):
     folder = pytestconfig.cache.mkdir("elasticsearch")
     jars = folder / f"jars-{VERSION}"
     install_jars(jars, fetch=fetch_from_maven, notify=print)
-    java_archive.use_archive(folder / f"classes-{VERSION}.jsa", jars=jars)
+    java_archive.use_archive(jars)
     return jars
 
 

@@ -20,6 +20,7 @@ from image_embeddings.embedded_node import node as node_module
 from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.embedded_node.process import free_port
 from image_embeddings.embedded_node.state import write_json
+from tests import java_archive
 from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
@@ -78,7 +79,18 @@ def make_node(node_jars):
         assert processes_of(node.home) == []
 
 
-def test_data_survive_a_restart(make_node, tmp_path):
+@pytest.fixture(scope="module")
+def kept_node(tmp_path_factory, node_jars):
+    """A node that no test ends."""
+    node = EmbeddedNode(tmp_path_factory.mktemp("kept"), heap="256m", jars=node_jars, start_timeout=LONG)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+def test_data_survive_a_restart_and_damaged_ones_have_an_error_of_their_own(make_node, tmp_path):
     node = make_node(tmp_path)
     first = node.start()
     request(first.client_url, "PUT", "/photos", {"settings": {"number_of_replicas": 0}})
@@ -90,6 +102,11 @@ def test_data_survive_a_restart(make_node, tmp_path):
     assert request(second.client_url, "GET", "/photos/_doc/1")["_source"] == {"image_id": "a.jpg"}
     assert second.version == "9.5.3"
     assert second.pid != first.pid
+    node.stop()
+    for path in Path(tmp_path / "data" / "_state").glob("*.c*"):
+        path.write_bytes(path.read_bytes()[:40] + b"x" * 100)
+    with pytest.raises(errors.NodeDataError, match="is damaged"):
+        node.start()
 
 
 def test_a_running_node_is_found_detached_on_loopback_only_and_killed_if_it_hangs(make_node, tmp_path, monkeypatch):
@@ -157,15 +174,22 @@ def test_a_node_whose_port_is_taken_while_it_starts_takes_another_one_and_the_th
             thief.accept()
 
 
-def test_a_node_is_in_use_while_a_client_is_connected(make_node, tmp_path):
-    node = make_node(tmp_path)
-    assert node.in_use() is False
-    port = int(node.start().url.rpartition(":")[2])
+def test_a_node_is_in_use_while_a_client_is_connected(kept_node, tmp_path):
+    assert EmbeddedNode(tmp_path).in_use() is False
+    port = int(kept_node.status().url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):
-        wait_for(node.in_use)
-        assert node.stop(unless_used_within=0) is False
-    wait_for(lambda: not node.in_use())
-    assert node.in_use(within=0.2) is False
+        wait_for(kept_node.in_use)
+        assert kept_node.stop(unless_used_within=0) is False
+    wait_for(lambda: not kept_node.in_use())
+    assert kept_node.in_use(within=0.2) is False
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say which files a process maps")
+def test_the_nodes_of_the_tests_take_classes_from_the_archive(kept_node, node_jars):
+    """A node that started while another process was still making the archive does without it."""
+    archive, running = java_archive.archive_of(node_jars), kept_node.status()
+    is_older = archive.exists() and archive.stat().st_ctime < running.started_at.timestamp()
+    assert not is_older or str(archive) in Path(f"/proc/{running.pid}/maps").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -198,16 +222,6 @@ def test_a_node_that_dies_while_starting_is_noticed_before_the_timeout(make_node
     (tmp_path / "data" / "node.lock").mkdir(parents=True)
     with pytest.raises(errors.NodeStartError, match=r"(?s)Its last lines:.*start\.log"):
         make_node(tmp_path, start_timeout=LONG).start()
-
-
-def test_damaged_data_has_an_error_of_its_own(make_node, tmp_path):
-    node = make_node(tmp_path)
-    node.start()
-    node.stop()
-    for path in Path(tmp_path / "data" / "_state").glob("*.c*"):
-        path.write_bytes(path.read_bytes()[:40] + b"x" * 100)
-    with pytest.raises(errors.NodeDataError, match="is damaged"):
-        node.start()
 
 
 def test_stale_state_a_broken_java_home_and_umlauts_do_not_keep_it_from_starting(make_node, tmp_path):
