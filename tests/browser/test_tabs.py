@@ -29,6 +29,8 @@ def again(contexts, address):
 
 
 def test_what_a_visit_leaves_in_a_tab_is_gone(again):
+    opened = []
+
     def leave(page, _):
         page.evaluate("sessionStorage.setItem('kept', 'by the page before')")
         page.context.add_cookies([{"name": "kept", "value": "1", "url": page.url}])
@@ -36,7 +38,7 @@ def test_what_a_visit_leaves_in_a_tab_is_gone(again):
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")
         page.set_viewport_size({"width": 400, "height": 300})
         page.locator(".tile").first.hover()
-        page.context.new_page()
+        opened.append(page.context.new_page())
 
     for page, problems in again(RESULTS, leave):
         kept = "[Object.keys(sessionStorage), document.cookie, history.length, innerWidth, innerHeight]"
@@ -46,7 +48,7 @@ def test_what_a_visit_leaves_in_a_tab_is_gone(again):
             is False
         )
         expect(page.locator(".tile figcaption").first).to_have_css("opacity", "0")
-        assert len(page.context.pages) == 2
+        assert all(further.is_closed() for further in opened)
         assert problems == []
 
 
