@@ -1,9 +1,7 @@
 """The image half of CLIP, in the number format that suits the machine.
 
 On some CPUs int8 is three times as fast as float32, on others no faster. It costs some accuracy; how much depends on
-the model. So both formats are tried on sample photos. Outliers among activations cost most. They are moved into the
-weights beforehand: Xiao et al., "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language
-Models", 2023.
+the model. So both formats are tried on sample photos.
 """
 
 from __future__ import annotations

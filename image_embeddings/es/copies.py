@@ -9,6 +9,7 @@ from typing import Any
 
 from image_embeddings.errors import RequestError
 from image_embeddings.es.connection import Cluster
+from image_embeddings.es.refusals import ASK_WHY
 
 COPY_SECONDS = 1800.0  # that copies are waited for, at most; searches are right without them
 LOOK_SECONDS = 5  # that Elasticsearch waits for them in each request
@@ -34,18 +35,13 @@ class IndexHealth:
             return f"green: {nodes}, with all shards and copies"
         if self.status == "yellow":
             return f"yellow: {nodes}, with all photos; copies that are missing: {self.missing}"
-        return (
-            f"red: {nodes}, and some photos are on none of them. If a node is away, start it. Elasticsearch says more: "
-            "GET _cluster/allocation/explain"
-        )
+        return f"red: {nodes}, and some photos are on none of them. {ASK_WHY}"
 
 
 def read_health(cluster: Cluster, index: str) -> IndexHealth:
     """Return the health of the index at this moment. Raise ElasticsearchError if it cannot be asked for."""
-    with cluster.errors():
-        answer = cluster.client.cluster.health(index=index).body
-    missing = answer["unassigned_shards"] + answer["initializing_shards"]
-    return IndexHealth(status=answer["status"], nodes=answer["number_of_data_nodes"], missing=missing)
+    health = _health(cluster, index)
+    return IndexHealth(status=health["status"], nodes=health["number_of_data_nodes"], missing=_count_missing(health))
 
 
 def wait_for_copies(cluster: Cluster, index: str, *, notify: Callable[[str], object]) -> None:
@@ -58,16 +54,12 @@ def wait_for_copies(cluster: Cluster, index: str, *, notify: Callable[[str], obj
     deadline = time.monotonic() + COPY_SECONDS
     is_told = False
     while True:
-        health = _health(cluster, index)
+        health = _health(cluster, index, wait_for_status="green", timeout=f"{LOOK_SECONDS}s")
         if health["status"] == "green":
             return
         if health["status"] == "red":
-            raise RequestError(
-                f"Some data of '{index}' is on no node that runs. If a node is away, start it. Elasticsearch says "
-                "more: GET _cluster/allocation/explain",
-                status=503,
-            )
-        missing = health["unassigned_shards"] + health["initializing_shards"]
+            raise RequestError(f"Some data of '{index}' is on no node that runs. {ASK_WHY}", status=503)
+        missing = _count_missing(health)
         is_under_way = health["initializing_shards"] or health["delayed_unassigned_shards"]
         if not is_under_way or time.monotonic() > deadline:
             notify(
@@ -80,9 +72,13 @@ def wait_for_copies(cluster: Cluster, index: str, *, notify: Callable[[str], obj
             is_told = True
 
 
-def _health(cluster: Cluster, index: str) -> Any:
-    """Return the health of the index as soon as it is green, or after LOOK_SECONDS."""
-    client = cluster.client.options(ignore_status=408)  # which says that it is not green yet
+def _health(cluster: Cluster, index: str, **options: Any) -> Any:
+    """Return what Elasticsearch says of the health of the index. `options` are those of its API."""
+    client = cluster.client.options(ignore_status=408)  # which says that what was waited for has not come yet
     with cluster.errors():
-        answer = client.cluster.health(index=index, wait_for_status="green", timeout=f"{LOOK_SECONDS}s")
-    return answer.body
+        return client.cluster.health(index=index, **options).body
+
+
+def _count_missing(health: Any) -> int:
+    """Return the number of shards and copies that cannot answer yet."""
+    return int(health["unassigned_shards"] + health["initializing_shards"])

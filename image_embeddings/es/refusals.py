@@ -30,9 +30,9 @@ _BLOCKS = {  # what `_BLOCK_ID` finds: the setting that people, or a policy of E
     "9": "index.blocks.metadata",
     "13": "cluster.blocks.read_only_allow_delete",
 }
-_ASK_WHY = "If a node is away, start it. Elasticsearch says more: GET _cluster/allocation/explain"
+ASK_WHY = "If a node is away, start it. Elasticsearch says more: GET _cluster/allocation/explain"
 _TOO_FEW_SHARDS = (
-    f"The data of '{{index}}' is on no node that runs, so it can neither be searched nor written. {_ASK_WHY}"
+    f"The data of '{{index}}' is on no node that runs, so it can neither be searched nor written. {ASK_WHY}"
 )
 _NO_MASTER = "Elasticsearch at {address} has no master node. Start the nodes that are away, then try again."
 _TOO_MUCH_TO_DO = (
@@ -122,7 +122,7 @@ def refusal_error(
     if _is_partial(refusal):
         return PartialAnswerError(
             f"Not all photos can be read at the moment, and this needs all of them: some data of '{refusal.index}' is "
-            f"on no node that runs, or cannot be read there ({reason.partition('. Consider')[0]}). {_ASK_WHY}",
+            f"on no node that runs, or cannot be read there ({reason.partition('. Consider')[0]}). {ASK_WHY}",
             status=status if status in PASSING else 503,
             kind=kind,
             reason=reason,
