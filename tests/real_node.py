@@ -1,7 +1,7 @@
 """Fixtures for all tests on a real Elasticsearch node, whatever their folder. tests/conftest.py loads them."""
 
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -14,6 +14,17 @@ from tests import java_archive
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, contents, make_album, run_over
 from tests.waiting import LONG
+
+
+@contextmanager
+def running_node(home, *, jars, heap="256m", kind=EmbeddedNode):
+    """Yield a node of that kind, which runs in the folder `home`; stop it afterwards."""
+    node = kind(home, heap=heap, jars=jars, start_timeout=LONG)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +43,8 @@ def elasticsearch_url(tmp_path_factory, node_jars):
 
     A failed start is a failure, never a skip.
     """
-    node = EmbeddedNode(tmp_path_factory.mktemp("elasticsearch"), heap="512m", jars=node_jars, start_timeout=LONG)
-    try:
-        yield node.start().client_url
-    finally:
-        node.stop()
+    with running_node(tmp_path_factory.mktemp("elasticsearch"), jars=node_jars, heap="512m") as node:
+        yield node.status().client_url
 
 
 @pytest.fixture(scope="session")

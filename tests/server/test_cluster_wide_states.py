@@ -4,15 +4,14 @@ from contextlib import closing
 
 import pytest
 
-from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.errors import BlockedError, RequestError
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
+from tests.real_node import running_node
 from tests.server.filling import add_photos, fill
 from tests.server.remedies import follow_remedy
 from tests.server.web_client import make_app
-from tests.waiting import LONG
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -21,12 +20,11 @@ MODEL = ColourEncoder().info
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, node_jars):
-    node = EmbeddedNode(tmp_path_factory.mktemp("own"), heap="256m", jars=node_jars, start_timeout=LONG)
-    try:
-        with closing(connect([node.start().client_url])) as cluster:
-            yield cluster
-    finally:
-        node.stop()
+    with (
+        running_node(tmp_path_factory.mktemp("own"), jars=node_jars) as node,
+        closing(connect([node.status().client_url])) as cluster,
+    ):
+        yield cluster
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from image_embeddings.embedded_node.node import EmbeddedNode
 from image_embeddings.embedded_node.process import free_port
 from image_embeddings.embedded_node.state import write_json
 from tests import java_archive
+from tests.real_node import running_node
 from tests.waiting import LONG, wait_for
 
 pytestmark = pytest.mark.server
@@ -82,12 +83,8 @@ def make_node(node_jars):
 @pytest.fixture(scope="module")
 def kept_node(tmp_path_factory, node_jars):
     """A node that no test ends."""
-    node = EmbeddedNode(tmp_path_factory.mktemp("kept"), heap="256m", jars=node_jars, start_timeout=LONG)
-    try:
-        node.start()
+    with running_node(tmp_path_factory.mktemp("kept"), jars=node_jars) as node:
         yield node
-    finally:
-        node.stop()
 
 
 def test_data_survive_a_restart_and_damaged_ones_have_an_error_of_their_own(make_node, tmp_path):

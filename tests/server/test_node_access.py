@@ -21,6 +21,7 @@ from image_embeddings.embedded_node.running import MODULE
 from image_embeddings.embedded_node.state import read_token
 from image_embeddings.errors import UnreachableError
 from image_embeddings.es.connection import connect
+from tests.real_node import running_node
 from tests.waiting import LONG, wait_for
 from tools import node_plugin
 
@@ -50,12 +51,8 @@ def node(node_jars):
         Path(folder).chmod(0o755)
         home = Path(folder, "elasticsearch")
         home.mkdir(mode=0o755)  # as older versions made it
-        node = EmbeddedNode(home, heap="256m", jars=node_jars, start_timeout=LONG)
-        try:
-            node.start()
+        with running_node(home, jars=node_jars) as node:
             yield node
-        finally:
-            node.stop()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from image_embeddings.es import retries
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
+from tests.real_node import running_node
 from tests.server.album import SAID, Interrupted, contents, index_photos, run_over
 from tests.tiny_models import make_clip_folder
 from tests.waiting import LONG, wait_for
@@ -44,12 +45,8 @@ class RestartedNode(EmbeddedNode):
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory, node_jars):
-    node = RestartedNode(tmp_path_factory.mktemp("restarted"), heap="256m", jars=node_jars, start_timeout=LONG)
-    try:
-        node.start()
+    with running_node(tmp_path_factory.mktemp("restarted"), jars=node_jars, kind=RestartedNode) as node:
         yield node
-    finally:
-        node.stop()
 
 
 @pytest.fixture
