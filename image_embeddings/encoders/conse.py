@@ -61,7 +61,7 @@ class Classes:
     @cached_property
     def meanings(self) -> Array:
         """The embeddings in the directions that are kept, shape (1000, 256)."""
-        return self.embeddings @ self.text_projection
+        return _product(self.embeddings, self.text_projection)
 
 
 def load_classes(path: Path | None = None) -> Classes:
@@ -194,9 +194,9 @@ def center_crop(image: Image.Image) -> Image.Image:
 
 def image_embedding(logits: Array, classes: Classes) -> Array:
     """Return the embedding of one image from the logits of its views, shape (views, 1000) -> (512,)."""
-    meaning = top_class_weights(logits) @ classes.meanings
+    meaning = _product(top_class_weights(logits), classes.meanings)
     looks = logits.mean(axis=0)
-    looks = (looks - looks.mean() - classes.mean_logits) @ classes.class_projection
+    looks = _product(looks - looks.mean() - classes.mean_logits, classes.class_projection)
     return np.concatenate([np.sqrt(1 - LOGIT_WEIGHT**2) * _unit(meaning), LOGIT_WEIGHT * _unit(looks)])
 
 
@@ -227,6 +227,14 @@ def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]
     plain = [text.strip(EDGE_CHARACTERS).lower() or text for text in typed]
     encoded = encode(typed)
     return _unit(encoded + (encoded if plain == typed else encode(plain)))  # most queries are typed plainly
+
+
+def _product(rows: Array, matrix: Array) -> Array:
+    """Return rows @ matrix, shape (..., n) and (n, m) -> (..., m), to the same bits however many cores there are.
+
+    numpy's own product adds up in another order if the linear algebra library has another number of threads.
+    """
+    return _floats(np.einsum("...i,ij->...j", rows, matrix))
 
 
 def _unit(array: Array) -> Array:

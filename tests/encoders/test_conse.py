@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from image_embeddings.calibration.everyday_texts import everyday_texts
 from image_embeddings.config import ROOT
@@ -75,6 +75,18 @@ def test_texts_are_encoded_without_a_second_thread(encoder):
 @pytest.fixture(scope="module")
 def classes():
     return load_classes()
+
+
+def test_embeddings_of_photos_do_not_depend_on_the_number_of_cores():
+    logits = np.random.default_rng(0).normal(0, 3, (40, 2, 1000)).astype(np.float32)
+
+    def embeddings(threads):
+        with threadpool_limits(threads, user_api="blas"):
+            classes = load_classes()  # it computes the meanings anew
+            return [image_embedding(one, classes).tobytes() for one in logits]
+
+    one = embeddings(1)
+    assert all(embeddings(threads) == one for threads in (2, 3, 8))
 
 
 @pytest.fixture(scope="module")
