@@ -61,6 +61,7 @@ HEAVY_HOMES = {
     "sentence_transformers": {"encoders.clip", "encoders.mclip"},
     "transformers": {"encoders.mclip"},
     "torch": {
+        "encoders.clip_half",
         "encoders.clip_images",
         "encoders.clip_int8",
         "encoders.conse",

@@ -7,6 +7,7 @@ Distillation", 2020.
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import threading
@@ -168,6 +169,7 @@ class _LazyModel:
         self._name = name
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | None = None
+        self._encodes_texts = False
 
     def get(self) -> SentenceTransformer:
         with self._lock:
@@ -175,10 +177,14 @@ class _LazyModel:
             return self._loaded
 
     def release(self) -> None:
+        """Tell that photos do not need the model any more. It stays if it encodes texts, too."""
         with self._lock:
-            self._loaded = None
+            if not self._encodes_texts:
+                self._loaded = None
+                gc.collect()  # its modules refer to each other in circles
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
+        self._encodes_texts = True
         # The library sorts texts by length and pads a batch to its longest text, so small batches waste less.
         vectors = self.get().encode(list(texts), batch_size=TEXT_BATCH, convert_to_numpy=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)

@@ -1,11 +1,15 @@
 """The image half of CLIP, in the number format that suits the machine.
 
+In float32 it runs in ONNX Runtime on a CPU: an embedding has the same bits however many photos are encoded together,
+and however many cores there are. torch, which runs it elsewhere, adds up in another order for one photo than for many.
+
 On some CPUs int8 is three times as fast as float32, on others no faster. It costs some accuracy; how much depends on
 the model. So both formats are tried on sample photos.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -22,7 +26,7 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_embeddings.encoders import clip_int8
+from image_embeddings.encoders import clip_half, clip_int8
 from image_embeddings.encoders.clip_pixels import Preprocess, make_preprocess
 from image_embeddings.encoders.onnx_network import Network, NetworkStore, cores
 from image_embeddings.errors import ModelUnavailableError
@@ -30,7 +34,6 @@ from image_embeddings.errors import ModelUnavailableError
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
-    from transformers import CLIPModel
 
 Array = NDArray[np.float32]
 Embed = Callable[[Array], Array]  # pixels, shape (n, 3, side, side) -> raw embeddings, shape (n, dims)
@@ -40,11 +43,13 @@ AGREEMENT = 0.999  # lowest cosine to float32 at which a format is chosen
 WORTHWHILE = 1.2  # times the speed of float32, at least
 MANY = 1000  # images; from here on, trying the formats saves more time than it takes
 PROBES = 16  # sample photos to try the formats on
-MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make an int8 network
+MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make a network
 PER_CALL = 8  # photos, while the formats are timed
 
 # int8 for all products with weights, or for all but those behind the activation function: outliers there cannot move.
 INT8_VARIANTS: dict[str, tuple[str, ...]] = {"int8": (), "int8-mixed": ("/fc2/",)}
+
+_log = logging.getLogger(__name__)
 
 
 class Model(Protocol):
@@ -65,6 +70,7 @@ class Format:
     precision: str
     embed: Embed
     calls: int  # at a time, for the best speed
+    needs_torch: bool = False
     agreement: float = 1.0  # lowest cosine to float32 over the sample photos
     speed: float = 0.0  # times the speed of float32; 0 if it was not measured
 
@@ -106,10 +112,7 @@ class ClipImages:
 
     def preprocess(self, image: Image.Image) -> Array:
         """Return the pixels that the network looks at, shape (3, side, side)."""
-        with self._lock:
-            self._preprocess = self._preprocess or make_preprocess(_processor(self._model.get()))
-            preprocess = self._preprocess
-        return preprocess(image)
+        return self._processor()(image)
 
     def embed(self, pixels: Sequence[Array]) -> Array:
         """Return the raw embeddings of preprocessed images, shape (n, dims); n ≥ 1."""
@@ -117,78 +120,108 @@ class ClipImages:
 
     def prepare_for(self, images: int) -> str:
         """Choose the format for this many images if none is set; return a line on what was tried, or an empty text."""
-        if self._precision == AUTO:
-            return self._choose() if images >= MANY else ""
+        if self._precision == AUTO and images >= MANY:
+            return self._choose()
         if not images:
             return ""
-        return f"CLIP runs in {self._loaded() if self._precision == INT8 else self._precision}."
+        loaded = self._loaded()
+        if self._precision == AUTO:
+            return ""
+        return f"CLIP runs in {loaded if self._precision == INT8 else self._precision}."
 
     def _choose(self) -> str:
         with self._lock:
-            model = self._model.get()
-            if model.device.type != "cpu":
-                return ""
+            chosen = float32 = self._loaded()
             photos = self._photos()
-            if not photos:
+            if not photos or self._model.get().device.type != "cpu":
                 return ""
             pixels = self._pixels(photos)
-            self._format = float32 = _by_torch(model, FLOAT32)
             said: list[str] = []
-            for found in self._faster(model, pixels, said=said):
+            for found in self._faster(pixels, said=said):
                 tried = _timed(_compare(found, float32, pixels), float32, pixels)
                 said.append(str(tried))
                 if tried.agreement >= AGREEMENT and tried.speed >= WORTHWHILE:
-                    self._format = tried
+                    self._format = chosen = tried
                     break
-            if self._format.precision == INT8:
+            if not chosen.needs_torch:
                 self._model.release()
-            return f"CLIP runs in {self._format.precision}. Tried: {'; '.join(said)}."
+            return f"CLIP runs in {chosen.precision}. Tried: {'; '.join(said)}."
 
     def _loaded(self) -> Format:
         with self._lock:
             if self._format is None:
-                model = self._model.get()
-                self._format = (
-                    self._choose_int8(model) if self._precision == INT8 else _by_torch(model, self._precision)
-                )
+                self._processor()  # while the model is there
+                if self._precision == INT8:
+                    self._format = self._choose_int8()
+                elif self._precision == BFLOAT16:
+                    self._format = _by_torch(self._model.get(), BFLOAT16)
+                else:
+                    self._format = self._in_float32()
+                if not self._format.needs_torch:
+                    self._model.release()
             return self._format
 
-    def _choose_int8(self, model: SentenceTransformer) -> Format:
+    def _in_float32(self) -> Format:
+        """Return float32 by ONNX Runtime, or by torch if that is not possible. Let the model go if it is not needed."""
+        try:
+            name = self._float32_name()
+            if self._networks.has(name):
+                self._model.release()  # so that the weights are not in memory twice
+            network = self._networks.open(name, self._write_float32)
+        except ModelUnavailableError as error:
+            _log.info("CLIP runs in torch. %s", error)
+            return _by_torch(self._model.get(), FLOAT32)
+        return Format(name=FLOAT32, precision=FLOAT32, embed=network, calls=cores())
+
+    def _float32_name(self) -> str:
+        """Return the name of the network in float32; check that there is memory to make it if it is missing."""
+        half = clip_half.half_of(self._model.get())
+        name = clip_half.float32_name(half)
+        if not self._networks.has(name):
+            _check_memory(half)
+        return name
+
+    def _write_float32(self, file: Path) -> None:
+        clip_half.write_float32(clip_half.half_of(self._model.get()), file)
+
+    def _choose_int8(self) -> Format:
         """Return the first variant that agrees with float32, or else the one that agrees best."""
         pixels = self._pixels(self._photos() or [_noise()])
+        model = self._model.get()
         float32 = _by_torch(model, FLOAT32)
         try:
-            _check_for_int8(model)
+            half = clip_half.half_of(model)
             tried = []
-            for found in self._in_int8(model, pixels):
+            for found in self._in_int8(half, pixels):
                 tried.append(_compare(found, float32, pixels))
                 if tried[-1].agreement >= AGREEMENT:
                     break
         except ModelUnavailableError as error:
             raise ModelUnavailableError(f"{error} Unset ENCODER_PRECISION, which is int8.") from error
-        self._model.release()
         return max(tried, key=lambda format_: format_.agreement)
 
-    def _faster(self, model: SentenceTransformer, pixels: Array, *, said: list[str]) -> Iterator[Format]:
+    def _faster(self, pixels: Array, *, said: list[str]) -> Iterator[Format]:
         """Yield formats that may be faster than float32, the likeliest first; add to `said` why int8 is missing."""
         try:
-            _check_for_int8(model)
-            yield from self._in_int8(model, pixels, spare=True)
+            yield from self._in_int8(clip_half.half_of(self._model.get()), pixels, spare=True)
         except ModelUnavailableError as error:
             said.append(f"int8, in vain: {str(error).rstrip('.')}")
-        yield _by_torch(model, BFLOAT16)
+        yield _by_torch(self._model.get(), BFLOAT16)
 
-    def _in_int8(self, model: SentenceTransformer, pixels: Array, *, spare: bool = False) -> Iterator[Format]:
+    def _in_int8(self, half: torch.nn.Module, pixels: Array, *, spare: bool = False) -> Iterator[Format]:
         """Yield the int8 variants; if `spare`, make them only if there is enough memory."""
-        clip: CLIPModel = model[0].model
-        half = clip_int8.image_half(clip)
-        made_of = clip_int8.digest(half, clip.config.vision_config.to_json_string(), pixels)
         for variant, keep in INT8_VARIANTS.items():
-            name = f"{made_of}-{variant}"
+            name = clip_int8.name(half, pixels, variant)
             if spare and not self._networks.has(name):
                 _check_memory(half)
             network = self._networks.open(name, partial(clip_int8.write, half, pixels, keep))
             yield Format(name=variant, precision=INT8, embed=partial(_one_by_one, network), calls=cores())
+
+    def _processor(self) -> Preprocess:
+        """Return what makes pixels of images; it is read from the model once."""
+        with self._lock:
+            self._preprocess = self._preprocess or make_preprocess(_processor_of(self._model.get()))
+            return self._preprocess
 
     def _pixels(self, photos: Sequence[Image.Image]) -> Array:
         return np.stack([self.preprocess(photo) for photo in photos[:: -(-len(photos) // PROBES)]])
@@ -199,7 +232,7 @@ def _noise() -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8))
 
 
-def _processor(model: SentenceTransformer) -> Any:
+def _processor_of(model: SentenceTransformer) -> Any:
     try:
         return model[0].processor.image_processor
     except AttributeError:
@@ -209,9 +242,8 @@ def _processor(model: SentenceTransformer) -> Any:
         ) from None
 
 
-def _by_torch(model: SentenceTransformer, precision: str) -> Format:
-    """Return the format that sentence-transformers itself uses; torch spreads a call over the cores."""
-    name = BFLOAT16 if precision == BFLOAT16 else FLOAT32
+def _by_torch(model: SentenceTransformer, name: str) -> Format:
+    """Return float32 or bfloat16 as sentence-transformers itself does it; torch spreads a call over the cores."""
 
     def embed(pixels: Array) -> Array:
         import torch
@@ -222,20 +254,7 @@ def _by_torch(model: SentenceTransformer, precision: str) -> Format:
             features = model({"pixel_values": batch, "image_text_info": [0] * len(batch)})
             return np.asarray(features["sentence_embedding"].float().cpu().numpy(), np.float32)
 
-    return Format(name=name, precision=name, embed=embed, calls=1)
-
-
-def _check_for_int8(model: SentenceTransformer) -> None:
-    """Check that the image half alone does all that the model does, and that it runs on the CPU.
-
-    Raises:
-        ModelUnavailableError: int8 is not possible.
-    """
-    if model.device.type != "cpu":
-        raise ModelUnavailableError(f"int8 is for the CPU, and CLIP runs on {model.device.type} here.")
-    others = [type(module).__name__ for module in list(model)[1:]]
-    if set(others) - {"Normalize"}:
-        raise ModelUnavailableError(f"int8 is for CLIP alone, and this model goes on with {', '.join(others)}.")
+    return Format(name=name, precision=name, embed=embed, calls=1, needs_torch=True)
 
 
 def _check_memory(half: torch.nn.Module) -> None:

@@ -7,33 +7,24 @@ Outliers among activations cost most of the accuracy. They are moved into the we
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from image_embeddings.encoders.clip_half import digest
 from image_embeddings.encoders.clip_pixels import Pixels
 from image_embeddings.encoders.onnx_network import export, quantize
 
 if TYPE_CHECKING:
     import torch
-    from transformers import CLIPModel
 
 SMOOTHING = 0.5  # share of the outliers that moves into the weights: 0 none, 1 all
-MADE_BY = "smoothed-1"  # change this if networks are made in another way
+MADE_BY = b"smoothed-1"  # change this if networks are made in another way
 
 
-def digest(half: torch.nn.Module, config: str, pixels: Pixels) -> str:
-    """Return a name that changes with anything that a network is made of: 32 hexadecimal digits.
-
-    `config` is the configuration of the image half, and `pixels` are those that `write` gets.
-    """
-    digest = hashlib.sha256(MADE_BY.encode() + config.encode() + pixels.tobytes())
-    for name, tensor in sorted(half.state_dict().items()):
-        digest.update(name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
-    return digest.hexdigest()[:32]
+def name(half: Any, pixels: Pixels, variant: str) -> str:
+    """Return the name of a variant of the network; `pixels` are those that `write` gets."""
+    return f"{digest(half, made_of=MADE_BY + pixels.tobytes())}-{variant}"
 
 
 def write(half: Any, pixels: Pixels, keep: Collection[str], file: Path) -> None:
@@ -50,24 +41,6 @@ def write(half: Any, pixels: Pixels, keep: Collection[str], file: Path) -> None:
     export(half, example=examples[:2], file=exported)
     quantize(exported, file, keep=keep)
     exported.unlink()
-
-
-def image_half(clip: CLIPModel) -> Any:
-    """Return the image half of a CLIP as a module from pixels to raw embeddings, (n, 3, side, side) -> (n, dims)."""
-    from torch import Tensor, nn
-
-    class ImageHalf(nn.Module):
-        """A module from pixels to raw embeddings."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.vision_model, self.visual_projection = clip.vision_model, clip.visual_projection
-
-        def forward(self, pixels: Tensor) -> Tensor:
-            embeddings: Tensor = self.visual_projection(self.vision_model(pixel_values=pixels)[1])
-            return embeddings
-
-    return ImageHalf()
 
 
 def _smooth(half: torch.nn.Module, layers: Iterable[Any], pixels: torch.Tensor) -> None:

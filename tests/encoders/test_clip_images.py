@@ -5,8 +5,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from image_embeddings.encoders import ClipEncoder, clip_images, clip_int8
+from image_embeddings.encoders import ClipEncoder, clip_half, clip_images, clip_int8
 from image_embeddings.encoders.clip_images import MANY, Format
+from image_embeddings.encoders.onnx_network import cores
 from image_embeddings.errors import ModelUnavailableError
 from image_embeddings.sources.samples import captioned_photos
 from tests.tiny_models import make_clip_folder
@@ -76,8 +77,26 @@ def test_for_many_photos_int8_is_chosen_if_it_is_fast_and_agrees(encoder, speeds
 def test_few_photos_are_not_worth_looking_for_a_format(encoder, monkeypatch, photos, expected):
     monkeypatch.setattr(clip_images, "_compare", None)
     assert encoder.prepare_for(MANY - 1) == ""
-    assert (encoder.precision, encoder.calls) == ("float32", 1)
+    assert (encoder.precision, encoder.calls) == ("float32", cores())
     assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_embedding_has_the_same_bits_however_many_photos_are_encoded_together(folder, photos, tmp_path, precision):
+    encoder = ClipEncoder(folder, precision=precision, samples=captioned_photos, networks=tmp_path)
+    together = encoder.encode_images(photos)
+    for count in (1, 2, 7, 8, 13):
+        parts = [encoder.encode_images(photos[begin : begin + count]) for begin in range(0, len(photos), count)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+def test_float32_agrees_with_the_library_that_the_model_was_made_with(folder, photos):
+    from sentence_transformers import SentenceTransformer
+
+    theirs = SentenceTransformer(folder, device="cpu").encode(photos, normalize_embeddings=True)
+    ours = ClipEncoder(folder)
+    assert ours.encode_images(photos) == pytest.approx(theirs, abs=1e-6)
+    assert not ours._images._loaded().needs_torch
 
 
 @pytest.mark.parametrize(
@@ -164,11 +183,33 @@ def test_float32_is_used_if_the_network_cannot_be_exported(folder, speeds, monke
         raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 17, 18)
 
     monkeypatch.setattr(clip_int8, "export", fail)
+    monkeypatch.setattr(clip_half, "export", fail)
     assert all("aten::odd" in line for line in refused(folder))
     speeds["bfloat16"] = 1.0
     encoder = ClipEncoder(folder, samples=captioned_photos)
     encoder.prepare_for(MANY)
     assert encoder.encode_images(photos) == pytest.approx(expected, abs=1e-5)
+    assert (encoder.precision, encoder.calls) == ("float32", 1)  # of torch
+
+
+def test_float32_runs_in_torch_if_memory_is_short_unless_the_network_exists(folder, photos, monkeypatch, tmp_path):
+    made = ClipEncoder(folder, networks=tmp_path)
+    expected = made.encode_images(photos)
+    monkeypatch.setattr(clip_images, "_free_memory", lambda: 1000)
+    by_torch, found = ClipEncoder(folder), ClipEncoder(folder, networks=tmp_path)
+    assert by_torch.encode_images(photos) == pytest.approx(expected, abs=1e-5)
+    assert by_torch._images._loaded().needs_torch
+    np.testing.assert_array_equal(found.encode_images(photos), expected)
+
+
+def test_the_model_is_released_unless_it_encodes_texts(folder, photos):
+    encoder = ClipEncoder(folder)
+    encoder.encode_images(photos[:1])
+    assert encoder._image_model._loaded is None
+    encoder = ClipEncoder(folder)
+    encoder.encode_texts(["a dog"])
+    encoder.encode_images(photos[:1])
+    assert encoder._image_model._loaded
 
 
 def test_a_model_with_further_modules_after_clip_is_not_cut_short(speeds, tmp_path, folder):

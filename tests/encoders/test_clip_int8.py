@@ -5,10 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from image_embeddings.encoders import ClipEncoder, clip_int8
+from image_embeddings.encoders import clip_half, clip_int8
 from image_embeddings.encoders.onnx_network import NetworkStore, export, quantize
 from image_embeddings.sources.samples import captioned_photos
-from tests.tiny_models import make_clip_folder
 
 
 def cosines(one, other):
@@ -48,7 +47,7 @@ def by_torch(half, pixels):
 def test_smoothing_changes_no_embedding(with_outliers, pixels):
     import torch
 
-    half = copy.deepcopy(clip_int8.image_half(with_outliers))
+    half = copy.deepcopy(clip_half.image_half(with_outliers))
     before = by_torch(half, pixels)
     clip_int8._smooth(half, half.vision_model.encoder.layers, torch.from_numpy(pixels))
     np.testing.assert_allclose(by_torch(half, pixels), before, rtol=1e-3, atol=1e-3 * np.abs(before).max())
@@ -57,7 +56,7 @@ def test_smoothing_changes_no_embedding(with_outliers, pixels):
 def test_smoothing_keeps_int8_near_float32_if_there_are_outliers(with_outliers, pixels, tmp_path):
     import torch
 
-    half = clip_int8.image_half(with_outliers)
+    half = clip_half.image_half(with_outliers)
     expected = by_torch(half, pixels)
 
     def plain(file):
@@ -74,15 +73,3 @@ def test_smoothing_keeps_int8_near_float32_if_there_are_outliers(with_outliers, 
 
     assert error(smoothed) < error(plain) / 2
     np.testing.assert_array_equal(by_torch(half, pixels), expected)  # the model itself stays as it was
-
-
-def test_the_name_of_a_network_depends_on_all_that_it_is_made_of(tmp_path):
-    model = ClipEncoder(str(make_clip_folder(tmp_path / "tiny-clip")))._image_model.get()
-    half = clip_int8.image_half(model[0].model)
-    config = model[0].model.config.vision_config
-    pixels = np.zeros((1, 3, 224, 224), np.float32)
-    before = clip_int8.digest(half, config.to_json_string(), pixels)
-    assert clip_int8.digest(half, config.to_json_string(), pixels) == before
-    assert clip_int8.digest(half, config.to_json_string(), pixels + 1) != before
-    config.hidden_act = "gelu"
-    assert clip_int8.digest(half, config.to_json_string(), pixels) != before
