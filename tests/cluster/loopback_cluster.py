@@ -70,8 +70,11 @@ def main() -> None:
         print(f'curl -L -X PUT -T new.jpg "{web}/new.jpg?op=CREATE&overwrite=true&user.name={getpass.getuser()}"')
         print(f'curl -X DELETE "{web}/new.jpg?op=DELETE&user.name={getpass.getuser()}"')
         print("\nProcesses of Elasticsearch, to kill one:", *nodes.pids)
-        print("\nCtrl-C ends all of them and removes all that they hold.", flush=True)
-        Event().wait()
+        print("\nEnter starts a killed one again. Ctrl-C ends all of them and removes all that they hold.", flush=True)
+        for _ in sys.stdin:
+            nodes.start()
+            print("Three Elasticsearch nodes run, with all copies:", *nodes.pids, flush=True)
+        Event().wait()  # it has no terminal
 
 
 def put_photos(hdfs: Hdfs, photos: Path) -> None:

@@ -97,6 +97,8 @@ class Nodes:
     def start(self) -> None:
         """Start the nodes that do not run, and return when all are one cluster in which no copy is missing."""
         for number, name in enumerate(NAMES):
+            if number in self._processes and self._processes[number].poll() is not None:
+                self.kill(number)  # somebody else has killed it
             if number not in self._processes:
                 home = self._folder / name
                 paths = map(str, (home, self._jars, self._library))
