@@ -140,6 +140,7 @@ TESTED_BY = {
     "image_embeddings.es.refusals": "server/test_cluster_states.py",
     "image_embeddings.indexing.embedding_import": "server/test_embedding_import.py",
     "image_embeddings.indexing.embedding_export": "server/test_embedding_files.py",
+    "image_embeddings.indexing.rebuilds": "server/test_rebuild.py",
     "image_embeddings.indexing.unfinished": "server/test_embedding_import.py",
     "image_embeddings.indexing.known_embeddings": "server/test_known_embeddings.py",
     "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",

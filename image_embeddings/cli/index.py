@@ -33,8 +33,9 @@ from image_embeddings.cli.terminal import (
 from image_embeddings.config import IS_CLONE, Settings, load_settings
 from image_embeddings.errors import ImageSearchError, SettingError
 from image_embeddings.indexing.parquet_run import encode_into_parquet
+from image_embeddings.indexing.rebuilds import discard_rebuild
 from image_embeddings.indexing.report import IndexOptions, IndexReport
-from image_embeddings.indexing.runs import Indexing, RunChoices, discard_rebuild
+from image_embeddings.indexing.runs import Indexing, RunChoices
 from image_embeddings.indexing.share import Share, parse_share
 from image_embeddings.indexing.watch import keep_up
 from image_embeddings.sources.changes import FolderWatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from image_embeddings.encoders import Encoder, check_same_model
 from image_embeddings.errors import (
     DataDirError,
     ElasticsearchError,
-    ModelMismatchError,
     SettingError,
     SourceUnreachableError,
     StoreError,
@@ -41,10 +40,11 @@ from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part import PhotoReader
 from image_embeddings.indexing.pipeline import Progress
 from image_embeddings.indexing.plan import FileStates, Plan, make_plan
+from image_embeddings.indexing.rebuilds import check_same_rebuild, finish_rebuild
 from image_embeddings.indexing.records import KnownEmbedding, know_no_embedding
 from image_embeddings.indexing.report import IndexOptions, IndexReport
 from image_embeddings.indexing.share import Share
-from image_embeddings.indexing.unfinished import GIVE_UP, advice_on_rebuild, noted_import, rebuild_advice
+from image_embeddings.indexing.unfinished import GIVE_UP, advice_on_rebuild
 from image_embeddings.photos.decoders import indexing_decoders
 from image_embeddings.photos.decoding import DECODING, UNMANAGED_DECODING
 from image_embeddings.photos.thumbnails import Thumbnails
@@ -210,7 +210,7 @@ class Indexing:
             raise SettingError("Name the model that made these embeddings: IMAGE_MODEL=clip-ViT-B-32, for one.")
         encoder = self._choose_encoder(built_with)
         if rebuild and state:
-            _check_same_rebuild(encoder, state, address=self.source.address)
+            check_same_rebuild(encoder, state, address=self.source.address)
         if self._is_first_run and not rebuild:
             self._mention_rebuild(serving)
         thumbnails = thumbnails_of(self.settings, patience_seconds=PATIENCE_SECONDS)
@@ -255,7 +255,15 @@ class Indexing:
             self._metadata_changes = changes.after(report)
             if rebuild and not choices.share:
                 lock.check()
-                report = self._finish_rebuild(serving, state, plan=plan, report=report, prune=prune)
+                report = finish_rebuild(
+                    serving,
+                    state,
+                    plan=plan,
+                    report=report,
+                    prune=prune,
+                    replicas=self.settings.index_replicas,
+                    notify=self._notify,
+                )
         return report
 
     @contextmanager
@@ -348,38 +356,11 @@ class Indexing:
             shards=settings.index_shards,
         )
 
-    def _finish_rebuild(
-        self, serving: ImageIndex, state: IndexState, *, plan: Plan, report: IndexReport, prune: bool
-    ) -> IndexReport:
-        """Put the new index in place of the one that serves, unless that would lose photos."""
-        waiting = _why_waiting(plan, report, prune=prune)
-        if waiting:
-            return replace(report, waiting=waiting)
-        replicas = self.settings.index_replicas
-        patiently(serving.finish_rebuild, state.backing_index, replicas=replicas, notify=self._notify)
-        return replace(report, deleted=plan.count_dropped(report.skipped))
-
 
 def _file_states(index: ImageIndex, state: IndexState | None) -> FileStates:
     if not state:
         return {}
     return partial(index.documents.read_file_states, with_format=state.oldest_format < FORMAT)
-
-
-def _why_waiting(plan: Plan, report: IndexReport, *, prune: bool) -> str:
-    """Return why the new index is not to take the other one's place; empty if it is to do so."""
-    advice = rebuild_advice(plan.source.address)
-    if report.stopped:
-        return f"The old index still serves. {advice}"
-    if not report.indexed:
-        return f"No photo could be indexed, so the old index still serves. {advice}"
-    missing = [] if prune else plan.find_missing(report.skipped)
-    if missing:
-        return (
-            f"The old index still serves: it holds {len(missing):,} photos that could not be read or written now, such "
-            f"as '{missing[0]}'. {advice} If they are to go, add --prune."
-        )
-    return ""
 
 
 @contextmanager
@@ -392,25 +373,3 @@ def _add_advice_to_errors(choices: RunChoices) -> Iterator[None]:
         give_up = f" {GIVE_UP}" if choices.rebuild else ""
         error.args = (f"{error} What was indexed stays: run the same command again to go on{without}.{give_up}",)
         raise
-
-
-def discard_rebuild(settings: Settings) -> bool:
-    """Remove the index that was filled to take the place of another; return whether there was one."""
-    with lock_machine(settings):
-        serving = open_index(settings)
-        with lock_index(settings, serving):
-            was_there = state_of(serving.rebuild) is not None
-            serving.rebuild.drop()
-        return was_there
-
-
-def _check_same_rebuild(encoder: Encoder, state: IndexState, *, address: str) -> None:
-    try:
-        check_same_model(encoder, state.model)
-    except ModelMismatchError as error:
-        model = state.model.model_id
-        by_index = f"To go on with it: IMAGE_MODEL={model} and index --rebuild. {GIVE_UP}"
-        advice = advice_on_rebuild(state, address=address) if noted_import(state) else by_index
-        raise ModelMismatchError(
-            f"A rebuild with '{model}' was begun and is not finished. {advice} ({error})"
-        ) from error

@@ -14,7 +14,7 @@ from image_embeddings.config import load_settings
 from image_embeddings.documents import Embeddings
 from image_embeddings.errors import CorpusError, IndexMissingError, ModelMismatchError
 from image_embeddings.es import copies
-from image_embeddings.indexing import plan, runs
+from image_embeddings.indexing import plan, rebuilds, runs
 from image_embeddings.search.image_search import ImageSearch
 from image_embeddings.sources import reading
 from tests.fakes import ColourEncoder, RecordedProgress
@@ -166,8 +166,8 @@ def test_a_rebuild_is_not_continued_with_another_model(settings, models):
     other = dataclasses.replace(settings, image_model=models[1])
     with pytest.raises(ModelMismatchError, match=r"IMAGE_MODEL=first .*--discard-rebuild"):
         run(other, rebuild=True)
-    assert runs.discard_rebuild(settings)
-    assert not runs.discard_rebuild(settings)
+    assert rebuilds.discard_rebuild(settings)
+    assert not rebuilds.discard_rebuild(settings)
     run(other, rebuild=True)
     assert model_of(settings) == "second"
 
@@ -178,7 +178,7 @@ def test_a_rebuild_that_could_read_no_photo_keeps_the_old_index(settings):
         photo.write_bytes(b"damaged")
     assert len(run(settings, rebuild=True).skipped) == 6
     assert open_index(settings).count() == 6
-    assert runs.discard_rebuild(settings)
+    assert rebuilds.discard_rebuild(settings)
 
 
 def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
@@ -186,7 +186,7 @@ def test_an_ordinary_run_leaves_an_unfinished_rebuild_alone(settings):
     run(settings, rebuild=True, stopped=lambda: True)
     assert run(settings).unchanged == 6
     assert open_index(settings).rebuild.state().model.model_id == "first"
-    runs.discard_rebuild(settings)
+    rebuilds.discard_rebuild(settings)
 
 
 PATHS = ["/", "/image_search?q=red", "/api/v1/search?q=red", "/api/v1/search?like=warm/red.png"]

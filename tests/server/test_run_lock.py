@@ -16,7 +16,7 @@ from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import patiently
 from image_embeddings.es.run_lock import RunLock
-from image_embeddings.indexing import locks, runs
+from image_embeddings.indexing import locks, rebuilds, runs
 from tests.fakes import RecordedProgress
 from tests.faulty_front import answer_cut, faulty_front
 from tests.waiting import wait_for
@@ -163,7 +163,7 @@ def run(settings, **choices):
 def test_a_run_waits_for_no_other_and_holds_the_lock_only_while_it_runs(settings, lock):
     other = lock(THERE)
     other.acquire()
-    for start in (run, runs.discard_rebuild):
+    for start in (run, rebuilds.discard_rebuild):
         with pytest.raises(IndexBusyError, match="22 on there"):
             start(settings)
     other.release()
