@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from image_embeddings.documents import JSON, Embedding, Facets, ImageDocument
 from image_embeddings.errors import RequestError
 from image_embeddings.es import queries
@@ -20,7 +18,7 @@ from image_embeddings.es.queries import SearchOptions
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-LOOKUP_SINCE = (9, 4)
+LOOKUP_SINCE = PACKED_SINCE = (9, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +131,9 @@ class Nearest:
         client: Elasticsearch | None = None,
     ) -> RawResult:
         partial = options.partial if options else False
-        answer = self._send(queries.photo_search(query, k=k, offset=offset, options=options), client, partial=partial)
+        packed = bool(options and options.with_embeddings) and self._client.cluster.server_version() >= PACKED_SINCE
+        body = queries.photo_search(query, k=k, offset=offset, options=options, packed=packed)
+        answer = self._send(body, client, partial=partial)
         counts = answer["aggregations"]["corpus"]
         if options and options.terms:
             rare = queries.rare_terms(options.terms, counts)
@@ -150,7 +150,7 @@ class Nearest:
                     score=scores.get(hit["_id"]),
                     document=documents[hit["_id"]],
                     by_words=queries.is_by_words(hit),
-                    embedding=_embedding(hit),
+                    embedding=queries.embedding_of(hit),
                 )
                 for rank, hit in enumerate(hits, start=offset + 1)
                 if hit["_id"] in documents
@@ -183,8 +183,3 @@ class Nearest:
         # a `knn` search, for which Elasticsearch takes no type.
         weighed = {} if "knn" in body else {"search_type": "dfs_query_then_fetch"}
         return self._client.search(body, client=client, partial=partial, include_named_queries_score=True, **weighed)
-
-
-def _embedding(hit: Mapping[str, Any]) -> Embedding | None:
-    vector = hit.get("fields", {}).get(queries.EMBEDDING)
-    return None if vector is None else np.fromiter(vector, np.float32, len(vector))

@@ -1,9 +1,12 @@
-"""The bodies of kNN searches, and the scores of their hits. Pure functions, no I/O."""
+"""The bodies of kNN searches, and the scores and embeddings of their hits. Pure functions, no I/O."""
 
+from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
+
+import numpy as np
 
 from image_embeddings.documents import JSON, Embedding
 from image_embeddings.es.filters import WALL_TIME, Filters, facet_aggs, matching_agg
@@ -83,6 +86,11 @@ class SearchOptions:
     vector_index_type: str = ""  # of the index; it decides how many candidates are scored again
     thoroughness: Thoroughness = Thoroughness()
 
+    @property
+    def with_embeddings(self) -> bool:
+        """Whether the embeddings come with the hits."""
+        return self.verdict or self.fold
+
 
 def photo_search(
     query: Mapping[str, Any] | None,
@@ -90,10 +98,12 @@ def photo_search(
     k: int,
     offset: int = 0,
     options: SearchOptions | None = None,
+    packed: bool = False,
 ) -> JSON:
     """Return the body of a search for the k nearest photos after the first `offset` ones, and for the index's size.
 
-    `query` is one of the `*_query` parts above. Without one, the search is for all photos, by date.
+    `query` is one of the `*_query` parts above. Without one, the search is for all photos, by date. If embeddings come
+    with the hits, they are `packed` in base64, which needs Elasticsearch 9.4 or later, or written as numbers.
     """
     options = options or SearchOptions()
     filters = options.filters.all_clauses() + ([without(options.without)] if options.without else [])
@@ -105,7 +115,7 @@ def photo_search(
         "from": offset,
         "size": k,
         "_source": {"excludes": [EMBEDDING] if options.fold else [EMBEDDING, FINGERPRINT]},
-        **({"fields": [EMBEDDING]} if options.verdict or options.fold else {}),
+        **(_embedding_field(packed=packed) if options.with_embeddings else {}),
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:
@@ -116,6 +126,20 @@ def photo_search(
     if options.sort != RELEVANCE:
         return {"query": ranked, "sort": by_date(options.sort), "track_scores": True, **page}
     return {"query": ranked, **page} if options.terms else {**ranked, **page}
+
+
+def _embedding_field(*, packed: bool) -> JSON:
+    return {"docvalue_fields": [{"field": EMBEDDING, "format": "binary"}]} if packed else {"fields": [EMBEDDING]}
+
+
+def embedding_of(hit: Mapping[str, Any]) -> Embedding | None:
+    """Return the embedding that comes with a hit, shape (dims,), or None if there is none."""
+    values = hit.get("fields", {}).get(EMBEDDING)
+    if not values:
+        return None
+    if isinstance(values[0], str):
+        return np.frombuffer(a2b_base64(values[0]), ">f4").astype(np.float32)
+    return np.fromiter(values, np.float32, len(values))
 
 
 def usual_oversample(vector_index_type: str) -> int:

@@ -157,6 +157,23 @@ def test_embeddings_and_fingerprints_come_with_hits_that_are_to_be_folded():
     assert left_out == [["image_embedding", "fingerprint"]] * 2 + [["image_embedding"]]
 
 
+def test_embeddings_come_in_base64_if_the_server_can():
+    body = queries.photo_search(None, k=5, options=SearchOptions(fold=True), packed=True)
+    assert "fields" not in body
+    assert body["docvalue_fields"] == [{"field": "image_embedding", "format": "binary"}]
+
+
+@pytest.mark.parametrize("values", [[0.5, -2.0], ["PwAAAMAAAAA="]])
+def test_the_embedding_of_a_hit_is_the_same_in_both_forms(values):
+    embedding = queries.embedding_of({"_id": "a.jpg", "fields": {"image_embedding": values}})
+    assert embedding.dtype == np.float32
+    assert embedding.tolist() == [0.5, -2.0]
+
+
+def test_a_hit_without_an_embedding_has_none():
+    assert queries.embedding_of({"_id": "a.jpg"}) is None
+
+
 @pytest.mark.parametrize(
     ("kind", "k", "scored_again"),
     [

@@ -163,6 +163,16 @@ def test_embeddings_as_lists_work_like_packed_ones(index, cluster):
 
 
 @pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+@pytest.mark.parametrize("options", [SearchOptions(verdict=True), SearchOptions(fold=True)])
+def test_hits_come_with_the_embeddings_that_were_written(index, cluster, version, options):
+    add(index, "red", "magenta")
+    index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
+    for hit in index.nearest.browse(k=2, options=options).hits:
+        written = ENCODER.encode_texts([hit.image_id.removesuffix(".jpg")])[0]
+        np.testing.assert_allclose(hit.embedding, written, atol=1e-6)
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
 def test_photos_like_an_indexed_one_do_not_include_it(index, cluster, version):
     add(index, "red", "magenta", "cyan")
     index = ImageIndex(Cluster(cluster.client, version=version), name=index.name)
