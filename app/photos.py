@@ -19,6 +19,7 @@ blueprint = Blueprint("photos", __name__)
 # file contains.
 BARE_PHOTO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 DOWNLOAD = "application/octet-stream"
+KEPT_FOR_GOOD = f"private, max-age={A_YEAR}, immutable"
 SHORT_HASH = 12  # characters of a content hash that an address has to have at least
 
 
@@ -126,12 +127,8 @@ def thumbnail(image_id: str) -> Response:
         data, content_hash = _make_thumbnail(image_id)
     response = Response(data, mimetype="image/webp")
     response.add_etag()
-    response.cache_control.private = True
-    if len(named) >= SHORT_HASH and content_hash.startswith(named):
-        response.cache_control.max_age = A_YEAR
-        response.cache_control.immutable = True
-    else:
-        response.cache_control.no_cache = True
+    is_named = len(named) >= SHORT_HASH and content_hash.startswith(named)
+    response.headers["Cache-Control"] = KEPT_FOR_GOOD if is_named else "private, no-cache"
     response.make_conditional(request)
     return response
 

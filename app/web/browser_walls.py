@@ -77,6 +77,9 @@ def _keep_private(response: Response) -> None:
     It may keep pages: a page that is not stored cannot be restored by the Back button, and for the page of an uploaded
     photo browsers then ask whether to send the photo again. What a view has said of this stays, except `public`.
     """
+    if "Cache-Control" not in response.headers and response.status_code != 403:
+        response.headers["Cache-Control"] = "no-cache, private" if response.mimetype == "text/html" else "no-store"
+        return
     kept = response.cache_control
     if kept.no_store or response.status_code == 403:
         response.headers["Cache-Control"] = "no-store"
@@ -86,4 +89,5 @@ def _keep_private(response: Response) -> None:
             response.headers["Cache-Control"] = "no-store"
             return
         kept.no_cache = True
-    kept.public, kept.s_maxage, kept.private = False, None, True
+    if kept.public or kept.s_maxage is not None or not kept.private:
+        kept.public, kept.s_maxage, kept.private = False, None, True

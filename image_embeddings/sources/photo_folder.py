@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from image_embeddings.sources.folders import walk_folders
@@ -127,7 +127,21 @@ def resolve(folder: Path, image_id: str) -> Path | None:
     if not parts or image_id.startswith("/") or ".." in parts or "\0" in image_id:
         return None
     try:
-        path = (folder / image_id).resolve()
-        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+        path = folder / image_id
+        if _has_link(folder, parts):
+            path = path.resolve()
+            if not path.is_relative_to(folder.resolve()):
+                return None
+        return path if path.is_file() else None
     except (OSError, RuntimeError):  # no permission to look at it; links in a circle
         return None
+
+
+def _has_link(folder: Path, parts: Sequence[str]) -> bool:
+    """Return whether there is a link on the way from the folder to the file. Without one, the file is inside."""
+    path = str(folder)
+    for part in parts:
+        path = f"{path}/{part}"
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            return True
+    return False

@@ -279,6 +279,21 @@ def test_a_link_that_leads_outside_is_not_resolved(tmp_path):
     assert photo_folder.resolve(tmp_path / "photos", "link.jpg") is None
 
 
+def test_a_linked_folder_on_the_way_is_followed_only_inside(tmp_path):
+    touch(tmp_path / "outside" / "a.jpg")
+    touch(tmp_path / "photos" / "inside" / "a.jpg")
+    for name, target in (("in", tmp_path / "photos" / "inside"), ("out", tmp_path / "outside")):
+        (tmp_path / "photos" / name).symlink_to(target)
+    assert photo_folder.resolve(tmp_path / "photos", "in/a.jpg")
+    assert photo_folder.resolve(tmp_path / "photos", "out/a.jpg") is None
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    touch(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    assert photo_folder.resolve(tmp_path / "link", "a.jpg")
+
+
 def test_document_and_picture_come_from_the_same_bytes(tmp_path):
     path = save(tmp_path / "a" / "red.png", colour="red", size=(30, 20))
     file = next(photo_folder.walk(tmp_path, skip=pytest.fail))
