@@ -6,6 +6,8 @@ from typing import Any, BinaryIO
 from image_embeddings.serving.arrival import Arrival
 from image_embeddings.serving.outgoing import FilePart, Outgoing
 
+_INTERIM = b"HTTP/1.1 1"  # an answer that only announces another one, RFC 9110, section 15.2
+
 
 class Exchange:
     """The methods of a socket that gunicorn calls, over a request that has arrived. None waits for a slow client."""
@@ -27,8 +29,11 @@ class Exchange:
         return len(data)
 
     def sendall(self, data: bytes) -> None:
-        """Send the data, or keep what the client does not read at once."""
-        self._outgoing.put(data)
+        """Send the data, or keep what the client does not read at once. The head of an answer is sent with its body."""
+        if self._outgoing.is_begun or data.startswith(_INTERIM):
+            self._outgoing.put(data)
+        else:
+            self._outgoing.hold_head(data)
 
     def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> None:
         """Send a part of a file, or keep it open for what the client does not read at once."""

@@ -16,6 +16,7 @@ from image_embeddings.serving.limits import Limits
 from image_embeddings.serving.pace import Pace
 
 _SENDFILE_BYTES = 1024 * 1024
+_JOINED_BYTES = 256 * 1024  # of the first part of a body that is copied behind the head
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -37,12 +38,13 @@ class Outgoing:
         self._limits = limits
         self._streams = streams
         self._unsent: deque[memoryview | FilePart] = deque()
-        self._is_begun = False
+        self.is_begun = False
+        self._head = b""  # of the answer, while its body is still to come
         self.pace = self._new_pace()
 
     def __bool__(self) -> bool:
         """Return whether anything is unsent."""
-        return bool(self._unsent)
+        return bool(self._unsent or self._head)
 
     @property
     def unsent_bytes(self) -> int:
@@ -56,7 +58,19 @@ class Outgoing:
 
     def begin(self) -> None:
         """Begin an answer."""
-        self._is_begun = False
+        self.is_begun = False
+
+    def hold_head(self, head: bytes) -> None:
+        """Keep the head of an answer until the first part of its body is put, or until `flush`. One call sends both.
+
+        The client, too, is then woken only once.
+        """
+        self._begin_pace()
+        self._head = head
+
+    def _begin_pace(self) -> None:
+        if not self.is_begun:  # perhaps long after the request
+            self.is_begun, self.pace = True, self._new_pace()
 
     def _new_pace(self) -> Pace:
         return Pace(self._limits, credit_seconds=self._limits.reader_credit_seconds)
@@ -69,13 +83,21 @@ class Outgoing:
         """
         if self.unsent_bytes > self._limits.stream_bytes:
             self._wait_for_reader()
-        if not self._is_begun:  # perhaps long after the request
-            self._is_begun, self.pace = True, self._new_pace()
+        self._begin_pace()
+        if not isinstance(part, FilePart) and len(part) <= _JOINED_BYTES:
+            part, self._head = self._head + part, b""
+        self._queue_head()
         self._unsent.append(part if isinstance(part, FilePart) else memoryview(part))
         self.flush()
 
+    def _queue_head(self) -> None:
+        if self._head:
+            self._unsent.append(memoryview(self._head))
+            self._head = b""
+
     def flush(self) -> bool:
         """Send what the socket takes now, and return whether that was all. Raise OSError if the client has left."""
+        self._queue_head()
         try:
             while self._unsent:
                 self.pace.move(self._send_first())
@@ -119,3 +141,4 @@ class Outgoing:
             if isinstance(part, FilePart):
                 os.close(part.descriptor)
         self._unsent.clear()
+        self._head = b""

@@ -1,8 +1,12 @@
 """Clients that do not read their answers hold no thread, or few."""
 
+from threading import BoundedSemaphore
+
 import pytest
 
+from image_embeddings.serving.exchange import Exchange
 from image_embeddings.serving.limits import Limits
+from image_embeddings.serving.outgoing import Outgoing
 from tests.serving.small_app import SIZE
 from tests.serving.small_server import read_all, request, small_server
 from tests.waiting import LONG, wait_for
@@ -49,3 +53,52 @@ def test_answers_that_nobody_reads_take_bounded_memory(tmp_path):
         for _ in range(8):
             server.connect(request("/bytes"), receive_buffer=4096)
         wait_for(lambda: "too much memory: " in server.log.read_text())
+
+
+class Wire:
+    """A socket that takes all that is sent, and keeps what each call has sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, part):
+        self.sent.append(bytes(part))
+        return len(part)
+
+
+def answer(*parts):
+    """Return what each call has sent of an answer with these parts."""
+    wire = Wire()
+    outgoing = Outgoing(wire, limits=Limits(), streams=BoundedSemaphore())
+    exchange = Exchange(wire, None, outgoing)
+    for part in parts:
+        exchange.sendall(part)
+    assert outgoing.flush()
+    assert not outgoing
+    return wire.sent
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LARGE = b"x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("parts", "sent"),
+    [
+        ((HEAD, b"body"), [HEAD + b"body"]),
+        ((HEAD, b"first", b"second"), [HEAD + b"first", b"second"]),
+        ((HEAD,), [HEAD]),
+        ((HEAD, LARGE), [HEAD, LARGE]),
+        ((CONTINUE, HEAD), [CONTINUE, HEAD]),
+    ],
+    ids=["body", "two parts", "no body", "large", "interim"],
+)
+def test_the_head_of_an_answer_is_sent_with_its_body(parts, sent):
+    assert answer(*parts) == sent
+
+
+def test_an_answer_to_go_on_is_sent_at_once():
+    wire = Wire()
+    Exchange(wire, None, Outgoing(wire, limits=Limits(), streams=BoundedSemaphore())).sendall(CONTINUE)
+    assert wire.sent == [CONTINUE]
