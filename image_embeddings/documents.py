@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,18 @@ class ImageDocument:
     fingerprint: str | None = None  # a tiny WebP, base64, by which near-duplicates are known; hexadecimal if older
     format: int = FORMAT  # FORMAT of the version that wrote this document
 
+    @classmethod
+    def of_checked(cls, values: Mapping[str, Any]) -> "ImageDocument":
+        """Return the document with these values of fields. The values have to be of the right kinds.
+
+        It is what the constructor makes. But that one sets each of the many fields of a frozen class by a call, which
+        takes most of the time of reading a hit.
+        """
+        document = object.__new__(cls)
+        vars(document).update(_DEFAULTS, extra={})
+        vars(document).update(values)
+        return document
+
     @property
     def orientation(self) -> str:
         """Return one of ORIENTATIONS. A photo is square if its sides differ by five percent at most."""
@@ -74,6 +86,9 @@ class ImageDocument:
             caption=other.table_caption or self.caption,
             extra=dict(other.extra),
         )
+
+
+_DEFAULTS = {each.name: each.default for each in fields(ImageDocument) if each.default is not MISSING}
 
 
 def is_content_hash(value: object) -> bool:

@@ -20,7 +20,7 @@ def document_of(hit: Mapping[str, Any]) -> ImageDocument:
     values = {name: value for name, value in hit["_source"].items() if name in _FIELDS and value is not None}
     _check(hit["_id"], values)
     location, preview = values.get("location"), values.get("preview")
-    checked = {
+    values |= {
         "content_hash": values["content_hash"] if is_content_hash(values.get("content_hash")) else "",
         "location": (location["lat"], location["lon"]) if location else None,
         "keywords": tuple(values.get("keywords", ())),
@@ -28,7 +28,7 @@ def document_of(hit: Mapping[str, Any]) -> ImageDocument:
         "preview": preview if _is_base64(preview) else None,
         "format": values.get("format", 1),
     }
-    return ImageDocument(**{**values, **checked})
+    return ImageDocument.of_checked(values)
 
 
 def read_hits(hits: Iterable[Mapping[str, Any]]) -> tuple[dict[str, ImageDocument], tuple[str, ...]]:

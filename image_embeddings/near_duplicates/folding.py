@@ -60,13 +60,14 @@ def fold_near_duplicates(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     was not one is empty, and says nothing.
     """
     pictures = _read_pictures(hits)
-    may_be_same = _may_be_same(hits, pictures)
+    may_be_same = _may_be_same(hits, pictures).tolist()
+    hashes = [hit.document.content_hash for hit in hits]
     firsts: list[int] = []
     folded: dict[int, list[Hit]] = {}
     for number, hit in enumerate(hits):
         for first in firsts:
-            if hit.document.content_hash == hits[first].document.content_hash != "" or (
-                may_be_same[first, number] and _show_the_same(hits, pictures, first, number)
+            if hashes[number] == hashes[first] != "" or (
+                may_be_same[first][number] and _show_the_same(hits, pictures, first, number)
             ):
                 folded[first].append(hit)
                 break

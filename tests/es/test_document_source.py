@@ -1,5 +1,6 @@
 import pytest
 
+from image_embeddings.documents import ImageDocument
 from image_embeddings.errors import IndexForeignError
 from image_embeddings.es import mapping
 from image_embeddings.es.document_source import document_of, left_out_message, read_hits
@@ -42,3 +43,11 @@ def test_foreign_documents_are_told_from_our_own():
     assert foreign == ("b\n[forged] line",)
     assert "\n" not in left_out_message([*foreign, *foreign])
     assert "1 (the first" in left_out_message([*foreign, *foreign])
+
+
+def test_a_document_of_checked_values_is_the_one_that_the_constructor_makes():
+    values = {"image_id": "a.jpg", "width": 2, "height": 1, "bytes": 3, "mtime_ns": 4, "content_hash": "ab" * 16}
+    made, same = ImageDocument.of_checked(values), ImageDocument(**values)
+    assert made == same
+    assert vars(made) == vars(same)
+    assert made.extra is not ImageDocument.of_checked(values).extra
