@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+from image_embeddings.serving.threads import Threads
 
 if TYPE_CHECKING:
     from image_embeddings.serving.connection import Connection
@@ -16,7 +17,7 @@ class Lane:
 
     def __init__(self, name: str, *, threads: int, queue: int, queue_bytes: int) -> None:
         """Make a lane of that many threads. At most `queue` requests of `queue_bytes` together may wait."""
-        self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self.threads = Threads(name)
         self.waiting: deque[Connection] = deque()
         self._free = threads
         self._queue = queue

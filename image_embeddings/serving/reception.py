@@ -6,7 +6,7 @@ import selectors
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from logging import Logger
 from typing import Any
@@ -126,16 +126,15 @@ class Reception:
 
     def _serve(self, lane: Lane, conn: Connection) -> None:
         conn.outgoing.begin()
-        future = lane.pool.submit(self._handle, conn)
-        future.add_done_callback(lambda done: self._defer(self._finish, lane, conn, done))
+        lane.threads.run(partial(self._handle, conn), then=partial(self._defer, self._finish, lane, conn))
 
-    def _finish(self, lane: Lane, conn: Connection, done: Future[bool]) -> None:
+    def _finish(self, lane: Lane, conn: Connection, may_be_kept: bool) -> None:
         """Give the thread to the next request, and send what is left of the answer."""
         lane.give_thread_back()
         self._serve_next(lane)
         # gunicorn must have read the same request as we. If not, nobody knows where the next one begins.
         is_read = not conn.arrival.is_cut_off and not conn.parser.unreader.buf.getvalue()
-        conn.is_kept = done.exception() is None and bool(done.result()) and is_read
+        conn.is_kept = bool(may_be_kept) and is_read
         self.step(conn, self._send)
 
     def _serve_next(self, lane: Lane) -> None:
@@ -248,5 +247,6 @@ class Reception:
         """Close all connections that have no thread, and let the threads end."""
         for conn in (*self.slow_clients, *(conn for lane in self._lanes for conn in lane.waiting)):
             self.close(conn)
-        for pool in (self._senders, *(lane.pool for lane in self._lanes)):
-            pool.shutdown(wait=False)
+        for lane in self._lanes:
+            lane.threads.close()
+        self._senders.shutdown(wait=False)

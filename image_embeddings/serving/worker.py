@@ -66,7 +66,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             on_refusal=self.on_refusal,
             log=self.log,
         )
-        super().run()
+        try:
+            super().run()
+        finally:
+            self.reception.close_all()  # also if a signal ends the main loop: threads that wait would keep the process
 
     def accept(self, listener: Any) -> None:
         """Take over a new connection, and receive what has arrived of its first request."""
