@@ -1,7 +1,7 @@
 """The code of templates does what Jinja's own does."""
 
 import pytest
-from jinja2 import Environment, UndefinedError, pass_context
+from jinja2 import DictLoader, Environment, UndefinedError, pass_context
 from jinja2.compiler import CodeGenerator
 from markupsafe import Markup, escape
 
@@ -30,7 +30,18 @@ TEMPLATES = [
     "{% filter upper %}{{ text }}{% endfilter %}{{ range(3) | list }}{{ pair.items() | list }}",
     "{% block a %}{{ text }}{% endblock %}{{ self.a() }}",
     "{{ seen(number) }}",
+    "{{ number > 3 }}{{ 2.5 }}{{ -number }}",
+    "{% include 'part' %}{% from 'part' import shout with context %}{{ shout(text) }}",
+    "{% extends 'whole' %}{% block a %}<{{ super() }}{{ text }}>{% endblock %}",
+    "{% extends 'whole' %}{% block b scoped %}{{ item }}{% endblock %}",
+    "{% if number %}{% extends 'whole' %}{% endif %}{% block a %}{{ number }}{% endblock %}",
+    "{% if none %}{% extends 'whole' %}{% endif %}{{ text }}{% block a %}{{ number }}{% endblock %}",
 ]
+OTHERS = {
+    "part": "{% macro shout(what) %}{{ what }}{{ text }}!{% endmacro %}<p>{{ markup }}</p>",
+    "whole": "{{ text }}{% block a %}{{ markup }}{% endblock %}"
+    "{% for item in items %}{% block b scoped %}{% endblock %}{% endfor %}",
+}
 
 
 @pass_context
@@ -39,7 +50,7 @@ def seen(context, value):
 
 
 def rendered(template, code):
-    environment = Environment(autoescape=True)
+    environment = Environment(autoescape=True, loader=DictLoader(OTHERS))
     environment.code_generator_class = code
     environment.globals["seen"] = seen
     return environment.from_string(template).render(VALUES)
