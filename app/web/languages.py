@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from babel import numbers
 from babel.support import NullTranslations
-from flask import Flask, Response, after_this_request, g, redirect, request, url_for
+from flask import Flask, Response, after_this_request, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale, get_translations
 from markupsafe import Markup
@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
 
     Log a warning if translations are not compiled, or if their .po files are newer.
     """
+    app.extensions["readers"] = {}
     Babel(app, locale_selector=language, default_translation_directories=FOLDER)
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     # Those of Jinja's extension for gettext do the same, but take a third of the time of a page.
@@ -72,61 +73,75 @@ def _is_stale(catalogues: Path) -> bool:
 
 
 class Reader:
-    """The language of a reader: looked up once a request, because a page has hundreds of texts and numbers."""
+    """The texts and numbers of a language. It is made once for each language, because a page has hundreds of them."""
 
     def __init__(self) -> None:
+        """Take the language of the current request."""
         self.translations: NullTranslations = get_translations()
         locale = get_locale()
         self.locale: str | None = str(locale) if locale else None
-        # The texts of templates are kept with the catalogue that they are from.
-        self.markup: dict[str, Markup] = self.translations.__dict__.setdefault("markup_of_texts", {})
+        self._markup: dict[str, Markup] = {}  # of the texts of templates
+
+    def translate_markup(self, text: str, /, **values: Any) -> Markup:
+        """Return a template's text in this language. Values that are no markup are escaped."""
+        found = self._markup.get(text)
+        if found is None:
+            found = self._markup[text] = Markup(self.translations.gettext(text))  # no text of a visitor
+        return found % values if values else found
+
+    def markup_of_number(self, one: str, many: str, number: int, /, **values: Any) -> Markup:
+        """Return a template's text for a number of things, as `translate_markup` does."""
+        found = Markup(self.translations.ngettext(one, many, number))  # no text of a visitor
+        return found % {"num": number, **values}
+
+    def format_decimal(self, number: float, format: str | None = None) -> str:  # noqa: A002  # as flask-babel calls it
+        """Return a number in this language. It is kept, because pages show the same numbers again."""
+        return _format_decimal(number, format, self.locale)
 
 
-def _reader() -> Reader:
+def reader() -> Reader:
     """Return the reader of this request; outside of one, a reader of English."""
     try:
         found: Reader = g.reader
     except AttributeError:
-        found = g.reader = Reader()
+        found = g.reader = _reader_of(language())
     except RuntimeError:  # by Flask, outside of an app
         found = Reader()
     return found
 
 
-def locale_of_reader() -> str | None:
-    """Return the locale of the reader's texts and numbers, such as "de"."""
-    return _reader().locale
+def _reader_of(code: str) -> Reader:
+    """Return the reader of the language of this request, which has that code."""
+    readers: dict[str, Reader] = current_app.extensions["readers"]
+    if code not in readers:
+        readers[code] = Reader()
+    return readers[code]
 
 
 def gettext(text: str, /, **values: Any) -> str:
     """Return a text in the reader's language, with these values in it."""
-    found = _reader().translations.gettext(text)
+    found = reader().translations.gettext(text)
     return found % values if values else found
 
 
 def ngettext(one: str, many: str, number: int, /, **values: Any) -> str:
     """Return a text for a number of things in the reader's language, with these values in it."""
-    return _reader().translations.ngettext(one, many, number) % {"num": number, **values}
+    return reader().translations.ngettext(one, many, number) % {"num": number, **values}
 
 
 def translate_markup(text: str, /, **values: Any) -> Markup:
     """Return a template's text in the reader's language. Values that are no markup are escaped."""
-    reader = _reader()
-    found = reader.markup.get(text)
-    if found is None:
-        found = reader.markup[text] = Markup(reader.translations.gettext(text))  # no text of a visitor
-    return found % values if values else found
+    return reader().translate_markup(text, **values)
 
 
 def _markup_of_number(one: str, many: str, number: int, /, **values: Any) -> Markup:
     """Return a template's text for a number of things, as `translate_markup` does."""
-    found = Markup(_reader().translations.ngettext(one, many, number))  # no text of a visitor
-    return found % {"num": number, **values}
+    return reader().markup_of_number(one, many, number, **values)
 
 
 def format_decimal(number: float, format: str | None = None) -> str:  # noqa: A002  # as flask-babel calls it
-    """Return a number in the reader's language. It is kept, because pages show the same numbers again."""
-    return _format_decimal(number, format, _reader().locale)
+    """Return a number in the reader's language."""
+    return reader().format_decimal(number, format)
 
 
 @lru_cache(NUMBERS_KEPT, typed=True)
@@ -136,8 +151,12 @@ def _format_decimal(number: float, pattern: str | None, locale: str | None) -> s
 
 def language() -> str:
     """Return the code of the chosen language, else of the one in LANGUAGES that the browser prefers, else "en"."""
-    chosen = g.get(CHOICE) or request.cookies.get(CHOICE)
-    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
+    found: str | None = g.get(CHOICE)
+    if found is None:
+        kept = request.cookies.get(CHOICE)
+        found = kept if kept in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
+        setattr(g, CHOICE, found)
+    return found
 
 
 def address_of_languages() -> str:

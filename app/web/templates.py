@@ -14,7 +14,7 @@ from flask.templating import Environment
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from app.web.languages import locale_of_reader, translate_markup
+from app.web.languages import Reader, reader, translate_markup
 from app.web.template_code import QuickCode
 
 CALL = "_"  # how templates name the function that translates a text
@@ -80,10 +80,18 @@ def init_app(app: Flask) -> None:
 def render_template(name: str, /, **values: Any) -> str:
     """Return a template with these values in it, in the reader's language."""
     by_language: dict[str | None, TranslatedEnvironment] = current_app.extensions["templates"]
-    language = locale_of_reader()
-    templates = by_language.get(language)
+    own = reader()
+    templates = by_language.get(own.locale)
     if templates is None:
-        templates = cast(TranslatedEnvironment, current_app.jinja_env.overlay())
-        templates.language = language
-        by_language[language] = templates
+        templates = by_language[own.locale] = _templates_of(own)
     return flask.render_template(templates.get_template(name), **values)
+
+
+def _templates_of(own: Reader) -> TranslatedEnvironment:
+    """Return the templates of a language. Their functions know it, and need not look up whose page it is."""
+    templates = cast(TranslatedEnvironment, current_app.jinja_env.overlay())
+    templates.language = own.locale
+    texts = {"_": own.translate_markup, "gettext": own.translate_markup, "ngettext": own.markup_of_number}
+    templates.globals = {**templates.globals, **texts}
+    templates.filters = {**templates.filters, "decimalformat": own.format_decimal}
+    return templates

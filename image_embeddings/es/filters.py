@@ -70,7 +70,7 @@ class Filters:
 
     def __bool__(self) -> bool:
         """Return whether there is any filter."""
-        return self != Filters()
+        return self != _NO_FILTERS
 
     def _values(self, name: str) -> tuple[str, ...]:
         """Return the values of a keyword facet in the form that the index has them in.
@@ -309,3 +309,6 @@ def _check_place(place: Place | None) -> None:
             f"The place is {place}. It is a box: south, west, north, east in degrees, latitudes from -90 to 90 and "
             "longitudes from -180 to 180."
         )
+
+
+_NO_FILTERS = Filters()
