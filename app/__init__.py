@@ -1,5 +1,8 @@
 """The web app: HTTP in, HTML or JSON out."""
 
+from collections.abc import Callable
+from typing import Any
+
 from apiflask import APIFlask
 
 from app import photos
@@ -30,6 +33,14 @@ from app.web import (
 from image_embeddings import Settings, data_dir_warning, load_settings
 
 
+class App(APIFlask):
+    """Flask, whose functions are all synchronous here. It need not find that out at each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function."""
+        return func
+
+
 def create_app(settings: Settings | None = None, *, services: Services | None = None) -> APIFlask:
     """Return the app for these settings, or for those of the environment if none are given.
 
@@ -37,7 +48,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     """
     settings = settings or load_settings()
     # The photos of app/static/images are not static files: /image serves those that are in the index.
-    app = APIFlask(
+    app = App(
         __name__,
         title="Image search",
         version="1",

@@ -6,8 +6,11 @@ send these headers only over https and to this machine itself. For other address
 """
 
 from collections.abc import Set
+from functools import lru_cache
 
 from flask import Flask, Request, Response, request
+from werkzeug.datastructures import ResponseCacheControl
+from werkzeug.http import parse_cache_control_header
 
 from app.web.hosts import is_among
 from app.web.request_record import record
@@ -15,6 +18,7 @@ from image_embeddings import Settings
 
 _REFUSAL = "Another web site sent this request. Open the page by its address or by a link.\n"
 _NO_FRAMES = "frame-ancestors 'none'"
+SAYINGS_KEPT = 100  # views say the same few things
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -77,17 +81,19 @@ def _keep_private(response: Response) -> None:
     It may keep pages: a page that is not stored cannot be restored by the Back button, and for the page of an uploaded
     photo browsers then ask whether to send the photo again. What a view has said of this stays, except `public`.
     """
-    if "Cache-Control" not in response.headers and response.status_code != 403:
-        response.headers["Cache-Control"] = "no-cache, private" if response.mimetype == "text/html" else "no-store"
-        return
-    kept = response.cache_control
-    if kept.no_store or response.status_code == 403:
-        response.headers["Cache-Control"] = "no-store"
-        return
+    said = None if response.status_code == 403 else response.headers.get("Cache-Control", "")
+    response.headers["Cache-Control"] = _without_sharing(said, is_page=response.mimetype == "text/html")
+
+
+@lru_cache(SAYINGS_KEPT)
+def _without_sharing(said: str | None, *, is_page: bool) -> str:
+    """Return the header Cache-Control in place of what a view has said; None stands for a refusal."""
+    kept = parse_cache_control_header(said, cls=ResponseCacheControl)
+    if said is None or kept.no_store:
+        return "no-store"
     if kept.max_age is None and not kept.no_cache:
-        if response.mimetype != "text/html":
-            response.headers["Cache-Control"] = "no-store"
-            return
+        if not is_page:
+            return "no-store"
         kept.no_cache = True
-    if kept.public or kept.s_maxage is not None or not kept.private:
-        kept.public, kept.s_maxage, kept.private = False, None, True
+    kept.public, kept.s_maxage, kept.private = False, None, True
+    return kept.to_header()

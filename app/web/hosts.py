@@ -8,6 +8,7 @@ TRUSTED_HOSTS.
 import re
 import socket
 from collections.abc import Set
+from functools import lru_cache
 from ipaddress import ip_address
 
 from flask import Flask, request
@@ -18,6 +19,7 @@ from image_embeddings import Settings
 ANY = "*"
 # Endings that home and office networks give to the names of their machines. Nobody can register a name with them.
 PRIVATE_ENDINGS = ("local", "lan", "home.arpa", "internal")
+HOSTS_KEPT = 100  # with the answer whether they are trusted
 _HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<ipv6>[\dA-F]*:[\dA-F:.]+)\])(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
 
 
@@ -45,7 +47,8 @@ def own_names(hostname: str) -> frozenset[str]:
     return frozenset((whole, first, *(f"{first}.{ending}" for ending in PRIVATE_ENDINGS))) if first else frozenset()
 
 
-def is_trusted(host: str, names: Set[str]) -> bool:
+@lru_cache(HOSTS_KEPT)
+def is_trusted(host: str, names: frozenset[str]) -> bool:
     """Return whether a request for `host`, as the header Host has it, is answered.
 
     It is if the host is an IP address, localhost or a name below it, or one of `names`.

@@ -53,7 +53,7 @@ class Thumbnails:
         """
         if not is_content_hash(content_hash):
             raise ValueError(f"not a content hash: {content_hash!r:.80}")
-        return self._folder / content_hash[:2] / f"{content_hash}.webp"
+        return self._folder.joinpath(content_hash[:2], f"{content_hash}.webp")
 
     def make(self, image: Image.Image, *, content_hash: str) -> Path:
         """Return the path of the thumbnail of an upright RGB image; write the file if it does not exist or is damaged.
