@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gunicorn import http
 from gunicorn.workers.gthread import TConn
@@ -16,9 +16,6 @@ from image_embeddings.serving.exchange import Exchange
 from image_embeddings.serving.limits import Limits
 from image_embeddings.serving.outgoing import WOULD_BLOCK, Outgoing
 from image_embeddings.serving.pace import Pace
-
-if TYPE_CHECKING:
-    from image_embeddings.serving.lanes import Lane
 
 _RECEIVE_BYTES = 256 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -49,7 +46,6 @@ class Connection(TConn):  # type: ignore[misc]
         self.parser = http.get_parser(cfg, self.sock, client)
         self.initialized = self.data_ready = True  # gunicorn need neither wait for data nor make a parser
         self.then: Callable[[Connection], None] | None = None  # what the main loop does when the poller reports it
-        self.lane: Lane | None = None  # whose thread it has or waits for
         self.wait_until = 0.0  # monotonic seconds, for a thread
         self.is_kept = False  # for a further request
         self.is_lingering = False

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from image_embeddings.serving.connection import Connection
 from image_embeddings.serving.threads import Threads
-
-if TYPE_CHECKING:
-    from image_embeddings.serving.connection import Connection
 
 
 class Lane:

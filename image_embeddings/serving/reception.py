@@ -108,7 +108,7 @@ class Reception:
 
     def _admit(self, conn: Connection) -> None:
         """Give a complete request a thread, let it wait for one, or refuse it."""
-        lane = conn.lane = self._lanes.of(*conn.arrival.method_and_path)
+        lane = self._lanes.of(*conn.arrival.method_and_path)
         if lane.take_thread():
             self._serve(lane, conn)
         elif lane.queue_up(conn, until=time.monotonic() + self._limits.wait_seconds):
