@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import image_embeddings
+from image_embeddings import public_names
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("image_embeddings/**/*.py")])
@@ -51,6 +52,8 @@ LAYERS = (
         "image_embeddings.memory_arenas",
     ),
 )
+# Settings of gunicorn, and the library's public names.
+ABOVE_ALL = {"app.gunicorn.conf", "image_embeddings", "image_embeddings.public_names"}
 # Each of these libraries takes long to load, so one module imports it, when it is needed.
 HEAVY_HOMES = {
     "elasticsearch": {"es.connection", "es.documents", "es.failures", "es.serializers"},
@@ -186,6 +189,7 @@ TESTED_BY = {
     "image_embeddings.cli.serve": "server/test_serve.py",
     "image_embeddings.cli.status": "server/test_cli.py",
     "image_embeddings.cli.text_model": "server/test_cli.py",
+    "image_embeddings.public_names": "test_architecture.py",
     "image_embeddings.search.combined": "server/test_search_request.py",
     "image_embeddings.search.result": "server/test_search_request.py",
     "image_embeddings.search.request": "server/test_search.py",
@@ -270,9 +274,8 @@ def sources(package):
 
 
 def test_every_module_stands_in_a_layer():
-    packages = {"app.gunicorn.conf", "image_embeddings"}  # settings of gunicorn; the library's public names
     assert [
-        name for name in MODULES if name not in packages and not any(is_in(name, r) for row in LAYERS for r in row)
+        name for name in MODULES if name not in ABOVE_ALL and not any(is_in(name, r) for row in LAYERS for r in row)
     ] == []
 
 
@@ -280,7 +283,7 @@ def test_imports_point_to_lower_layers_only():
     upward = [
         f"{name} -> {other}"
         for name, path in MODULES.items()
-        if name not in ("app.gunicorn.conf", "image_embeddings")
+        if name not in ABOVE_ALL
         for other in our_imports(path) - {"image_embeddings"}
         if room_of(name)[1] != room_of(other)[1] and room_of(name)[0] >= room_of(other)[0]
     ]
@@ -361,15 +364,26 @@ def test_only_the_cli_prints_and_exits():
     assert {name for name in loud if not is_in(name, "image_embeddings.cli")} <= own_processes
 
 
-@pytest.mark.parametrize("package", ["image_embeddings", "app"])
+@pytest.mark.parametrize("package", ["image_embeddings.public_names", "app"])
 def test_importing_a_package_loads_nothing_heavy(package):
     program = f"import sys, {package}; print(sorted({set(HEAVY_HOMES)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_all_public_names_exist():
+def test_all_public_names_exist_and_no_others():
     assert all(hasattr(image_embeddings, name) for name in image_embeddings.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        image_embeddings.nonsense  # noqa: B018
+    named = {name for name in vars(public_names) if not name.startswith("_")}
+    assert named == set(image_embeddings.__all__) - {"errors"}
+
+
+@pytest.mark.parametrize("module", ["embedded_node.server", "photos.decoder_process"])
+def test_a_process_that_needs_few_modules_of_the_library_loads_only_those(module):
+    program = f"import sys, image_embeddings.{module}; print('image_embeddings.public_names' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def usual_test(name):
