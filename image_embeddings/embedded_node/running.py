@@ -31,6 +31,7 @@ class RunningNode:
     started_at: datetime
     home: Path
     log: Path
+    has_started: bool = True  # False until it listens
 
     @property
     def port(self) -> int:
@@ -74,9 +75,10 @@ def is_node(pid: int, home: Path) -> bool:
 def listens(running: RunningNode) -> bool:
     """Return whether the node itself listens at its address. Only then may it be sent the token.
 
-    As long as it does not, any other program can.
+    As long as it does not, any other program can. To list the ports of a process takes 10 ms, so that is not done over
+    and over while it starts.
     """
-    return psutil.CONN_LISTEN in _states_at_port(running)
+    return running.has_started and psutil.CONN_LISTEN in _states_at_port(running)
 
 
 def has_clients(running: RunningNode) -> bool:
@@ -104,6 +106,7 @@ def _described(home: Path, state: dict[str, Any]) -> RunningNode | None:
             started_at=datetime.fromtimestamp(float(state["started_at"]), timezone.utc),
             home=home,
             log=home / "logs" / "node.log",
+            has_started=bool(state.get("has_started", True)),  # older versions do not say it
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None

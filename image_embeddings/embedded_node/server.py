@@ -4,6 +4,7 @@
 """
 
 import argparse
+import gc
 import os
 import secrets
 import signal
@@ -40,17 +41,17 @@ def main() -> None:
     with lock:
         token = secrets.token_urlsafe(32)
         write_token(arguments.home, token)
-        write_json(
-            arguments.home / STATE_NAME,
-            {
-                "pid": os.getpid(),
-                "started_at": time.time(),
-                "http_port": arguments.http_port,
-                "version": arguments.version,
-            },
-        )
+        state = {
+            "pid": os.getpid(),
+            "started_at": time.time(),
+            "http_port": arguments.http_port,
+            "version": arguments.version,
+            "has_started": False,
+        }
+        write_json(arguments.home / STATE_NAME, state)
         os.chdir(arguments.home)
         node = _start(arguments, token)
+        write_json(arguments.home / STATE_NAME, {**state, "has_started": True})
         signal.sigwait(_STOP_SIGNALS)
         node.close()
         _end(0)
@@ -73,6 +74,8 @@ def _start(arguments: argparse.Namespace, token: str) -> Any:
     jars = [str(jar) for jar in classpath(arguments.jars)]
     # -Xrs: the virtual machine leaves the signals to us.
     jpype.startJVM(str(arguments.library), "-Xrs", *arguments.jvm_option, classpath=jars, convertStrings=False)
+    # JPype looks for garbage of Python each time Java has looked for its own. What has been loaded is none.
+    gc.freeze()
     config = jpype.JClass("java.nio.file.Paths").get(str(arguments.home / "config"))
     builder = jpype.JClass("org.elasticsearch.common.settings.Settings").builder()
     builder = builder.loadFromPath(config.resolve("elasticsearch.yml")).put("path.home", str(arguments.jars))
