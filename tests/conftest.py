@@ -20,7 +20,7 @@ from image_embeddings.encoders import ConseEncoder
 from tests import exiftool, goldens, imagemagick, java_archive, nginx
 from tests.browser import chromium
 from tests.cluster import java, spark_cluster
-from tests.moto_server import ENVIRON, make_client, moto_server
+from tests.moto_server import ENVIRON, make_client, moto_server, share_service_models
 from tests.waiting import LONG
 
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
@@ -194,6 +194,7 @@ def networks(tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3_server(request, tmp_path_factory):
     """The address of an S3 server."""
+    share_service_models()
     if address := request.config.getoption("--s3"):
         yield address
         return
