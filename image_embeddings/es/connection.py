@@ -66,7 +66,8 @@ def connect(
         options |= {} if verify_certs else {"ssl_show_warn": False}
     address = {"cloud_id": cloud_id} if cloud_id else {"hosts": list(hosts)}
     try:
-        ssl.create_default_context(cafile=options.get("ca_certs"))  # the client would read the file only later
+        if "ca_certs" in options:
+            ssl.create_default_context(cafile=options["ca_certs"])  # the client would read the file only later
         return Cluster(Elasticsearch(**address, **options), is_disk_full=is_disk_full)
     except (ValueError, OSError) as error:
         raise SettingError(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -193,15 +193,22 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def is_reached(connection, place):
+    """Connect to the server of a socket in the file system, and return whether it listens yet."""
+    with suppress(FileNotFoundError, ConnectionRefusedError):
+        connection.connect(str(place))
+        return True
+    return False
+
+
 def test_a_socket_in_the_file_system_needs_no_password(tmp_path):
     place = tmp_path / "socket"
     command = [sys.executable, "-m", "gunicorn", "--config", "app/gunicorn.conf.py", "--bind", f"unix:{place}"]
     with subprocess.Popen([*command, "app:create_app()"], cwd=ROOT, env={**os.environ, **settings(tmp_path)}) as server:
         try:
-            wait_for(place.exists)
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(LONG)
-                connection.connect(str(place))
+                wait_for(lambda: is_reached(connection, place))
                 connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
                 assert connection.recv(1000).split()[1] == b"200"
         finally:
