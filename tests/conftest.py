@@ -26,6 +26,9 @@ from tests.waiting import LONG
 # No test uses the model hub, neither here nor in the commands that tests start. This cannot be in pytest_configure: the
 # library reads the variable once, and a conftest of a folder below may import the library earlier.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# The threads of numpy's library sleep when they have nothing to do. By default they first spin, for 20 ms after each
+# product of matrices. Test processes and programs that this process starts read it when they load numpy.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 # Some systems forbid Python to keep what it has compiled. It would compile all tests again in each process, for ten
 # seconds.
 sys.dont_write_bytecode = False
@@ -126,8 +129,12 @@ def pytest_collection():
 
 
 def pytest_collection_finish():
-    """Look for garbage from here on, but not in what the collection has made: it lives as long as the process."""
+    """Look for garbage from here on, but not in what the collection has made: it lives as long as the process.
+
+    Look through all objects seldom: the libraries that tests load have a million of them, and each time takes 0.2 s.
+    """
     gc.freeze()
+    gc.set_threshold(700, 10, 200)
     gc.enable()
 
 
