@@ -199,7 +199,7 @@ class EmbeddedNode:
 
         A node whose token is lost cannot be used by anybody. It is ended.
         """
-        deadline = time.monotonic() + self.start_timeout
+        deadline, misses = time.monotonic() + self.start_timeout, 0
         while time.monotonic() < deadline:
             running = self.status()
             try:
@@ -209,7 +209,9 @@ class EmbeddedNode:
                 notify("The token of the running node is lost, so the node is ended and started again.")
                 self._end(pid, notify)
                 return None
-            if running is None and not is_node(pid, self.home):
+            # While a program takes the place of another (exec), a process has no command line: so look twice.
+            misses = misses + 1 if running is None and not is_node(pid, self.home) else 0
+            if misses == 2:
                 return None
             time.sleep(_PAUSE)
         raise self._too_slow(pid)
