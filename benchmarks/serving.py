@@ -131,7 +131,7 @@ def cases(settings: Settings, texts: Sequence[str]) -> list[Case]:
     ids = random.sample(sorted(states), len(states))
     like = [Request(path=f"{API}?like={quote(one)}&k={K}") for one in ids]
     by_text = [Request(path=f"{API}?q={quote(text)}&k={K}") for text in texts]
-    with recorded(search) as asked:
+    with recorded(search, texts[:VECTORS]) as asked:
         near_ids = [asked(partial(search.like, one, k=K)) for one in ids]
         judged = [asked(partial(search.like, one, k=K, verdict=True)) for one in ids]
         near_texts = [asked(partial(search.by_text, text, k=K)) for text in texts[:VECTORS]]
@@ -157,8 +157,11 @@ def cases(settings: Settings, texts: Sequence[str]) -> list[Case]:
 
 
 @contextmanager
-def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], Request]]:
-    """Yield a function that runs a search, and returns the first request that it sends to Elasticsearch."""
+def recorded(search: ImageSearch, texts: Iterable[str]) -> Iterator[Callable[[Callable[[], object]], Request]]:
+    """Yield a function that runs a search, and returns the first request that it sends to Elasticsearch.
+
+    `texts` are those of the searches.
+    """
     transport = search.index.cluster.client.transport
     asked: list[Request] = []
 
@@ -171,7 +174,9 @@ def recorded(search: ImageSearch) -> Iterator[Callable[[Callable[[], object]], R
         ask()
         return next(request for request in asked if "/_search" in request.path or "/_doc/" in request.path)
 
-    search.like(next(iter(search.index.documents.file_states())))  # sends beforehand what is sent only once
+    for text in texts:  # sends beforehand what is sent only once: how common its words are, and more
+        search.by_text(text, k=K)
+    search.like(next(iter(search.index.documents.file_states())))
     with mock.patch.object(transport, "perform_request", perform_request):
         yield first
 
