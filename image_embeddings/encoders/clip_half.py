@@ -29,7 +29,10 @@ def half_of(model: SentenceTransformer) -> Any:
     others = [type(module).__name__ for module in list(model)[1:]]
     if set(others) - {"Normalize"}:
         raise ModelUnavailableError(f"The network is CLIP alone, and this model goes on with {', '.join(others)}.")
-    return image_half(model[0].model)
+    clip = model[0].model
+    if not (hasattr(clip, "vision_model") and hasattr(clip, "visual_projection")):
+        raise ModelUnavailableError(f"The network is made of a CLIP, and this model is a {type(clip).__name__}.")
+    return image_half(clip)
 
 
 def image_half(clip: CLIPModel) -> Any:

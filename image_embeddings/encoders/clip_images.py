@@ -182,7 +182,11 @@ class ClipImages:
         return name
 
     def _write_float32(self, file: Path) -> None:
-        clip_half.write_float32(clip_half.half_of(self._model.get()), file)
+        """Write the network in float32, and check that it does what the whole model does."""
+        model, pixels = self._model.get(), self.preprocess(_noise())[None]
+        clip_half.write_float32(clip_half.half_of(model), file)
+        if _agreement(Network(file)(pixels), _by_torch(model, FLOAT32).embed(pixels)) < AGREEMENT:
+            raise ModelUnavailableError("The network gives other embeddings than the model.")
 
     def _choose_int8(self) -> Format:
         """Return the first variant that agrees with float32, or else the one that agrees best."""
@@ -283,9 +287,13 @@ def _one_by_one(network: Network, pixels: Array) -> Array:
 
 def _compare(found: Format, float32: Format, pixels: Array) -> Format:
     """Return the format with its agreement: the lowest cosine of an image to float32."""
-    expected, got = float32.embed(pixels), found.embed(pixels)
+    return replace(found, agreement=_agreement(found.embed(pixels), float32.embed(pixels)))
+
+
+def _agreement(got: Array, expected: Array) -> float:
+    """Return the lowest cosine of two rows, of two arrays of shape (n, dims)."""
     cosines = (expected * got).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(got, axis=1)
-    return replace(found, agreement=float(cosines.min()))
+    return float(cosines.min())
 
 
 def _timed(found: Format, float32: Format, pixels: Array) -> Format:

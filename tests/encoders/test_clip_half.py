@@ -1,10 +1,14 @@
 """The image half of CLIP as a network: what it gives, and what it is called."""
 
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
 import numpy as np
 import pytest
 
 from image_embeddings.encoders import ClipEncoder, clip_half, clip_int8
 from image_embeddings.encoders.onnx_network import NetworkStore
+from image_embeddings.errors import ModelUnavailableError
 from tests.tiny_models import make_clip_folder
 
 
@@ -22,6 +26,14 @@ def test_the_network_gives_what_the_half_gives_for_batches_of_any_size(half):
         expected = half(torch.from_numpy(pixels)).numpy()
     np.testing.assert_allclose(network(pixels), expected, atol=1e-5)
     np.testing.assert_array_equal(np.concatenate([network(pixels[:1]), network(pixels[1:])]), network(pixels))
+
+
+def test_a_model_that_is_no_clip_has_no_such_half(half):
+    model = MagicMock(device=SimpleNamespace(type="cpu"))
+    model.__iter__.return_value = []
+    model.__getitem__.return_value.model = half.visual_projection
+    with pytest.raises(ModelUnavailableError, match="made of a CLIP, and this model is a Linear"):
+        clip_half.half_of(model)
 
 
 def test_the_name_of_a_network_depends_on_all_that_it_is_made_of(half):

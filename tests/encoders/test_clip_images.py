@@ -202,6 +202,21 @@ def test_float32_runs_in_torch_if_memory_is_short_unless_the_network_exists(fold
     np.testing.assert_array_equal(found.encode_images(photos), expected)
 
 
+def test_float32_runs_in_torch_if_the_model_does_more_than_the_half_that_the_network_is_made_of(folder, photos):
+    encoder = ClipEncoder(folder)
+    clip = encoder._image_model.get()[0]
+    plain = clip.forward
+
+    def forward(features):
+        found = plain(features)
+        return {**found, "sentence_embedding": found["sentence_embedding"].roll(1, dims=1)}
+
+    clip.forward = forward
+    found, expected = encoder.encode_images(photos), ClipEncoder(folder).encode_images(photos)
+    assert found == pytest.approx(np.roll(expected, 1, axis=1), abs=1e-5)
+    assert encoder._images._loaded().needs_torch
+
+
 def test_the_model_is_released_unless_it_encodes_texts(folder, photos):
     encoder = ClipEncoder(folder)
     encoder.encode_images(photos[:1])
