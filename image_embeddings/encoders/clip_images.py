@@ -141,25 +141,27 @@ class ClipImages:
                 tried = _timed(_compare(found, float32, pixels), float32, pixels)
                 said.append(str(tried))
                 if tried.agreement >= AGREEMENT and tried.speed >= WORTHWHILE:
-                    self._format = chosen = tried
+                    chosen = tried
                     break
-            if not chosen.needs_torch:
-                self._model.release()
-            return f"CLIP runs in {chosen.precision}. Tried: {'; '.join(said)}."
+            return f"CLIP runs in {self._use(chosen).precision}. Tried: {'; '.join(said)}."
 
     def _loaded(self) -> Format:
         with self._lock:
             if self._format is None:
                 self._processor()  # while the model is there
                 if self._precision == INT8:
-                    self._format = self._choose_int8()
-                elif self._precision == BFLOAT16:
-                    self._format = _by_torch(self._model.get(), BFLOAT16)
-                else:
-                    self._format = self._in_float32()
-                if not self._format.needs_torch:
-                    self._model.release()
+                    return self._use(self._choose_int8())
+                if self._precision == BFLOAT16:
+                    return self._use(_by_torch(self._model.get(), BFLOAT16))
+                return self._use(self._in_float32())
             return self._format
+
+    def _use(self, chosen: Format) -> Format:
+        """Use a format from now on, and return it. Let the model go if the format does without it."""
+        self._format = chosen
+        if not chosen.needs_torch:
+            self._model.release()
+        return chosen
 
     def _in_float32(self) -> Format:
         """Return float32 by ONNX Runtime, or by torch if that is not possible. Let the model go if it is not needed."""

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_embeddings.encoders.clip_half import digest
+from image_embeddings.encoders.clip_half import digest, write_float32
 from image_embeddings.encoders.clip_pixels import Pixels
-from image_embeddings.encoders.onnx_network import export, quantize
+from image_embeddings.encoders.onnx_network import quantize
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +35,9 @@ def write(half: Any, pixels: Pixels, keep: Collection[str], file: Path) -> None:
     import torch
 
     half = copy.deepcopy(half)
-    examples = torch.from_numpy(pixels)
-    _smooth(half, half.vision_model.encoder.layers, examples)
+    _smooth(half, half.vision_model.encoder.layers, torch.from_numpy(pixels))
     exported = file.with_suffix(".float32.onnx")
-    export(half, example=examples[:2], file=exported)
+    write_float32(half, exported)
     quantize(exported, file, keep=keep)
     exported.unlink()
 

@@ -5,7 +5,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from image_embeddings.encoders import ClipEncoder, clip_half, clip_images, clip_int8
+from image_embeddings.encoders import ClipEncoder, clip_half, clip_images
 from image_embeddings.encoders.clip_images import MANY, Format
 from image_embeddings.encoders.onnx_network import cores
 from image_embeddings.errors import ModelUnavailableError
@@ -182,7 +182,6 @@ def test_float32_is_used_if_the_network_cannot_be_exported(folder, speeds, monke
     def fail(*args, **kwargs):
         raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 17, 18)
 
-    monkeypatch.setattr(clip_int8, "export", fail)
     monkeypatch.setattr(clip_half, "export", fail)
     assert all("aten::odd" in line for line in refused(folder))
     speeds["bfloat16"] = 1.0
