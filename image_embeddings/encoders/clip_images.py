@@ -1,7 +1,8 @@
 """The image half of CLIP, in the number format that suits the machine.
 
-In float32 it runs in ONNX Runtime on a CPU: an embedding has the same bits however many photos are encoded together,
-and however many cores there are. torch, which runs it elsewhere, adds up in another order for one photo than for many.
+On a CPU, ONNX Runtime computes it in float32. A photo gets the same embedding, to the last bit, if it is encoded alone
+or with others, on one core or on several. Elsewhere torch computes it. torch adds up in another order for one photo
+than for many.
 
 On some CPUs int8 is three times as fast as float32, on others no faster. It costs some accuracy; how much depends on
 the model. So both formats are tried on sample photos.

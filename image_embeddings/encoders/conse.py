@@ -230,9 +230,9 @@ def _plain_text_embeddings(texts: Sequence[str], encode: Callable[[Sequence[str]
 
 
 def _product(rows: Array, matrix: Array) -> Array:
-    """Return rows @ matrix, shape (..., n) and (n, m) -> (..., m), to the same bits however many cores there are.
+    """Return rows @ matrix, shape (..., n) and (n, m) -> (..., m). The number of cores does not change a bit of it.
 
-    numpy's own product adds up in another order if the linear algebra library has another number of threads.
+    It changes some bits of numpy's own product, which adds up in another order if it has another number of threads.
     """
     return _floats(np.einsum("...i,ij->...j", rows, matrix))
 
