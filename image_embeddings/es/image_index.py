@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,6 +71,15 @@ class ImageIndex:
             answer = self._client.reader.indices.stats(index=self.name, metric=list(metrics)).body
         total: Mapping[str, Any] = answer["_all"]["total"]
         return total
+
+    def segments(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what Elasticsearch tells of each segment of the index, copies of shards included."""
+        with self._client.errors():
+            answer = self._client.reader.indices.segments(index=self.name).body
+        for backing_index in answer["indices"].values():
+            for copies in backing_index["shards"].values():
+                for copy in copies:
+                    yield from copy["segments"].values()
 
     # What the index records about itself
 

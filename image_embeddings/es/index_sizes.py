@@ -19,9 +19,10 @@ class IndexSizes:
 
 def read_sizes(index: ImageIndex) -> IndexSizes:
     """Return the sizes of an index. Raise an ElasticsearchError, or IndexMissingError, if they cannot be read."""
-    total = index.stats("dense_vector", "store")
-    off_heap = total["dense_vector"].get("off_heap")
-    return IndexSizes(memory=None if off_heap is None else _memory(off_heap), disk=total["store"]["size_in_bytes"])
+    off_heap = index.stats("dense_vector")["dense_vector"].get("off_heap")
+    # The size in `_stats/store` may be ten seconds old (index.store.stats_refresh_interval). That of a segment is not.
+    disk = sum(segment["size_in_bytes"] for segment in index.segments())
+    return IndexSizes(memory=None if off_heap is None else _memory(off_heap), disk=disk)
 
 
 def _memory(off_heap: dict[str, int]) -> int:
