@@ -23,6 +23,12 @@ def load_more(page):
     page.get_by_role("link", name="More photos").dispatch_event("click")
 
 
+def press_enter(page, link):
+    """Do the same with the keyboard."""
+    page.get_by_role("link", name=link).evaluate("link => link.focus({preventScroll: true})")
+    page.keyboard.press("Enter")
+
+
 def expect_tiles(page, count):
     expect(page.locator(".tile")).to_have_count(count)
 
@@ -77,7 +83,7 @@ def test_the_count_is_updated_and_read_out(results):
 
 
 def test_the_keyboard_focus_moves_to_the_first_new_photo(results):
-    results.get_by_role("link", name="More photos").press("Enter")
+    press_enter(results, "More photos")
     expect(results.locator(".grid a.photo").nth(20)).to_be_focused()
 
 
@@ -96,8 +102,7 @@ def test_a_failure_is_shown_and_can_be_tried_again(visit, said):
     expect(page.get_by_role("alert")).to_have_text(f"No more photos could be loaded. {said}")
     visit.problems.clear()  # Chromium's own message about it
     page.unroute(LATER)
-    page.get_by_role("link", name="Try again").evaluate("link => link.focus({preventScroll: true})")
-    page.keyboard.press("Enter")
+    press_enter(page, "Try again")
     expect_tiles(page, 40)
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_role("link", name="More photos")).to_be_attached()
