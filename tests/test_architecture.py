@@ -72,7 +72,7 @@ HEAVY_HOMES = {
         "encoders.onnx_network",
     },
     "onnxruntime": {"encoders.onnx_network"},
-    "onnx": {"encoders.onnx_network"},
+    "onnx": {"encoders.onnx_int8"},
     "rawpy": {"photos.raw"},
     "pillow_heif": {"photos.decoding"},
     "watchfiles": {"sources.system_events"},

@@ -47,7 +47,7 @@ PROBES = 16  # sample photos to try the formats on
 MEMORY_TO_MAKE = 6  # times the size of the float32 weights, to make a network
 PER_CALL = 8  # photos, while the formats are timed
 
-# int8 for all products with weights, or for all but those behind the activation function: outliers there cannot move.
+# int8 for all products with weights, or for all but those behind the activation function, which lose most by it.
 INT8_VARIANTS: dict[str, tuple[str, ...]] = {"int8": (), "int8-mixed": ("/fc2/",)}
 
 _log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ class ClipImages:
             if spare and not self._networks.has(name):
                 _check_memory(half)
             network = self._networks.open(name, partial(clip_int8.write, half, pixels, keep))
-            yield Format(name=variant, precision=INT8, embed=partial(_one_by_one, network), calls=cores())
+            yield Format(name=variant, precision=INT8, embed=network, calls=cores())
 
     def _processor(self) -> Preprocess:
         """Return what makes pixels of images; it is read from the model once."""
@@ -281,11 +281,6 @@ def _free_memory() -> int:
     except OSError:  # no control groups here, or another version of them
         return free
     return free if limit == "max" else min(free, int(limit) - int(used))
-
-
-def _one_by_one(network: Network, pixels: Array) -> Array:
-    """Embed each image alone: in int8 a batch shares one scale, so an embedding would depend on the other images."""
-    return np.concatenate([network(one[None]) for one in pixels])
 
 
 def _compare(found: Format, float32: Format, pixels: Array) -> Format:

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from image_embeddings.encoders.quiet import quiet
 from image_embeddings.errors import ModelUnavailableError, first_line
 
 if TYPE_CHECKING:
@@ -148,31 +147,4 @@ def export(module: torch.nn.Module, *, example: torch.Tensor, file: Path) -> Non
             dynamic_axes={_INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}},
             opset_version=OPSET,
             dynamo=False,
-        )
-
-
-def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
-    """Write the network to `target` with its products of weights in int8.
-
-    Weights get one scale for each column, and activations one scale for each batch. Products whose name contains one of
-    `keep` stay in float32.
-
-    Raises:
-        ValueError: no product has such a name.
-    """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    nodes = onnx.load(source).graph.node if keep else ()
-    kept = [node.name for node in nodes if any(part in node.name for part in keep)]
-    if keep and not kept:
-        raise ValueError(f"no product is called {' or '.join(keep)}")
-    with quiet(""):  # the library advises a preparation that changes nothing here
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=kept,
         )

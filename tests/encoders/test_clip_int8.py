@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from image_embeddings.encoders import clip_half, clip_int8
-from image_embeddings.encoders.onnx_network import NetworkStore, export, quantize
+from image_embeddings.encoders.onnx_int8 import quantize
+from image_embeddings.encoders.onnx_network import NetworkStore, export
 from image_embeddings.sources.samples import captioned_photos
 
 
@@ -27,6 +28,7 @@ def with_outliers():
         for layer in tower.vision_model.encoder.layers:
             for normalization in (layer.layer_norm1, layer.layer_norm2):
                 normalization.weight[torch.randperm(256)[:4]] *= 20
+            layer.mlp.fc1.weight[torch.randperm(512)[:4]] *= 20
     return tower
 
 
@@ -71,5 +73,5 @@ def test_smoothing_keeps_int8_near_float32_if_there_are_outliers(with_outliers, 
         norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
         return 1 - (cosines(found, expected) / norms).min()
 
-    assert error(smoothed) < error(plain) / 2
+    assert error(smoothed) < error(plain) / 4
     np.testing.assert_array_equal(by_torch(half, pixels), expected)  # the model itself stays as it was

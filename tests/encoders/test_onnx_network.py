@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from image_embeddings.encoders import onnx_network
-from image_embeddings.encoders.onnx_network import Network, NetworkStore, export, quantize
+from image_embeddings.encoders.onnx_network import Network, NetworkStore, export
 from image_embeddings.errors import ModelUnavailableError
 
 
@@ -134,24 +134,3 @@ def test_two_processes_that_need_the_same_network_make_it_once(make, tmp_path):
         networks = list(pool.map(lambda _: NetworkStore(tmp_path).open("mixture", make), range(4)))
     assert make.times == 1
     assert all(network(rows(2)).shape == (2, 16) for network in networks)
-
-
-def test_quantized_products_are_int8_except_those_to_keep(module, make, tmp_path):
-    import onnx
-
-    make(tmp_path / "float32.onnx")
-    quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
-    quantize(tmp_path / "float32.onnx", tmp_path / "mixed.onnx", keep=["/second/"])
-
-    def products(name):
-        nodes = onnx.load(tmp_path / name).graph.node
-        return [node.op_type for node in nodes if node.op_type.startswith("MatMul")]
-
-    assert products("int8.onnx") == ["MatMulInteger", "MatMulInteger"]
-    assert products("mixed.onnx") == ["MatMulInteger", "MatMul"]
-    expected = by_torch(module, rows(20))
-    for name in ("int8.onnx", "mixed.onnx"):
-        found = Network(tmp_path / name)(rows(20))
-        assert 0 < np.abs(found - expected).max() < 0.02
-    with pytest.raises(ValueError, match="no product is called /third/"):
-        quantize(tmp_path / "float32.onnx", tmp_path / "none.onnx", keep=["/third/"])
