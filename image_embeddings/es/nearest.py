@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 LOOKUP_SINCE = PACKED_SINCE = (9, 4)
+SCORE_DIGITS = 7  # after the point; Elasticsearch's scores are numbers of 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Hit:
     @property
     def similarity(self) -> float | None:
         """Return the raw cosine of query and photo, in [-1, 1], or None if there is no query."""
-        return None if self.score is None else 2 * self.score - 1
+        return None if self.score is None else round(2 * self.score - 1, SCORE_DIGITS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from image_embeddings.es import mapping
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.nearest import Hit
 from image_embeddings.es.queries import SearchOptions
 from image_embeddings.es.retries import passes
 from tests.fakes import ColourEncoder
@@ -212,6 +213,11 @@ def test_scores_are_exact_cosines(index):
     for hit in index.nearest.to_embedding(query, k=3).hits:
         expected = float(query @ ENCODER.encode_texts([hit.document.image_id[:-4]])[0])
         assert 2 * hit.score - 1 == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_similarity_has_no_more_digits_than_the_score_tells():
+    shown = [Hit(rank=1, score=score, document=document("a.jpg")).similarity for score in (0.695915, 1.0, 0.25, None)]
+    assert [repr(value) for value in shown] == ["0.39183", "1.0", "-0.5", "None"]
 
 
 def test_pages_continue_each_other(index):
