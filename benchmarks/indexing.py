@@ -9,7 +9,7 @@ one machine, so compare them with each other only.
 naive:       one photo after the other, decoded whole and encoded alone in float32; one bulk of plain lists at the end
 ours:        an indexing run into the embedded node, with thumbnails; the model is already loaded
 decode:      only our reading and decoding, with its threads and processes and with thumbnails
-encode:      only our encoder, in batches of decoded photos, in the number format that it chooses for 100,000 photos
+encode:      only our encoder, in batches as in a run, in the number format that it chooses for 100,000 photos
 both:        decode and encode together if they share the cores without loss: 1 / (1/decode + 1/encode)
 unchanged:   a second run over small files that are all indexed already, in files/s
 """
@@ -37,6 +37,7 @@ from image_embeddings.documents import Embeddings  # noqa: E402
 from image_embeddings.encoders import ClipEncoder, ConseEncoder, Encoder, conse  # noqa: E402
 from image_embeddings.es import opening  # noqa: E402
 from image_embeddings.indexing import pipeline  # noqa: E402
+from image_embeddings.indexing.map_ahead import images_per_call  # noqa: E402
 from image_embeddings.indexing.plan import make_plan  # noqa: E402
 from image_embeddings.indexing.report import IndexOptions  # noqa: E402
 from image_embeddings.indexing.runs import Indexing  # noqa: E402
@@ -48,7 +49,6 @@ from image_embeddings.sources.samples import captioned_photos  # noqa: E402
 from image_embeddings.sources.source import PhotoFile  # noqa: E402
 
 SIZE = (4000, 3000)
-BATCH = 32
 WARM_UP = 20  # photos of a first run, which loads the model
 THREADS = IndexOptions().thread_count
 
@@ -189,7 +189,8 @@ def decode_all(photos: Path, thumbnails: Thumbnails) -> list[Image.Image]:
 
 def encode_all(encoder: Encoder, decoded: Sequence[Image.Image]) -> None:
     """Preprocess and encode in batches, with as many calls at the same time as the encoder prefers."""
-    batches = [decoded[begin : begin + BATCH] for begin in range(0, len(decoded), BATCH)]
+    size = images_per_call(encoder, IndexOptions())
+    batches = [decoded[begin : begin + size] for begin in range(0, len(decoded), size)]
     with ThreadPoolExecutor(encoder.calls) as pool:
         list(pool.map(encoder.encode_images, batches))
 

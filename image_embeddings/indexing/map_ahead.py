@@ -43,6 +43,11 @@ class MapAhead:
                     future.cancel()
 
 
+def images_per_call(encoder: Encoder, options: IndexOptions) -> int:
+    """Return how many images a run gives the encoder at most in one call."""
+    return options.batch_size if encoder.calls == 1 else min(options.batch_size, SMALL_BATCH)
+
+
 def make_documents_ahead(
     files: Iterable[PhotoFile],
     *,
@@ -57,7 +62,7 @@ def make_documents_ahead(
         files,
         reader=reader,
         encoder=encoder,
-        batch_size=options.batch_size if calls == 1 else min(options.batch_size, SMALL_BATCH),
+        batch_size=images_per_call(encoder, options),
         note=note,
         map_reads=MapAhead(threads=threads, waiting=2 * threads),
         map_encodes=MapAhead(threads=calls, waiting=calls + 1),
