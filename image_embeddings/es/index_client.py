@@ -13,6 +13,8 @@ from image_embeddings.es.connection import Cluster
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+_NODE_LOST = frozenset(("node_disconnected_exception", "node_not_connected_exception", "node_closed_exception"))
+_TRIES_AFTER_LOSS = 2  # each fails at once as long as the node is not known to be gone
 ASK_SECONDS = 5  # the time that a question may take which is asked only to learn why another one failed
 
 
@@ -35,12 +37,16 @@ class IndexClient:
         """Return the answer to a search. `reader` sends it, unless another `client` is given.
 
         `parameters` are added to the URL of the request. Only if `partial` is true, the answer may lack the photos of
-        some shards: see `queries.is_partial`. Raise errors as `errors` does.
+        some shards: see `queries.is_partial`. If a node has just gone, its shards are asked for again, because other
+        nodes may have copies of them. Raise errors as `errors` does.
         """
         parameters |= {"allow_partial_search_results": True} if partial else {}
-        with self.errors():
-            answer = (client or self.reader).search(index=self.name, body=body, **parameters)
-        result: Mapping[str, Any] = answer.body
+        for _ in range(1 + _TRIES_AFTER_LOSS):
+            with self.errors():
+                answer = (client or self.reader).search(index=self.name, body=body, **parameters)
+            result: Mapping[str, Any] = answer.body
+            if not _has_lost_node(result):
+                break
         return result
 
     def get_many(self, ids: Sequence[str], **source: Any) -> list[Mapping[str, Any]]:
@@ -114,3 +120,9 @@ class IndexClient:
             exists_now = self.writer.indices.exists(index=self.name)
         if exists_now:
             raise RequestError(f"Elasticsearch has only now come to know '{self.name}'. Try again.", status=503)
+
+
+def _has_lost_node(answer: Mapping[str, Any]) -> bool:
+    """Return whether a shard did not answer because its node went away during the search."""
+    failures = answer["_shards"].get("failures", ())
+    return any(failure["reason"].get("type") in _NODE_LOST for failure in failures)

@@ -11,6 +11,7 @@ from image_embeddings.errors import PartialAnswerError
 from image_embeddings.es import mapping, retries
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.queries import SearchOptions
 from image_embeddings.es.retries import passes, patiently
 from image_embeddings.evaluation import ann_recall
 from image_embeddings.search.image_search import ImageSearch
@@ -149,3 +150,28 @@ def test_pages_and_the_api_say_that_photos_are_missing(broken, tmp_path):
     assert line not in client.get("/image_search?q=red").text
     assert client.get("/api/v1/search?q=red").json["partial"] is False
     assert client.get("/api/v1/collections").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "times", "tries", "is_partial"),
+    [
+        ("node_disconnected_exception", 1, 2, False),
+        ("node_not_connected_exception", 2, 3, False),
+        ("node_disconnected_exception", 9, 3, True),
+        ("no_shard_available_action_exception", 1, 1, True),  # it will not be there for long
+    ],
+)
+def test_a_search_during_which_a_node_goes_away_is_sent_again(index, monkeypatch, kind, times, tries, is_partial):
+    """The answers are those of Elasticsearch at the moment when a node is killed: other nodes have copies."""
+    ask, sent = index._client.reader.search, []
+
+    def search(**request):
+        answer = ask(**request)
+        sent.append(request)
+        if len(sent) <= times:
+            answer.body["_shards"] |= {"failed": 1, "failures": [{"shard": 0, "reason": {"type": kind}}]}
+        return answer
+
+    monkeypatch.setattr(index._client.reader, "search", search)
+    found = index.nearest.browse(k=3, options=SearchOptions(partial=True))
+    assert (len(sent), found.partial) == (tries, is_partial)
