@@ -35,6 +35,10 @@ _TOO_FEW_SHARDS = (
     f"The data of '{{index}}' is on no node that runs, so it can neither be searched nor written. {ASK_WHY}"
 )
 _NO_MASTER = "Elasticsearch at {address} has no master node. Start the nodes that are away, then try again."
+_NODE_AWAY = (
+    "A node of Elasticsearch at {address} is away ({reason}). Start it if it is down. If it is not, the others find it "
+    "again: try again in a moment."
+)
 _TOO_MUCH_TO_DO = (
     "Elasticsearch at {address} has too much to do and takes no further requests ({reason}). Try again when it has "
     "less to do."
@@ -57,6 +61,10 @@ _MESSAGES = {
     "/2/no master": _NO_MASTER,
     "master_not_discovered_exception": _NO_MASTER,
     "process_cluster_event_timeout_exception": _TOO_MUCH_TO_DO,
+    "node_not_connected_exception": _NODE_AWAY,
+    "node_disconnected_exception": _NODE_AWAY,
+    "connect_transport_exception": _NODE_AWAY,
+    "node_closed_exception": _NODE_AWAY,
     "strict_dynamic_mapping_exception": (
         "The index '{index}' has no such field ({reason}). Another program has changed the index or its documents: "
         "look at index.default_pipeline and index.final_pipeline of GET {index}/_settings"

@@ -147,6 +147,8 @@ class WebHdfsSource(RemoteSource):
         try:
             reason = str(answer.json()["RemoteException"]["exception"])
         except (ValueError, KeyError, TypeError):
+            if status == 404 and answer.url.startswith(self._web):  # WebHDFS itself names an exception
+                return SourceUnreachableError(f"What answers at {self._web} is not WebHDFS. {_FORM}")
             reason = answer.reason or ""
         if reason in ("StandbyException", "RetriableException", "SafeModeException"):
             return SourceUnreachableError(

@@ -19,7 +19,7 @@ from image_embeddings.errors import (
     PermissionDeniedError,
     RequestError,
 )
-from image_embeddings.es import mapping, retries
+from image_embeddings.es import mapping, refusals, retries
 from image_embeddings.es.connection import connect
 from image_embeddings.es.image_index import ImageIndex
 from tests.fakes import ColourEncoder
@@ -55,6 +55,18 @@ def block(cluster, index):
     with suppress(NotFoundError):  # the test has replaced the index
         for name in ("read_only", "metadata"):
             set_block(name, None)
+
+
+def test_a_node_that_has_just_gone_is_named_with_the_remedy():
+    """As Elasticsearch answers when two of three nodes were killed, until it knows."""
+    causes = ["node_not_connected_exception", "node_disconnected_exception", "connect_transport_exception"]
+    for cause in causes:
+        gone = {"type": cause, "reason": "[n2][127.0.0.1:9301] Node not connected"}
+        said = {"type": "search_phase_execution_exception", "reason": "all shards failed", "root_cause": [gone]}
+        refusal = refusals.read_refusal(502, said)
+        error = refusals.refusal_error(refusal, needs="", address="http://es:9200", is_disk_full=lambda: False)
+        assert "is away ([n2][127.0.0.1:9301] Node not connected). Start it if it is down." in str(error)
+        assert retries.passes(error)
 
 
 # Blocks of the index

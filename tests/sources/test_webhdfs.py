@@ -1,5 +1,8 @@
 """Photos in HDFS, on a server that answers as the documentation of WebHDFS says."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from image_embeddings.config import load_settings
@@ -58,6 +61,31 @@ def test_what_hdfs_refuses_has_a_remedy(hdfs, status, name, error, words):
     with pytest.raises(CorpusError, match=words) as caught:
         listed(source_at(hdfs))
     assert type(caught.value) is error
+
+
+def test_a_port_that_speaks_http_but_not_webhdfs_is_told_from_a_missing_folder():
+    """Such as a NameNode's port for programs of Java, which answers so, or any other web server."""
+
+    class Rpc(BaseHTTPRequestHandler):
+        def do_GET(self):
+            said = b"It looks like you are making an HTTP request to a Hadoop IPC port. "
+            self.send_response(404)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Rpc) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        try:
+            with pytest.raises(SourceUnreachableError, match=r"is not WebHDFS\. Write webhdfs://HOST:9870/PATH"):
+                WebHdfsSource(f"hdfs://127.0.0.1:{server.server_address[1]}/photos").check()
+        finally:
+            thread.join()
 
 
 def test_a_photo_is_read_from_another_data_node_if_one_is_away(hdfs):
