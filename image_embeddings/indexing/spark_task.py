@@ -15,6 +15,7 @@ from image_embeddings.assembly import make_encoder, thumbnails_of
 from image_embeddings.config import load_shared_settings
 from image_embeddings.documents import ModelInfo, PhotoMetadata
 from image_embeddings.encoders import check_same_model
+from image_embeddings.errors import SettingError
 from image_embeddings.es.fence import Fence
 from image_embeddings.es.opening import open_index, silent
 from image_embeddings.es.retries import PATIENCE_SECONDS
@@ -73,7 +74,12 @@ def run_part(part: Part, work: Work) -> PartFacts:
 @cache
 def _runner(work: Work) -> PartRunner:
     """Return what carries out parts in this process. The model is loaded once."""
-    settings = load_shared_settings(dict(work.environment), data_dir=_make_data_dir)
+    try:
+        settings = load_shared_settings(dict(work.environment), data_dir=_make_data_dir)
+    except SettingError as error:
+        raise SettingError(
+            f"On an executor: {error} Secrets and paths are not sent to executors: give them by spark.executorEnv."
+        ) from None
     encoder = make_encoder(settings, work.model, notify=silent)
     check_same_model(encoder, work.model)
     return PartRunner(

@@ -42,7 +42,8 @@ def main() -> None:
     data_dir = load_settings().data_dir
     make_data_dir(data_dir)
     jars = data_dir / "elasticsearch" / f"jars-{VERSION}"
-    print("The first start downloads Elasticsearch (44 MB) and Hadoop (104 MB).", flush=True)
+    if not (jars.is_dir() and (data_dir / "hadoop").is_dir()):
+        print("The first start downloads Elasticsearch (44 MB) and Hadoop (104 MB).", flush=True)
     install_jars(jars, fetch=fetch_from_maven, notify=print)
     hadoop_jars = fetch_jars(data_dir / "hadoop")
     with ExitStack() as stack, suppress(KeyboardInterrupt):
@@ -66,7 +67,7 @@ def main() -> None:
         }
         print("All of them run. In another terminal, in this folder:\n")
         print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
-        print("\nThere is no `hdfs` command here. This puts a photo into HDFS, and removes it:\n")
+        print("\nThere is no `hdfs` command here. This puts a photo into HDFS, and removes it (a space is %20):\n")
         print(f'curl -L -X PUT -T new.jpg "{web}/new.jpg?op=CREATE&overwrite=true&user.name={getpass.getuser()}"')
         print(f'curl -X DELETE "{web}/new.jpg?op=DELETE&user.name={getpass.getuser()}"')
         print("\nProcesses of Elasticsearch, to kill one:", *nodes.pids)

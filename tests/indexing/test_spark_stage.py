@@ -2,12 +2,17 @@
 
 import pytest
 
-from image_embeddings.documents import FileState, PhotoMetadata
+from image_embeddings.documents import FileState, ModelInfo, PhotoMetadata
+from image_embeddings.errors import SettingError
+from image_embeddings.es.fence import Fence
+from image_embeddings.indexing import spark_task
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.photo_table import PhotoTable
 from image_embeddings.indexing.planned_photos import IndexedHashes
+from image_embeddings.indexing.report import IndexOptions
 from image_embeddings.indexing.spark_stage import _parts, _reason
+from image_embeddings.indexing.spark_task import Part, Work, run_part
 from image_embeddings.sources.source import PhotoFile
 
 TRACEBACK = """An exception was thrown from the Python worker: Traceback (most recent call last):
@@ -39,6 +44,24 @@ def test_the_reason_why_a_job_failed_is_that_of_its_task(before, error, reason):
 
 def test_a_job_without_a_failed_task_says_what_spark_says():
     assert "again and again: Job 3 cancelled What" in _reason(RuntimeError("Job 3 cancelled\nmore\n"))
+
+
+def test_an_executor_without_a_secret_says_where_it_is_missing(tmp_path, monkeypatch):
+    for name in ("ES_PWD", "ES_PWD_FILE", "DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(spark_task, "_make_data_dir", lambda: tmp_path)
+    work = Work(
+        environment=(("ES_HOST", "http://127.0.0.1:9"), ("ES_USER", "indexer")),
+        address=str(tmp_path),
+        backing_index="trips-1",
+        fence=Fence(alias="trips-fence", number=1),
+        model=ModelInfo(model_id="conse", dims=4, preprocessing="none"),
+        decoding="decode-2",
+        reread=False,
+        options=IndexOptions(),
+    )
+    with pytest.raises(SettingError, match=r"On an executor: ES_PWD is not set\..*spark\.executorEnv"):
+        run_part(Part(files=(), changed=frozenset(), indexed_hashes=frozenset(), rows={}), work)
 
 
 def test_parts_know_of_the_plan_what_their_photos_need():
