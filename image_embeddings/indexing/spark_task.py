@@ -78,7 +78,8 @@ def _runner(work: Work) -> PartRunner:
         settings = load_shared_settings(dict(work.environment), data_dir=_make_data_dir)
     except SettingError as error:
         raise SettingError(
-            f"On an executor: {error} Secrets and paths are not sent to executors: give them by spark.executorEnv."
+            f"On an executor: {error} Executors have the driver's settings without its secrets and paths, and what "
+            "spark.executorEnv gives them."
         ) from None
     encoder = make_encoder(settings, work.model, notify=silent)
     check_same_model(encoder, work.model)
