@@ -31,7 +31,8 @@ def quantize(source: Path, target: Path, *, keep: Collection[str] = ()) -> None:
     import onnx
 
     model = onnx.load(source)
-    products = [node for node in model.graph.node if _has_weights(node, _weights(model.graph))]
+    weights = _weights(model.graph)
+    products = [node for node in model.graph.node if _has_weights(node, weights)]
     quantized = [node for node in products if not any(part in node.name for part in keep)]
     if keep and len(quantized) == len(products):
         raise ValueError(f"no product is called {' or '.join(keep)}")
@@ -56,19 +57,19 @@ def _replace(graph: GraphProto, products: Collection[NodeProto]) -> None:
     outputs = {node.output[0] for node in products}
     nodes: list[NodeProto] = []
     tensors = _weights(graph) | {tensor.name: tensor for tensor in _constants()}
-    made: set[str] = set()
+    rounded: set[str] = set()  # activations
     for node in graph.node:
         if node.output[0] not in outputs:
             nodes.append(node)
             continue
         activations, weights = node.input
-        if f"{activations}/int8" not in made:
+        if activations not in rounded:
+            rounded.add(activations)
             nodes.extend(_round_rows(activations))
-        if f"{weights}/int8" not in made:
+        if f"{weights}/int8" not in tensors:
             columns, scales = _round_columns(numpy_helper.to_array(tensors[weights]))
             tensors[f"{weights}/int8"] = numpy_helper.from_array(columns, f"{weights}/int8")
             tensors[f"{weights}/scale"] = numpy_helper.from_array(scales, f"{weights}/scale")
-        made |= {f"{activations}/int8", f"{weights}/int8"}
         nodes.extend(_multiply(node))
     needed = {name for node in nodes for name in node.input}
     del graph.node[:], graph.initializer[:]

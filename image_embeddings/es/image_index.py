@@ -66,14 +66,14 @@ class ImageIndex:
         return self._client.count()
 
     def stats(self, *metrics: str) -> Mapping[str, Any]:
-        """Return what Elasticsearch counts of the index in these metrics, copies of shards included."""
+        """Return Elasticsearch's counts for these metrics. They cover all shards and their copies."""
         with self._client.errors():
             answer = self._client.reader.indices.stats(index=self.name, metric=list(metrics)).body
         total: Mapping[str, Any] = answer["_all"]["total"]
         return total
 
     def segments(self) -> Iterator[Mapping[str, Any]]:
-        """Yield what Elasticsearch tells of each segment of the index, copies of shards included."""
+        """Yield Elasticsearch's description of each segment, for all shards and their copies."""
         with self._client.errors():
             answer = self._client.reader.indices.segments(index=self.name).body
         for backing_index in answer["indices"].values():

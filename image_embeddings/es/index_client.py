@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from image_embeddings.documents import JSON
 from image_embeddings.errors import PASSING, ElasticsearchError, IndexMissingError, RequestError, SlowError
 from image_embeddings.es.connection import Cluster
+from image_embeddings.es.refusals import NODE_LOST
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-_NODE_LOST = frozenset(("node_disconnected_exception", "node_not_connected_exception", "node_closed_exception"))
 _TRIES_AFTER_LOSS = 2  # each fails at once as long as the node is not known to be gone
 ASK_SECONDS = 5  # the time that a question may take which is asked only to learn why another one failed
 
@@ -125,4 +125,4 @@ class IndexClient:
 def _has_lost_node(answer: Mapping[str, Any]) -> bool:
     """Return whether a shard did not answer because its node went away during the search."""
     failures = answer["_shards"].get("failures", ())
-    return any(failure["reason"].get("type") in _NODE_LOST for failure in failures)
+    return any(failure["reason"].get("type") in NODE_LOST for failure in failures)

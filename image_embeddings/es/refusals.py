@@ -43,6 +43,8 @@ _TOO_MUCH_TO_DO = (
     "Elasticsearch at {address} has too much to do and takes no further requests ({reason}). Try again when it has "
     "less to do."
 )
+# Types of errors that come at once if a node went away, as long as Elasticsearch does not know it for gone.
+NODE_LOST = ("node_disconnected_exception", "node_not_connected_exception", "node_closed_exception")
 # Types of errors, or words of their reasons, with the message that has the remedy.
 _MESSAGES = {
     "shards open": (
@@ -61,10 +63,7 @@ _MESSAGES = {
     "/2/no master": _NO_MASTER,
     "master_not_discovered_exception": _NO_MASTER,
     "process_cluster_event_timeout_exception": _TOO_MUCH_TO_DO,
-    "node_not_connected_exception": _NODE_AWAY,
-    "node_disconnected_exception": _NODE_AWAY,
-    "connect_transport_exception": _NODE_AWAY,
-    "node_closed_exception": _NODE_AWAY,
+    **dict.fromkeys((*NODE_LOST, "connect_transport_exception"), _NODE_AWAY),
     "strict_dynamic_mapping_exception": (
         "The index '{index}' has no such field ({reason}). Another program has changed the index or its documents: "
         "look at index.default_pipeline and index.final_pipeline of GET {index}/_settings"
