@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from image_embeddings.documents import JSON, Embedding, ImageDocument
 from image_embeddings.errors import ElasticsearchError, IndexMissingError, RequestError
 from image_embeddings.es import queries
@@ -47,7 +45,7 @@ def read_all(index: ImageIndex, *, dims: int) -> Iterator[DocumentPage]:
         "size": min(PAGE_DOCUMENTS, max(1, PAGE_NUMBERS // dims)),
         "pit": {"id": pit, "keep_alive": KEPT_OPEN},
         "sort": ["_shard_doc"],
-        "fields": [queries.EMBEDDING],
+        **client.embedding_field(),
         "_source": {"excludes": [queries.EMBEDDING]},
         "track_total_hits": True,
     }
@@ -68,12 +66,14 @@ def read_all(index: ImageIndex, *, dims: int) -> Iterator[DocumentPage]:
 
 
 def _page(hits: list[Mapping[str, Any]], *, total: int) -> DocumentPage:
-    embeddings = {
-        hit["_id"]: np.asarray(hit["fields"][queries.EMBEDDING], np.float32) for hit in hits if "fields" in hit
-    }
+    embeddings = {hit["_id"]: queries.embedding_of(hit) for hit in hits}
     documents, foreign = read_hits(hits)
-    bare = tuple(documents.keys() - embeddings.keys())
-    rows = [(document, embeddings[image_id]) for image_id, document in documents.items() if image_id in embeddings]
+    bare = tuple(image_id for image_id in documents if embeddings[image_id] is None)
+    rows = [
+        (document, embedding)
+        for image_id, document in documents.items()
+        if (embedding := embeddings[image_id]) is not None
+    ]
     return DocumentPage(total=total, rows=rows, left_out=(*foreign, *bare))
 
 

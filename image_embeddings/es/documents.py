@@ -186,7 +186,8 @@ class Documents:
             "docvalue_fields": [*names, *newer, "format"] if with_format else [*names, *newer],
         }
         format_if_missing = 1 if with_format else FORMAT
-        for fields in self._scan(query, page_size=page_size):
+        for hit in self._scan(query, page_size=page_size):
+            fields = hit.get("fields", {})
             if not all(name in fields for name in names) or not is_image_id(fields["image_id"][0]):
                 continue
             image_id, size, mtime_ns, content_hash = (fields[name][0] for name in names)
@@ -208,19 +209,18 @@ class Documents:
 
     def embeddings(self, *, page_size: int = 1_000) -> Iterator[Embeddings]:
         """Yield every stored embedding, in pages of shape (n, dims)."""
-        body = {"query": {"match_all": {}}, "fields": [queries.EMBEDDING], "_source": False}
-        all_fields = self._scan(body, page_size=page_size)
-        vectors = (fields[queries.EMBEDDING] for fields in all_fields if queries.EMBEDDING in fields)
-        while page := list(islice(vectors, page_size)):
-            yield np.asarray(page, np.float32)
+        body = {"query": {"match_all": {}}, **self._client.embedding_field(), "_source": False}
+        vectors = (queries.embedding_of(hit) for hit in self._scan(body, page_size=page_size))
+        stored = (vector for vector in vectors if vector is not None)
+        while page := list(islice(stored, page_size)):
+            yield np.stack(page)
 
     def _scan(self, query: JSON, *, page_size: int) -> Iterator[Mapping[str, Any]]:
-        """Yield the fields of every document."""
+        """Yield each document that the query finds. They come from Elasticsearch in pages."""
         from elasticsearch import helpers
 
         with self._client.errors():
-            for hit in helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query):
-                yield hit.get("fields", {})
+            yield from helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query)
 
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
         """Return the embeddings of `size` random photos, shape (n, dims), or all if there are fewer.
@@ -228,9 +228,9 @@ class Documents:
         The same `seed` draws the same photos.
         """
         drawn = {"query": {"match_all": {}}, "random_score": {"seed": seed, "field": "_seq_no"}}
-        body = {"query": {"function_score": drawn}, "size": size, "fields": [queries.EMBEDDING], "_source": False}
-        hits = self._client.search(body)["hits"]["hits"]
-        return np.array([hit["fields"][queries.EMBEDDING] for hit in hits if "fields" in hit], np.float32)
+        body = {"query": {"function_score": drawn}, "size": size, **self._client.embedding_field(), "_source": False}
+        vectors = map(queries.embedding_of, self._client.search(body)["hits"]["hits"])
+        return np.array([vector for vector in vectors if vector is not None], np.float32)
 
     def collections(self, by: str) -> Collections:
         """Return the collections of the photos. `by` is a value of the setting COLLECTIONS."""
@@ -271,25 +271,25 @@ class Documents:
     def embedding(self, image_id: str) -> Embedding:
         """Return the stored embedding of a photo, shape (dims,). Raise ImageNotFoundError if there is no such photo."""
         check_image_id(image_id)
-        body = {"query": {"ids": {"values": [image_id]}}, "fields": [queries.EMBEDDING], "_source": False}
+        body = {"query": {"ids": {"values": [image_id]}}, **self._client.embedding_field(), "_source": False}
         hits = self._client.search(body, routing=image_id)["hits"]["hits"]  # it is in the shard that its id leads to
-        if not hits or "fields" not in hits[0]:
+        embedding = queries.embedding_of(hits[0]) if hits else None
+        if embedding is None:
             raise _not_found(image_id)
-        return np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        return embedding
 
     def copy_of(self, content_hash: str) -> tuple[ImageDocument, Embedding] | None:
         """Return document and embedding of a photo whose file has that hash, or None if there is none."""
         body = {
             "query": {"term": {"content_hash": content_hash}},
             "size": 1,
-            "fields": [queries.EMBEDDING],
+            **self._client.embedding_field(),
             "_source": {"excludes": [queries.EMBEDDING]},
         }
         hits = self._client.search(body)["hits"]["hits"]
         documents, _ = read_hits(hits)
-        if not documents or "fields" not in hits[0]:
-            return None
-        return documents[hits[0]["_id"]], np.asarray(hits[0]["fields"][queries.EMBEDDING], np.float32)
+        embedding = queries.embedding_of(hits[0]) if documents else None
+        return None if embedding is None else (documents[hits[0]["_id"]], embedding)
 
 
 def check_image_id(image_id: str) -> None:

@@ -18,7 +18,7 @@ from image_embeddings.es.queries import SearchOptions
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-LOOKUP_SINCE = PACKED_SINCE = (9, 4)
+LOOKUP_SINCE = (9, 4)
 SCORE_DIGITS = 7  # after the point; Elasticsearch's scores are numbers of 32 bits
 
 
@@ -132,7 +132,7 @@ class Nearest:
         client: Elasticsearch | None = None,
     ) -> RawResult:
         partial = options.partial if options else False
-        packed = bool(options and options.with_embeddings) and self._client.cluster.server_version() >= PACKED_SINCE
+        packed = bool(options and options.with_embeddings) and self._client.reads_packed
         body = queries.photo_search(query, k=k, offset=offset, options=options, packed=packed)
         answer = self._send(body, client, partial=partial)
         counts = answer["aggregations"]["corpus"]

@@ -115,7 +115,7 @@ def photo_search(
         "from": offset,
         "size": k,
         "_source": {"excludes": [EMBEDDING] if options.fold else [EMBEDDING, FINGERPRINT]},
-        **(_embedding_field(packed=packed) if options.with_embeddings else {}),
+        **(embedding_field(packed=packed) if options.with_embeddings else {}),
         "aggs": {"corpus": {"global": {}, **({"aggs": inner} if inner else {})}},
     }
     if query is None:
@@ -128,7 +128,8 @@ def photo_search(
     return {"query": ranked, **page} if options.terms else {**ranked, **page}
 
 
-def _embedding_field(*, packed: bool) -> JSON:
+def embedding_field(*, packed: bool) -> JSON:
+    """Return the part of a search that asks for the embedding of each hit, `packed` as in `photo_search`."""
     return {"docvalue_fields": [{"field": EMBEDDING, "format": "binary"}]} if packed else {"fields": [EMBEDDING]}
 
 

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from image_embeddings.documents import FileState
 from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError
 from image_embeddings.es import mapping
+from image_embeddings.es.all_documents import read_all
 from image_embeddings.es.connection import Cluster
 from image_embeddings.es.filters import Filters
 from image_embeddings.es.image_index import ImageIndex
@@ -155,6 +158,31 @@ def test_a_setting_that_elasticsearch_no_longer_knows_keeps_no_index_from_being_
 def test_the_stored_embedding_is_the_one_that_was_written(index):
     add(index, "red")
     np.testing.assert_allclose(index.documents.embedding("red.jpg"), ENCODER.encode_texts(["red"])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("version", [BEFORE_PACKED_AND_LOOKUP, None])
+@pytest.mark.parametrize("vector_index_type", ["int8_hnsw", "bbq_hnsw", "flat"])
+def test_every_way_to_read_embeddings_gives_the_bits_that_were_written(cluster, name, version, vector_index_type):
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((40, 64)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    written = {f"{number}.jpg": row for number, row in enumerate(rows)}
+    index = ImageIndex(Cluster(cluster.client, version=version), name=name)
+    index.create(model=replace(ENCODER.info, dims=64), vector_index_type=vector_index_type)
+    hashes = {image_id: f"{number:032x}" for number, image_id in enumerate(written)}
+    pairs = [(document(image_id, content_hash=hashes[image_id]), row) for image_id, row in written.items()]
+    assert list(index.documents.add(pairs)) == []
+    index.refresh()
+    exported = {found.image_id: row for page in read_all(index, dims=64) for found, row in page.rows}
+    copies = {image_id: index.documents.copy_of(hashes[image_id])[1] for image_id in written}
+    single = {image_id: index.documents.embedding(image_id) for image_id in written}
+    for read in (exported, copies, single):
+        assert {image_id: row.tobytes() for image_id, row in read.items()} == {
+            image_id: row.tobytes() for image_id, row in written.items()
+        }
+    for pages in (index.documents.embeddings(page_size=7), [index.documents.sample(100)]):
+        assert sorted(row.tobytes() for page in pages for row in page) == sorted(row.tobytes() for row in rows)
+    index.drop()
 
 
 def test_embeddings_as_lists_work_like_packed_ones(index, cluster):
