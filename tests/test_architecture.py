@@ -146,7 +146,6 @@ TESTED_BY = {
     "image_embeddings.indexing.rebuilds": "server/test_rebuild.py",
     "image_embeddings.indexing.unfinished": "server/test_embedding_import.py",
     "image_embeddings.indexing.known_embeddings": "server/test_known_embeddings.py",
-    "image_embeddings.indexing.heartbeat": "server/test_pipeline.py",
     "image_embeddings.file_stores.choice": "file_stores/test_stores.py",
     "image_embeddings.file_stores.remote_store": "file_stores/test_stores.py",
     "image_embeddings.file_stores.folder": "file_stores/test_stores.py",

@@ -61,6 +61,11 @@ class ImageIndex:
         """Make everything that was written visible to searches."""
         self._client.refresh()
 
+    def check_exists(self) -> None:
+        """Return if the index exists. Raise IndexMissingError if it does not."""
+        with self._client.errors():
+            self._client.writer.indices.get_alias(index=self.name)
+
     def count(self) -> int:
         """Return the number of photos in the index."""
         return self._client.count()

@@ -14,7 +14,10 @@ NOTE_SECONDS = 10
 
 
 class Heartbeat:
-    """Notes in the index's `_meta` how far the run is, before each write; so the web app can show "still indexing"."""
+    """Notes in the index's `_meta` how far the run is, so that the web app can show "still indexing".
+
+    It does so before a write, if the last note is NOTE_SECONDS old: each one changes the state of the cluster.
+    """
 
     def __init__(
         self,
@@ -26,17 +29,22 @@ class Heartbeat:
     ) -> None:
         """Note the progress of `counts`; `check_lock` raises IndexBusyError if another run writes into the index."""
         self._index, self._state, self._counts, self._check_lock = index, state, counts, check_lock
+        self._next = 0.0
 
     def beat(self, *, stopped: bool = False) -> None:
-        """Note how far the run is, or how far it was when the user stopped it.
+        """Note how far the run is, unless that was just done, or how far it was when the user stopped it.
 
         Raises:
-            IndexMissingError: the index was replaced meanwhile.
+            IndexMissingError: the index was replaced meanwhile. What is written now would make another one.
             IndexBusyError: another run has taken the lock of the index over.
         """
         self._check_lock()
+        if not stopped and time.monotonic() < self._next:
+            self._index.check_exists()
+            return
         report = self._counts.report()
         self._index.note_progress(self._state, _progress(report.indexed, of=report.found, stopped=stopped))
+        self._next = time.monotonic() + NOTE_SECONDS
 
     def end(self, state: IndexState, *, complete: bool) -> None:
         """Note that the run is over, and `state`; if `complete`, all documents hold what this version stores."""
