@@ -19,6 +19,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Below the ports that systems use for outgoing connections (from 32768), so that none of those gets the port first.
 _PORTS = range(20_000, 32_000)
 _PORT_TRIES = 100
+# A method is compiled a second time, to be fast, after four times as many calls as by default. On two cores, a start
+# then takes 4.5 s of CPU time and not 6.1, and a first indexing run a fifth less of Elasticsearch's. The first 300
+# searches are no slower; with ten times as many calls they are.
+_LATER_COMPILATION = (
+    "-XX:Tier4InvocationThreshold=20000",
+    "-XX:Tier4MinInvocationThreshold=2400",
+    "-XX:Tier4CompileThreshold=60000",
+)
 # $0 is the log, $@ the command. The locale is set because in the locale C, Java cannot open a folder with an umlaut in
 # its name.
 _DETACHED = 'LC_ALL=C.UTF-8 exec "$@" >>"$0" 2>&1 & echo $!'
@@ -52,6 +60,7 @@ def jvm_options(home: Path, *, jars: Path, java: JavaRuntime, heap: str) -> list
         # Seen on two cores: 275 MB resident after a start. With the default collector (and its usual -Xms512m) it was
         # 415 MB, in the same time.
         "-XX:+UseSerialGC",
+        *_LATER_COMPILATION,
         "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={home / 'logs' / 'java-crash.log'}",
         "--enable-native-access=ALL-UNNAMED",

@@ -1,3 +1,4 @@
+import re
 import socket
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import pytest
 
 from image_embeddings import errors
 from image_embeddings.embedded_node import process
-from image_embeddings.embedded_node.java import JavaRuntime
+from image_embeddings.embedded_node.java import JavaRuntime, choose_java
 from image_embeddings.embedded_node.process import end_process, free_port, jvm_options
 from tests.waiting import LONG
 
@@ -38,6 +39,21 @@ def test_the_java_machine_has_the_heap_and_begins_with_a_small_one(tmp_path, hea
     options = jvm_options(tmp_path, jars=tmp_path / "jars", java=java_at(tmp_path, simd=False), heap=heap)
     assert {f"-Xmx{heap}", f"-Xms{least * 2**20}", f"-Des.path.home={tmp_path / 'jars'}"} <= set(options)
     assert not any("vector" in option for option in options)
+
+
+def test_the_bundled_java_takes_all_options(tmp_path):
+    java = choose_java(None, notify=print)
+    options = jvm_options(tmp_path, jars=tmp_path, java=java, heap="64m")
+    said = subprocess.run(
+        [java.home / "bin" / "java", *options, "-XX:+PrintFlagsFinal", "-version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={},
+    )
+    values = dict(re.findall(r"(Tier4\w+) += (\d+)", said.stdout))
+    assert (values["Tier4InvocationThreshold"], values["Tier4MinInvocationThreshold"]) == ("20000", "2400")
+    assert values["Tier4CompileThreshold"] == "60000"
 
 
 def test_simd_is_used_if_java_has_it(tmp_path):
