@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_embeddings.config import shared_environment
 from image_embeddings.errors import SparkJobError
+from image_embeddings.es.retries import patiently
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.planned_photos import IndexedHashes
 from image_embeddings.indexing.report import Fact
@@ -55,7 +56,8 @@ class SparkStage:
     ) -> Iterator[Fact]:
         """Do what `PartRunner.run` does. The facts of a task come when it has ended.
 
-        `before_write` is called every BEAT_SECONDS, by this process. If it raises, Spark's job is cancelled.
+        `before_write` is called every BEAT_SECONDS, by this process, and again while Elasticsearch is away. If it
+        raises another error, or does so for PATIENCE_SECONDS, Spark's job is cancelled.
 
         Raises:
             SparkJobError: a task has failed several times.
@@ -94,7 +96,7 @@ class SparkStage:
                     if not jobs:
                         return
                     wait([job.end for job in jobs], timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
-                    before_write()
+                    patiently(before_write)
                     ended = [job for job in jobs if job.end.done()]
                     for job in jobs:
                         yield from job.take_facts()

@@ -1,17 +1,20 @@
 """What the driver of a Spark job does by itself; no Spark. The rest is in server/test_spark_job.py."""
 
+from concurrent.futures import Future
+from types import SimpleNamespace
+
 import pytest
 
 from image_embeddings.documents import FileState, ModelInfo, PhotoMetadata
-from image_embeddings.errors import SettingError
+from image_embeddings.errors import IndexBusyError, RequestError, SettingError, UnreachableError
 from image_embeddings.es.fence import Fence
-from image_embeddings.indexing import spark_task
+from image_embeddings.indexing import spark_stage, spark_task
 from image_embeddings.indexing.metadata_changes import MetadataChanges
 from image_embeddings.indexing.part_runner import PartRunner
 from image_embeddings.indexing.photo_table import PhotoTable
 from image_embeddings.indexing.planned_photos import IndexedHashes
 from image_embeddings.indexing.report import IndexOptions
-from image_embeddings.indexing.spark_stage import _parts, _reason
+from image_embeddings.indexing.spark_stage import SparkStage, _parts, _reason
 from image_embeddings.indexing.spark_task import Part, Work, run_part
 from image_embeddings.sources.source import PhotoFile
 
@@ -62,6 +65,73 @@ def test_an_executor_without_a_secret_says_where_it_is_missing(tmp_path, monkeyp
     )
     with pytest.raises(SettingError, match=r"On an executor: ES_PWD is not set\..*spark\.executorEnv"):
         run_part(Part(files=(), changed=frozenset(), indexed_hashes=frozenset(), rows={}), work)
+
+
+class IdleSpark:
+    """A Spark that has nothing to do."""
+
+    defaultParallelism = 1  # noqa: N815 - as Spark calls it
+
+    def __init__(self):
+        self.cancelled = []
+
+    def cancelJobGroup(self, group):  # noqa: N802
+        self.cancelled.append(group)
+
+
+@pytest.fixture
+def facts_of_tasks(monkeypatch):
+    """Spark and a function that returns the facts of one job, which ends when `before_write` has been called."""
+    end = Future()
+
+    class Job:
+        def __init__(self, spark, parts, work, *, group, pool):
+            self.end = end
+
+        def take_facts(self):
+            return ["facts"] if self.end.done() else []
+
+        def check(self):
+            self.end.result()
+
+    monkeypatch.setattr(spark_stage, "_Job", Job)
+    monkeypatch.setattr(spark_stage, "BEAT_SECONDS", 0.01)
+    spark = IdleSpark()
+    work = SimpleNamespace(fence=Fence(alias="trips-fence", number=1))
+
+    def facts(before_write):
+        def beat():
+            before_write()
+            if not end.done():
+                end.set_result(None)
+
+        return list(SparkStage(spark)._facts_of_tasks(iter(["part"]), work, before_write=beat))
+
+    return spark, facts
+
+
+@pytest.mark.parametrize("away", [UnreachableError("away"), RequestError("no master", status=503)])
+def test_a_driver_waits_while_elasticsearch_is_away(facts_of_tasks, away):
+    spark, facts = facts_of_tasks
+    failures = [away, away]
+
+    def beat():
+        if failures:
+            raise failures.pop()
+
+    assert facts(beat) == ["facts"]
+    assert (failures, spark.cancelled) == ([], [])
+
+
+def test_a_driver_whose_lock_was_taken_over_cancels_its_jobs(facts_of_tasks):
+    spark, facts = facts_of_tasks
+
+    def beat():
+        raise IndexBusyError("another run")
+
+    with pytest.raises(IndexBusyError):
+        facts(beat)
+    assert spark.cancelled == ["index-1"]
 
 
 def test_parts_know_of_the_plan_what_their_photos_need():
