@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 OLDEST_SERVER = (8, 19)
+MASTER_SECONDS = 3  # that a node may take to say whether there is a master node
 NOT_RECOVERED = "1"  # id of the block on all indices, until Elasticsearch has read their state
 
 
@@ -147,8 +148,21 @@ class Cluster:
         `needs` names the privileges of the request, and `index` the index that it asks for.
         """
         return failures.error_for(
-            failure, needs=needs, address=self.address, is_disk_full=self._is_disk_full, index=index
+            failure,
+            needs=needs,
+            address=self.address,
+            is_disk_full=self._is_disk_full,
+            has_master=self._has_master,
+            index=index,
         )
+
+    def _has_master(self) -> bool:
+        """Return whether the cluster has a master node, as far as a node says so within MASTER_SECONDS."""
+        try:
+            self.client.options(request_timeout=MASTER_SECONDS).cluster.health(master_timeout="1s")
+        except self.client_errors as error:
+            return refusals.NO_MASTER not in str(error)
+        return True
 
     def error_of_item(self, status: int, error: Any, *, needs: str, index: str) -> ElasticsearchError:
         """Return our error for one document of a request. `error` is what Elasticsearch answers for it."""

@@ -43,6 +43,7 @@ _TOO_MUCH_TO_DO = (
     "Elasticsearch at {address} has too much to do and takes no further requests ({reason}). Try again when it has "
     "less to do."
 )
+NO_MASTER = "master_not_discovered_exception"
 # Types of errors that come at once if a node went away, as long as Elasticsearch does not know it for gone.
 NODE_LOST = ("node_disconnected_exception", "node_not_connected_exception", "node_closed_exception")
 # Types of errors, or words of their reasons, with the message that has the remedy.
@@ -61,7 +62,7 @@ _MESSAGES = {
     "no_shard_available_action_exception": _TOO_FEW_SHARDS,
     "unavailable_shards_exception": _TOO_FEW_SHARDS,
     "/2/no master": _NO_MASTER,
-    "master_not_discovered_exception": _NO_MASTER,
+    NO_MASTER: _NO_MASTER,
     "process_cluster_event_timeout_exception": _TOO_MUCH_TO_DO,
     **dict.fromkeys((*NODE_LOST, "connect_transport_exception"), _NODE_AWAY),
     "strict_dynamic_mapping_exception": (
@@ -189,6 +190,11 @@ def template_advice(index: str) -> str:
 def concerns_all_documents(error: RequestError) -> bool:
     """Return whether Elasticsearch would refuse any other document of the index, too."""
     return isinstance(error, BlockedError) or error.kind in _OF_ALL_DOCUMENTS or error.status == 403
+
+
+def no_master(address: str) -> RequestError:
+    """Return the error for a cluster that lacks a master node."""
+    return RequestError(_NO_MASTER.format(address=address), status=503, kind=NO_MASTER, reason="no answer in time")
 
 
 def disk_full(address: str, *, status: int, reason: str, kind: str = "", blocked: str = "") -> DiskFullError:

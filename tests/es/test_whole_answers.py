@@ -21,12 +21,13 @@ class ToldNode(BaseNode):
 
     _CLIENT_META_HTTP_CLIENT = ("t", "1")
     answer: ClassVar[dict] = {}
+    status: ClassVar[int] = 200
     targets: ClassVar[list] = []
 
     def perform_request(self, method, target, body=None, headers=None, request_timeout=None):
         type(self).targets.append(target)
         told = HttpHeaders({"content-type": "application/json", "x-elastic-product": "Elasticsearch"})
-        meta = ApiResponseMeta(node=self.config, duration=0.0, http_version="1.1", status=200, headers=told)
+        meta = ApiResponseMeta(node=self.config, duration=0.0, http_version="1.1", status=self.status, headers=told)
         return type("Answer", (), {"meta": meta, "body": json.dumps(self.answer).encode(), "__iter__": _both})()
 
     def close(self):
@@ -39,7 +40,7 @@ def _both(answer):
 
 @pytest.fixture
 def client():
-    ToldNode.targets = []
+    ToldNode.targets, ToldNode.status = [], 200
     return Elasticsearch("http://127.0.0.1:9", node_class=ToldNode, transport_class=WholeAnswers)
 
 
@@ -78,6 +79,18 @@ def test_a_refusal_keeps_the_first_cause(client):
     with pytest.raises(ApiError) as raised:
         client.search(index="photos")
     assert raised.value.body["error"]["caused_by"] == {"type": "circuit_breaking_exception"}
+
+
+def test_a_refusal_that_only_lists_the_shards_says_how_many_answered(client):
+    failure = {"reason": {"type": "no_node_available_exception", "reason": "unknown node [n2]"}}
+    shards = {"total": 6, "successful": 4, "skipped": 1, "failed": 1, "failures": [failure]}
+    ToldNode.answer, ToldNode.status = {"_scroll_id": "abc", "_shards": shards}, 503
+    with pytest.raises(ApiError) as raised:
+        client.scroll(scroll_id="abc")
+    assert (raised.value.status_code, raised.value.error) == (503, "partial_answer")
+    found = error_for(503, raised.value.body["error"])
+    assert isinstance(found, PartialAnswerError)
+    assert "(4 of 6 shards answered)" in str(found)
 
 
 def test_whole_answers_pass_and_so_does_a_part_if_it_will_do(client):
