@@ -365,6 +365,10 @@ class PartialAnswerError(RequestError):
     code = "elasticsearch_partial"
 
 
+class SnapshotLostError(PartialAnswerError):
+    """Elasticsearch lost what was opened to read the index as it was at one moment. To read on is in vain."""
+
+
 class BlockedError(RequestError):
     """The index is closed, or a setting of the index or of the cluster forbids the request. No privilege helps."""
 

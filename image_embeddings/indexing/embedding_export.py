@@ -12,24 +12,33 @@ from image_embeddings.embedding_files import clip_retrieval
 from image_embeddings.embedding_files import folder as files
 from image_embeddings.embedding_files.origin import Origin
 from image_embeddings.embedding_files.parquet import Row
-from image_embeddings.errors import IndexEmptyError
+from image_embeddings.errors import IndexEmptyError, SnapshotLostError
 from image_embeddings.es.all_documents import read_all
 from image_embeddings.es.document_source import left_out_message
 from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import Notify, open_index, silent
 from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
 from image_embeddings.file_stores.choice import store_at
+from image_embeddings.file_stores.store import FileStore
 from image_embeddings.indexing.pipeline import Progress
+
+TRIES = 3  # to read the whole index, if nodes go away
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportReport:
-    """The result of an export."""
+class Written:
+    """What an export has written."""
 
-    folder: str
     documents: int
     files: int
     bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport(Written):
+    """The result of an export."""
+
+    folder: str
     left_out: int  # documents that this program did not write
     seconds: float
 
@@ -44,7 +53,7 @@ def export_parquet(
 ) -> ExportReport:
     """Write all documents of the index with their embeddings into Parquet files in `folder`, a path or URL.
 
-    They are those of this moment.
+    They are those of one moment. If a node of Elasticsearch goes away meanwhile, the export begins again.
 
     Raises:
         IndexMissingError: there is no index.
@@ -53,24 +62,16 @@ def export_parquet(
         StoreError: it cannot be read or written.
         ElasticsearchError: the index cannot be read as a whole.
     """
-    begun = time.monotonic()
-    reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
-    origin = reading.origin()
-    store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
-    with store.hold():
+
+    def write(store: FileStore, origin: Origin, reading: Reading) -> Written:
         files.begin_export(store, origin)
         for _ in files.write_parts(store, origin, reading.rows(), part_rows=part_rows):
             pass
         reading.check_end()
         export = files.finish_export(store)
-    return ExportReport(
-        folder=str(folder),
-        documents=export.rows,
-        files=len(export.parts),
-        bytes=export.bytes,
-        left_out=len(reading.left_out),
-        seconds=time.monotonic() - begun,
-    )
+        return Written(documents=export.rows, files=len(export.parts), bytes=export.bytes)
+
+    return _export(settings, folder, write, progress=progress, notify=notify)
 
 
 def export_clip_retrieval(
@@ -88,11 +89,8 @@ def export_clip_retrieval(
 
     Raises: as `export_parquet`.
     """
-    begun = time.monotonic()
-    reading = Reading(open_index(settings, notify=notify), progress=progress, notify=notify)
-    origin = reading.origin()
-    store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
-    with store.hold():
+
+    def write(store: FileStore, origin: Origin, reading: Reading) -> Written:
         clip_retrieval.begin(store, origin)
         pairs = clip_retrieval.write_pairs(
             store, origin, reading.rows(), total=reading.count(), part_rows=part_rows, float32=float32
@@ -100,13 +98,40 @@ def export_clip_retrieval(
         parts = list(pairs)
         reading.check_end()
         clip_retrieval.finish(store, origin, parts)
+        rows, size = sum(part.rows for part in parts), sum(part.bytes for part in parts)
+        return Written(documents=rows, files=2 * len(parts), bytes=size)
+
+    return _export(settings, folder, write, progress=progress, notify=notify)
+
+
+def _export(
+    settings: Settings,
+    folder: Path | str,
+    write: Callable[[FileStore, Origin, Reading], Written],
+    *,
+    progress: Callable[[int], Progress],
+    notify: Notify,
+) -> ExportReport:
+    """Let `write` write the whole index into the folder; begin again if a node went away that it was read from."""
+    begun = time.monotonic()
+    index = open_index(settings, notify=notify)
+    for tries_left in reversed(range(TRIES)):
+        reading = Reading(index, progress=progress, notify=notify)
+        origin = reading.origin()
+        store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
+        try:
+            with store.hold():
+                written = write(store, origin, reading)
+            break
+        except SnapshotLostError as error:
+            if not tries_left:
+                raise
+            notify(f"{error} The export begins again.")
     return ExportReport(
         folder=str(folder),
-        documents=sum(part.rows for part in parts),
-        files=2 * len(parts),
-        bytes=sum(part.bytes for part in parts),
         left_out=len(reading.left_out),
         seconds=time.monotonic() - begun,
+        **vars(written),
     )
 
 

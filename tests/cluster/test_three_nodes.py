@@ -8,13 +8,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import pyarrow.parquet as pq
 import pytest
 
 from image_embeddings.config import load_settings
+from image_embeddings.es import all_documents
 from image_embeddings.es.opening import open_index
 from image_embeddings.search import opened_index
 from image_embeddings.search.image_search import ImageSearch
 from tests.cluster.three_nodes import three_nodes
+from tests.commands import run_here
+from tests.embedding_files.documents import make_rows
 from tests.fakes import ColourEncoder
 from tests.server.album import SAID, contents, run_over
 from tests.server.filling import fill
@@ -95,3 +99,26 @@ def test_no_search_fails_when_a_node_dies(nodes, photo_index, tmp_path, monkeypa
         for thread in threads:
             thread.result()
     print(f"{len(took)} searches, the slowest {max(took):.2f} s")
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_an_export_is_whole_although_a_node_dies(nodes, photo_index, tmp_path, monkeypatch, victim):
+    rows = make_rows(60, dims=4)
+    assert list(photo_index.documents.add(rows)) == []
+    monkeypatch.setattr(all_documents, "PAGE_DOCUMENTS", 5)
+    search, pages = all_documents._search, itertools.count(1)
+
+    def kill_after_the_third_page(client, body):
+        if next(pages) == 4:
+            nodes.kill(victim)
+        return search(client, body)
+
+    monkeypatch.setattr(all_documents, "_search", kill_after_the_third_page)
+    environ = {"ES_HOST": nodes.hosts, "INDEX_NAME": photo_index.name, "DATA_DIR": str(tmp_path)}
+    done = run_here(environ, "export", "parquet", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.stderr
+    exported = pq.read_table(tmp_path / "out" / "part-00000.parquet")
+    written = {document.image_id: embedding.tobytes() for document, embedding in rows}
+    embeddings = exported["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
+    assert dict(zip(exported["image_id"].to_pylist(), map(bytes, embeddings), strict=True)) == written
+    print("begun again" if "begins again" in done.stderr else "not begun again")

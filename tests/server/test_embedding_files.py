@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from image_embeddings.errors import RequestError
+from image_embeddings.errors import RequestError, SnapshotLostError
 from image_embeddings.es import all_documents
 from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.retries import passes
 from tests.commands import run_here
 from tests.embedding_files.documents import DIMS, MODEL, as_bytes, make_rows
 
@@ -64,6 +65,48 @@ def test_pages_are_of_one_moment_whatever_is_written_meanwhile(index, monkeypatc
     assert [len(page.rows) for page in (first, *later)] == [2, 2, 2, 1]
     found = [row for page in (first, *later) for row in page.rows]
     assert sorted(as_bytes(found), key=str) == sorted(as_bytes(rows), key=str)
+
+
+@pytest.fixture
+def losing(cluster, monkeypatch):
+    """Lose what an export has opened, after its first page: as often as the list that is returned has entries."""
+    monkeypatch.setattr(all_documents, "PAGE_NUMBERS", 500 * DIMS)
+    losses, search = [], all_documents._search
+
+    def search_once(client, body):
+        if losses and "search_after" in body:
+            cluster.client.close_point_in_time(id=body["pit"]["id"])
+            losses.pop()
+        return search(client, body)
+
+    monkeypatch.setattr(all_documents, "_search", search_once)
+    return losses
+
+
+def test_a_lost_snapshot_is_an_error_that_no_page_is_asked_for_again_after(filled, losing):
+    losing.append(1)
+    with pytest.raises(SnapshotLostError, match="Read it from the beginning") as raised:
+        list(all_documents.read_all(filled, dims=DIMS))
+    assert not passes(raised.value)
+
+
+@pytest.mark.parametrize("layout", ["parquet", "npy"])
+def test_an_export_that_loses_its_snapshot_begins_again(environ, tmp_path, losing, layout):
+    losing += [1, 1]
+    done = run_here(environ, "export", layout, str(tmp_path / "out"), "--json", "--part-rows", "300")
+    assert done.exit_code == 0, done.stderr
+    assert (json.loads(done.stdout)["documents"], losing) == (PHOTOS, [])
+    assert done.stderr.count("The export begins again.") == 2
+    tables = [pq.read_table(file, columns=["image_id"]) for file in (tmp_path / "out").rglob("*.parquet")]
+    image_ids = [image_id for table in tables for image_id in table["image_id"].to_pylist()]
+    assert len(image_ids) == len(set(image_ids)) == PHOTOS
+
+
+def test_an_export_ends_with_the_error_if_it_loses_each_snapshot(environ, tmp_path, losing):
+    losing += [1] * 10
+    done = run_here(environ, "export", "parquet", str(tmp_path / "out"))
+    assert (done.exit_code, len(losing)) == (1, 7)
+    assert "Read it from the beginning" in done.stderr
 
 
 @pytest.mark.parametrize(("timed_out", "failed"), [(True, 0), (False, 2)])
