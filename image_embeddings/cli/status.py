@@ -15,7 +15,7 @@ from image_embeddings.documents import JSON
 from image_embeddings.errors import ElasticsearchError, IndexMissingError
 from image_embeddings.es import opening
 from image_embeddings.es.copies import read_health
-from image_embeddings.es.image_index import ImageIndex
+from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.indexing.unfinished import advice_on_import, advice_on_rebuild
 
 
@@ -62,6 +62,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     rows |= {
         "model": state.model.model_id,
         "dims": state.model.dims,
+        "vector_index_type": state.vector_index_type,
         "photos": index.count() if health.is_whole else None,
     }
     rows["text_encoder"] = search.text_encoder()
@@ -78,12 +79,17 @@ def _rebuild_text(index: ImageIndex) -> str:
         state = index.rebuild.state()
     except IndexMissingError:
         return ""
+    return f"{_filled(index.rebuild, state)}, by {state.model.model_id}. {advice_on_rebuild(state, address='FOLDER')}"
+
+
+def _filled(index: ImageIndex, state: IndexState) -> str:
+    """Return how many photos an index holds that waits to take the place of another one, or how far its run is."""
+    if state.indexing:
+        return _progress_text(state.indexing)
     try:
-        done = state.indexing["done"] if state.indexing else 0
-        photos = f"{max(done, index.rebuild.count())} photos so far"  # what was written last cannot be searched yet
+        return f"{index.count()} photos"
     except ElasticsearchError as error:
-        photos = f"cannot be read just now ({error})"
-    return f"{photos}, by {state.model.model_id}. {advice_on_rebuild(state, address='FOLDER')}"
+        return f"cannot be read just now ({error})"
 
 
 def _progress_text(indexing: JSON) -> str:

@@ -17,18 +17,22 @@ def rebuild_advice(address: str) -> str:
 
 def advice_on_rebuild(state: IndexState, *, address: str) -> str:
     """Return what to do about an unfinished rebuild in `state`; `address` names the photos if `state` does not."""
-    if noted_import(state):
-        return f"To go on with it: {_import_command(state)} --rebuild. {GIVE_UP}"
-    return rebuild_advice(state.corpus or address)
+    command = _import_command(state) if noted_import(state) else f"index {shlex.quote(state.corpus or address)}"
+    return f"{_go_on(state, 'rebuild')}: {command} --rebuild. {GIVE_UP}"
 
 
 def advice_on_import(state: IndexState) -> str:
     """Return how to go on with the import that fills the index in `state`; empty if none does."""
     if not noted_import(state):
         return ""
-    if state.indexing and state.indexing.get("stopped"):
-        return f"To go on with it: {_import_command(state)}."
-    return f"If this import does not run any more, go on with it: {_import_command(state)}."
+    return f"{_go_on(state, 'import')}: {_import_command(state)}."
+
+
+def _go_on(state: IndexState, what: str) -> str:
+    """Return the words before the command. A run that has noted no end may have been killed, or be under way."""
+    if state.indexing and not state.indexing.get("stopped"):
+        return f"If this {what} does not run any more, go on with it"
+    return "To go on with it"
 
 
 def noted_import(state: IndexState) -> JSON:

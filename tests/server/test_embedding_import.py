@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -245,12 +246,17 @@ def test_status_says_how_to_go_on_with_an_unfinished_import(import_files, enviro
     assert "indexing" not in status(environ)
 
 
-def test_status_says_how_to_go_on_with_an_import_beside_an_index(import_files, environ, files):
+def test_status_says_how_to_go_on_with_an_import_beside_an_index(import_files, environ, files, target):
     import_files()
     stop_after(220, import_files, rebuild=True)
-    assert status(environ)["rebuild"].endswith(
-        f"To go on with it: import {files} --rebuild. To give it up: index --discard-rebuild."
-    )
+    go_on = f"import {files} --rebuild. To give it up: index --discard-rebuild."
+    said = status(environ)["rebuild"]
+    assert re.fullmatch(rf"2\d\d of {PHOTOS} photos, stopped \d+ s ago, by colour\. To go on with it: {go_on}", said)
+    beside = target.rebuild
+    beside.note_progress(beside.state(), {**beside.state().indexing, "stopped": False})  # as while it runs
+    said = status(environ)["rebuild"]
+    assert re.match(rf"2\d\d of {PHOTOS} photos, \d+ s ago, by colour\. If this rebuild does not run any more, ", said)
+    assert said.endswith(f"go on with it: {go_on}")
     import_files(rebuild=True)
     assert "rebuild" not in status(environ)
 
