@@ -120,7 +120,6 @@ TESTED_BY = {
     "image_embeddings.encoders.quiet": "server/test_text_model.py",
     "image_embeddings.encoders.sentence_encoder": "encoders/test_conse.py",
     "image_embeddings.errors": "server/test_connection.py",
-    "image_embeddings.indexing.locks": "server/test_run_lock.py",
     "image_embeddings.es.run_lock": "server/test_run_lock.py",
     "image_embeddings.es.index_sizes": "server/test_ann_settings.py",
     "image_embeddings.es.copies": "server/test_rebuild.py",

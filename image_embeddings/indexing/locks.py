@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -44,14 +45,14 @@ def lock_machine(settings: Settings) -> Iterator[None]:
         IndexBusyError: another run holds it.
         DataDirError: it cannot be written.
     """
-    lock = FileLock(file_beside_index(settings, ".lock"))
+    lock, holder = FileLock(file_beside_index(settings, ".lock")), file_beside_index(settings, ".run")
     try:
         make_data_dir(settings.data_dir)
         lock.acquire(timeout=0)
     except Timeout:
         raise IndexBusyError(
-            f"Another run is indexing into '{settings.index_name}' just now. Wait for it to end, or choose another "
-            "INDEX_NAME."
+            f"Another run is indexing into '{settings.index_name}'{_who(holder)}. Wait for it to end, or choose "
+            "another INDEX_NAME."
         ) from None
     except OSError as error:
         raise DataDirError(
@@ -59,9 +60,23 @@ def lock_machine(settings: Settings) -> Iterator[None]:
             "that this user may write to."
         ) from error
     try:
+        with suppress(OSError):  # it is only for messages
+            begun = datetime.now(timezone.utc)
+            who = f"process {os.getpid()} on {socket.gethostname()}, since {begun:%Y-%m-%d %H:%M:%S} UTC"
+            holder.write_text(who, encoding="utf-8")
         yield
     finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _who(holder: Path) -> str:
+    """Return which run holds the lock of this machine, as it has written itself."""
+    try:
+        return f": {holder.read_text(encoding='utf-8', errors='replace')[:200]}"
+    except OSError:  # it has not written it yet, or another user may not read it
+        return " just now"
 
 
 @contextmanager
