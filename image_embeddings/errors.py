@@ -47,6 +47,7 @@ ImageSearchError
 │   └── RequestError           Elasticsearch refused a request
 │       ├── DiskFullError      its disk is full
 │       ├── PartialAnswerError  some of the index could not be read
+│       │   └── SnapshotLostError  a node went away while it was read page by page
 │       └── BlockedError       the index is closed, or a setting of index or cluster forbids the request
 ├── IndexStateError
 │   ├── IndexMissingError      nothing has been indexed yet
@@ -366,7 +367,7 @@ class PartialAnswerError(RequestError):
 
 
 class SnapshotLostError(PartialAnswerError):
-    """Elasticsearch lost what was opened to read the index as it was at one moment. To read on is in vain."""
+    """What was opened to read the index page by page is lost. To read on is in vain; a new reading may succeed."""
 
 
 class BlockedError(RequestError):

@@ -33,8 +33,9 @@ def status(as_json: bool) -> None:
             rows["photos"] = "some cannot be read"
         if text_encoder := rows.pop("text_encoder", None):
             rows["text_encoder"] = f"{text_encoder['used'] or 'none'}: {text_encoder['why']}"
+        width = max(map(len, rows))
         for name, value in rows.items():
-            click.echo(f"{name:>14}  {value}")
+            click.echo(f"{name:>{width}}  {value}")
 
 
 def read_status(settings: Settings) -> dict[str, Any]:
@@ -79,10 +80,12 @@ def _rebuild_text(index: ImageIndex) -> str:
         state = index.rebuild.state()
     except IndexMissingError:
         return ""
-    return f"{_filled(index.rebuild, state)}, by {state.model.model_id}. {advice_on_rebuild(state, address='FOLDER')}"
+    return (
+        f"{_progress_of(index.rebuild, state)}, by {state.model.model_id}. {advice_on_rebuild(state, address='FOLDER')}"
+    )
 
 
-def _filled(index: ImageIndex, state: IndexState) -> str:
+def _progress_of(index: ImageIndex, state: IndexState) -> str:
     """Return how many photos an index holds that waits to take the place of another one, or how far its run is."""
     if state.indexing:
         return _progress_text(state.indexing)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from image_embeddings.documents import JSON, Embedding, ImageDocument
-from image_embeddings.errors import ElasticsearchError, IndexMissingError, RequestError, SnapshotLostError
+from image_embeddings.errors import ElasticsearchError, IndexMissingError, RequestError
 from image_embeddings.es import queries
 from image_embeddings.es.document_source import read_hits
 from image_embeddings.es.image_index import ImageIndex
@@ -21,8 +20,6 @@ from image_embeddings.es.retries import patiently
 PAGE_NUMBERS = 150_000
 PAGE_DOCUMENTS = 1_000  # at most
 KEPT_OPEN = "5m"  # so long may the work between two pages take
-# "Search context of type [pit] references nodes that have left", "No search context found for id [7]"
-_LOST = re.compile("search context .*(have left|found)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +40,13 @@ def read_all(index: ImageIndex, *, dims: int) -> Iterator[DocumentPage]:
     client = IndexClient(index.cluster, name=index.name)
     # The documents are those of the refresh before.
     patiently(client.refresh)
+    embedding_field = patiently(client.embedding_field)
     pit = patiently(_open, client)
     body: JSON = {
         "size": min(PAGE_DOCUMENTS, max(1, PAGE_NUMBERS // dims)),
         "pit": {"id": pit, "keep_alive": KEPT_OPEN},
         "sort": ["_shard_doc"],
-        **client.embedding_field(),
+        **embedding_field,
         "_source": {"excludes": [queries.EMBEDDING]},
         "track_total_hits": True,
     }
@@ -89,23 +87,9 @@ def _open(client: IndexClient) -> str:
 
 
 def _search(client: IndexClient, body: JSON) -> Mapping[str, Any]:
-    """Return the answer to a search at a point in time.
-
-    Raise RequestError if a shard has not taken part, and SnapshotLostError if it cannot take part any more.
-    """
-    try:
-        with client.errors():
-            answer = client.writer.search(body=body, allow_partial_search_results=False)
-    except RequestError as error:
-        if not _LOST.search(error.reason):
-            raise
-        raise SnapshotLostError(
-            f"Elasticsearch lost what it had opened to read '{client.name}' as it was at one moment: a node went away, "
-            f"or nothing was read for {KEPT_OPEN} ({error.reason}). Read it from the beginning.",
-            status=404,  # and not one of PASSING: to ask again is in vain
-            kind=error.kind,
-            reason=error.reason,
-        ) from error
+    """Return the answer to a search at a point in time. Raise RequestError if a shard has not taken part."""
+    with client.errors():
+        answer = client.writer.search(body=body, allow_partial_search_results=False)
     result: Mapping[str, Any] = answer.body
     check_whole(result)
     return result

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from image_embeddings.errors import ElasticsearchError, RequestError, SettingError
+from image_embeddings.errors import ElasticsearchError, RequestError, SettingError, SlowError
 from image_embeddings.es import failures, refusals
 
 if TYPE_CHECKING:
@@ -139,8 +139,11 @@ class Cluster:
         """Turn errors of the client library into ours. `needs` names the privileges that the request needs."""
         try:
             yield
-        except self.client_errors as error:
-            raise self.error_for(error, needs=needs) from error
+        except self.client_errors as failure:
+            error = self.error_for(failure, needs=needs)
+            if isinstance(error, SlowError):
+                self.check_master()
+            raise error from failure
 
     def error_for(self, failure: Exception, *, needs: str, index: str = "") -> ElasticsearchError:
         """Return our error for one of `client_errors`, with its remedy.
@@ -148,21 +151,19 @@ class Cluster:
         `needs` names the privileges of the request, and `index` the index that it asks for.
         """
         return failures.error_for(
-            failure,
-            needs=needs,
-            address=self.address,
-            is_disk_full=self._is_disk_full,
-            has_master=self._has_master,
-            index=index,
+            failure, needs=needs, address=self.address, is_disk_full=self._is_disk_full, index=index
         )
 
-    def _has_master(self) -> bool:
-        """Return whether the cluster has a master node, as far as a node says so within MASTER_SECONDS."""
+    def check_master(self) -> None:
+        """Return unless a node says within MASTER_SECONDS that the cluster has no master node.
+
+        Without one, many requests get no answer. Raise RequestError, with a status in PASSING, if there is none.
+        """
         try:
             self.client.options(request_timeout=MASTER_SECONDS).cluster.health(master_timeout="1s")
         except self.client_errors as error:
-            return refusals.NO_MASTER not in str(error)
-        return True
+            if refusals.NO_MASTER in str(error):
+                raise refusals.no_master(self.address) from error
 
     def error_of_item(self, status: int, error: Any, *, needs: str, index: str) -> ElasticsearchError:
         """Return our error for one document of a request. `error` is what Elasticsearch answers for it."""

@@ -20,7 +20,15 @@ from image_embeddings.documents import (
     PhotoMetadata,
     is_image_id,
 )
-from image_embeddings.errors import ImageNotFoundError, IndexForeignError, IndexMissingError, RequestError, shorten
+from image_embeddings.errors import (
+    ImageNotFoundError,
+    IndexForeignError,
+    IndexMissingError,
+    PartialAnswerError,
+    RequestError,
+    SnapshotLostError,
+    shorten,
+)
 from image_embeddings.es import mapping, queries
 from image_embeddings.es.collections import NONE, Collections, collections_of, collections_search
 from image_embeddings.es.document_source import document_of, read_hits
@@ -28,7 +36,7 @@ from image_embeddings.es.fence import Fence
 from image_embeddings.es.index_client import IndexClient
 from image_embeddings.es.refusals import concerns_all_documents
 
-PACKED_VECTORS_SINCE = (9, 3)
+WRITES_PACKED_SINCE = (9, 3)
 _NO_IMAGE_ID = "/"  # no photo has it, because an image_id is a relative path
 _CONFLICT = 409  # the status of a document that a later run has written
 
@@ -156,7 +164,7 @@ class Documents:
         """Return an embedding in the shortest form that the server reads."""
         from elasticsearch import helpers
 
-        if self._client.cluster.server_version() >= PACKED_VECTORS_SINCE:
+        if self._client.cluster.server_version() >= WRITES_PACKED_SINCE:
             return helpers.pack_dense_vector(embedding)
         return embedding.tolist()
 
@@ -216,11 +224,17 @@ class Documents:
             yield np.stack(page)
 
     def _scan(self, query: JSON, *, page_size: int) -> Iterator[Mapping[str, Any]]:
-        """Yield each document that the query finds. They come from Elasticsearch in pages."""
+        """Yield each document that the query finds. They come from Elasticsearch in pages.
+
+        Raise PartialAnswerError, with a status in PASSING, if a node went away meanwhile.
+        """
         from elasticsearch import helpers
 
-        with self._client.errors():
-            yield from helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query)
+        try:
+            with self._client.errors():
+                yield from helpers.scan(self._client.writer, index=self._client.name, size=page_size, query=query)
+        except SnapshotLostError as error:  # who calls this again begins a new scan
+            raise PartialAnswerError(str(error), status=503, kind=error.kind, reason=error.reason) from error
 
     def sample(self, size: int, *, seed: int = 0) -> Embeddings:
         """Return the embeddings of `size` random photos, shape (n, dims), or all if there are fewer.

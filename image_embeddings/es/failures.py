@@ -27,20 +27,13 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 
 def error_for(
-    failure: Exception,
-    *,
-    needs: str,
-    address: str,
-    is_disk_full: Callable[[], bool],
-    has_master: Callable[[], bool],
-    index: str = "",
+    failure: Exception, *, needs: str, address: str, is_disk_full: Callable[[], bool], index: str = ""
 ) -> ElasticsearchError:
     """Return our error for one of `client_errors`.
 
     `needs` names the privileges of the request. `address` names the cluster, and `index` the index that it asks
     for. `is_disk_full` returns whether the disk of an Elasticsearch on this machine is full, because Elasticsearch
-    itself then says only that it is busy. `has_master` returns whether the cluster has a master node: without one,
-    many requests get no answer.
+    itself then says only that it is busy.
     """
     import elasticsearch
     from elasticsearch.helpers import ScanError
@@ -55,8 +48,6 @@ def error_for(
         case elasticsearch.ConnectionTimeout():
             if is_disk_full():
                 return refusals.disk_full(address, status=503, reason="no answer in time")
-            if not has_master():
-                return refusals.no_master(address)
             return SlowError(
                 f"Elasticsearch at {address} did not answer in time. Look at its load and whether its disk is "
                 "full, then try again."

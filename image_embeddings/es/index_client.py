@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 _TRIES_AFTER_LOSS = 2  # each fails at once as long as the node is not known to be gone
-PACKED_SINCE = (9, 4)  # from this version on, embeddings are read in base64: the same bits in a fifth of the time
+# From this version on, embeddings are read in base64: the same bits in a fifth of the time.
+READS_PACKED_SINCE = (9, 4)
 ASK_SECONDS = 5  # the time that a question may take which is asked only to learn why another one failed
 
 
@@ -54,7 +55,7 @@ class IndexClient:
     @property
     def reads_packed(self) -> bool:
         """Whether Elasticsearch gives embeddings in base64."""
-        return self.cluster.server_version() >= PACKED_SINCE
+        return self.cluster.server_version() >= READS_PACKED_SINCE
 
     def embedding_field(self) -> JSON:
         """Return the part of a search that asks for the embedding of each hit, for `queries.embedding_of`."""
@@ -106,6 +107,7 @@ class IndexClient:
                     f"There is no index '{self.name}' yet. Index your photos first: python -m image_embeddings index"
                 ) from failure
             if isinstance(error, SlowError):
+                self.cluster.check_master()
                 self._check_shards()
             raise error from failure
 

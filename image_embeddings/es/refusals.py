@@ -15,6 +15,7 @@ from image_embeddings.errors import (
     PartialAnswerError,
     PermissionDeniedError,
     RequestError,
+    SnapshotLostError,
 )
 
 _BLOCK_ID = re.compile(r"\[[A-Z_]+/(\d+)/")  # as in "[FORBIDDEN/8/index write (api)]"
@@ -46,6 +47,9 @@ _TOO_MUCH_TO_DO = (
 NO_MASTER = "master_not_discovered_exception"
 # Types of errors that come at once if a node went away, as long as Elasticsearch does not know it for gone.
 NODE_LOST = ("node_disconnected_exception", "node_not_connected_exception", "node_closed_exception")
+# What pages of an index are refused with if the node is gone, or has forgotten, that they were to come from.
+_LOST_SNAPSHOT = frozenset(("search_context_missing_exception", "search_context_missing_nodes_exception"))
+_LOST_NODE = "no node found for id"  # the same in older versions
 # Types of errors, or words of their reasons, with the message that has the remedy.
 _MESSAGES = {
     "shards open": (
@@ -127,6 +131,14 @@ def refusal_error(
         return disk_full(address, status=status, kind=kind, reason=reason)
     if message := _block_message(refusal, blocks):
         return BlockedError(message, status=status, kind=kind, reason=reason)
+    if _has_lost_snapshot(refusal):
+        return SnapshotLostError(
+            f"Elasticsearch at {address} lost what it had opened to read the index page by page, because a node went "
+            f"away or because nothing was read for minutes ({reason}). Do it again when all nodes are there.",
+            status=404,  # and none of PASSING: to ask for the same page again is in vain
+            kind=kind,
+            reason=reason,
+        )
     if _is_partial(refusal):
         return PartialAnswerError(
             f"Not all photos can be read at the moment, and this needs all of them: some data of '{refusal.index}' is "
@@ -140,6 +152,10 @@ def refusal_error(
             f"{address} does not permit this: {reason}. The user needs {needs}.", reason=reason
         )
     return RequestError(_message(refusal, address=address), status=status, kind=kind, reason=reason)
+
+
+def _has_lost_snapshot(refusal: Refusal) -> bool:
+    return not _LOST_SNAPSHOT.isdisjoint((refusal.kind, *refusal.causes)) or _LOST_NODE in refusal.reason
 
 
 def _is_partial(refusal: Refusal) -> bool:

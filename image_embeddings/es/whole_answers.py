@@ -33,7 +33,7 @@ class WholeAnswers(Transport):
         if method in ("GET", "POST") and parts[-1] in _TAKE_PARAMETER and _PARAMETER not in url.query:
             target = f"{target}{'&' if url.query else '?'}{_PARAMETER}=false"
         answer = super().perform_request(method, target, **options)
-        reason = why_not_whole(answer.body) if answer.meta.status < 300 or _names_no_error(answer.body) else None
+        reason = why_not_whole(answer.body) if answer.meta.status < 300 or _only_lists_shards(answer.body) else None
         if reason is None:
             return answer
         cause = _first_cause(answer.body)
@@ -55,8 +55,8 @@ def why_not_whole(answer: Any) -> str | None:
     return None
 
 
-def _names_no_error(body: Any) -> bool:
-    """Return whether a refusal only says which shards did not answer, as one of the next page of a scroll does."""
+def _only_lists_shards(body: Any) -> bool:
+    """Return whether a refusal has no error, but a list of the shards: if a scroll cannot go on, it may be such."""
     return isinstance(body, Mapping) and "_shards" in body and "error" not in body
 
 

@@ -26,8 +26,8 @@ TRIES = 3  # to read the whole index, if nodes go away
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """What an export has written."""
+class ExportedFiles:
+    """The files of an export."""
 
     documents: int
     files: int
@@ -35,7 +35,7 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportReport(Written):
+class ExportReport(ExportedFiles):
     """The result of an export."""
 
     folder: str
@@ -63,13 +63,13 @@ def export_parquet(
         ElasticsearchError: the index cannot be read as a whole.
     """
 
-    def write(store: FileStore, origin: Origin, reading: Reading) -> Written:
+    def write(store: FileStore, origin: Origin, reading: Reading) -> ExportedFiles:
         files.begin_export(store, origin)
         for _ in files.write_parts(store, origin, reading.rows(), part_rows=part_rows):
             pass
         reading.check_end()
         export = files.finish_export(store)
-        return Written(documents=export.rows, files=len(export.parts), bytes=export.bytes)
+        return ExportedFiles(documents=export.rows, files=len(export.parts), bytes=export.bytes)
 
     return _export(settings, folder, write, progress=progress, notify=notify)
 
@@ -90,7 +90,7 @@ def export_clip_retrieval(
     Raises: as `export_parquet`.
     """
 
-    def write(store: FileStore, origin: Origin, reading: Reading) -> Written:
+    def write(store: FileStore, origin: Origin, reading: Reading) -> ExportedFiles:
         clip_retrieval.begin(store, origin)
         pairs = clip_retrieval.write_pairs(
             store, origin, reading.rows(), total=reading.count(), part_rows=part_rows, float32=float32
@@ -99,7 +99,7 @@ def export_clip_retrieval(
         reading.check_end()
         clip_retrieval.finish(store, origin, parts)
         rows, size = sum(part.rows for part in parts), sum(part.bytes for part in parts)
-        return Written(documents=rows, files=2 * len(parts), bytes=size)
+        return ExportedFiles(documents=rows, files=2 * len(parts), bytes=size)
 
     return _export(settings, folder, write, progress=progress, notify=notify)
 
@@ -107,7 +107,7 @@ def export_clip_retrieval(
 def _export(
     settings: Settings,
     folder: Path | str,
-    write: Callable[[FileStore, Origin, Reading], Written],
+    write: Callable[[FileStore, Origin, Reading], ExportedFiles],
     *,
     progress: Callable[[int], Progress],
     notify: Notify,
@@ -115,7 +115,7 @@ def _export(
     """Let `write` write the whole index into the folder; begin again if a node went away that it was read from."""
     begun = time.monotonic()
     index = open_index(settings, notify=notify)
-    for tries_left in reversed(range(TRIES)):
+    for attempt in range(1, TRIES + 1):
         reading = Reading(index, progress=progress, notify=notify)
         origin = reading.origin()
         store = store_at(folder, settings, patience_seconds=PATIENCE_SECONDS)
@@ -124,9 +124,9 @@ def _export(
                 written = write(store, origin, reading)
             break
         except SnapshotLostError as error:
-            if not tries_left:
+            if attempt == TRIES:
                 raise
-            notify(f"{error} The export begins again.")
+            notify(f"The export begins again, because a node of Elasticsearch went away ({error.reason}).")
     return ExportReport(
         folder=str(folder),
         left_out=len(reading.left_out),

@@ -18,6 +18,7 @@ from image_embeddings.es.image_index import ImageIndex, IndexState
 from image_embeddings.es.opening import Notify, open_index, silent, state_of
 from image_embeddings.es.retries import PATIENCE_SECONDS, patiently
 from image_embeddings.file_stores.choice import store_at
+from image_embeddings.indexing.heartbeat import NoteTimes, progress_note
 from image_embeddings.indexing.locks import lock_index, lock_machine
 from image_embeddings.indexing.pipeline import Progress, update_calibration
 from image_embeddings.indexing.records import DocumentToWrite
@@ -153,7 +154,7 @@ def fill(
         if stopped():
             break
         notes.parts += 1
-        patiently(notes.beat)
+        patiently(notes.beat, now=True)
     patiently(index.refresh)
     was_stopped = notes.parts < len(export.parts)
     if was_stopped:
@@ -196,21 +197,21 @@ class _ImportNotes:
         self.state = replace(state, corpus=export.origin.corpus, oldest_format=export.origin.oldest_format)
         self.written = 0
         self.skipped: list[Skipped] = []
+        self._times = NoteTimes()
 
-    def beat(self, *, stopped: bool = False) -> None:
+    def beat(self, *, stopped: bool = False, now: bool = False) -> None:
         self._check_lock()
-        progress = {
-            "done": self.done_before + self.written,
-            "total": self._export.rows,
-            "updated": int(time.time()),
-            "stopped": stopped,
-            "import": {
-                "export_id": self._export.origin.export_id,
-                "parts": self.parts,
-                "folder": self._export.address,
-            },
+        if not self._times.call_if_due(partial(self._note, stopped=stopped), now=now or stopped):
+            self._index.check_exists()
+
+    def _note(self, *, stopped: bool) -> None:
+        progress = progress_note(self.done_before + self.written, of=self._export.rows, stopped=stopped)
+        whose = {
+            "export_id": self._export.origin.export_id,
+            "parts": self.parts,
+            "folder": self._export.address,
         }
-        self._index.note_progress(self.state, progress)
+        self._index.note_progress(self.state, {**progress, "import": whose})
 
     def end(self, state: IndexState) -> None:
         self._index.note_progress(state, None)

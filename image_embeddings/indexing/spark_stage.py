@@ -56,8 +56,8 @@ class SparkStage:
     ) -> Iterator[Fact]:
         """Do what `PartRunner.run` does. The facts of a task come when it has ended.
 
-        `before_write` is called every BEAT_SECONDS, by this process, and again while Elasticsearch is away. If it
-        raises another error, or does so for PATIENCE_SECONDS, Spark's job is cancelled.
+        `before_write` is called every BEAT_SECONDS, by this process. If Elasticsearch is away for PATIENCE_SECONDS, or
+        if `before_write` raises any other error, Spark's job is cancelled.
 
         Raises:
             SparkJobError: a task has failed several times.

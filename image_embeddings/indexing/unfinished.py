@@ -12,12 +12,12 @@ GIVE_UP = "To give it up: index --discard-rebuild."
 
 def rebuild_advice(address: str) -> str:
     """Return what to do about an unfinished rebuild of the photos at `address`."""
-    return f"To go on with it: index {shlex.quote(address)} --rebuild. {GIVE_UP}"
+    return f"To go on with it: {_index_command(address)} --rebuild. {GIVE_UP}"
 
 
 def advice_on_rebuild(state: IndexState, *, address: str) -> str:
     """Return what to do about an unfinished rebuild in `state`; `address` names the photos if `state` does not."""
-    command = _import_command(state) if noted_import(state) else f"index {shlex.quote(state.corpus or address)}"
+    command = _import_command(state) if noted_import(state) else _index_command(state.corpus or address)
     return f"{_go_on(state, 'rebuild')}: {command} --rebuild. {GIVE_UP}"
 
 
@@ -39,6 +39,10 @@ def noted_import(state: IndexState) -> JSON:
     """Return what an import noted in an index that it did not end; empty if nothing is noted."""
     noted = (state.indexing or {}).get("import")
     return noted if isinstance(noted, dict) else {}
+
+
+def _index_command(address: str) -> str:
+    return f"index {shlex.quote(address)}"
 
 
 def _import_command(state: IndexState) -> str:

@@ -14,9 +14,10 @@ import pytest
 from image_embeddings.config import load_settings
 from image_embeddings.es import all_documents
 from image_embeddings.es.opening import open_index
+from image_embeddings.es.retries import patiently
 from image_embeddings.search import opened_index
 from image_embeddings.search.image_search import ImageSearch
-from tests.cluster.three_nodes import three_nodes
+from tests.cluster.three_nodes import NAMES, three_nodes
 from tests.commands import run_here
 from tests.embedding_files.documents import make_rows
 from tests.fakes import ColourEncoder
@@ -101,8 +102,14 @@ def test_no_search_fails_when_a_node_dies(nodes, photo_index, tmp_path, monkeypa
     print(f"{len(took)} searches, the slowest {max(took):.2f} s")
 
 
-@pytest.mark.parametrize("victim", [0, 1, 2])
-def test_an_export_is_whole_although_a_node_dies(nodes, photo_index, tmp_path, monkeypatch, victim):
+def kill_a_node_that_is_read_from(nodes):
+    stats = nodes.ask("/_nodes/stats/indices/search")["nodes"].values()
+    opened = {node["name"]: node["indices"]["search"]["open_contexts"] for node in stats}
+    assert max(opened.values())
+    nodes.kill(NAMES.index(max(opened, key=opened.get)))
+
+
+def test_an_export_begins_again_if_a_node_dies_that_it_reads_from(nodes, photo_index, tmp_path, monkeypatch):
     rows = make_rows(60, dims=4)
     assert list(photo_index.documents.add(rows)) == []
     monkeypatch.setattr(all_documents, "PAGE_DOCUMENTS", 5)
@@ -110,15 +117,32 @@ def test_an_export_is_whole_although_a_node_dies(nodes, photo_index, tmp_path, m
 
     def kill_after_the_third_page(client, body):
         if next(pages) == 4:
-            nodes.kill(victim)
+            kill_a_node_that_is_read_from(nodes)
         return search(client, body)
 
     monkeypatch.setattr(all_documents, "_search", kill_after_the_third_page)
     environ = {"ES_HOST": nodes.hosts, "INDEX_NAME": photo_index.name, "DATA_DIR": str(tmp_path)}
     done = run_here(environ, "export", "parquet", str(tmp_path / "out"))
     assert done.exit_code == 0, done.stderr
+    assert "The export begins again" in done.stderr
     exported = pq.read_table(tmp_path / "out" / "part-00000.parquet")
     written = {document.image_id: embedding.tobytes() for document, embedding in rows}
     embeddings = exported["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
     assert dict(zip(exported["image_id"].to_pylist(), map(bytes, embeddings), strict=True)) == written
-    print("begun again" if "begins again" in done.stderr else "not begun again")
+
+
+def test_reading_all_states_is_repeated_if_a_node_dies_meanwhile(nodes, photo_index):
+    rows = make_rows(60, dims=4)
+    assert list(photo_index.documents.add(rows)) == []
+    tries = []
+
+    def read():
+        states = photo_index.documents.read_file_states(page_size=5)
+        tries.append(dict([next(states)]))
+        if len(tries) == 1:
+            kill_a_node_that_is_read_from(nodes)
+        tries[-1].update(states)
+        return tries[-1]
+
+    assert patiently(read).keys() == {document.image_id for document, _ in rows}
+    assert len(tries) > 1

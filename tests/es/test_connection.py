@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 
 from image_embeddings.errors import RequestError, SlowError
 from image_embeddings.es.connection import Cluster
+from image_embeddings.es.image_index import ImageIndex
 from image_embeddings.es.retries import passes
 
 NO_MASTER = 503, {"error": {"type": "master_not_discovered_exception", "reason": None}, "status": 503}
@@ -16,12 +17,18 @@ HEALTHY = 200, {"status": "yellow"}
 
 
 def cluster_whose_health_is(told):
-    """A cluster that answers no request but the one for its health. If `told` is None, it does not answer that one."""
+    """A list of what a cluster is asked, and the cluster, which answers no request but the one for its health.
+
+    If `told` is None, it does not answer that one.
+    """
+
+    asked = []
 
     class SilentNode(BaseNode):
         _CLIENT_META_HTTP_CLIENT = ("t", "1")
 
         def perform_request(self, method, target, body=None, headers=None, request_timeout=None):
+            asked.append(target.partition("?")[0])
             if told is None or "_cluster/health" not in target:
                 raise ConnectionTimeout("no answer")
             assert request_timeout < 5
@@ -33,16 +40,24 @@ def cluster_whose_health_is(told):
         def close(self):
             pass
 
-    return Cluster(Elasticsearch("http://127.0.0.1:9", node_class=SilentNode, retry_on_timeout=False))
+    return asked, Cluster(
+        Elasticsearch("http://127.0.0.1:9", node_class=SilentNode, retry_on_timeout=False, retry_on_status=())
+    )
 
 
 def test_a_cluster_without_master_is_told_from_a_slow_one():
-    with pytest.raises(RequestError, match=r"127\.0\.0\.1:9 has no master node\. Start the nodes") as raised:
-        cluster_whose_health_is(NO_MASTER).server_version()
-    assert passes(raised.value)
+    asked, cluster = cluster_whose_health_is(NO_MASTER)
+    for ask in (cluster.server_version, ImageIndex(cluster, name="photos").state):
+        with pytest.raises(RequestError, match=r"127\.0\.0\.1:9 has no master node\. Start the nodes") as raised:
+            ask()
+        assert passes(raised.value)
+    assert asked == ["/", "/_cluster/health", "/photos/_mapping", "/_cluster/health"]
 
 
 @pytest.mark.parametrize("told", [HEALTHY, None])
 def test_a_slow_cluster_is_called_slow(told):
-    with pytest.raises(SlowError, match="did not answer in time"):
-        cluster_whose_health_is(told).server_version()
+    asked, cluster = cluster_whose_health_is(told)
+    for ask in (cluster.server_version, ImageIndex(cluster, name="photos").state):
+        with pytest.raises(SlowError, match="did not answer in time"):
+            ask()
+    assert asked == ["/", "/_cluster/health", "/photos/_mapping", "/_cluster/health", "/photos/_count"]

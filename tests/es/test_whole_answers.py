@@ -7,8 +7,9 @@ import pytest
 from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
 from elasticsearch import ApiError, Elasticsearch
 
-from image_embeddings.errors import ElasticsearchError, PartialAnswerError
+from image_embeddings.errors import ElasticsearchError, PartialAnswerError, SnapshotLostError
 from image_embeddings.es.refusals import read_refusal, refusal_error
+from image_embeddings.es.retries import passes
 from image_embeddings.es.whole_answers import WholeAnswers, why_not_whole
 
 WHOLE = {"total": 3, "successful": 3, "skipped": 0, "failed": 0}
@@ -129,6 +130,44 @@ def error_for(status, error) -> ElasticsearchError:
     return refusal_error(
         read_refusal(status, error, index="photos"), needs="", address="http://es", is_disk_full=lambda: False
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (
+            404,
+            {
+                "type": "search_context_missing_nodes_exception",
+                "reason": "Search context of type [pit] references nodes that have left the cluster: [n2]",
+                "root_cause": [{"type": "search_context_missing_nodes_exception", "reason": "of type [pit]"}],
+            },
+        ),
+        (
+            404,
+            {
+                "type": "search_phase_execution_exception",
+                "reason": "all shards failed",
+                "root_cause": [
+                    {"type": "search_context_missing_exception", "reason": "No search context found for id [7]"}
+                ],
+            },
+        ),
+        (503, {"type": "partial_answer", "reason": "x", "caused_by": {"type": "search_context_missing_exception"}}),
+        (
+            500,
+            {
+                "type": "search_phase_execution_exception",
+                "reason": "all shards failed",
+                "root_cause": [{"type": "illegal_state_exception", "reason": "no node found for id: n2"}],
+            },
+        ),
+    ],
+)
+def test_pages_that_a_lost_node_had_are_not_asked_for_again(status, error):
+    found = error_for(status, error)
+    assert isinstance(found, SnapshotLostError)
+    assert not passes(found)
 
 
 def refused(reason, **more):

@@ -1,11 +1,14 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from image_embeddings.documents import ModelInfo
 from image_embeddings.errors import IndexMissingError, UnreachableError
 from image_embeddings.es.image_index import IndexState
-from image_embeddings.indexing import heartbeat
-from image_embeddings.indexing.heartbeat import NOTE_SECONDS, Heartbeat
+from image_embeddings.indexing.heartbeat import NOTE_SECONDS, Heartbeat, NoteTimes
 from image_embeddings.indexing.report import RunCounts
+from tests.waiting import LONG
 
 STATE = IndexState(backing_index="photos-1", model=ModelInfo(model_id="m", dims=2, preprocessing="p", probe=(1.0,)))
 
@@ -28,10 +31,8 @@ class NotedIndex:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
-    return now
+def clock():
+    return [1000.0]
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def index():
 
 @pytest.fixture
 def beats(index, clock):
-    return Heartbeat(index, state=STATE, counts=RunCounts(found=5))
+    return Heartbeat(index, state=STATE, counts=RunCounts(found=5), clock=lambda: clock[0])
 
 
 def test_the_first_write_is_noted_and_further_ones_each_ten_seconds(beats, index, clock):
@@ -81,3 +82,29 @@ def test_the_lock_is_checked_before_each_write(index, clock):
     for _ in range(3):
         beats.beat()
     assert len(checks) == 3
+
+
+def test_threads_do_not_wait_for_the_one_that_notes():
+    times, called = NoteTimes(), []
+
+    def note():
+        called.append(times.call_if_due(lambda: called.append("another")))
+
+    assert times.call_if_due(note)
+    assert called == [False]
+
+
+def test_what_must_be_noted_now_waits_for_the_one_that_notes():
+    times, order, under_way, may_end = NoteTimes(), [], threading.Event(), threading.Event()
+
+    def note():
+        under_way.set()
+        assert may_end.wait(LONG)
+        order.append("first")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(times.call_if_due, note)
+        assert under_way.wait(LONG)
+        last = pool.submit(times.call_if_due, lambda: order.append("last"), now=True)
+        may_end.set()
+        assert (first.result(), last.result(), order) == (True, True, ["first", "last"])
