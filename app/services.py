@@ -44,8 +44,9 @@ log = logging.getLogger(__name__)
 class Indexing:
     """An indexing run that has not ended."""
 
-    done: int
-    total: int
+    done: int  # photos that it is through with
+    total: int  # photos that it has to do with
+    found: int  # photos that searches find already, at most `total`
     alive: bool  # False if it has stopped, or has given no sign of life for INDEXING_STALE_AFTER
 
 
@@ -151,6 +152,7 @@ class Services:
         return Indexing(
             done=progress["done"],
             total=progress["total"],
+            found=min(progress.get("found", progress["done"]), progress["total"]),
             alive=not progress.get("stopped") and time.time() - progress["updated"] < INDEXING_STALE_AFTER,
         )
 
@@ -162,10 +164,15 @@ class Services:
         return kept[1]
 
     def _read_indexing(self) -> dict[str, Any] | None:
+        index = self.search.index
         try:
-            return self.search.index.state().indexing
+            progress = index.state().indexing
         except errors.BlockedError:  # the photos may be searched even so
             return None
+        try:
+            return {**progress, "found": index.count()} if progress else None
+        except (errors.BlockedError, errors.PartialAnswerError):
+            return progress
 
     def collections(self, *, total: int | None = None, needed: bool = True) -> Collections:
         """Return the collections of the index, which may be up to a minute old.

@@ -16,7 +16,7 @@ from image_embeddings.errors import ElasticsearchError, IndexMissingError
 from image_embeddings.es import opening
 from image_embeddings.es.copies import read_health
 from image_embeddings.es.image_index import ImageIndex, IndexState
-from image_embeddings.indexing.unfinished import advice_on_import, advice_on_rebuild
+from image_embeddings.indexing.unfinished import advice_on_rebuild, advice_on_run
 
 
 @click.command()
@@ -70,7 +70,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     if rebuild := _rebuild_text(index):
         rows["rebuild"] = rebuild
     if state.indexing:
-        rows["indexing"] = ". ".join(filter(None, [_progress_text(state.indexing), advice_on_import(state)]))
+        rows["indexing"] = f"{_progress_text(state.indexing)}. {advice_on_run(state)}"
     return rows
 
 

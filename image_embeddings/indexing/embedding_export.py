@@ -11,7 +11,7 @@ from image_embeddings.config import Settings
 from image_embeddings.embedding_files import clip_retrieval
 from image_embeddings.embedding_files import folder as files
 from image_embeddings.embedding_files.origin import Origin
-from image_embeddings.embedding_files.parquet import Row
+from image_embeddings.embedding_files.parquet import Row, require_pyarrow
 from image_embeddings.errors import IndexEmptyError, SnapshotLostError
 from image_embeddings.es.all_documents import read_all
 from image_embeddings.es.document_source import left_out_message
@@ -35,10 +35,13 @@ class ExportedFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportReport(ExportedFiles):
+class ExportReport:
     """The result of an export."""
 
     folder: str
+    documents: int
+    files: int
+    bytes: int
     left_out: int  # documents that this program did not write
     seconds: float
 
@@ -114,6 +117,7 @@ def _export(
 ) -> ExportReport:
     """Let `write` write the whole index into the folder; begin again if a node went away that it was read from."""
     begun = time.monotonic()
+    require_pyarrow()  # before anything is made in the folder
     index = open_index(settings, notify=notify)
     for attempt in range(1, TRIES + 1):
         reading = Reading(index, progress=progress, notify=notify)
@@ -129,9 +133,11 @@ def _export(
             notify(f"The export begins again, because a node of Elasticsearch went away ({error.reason}).")
     return ExportReport(
         folder=str(folder),
+        documents=written.documents,
+        files=written.files,
+        bytes=written.bytes,
         left_out=len(reading.left_out),
         seconds=time.monotonic() - begun,
-        **vars(written),
     )
 
 

@@ -21,17 +21,17 @@ def advice_on_rebuild(state: IndexState, *, address: str) -> str:
     return f"{_go_on(state, 'rebuild')}: {command} --rebuild. {GIVE_UP}"
 
 
-def advice_on_import(state: IndexState) -> str:
-    """Return how to go on with the import that fills the index in `state`; empty if none does."""
-    if not noted_import(state):
-        return ""
-    return f"{_go_on(state, 'import')}: {_import_command(state)}."
+def advice_on_run(state: IndexState) -> str:
+    """Return how to go on with the run or the import that fills the index in `state`."""
+    if noted_import(state):
+        return f"{_go_on(state, 'import')}: {_import_command(state)}."
+    return f"{_go_on(state, 'run')}: {_index_command(state.corpus) if state.corpus else 'index FOLDER'}."
 
 
 def _go_on(state: IndexState, what: str) -> str:
     """Return the words before the command. A run that has noted no end may have been killed, or be under way."""
     if state.indexing and not state.indexing.get("stopped"):
-        return f"If this {what} does not run any more, go on with it"
+        return f"If this {what} is not under way any more, go on with it"
     return "To go on with it"
 
 

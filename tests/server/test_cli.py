@@ -335,7 +335,8 @@ def test_a_run_that_is_ended_says_how_to_go_on_and_keeps_what_it_wrote(run, envi
         said = begun.communicate(timeout=LONG)[1]
     left = re.search(r"Stopped with (\d+) photos left.* goes on from there", said)[1]
     assert begun.returncode == 1
-    assert re.search(r"\d+ of \d+ photos, stopped \d+ s ago", status(environ)["indexing"])
+    said = rf"\d+ of \d+ photos, stopped \d+ s ago\. To go on with it: index {re.escape(environ['IMAGE_DIR'])}\."
+    assert re.fullmatch(said, status(environ)["indexing"])
     report = json.loads(run("index", "--json").stdout)
     assert report["encoded"] + report["reused"] == int(left)
     assert 0 < int(left) < 66

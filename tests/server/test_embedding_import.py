@@ -241,7 +241,9 @@ def test_status_says_how_to_go_on_with_an_unfinished_import(import_files, enviro
     stop_after(220, import_files)
     assert status(environ)["indexing"].endswith(f" ago. To go on with it: import {files}.")
     target.note_progress(target.state(), {**target.state().indexing, "stopped": False})  # as after a kill
-    assert status(environ)["indexing"].endswith(f"If this import does not run any more, go on with it: import {files}.")
+    assert status(environ)["indexing"].endswith(
+        f"If this import is not under way any more, go on with it: import {files}."
+    )
     import_files()
     assert "indexing" not in status(environ)
 
@@ -255,7 +257,9 @@ def test_status_says_how_to_go_on_with_an_import_beside_an_index(import_files, e
     beside = target.rebuild
     beside.note_progress(beside.state(), {**beside.state().indexing, "stopped": False})  # as while it runs
     said = status(environ)["rebuild"]
-    assert re.match(rf"2\d\d of {PHOTOS} photos, \d+ s ago, by colour\. If this rebuild does not run any more, ", said)
+    assert re.match(
+        rf"2\d\d of {PHOTOS} photos, \d+ s ago, by colour\. If this rebuild is not under way any more, ", said
+    )
     assert said.endswith(f"go on with it: {go_on}")
     import_files(rebuild=True)
     assert "rebuild" not in status(environ)

@@ -185,8 +185,8 @@ GONE = errors.IndexForeignError("Nothing answers.")
 PAGES = {
     "home": ("/", result(hit(1)), {}),
     "empty": ("/", result(total=0), {}),
-    "indexing": ("/", result(hit(1)), {"progress": SimpleNamespace(alive=True, done=1, total=2)}),
-    "stopped": ("/", result(hit(1)), {"progress": SimpleNamespace(alive=False, done=1, total=2)}),
+    "indexing": ("/", result(hit(1)), {"progress": SimpleNamespace(alive=True, done=1, found=1, total=2)}),
+    "stopped": ("/", result(hit(1)), {"progress": SimpleNamespace(alive=False, done=1, found=1, total=2)}),
     "text": ("/image_search?q=zebra", result(*MANY, took_ms=TOOK, facets=FACETS), {}),
     "none matches": ("/image_search?q=zebra", result(hit(1, matches=False)), {}),
     "second page": ("/image_search?q=zebra&k=20&offset=20", result(hit(21, score=0.5), hit(22, score=0.99)), {}),
