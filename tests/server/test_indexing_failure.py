@@ -20,13 +20,18 @@ def app(index, tmp_path):
     return make_app(index, tmp_path)
 
 
-def test_the_pages_show_what_was_indexed_and_why_the_last_run_failed(app, index, tmp_path):
+def fail_to_index(index, tmp_path):
+    """Fail to index a folder that is not there."""
     settings = load_settings(
         {"ES_HOST": "http://not.asked:9200", "INDEX_NAME": index.name, "DATA_DIR": str(tmp_path / "data")},
         image_dir=tmp_path / "unmounted",
     )
     with pytest.raises(CorpusError):
         Indexing(settings).run(progress=RecordedProgress)
+
+
+def test_the_pages_show_what_was_indexed_and_why_the_last_run_failed(app, index, tmp_path):
+    fail_to_index(index, tmp_path)
     for page in ("/", "/image_search?q=red", "/similar_image?id=warm/red.png"):
         text = app.test_client().get(page).text
         assert "The last indexing run failed" in text
@@ -58,11 +63,6 @@ def test_a_stopped_run_is_told_by_the_photos_that_it_did(app, index):
 
 
 def test_a_failure_is_not_told_while_the_next_run_is_under_way(app, index, tmp_path):
-    settings = load_settings(
-        {"ES_HOST": "http://not.asked:9200", "INDEX_NAME": index.name, "DATA_DIR": str(tmp_path / "data")},
-        image_dir=tmp_path / "unmounted",
-    )
-    with pytest.raises(CorpusError):
-        Indexing(settings).run(progress=RecordedProgress)
+    fail_to_index(index, tmp_path)
     note(index)
     assert "The last indexing run failed" not in app.test_client().get("/").text
